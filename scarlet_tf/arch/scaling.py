@@ -1,0 +1,70 @@
+"""Compound scaling: width, depth, resolution (paper: "Scaling up Models", Table 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from scarlet_tf.arch.spec import ArchSpec, BlockSpec, SpecError
+
+
+def round_filters(channels: int, width: float, *, divisor: int = 8) -> int:
+    """EfficientNet's rule: channels*width to a multiple of 8, at least 8, never below 0.9 of the exact value."""
+    if width == 1.0:
+        return channels
+    exact = channels * width
+    rounded = max(divisor, int(exact + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * exact else rounded
+
+
+def scale(
+    spec: ArchSpec,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    resolution: int | None = None,
+    dropout: float | None = None,
+    name: str | None = None,
+) -> ArchSpec:
+    """Another spec with every channel count times `width`, every block repeated ceil(depth) times, another input side.
+
+    Stem and tail widen too. A block's copies follow it at stride 1. Expansion ratios and the SE ratio are kept. The
+    genome is kept for reference; the scaled network is not in the search space any more unless nothing changed.
+    """
+    for label, value in (("width", width), ("depth", depth)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise SpecError(f"{label} must be a number > 0, got {value!r}")
+    blocks, channels = [], round_filters(spec.first_channels, width)
+    for block in spec.blocks:
+        for copy in range(math.ceil(depth)):
+            blocks.append(_scaled_block(block, channels, width=width, first=copy == 0))
+            channels = blocks[-1].out_channels
+    return dataclasses.replace(
+        spec,
+        name=name or spec.name,
+        blocks=tuple(blocks),
+        resolution=spec.resolution if resolution is None else resolution,
+        stem_channels=round_filters(spec.stem_channels, width),
+        first_channels=round_filters(spec.first_channels, width),
+        tail_channels=round_filters(spec.tail_channels, width),
+        dropout=spec.dropout if dropout is None else dropout,
+    )
+
+
+def _scaled_block(block: BlockSpec, in_channels: int, *, width: float, first: bool) -> BlockSpec:
+    stride = block.stride if first else 1
+    if block.kind == "identity":
+        return BlockSpec(kind="identity", in_channels=in_channels, out_channels=in_channels, stride=stride)
+    out_channels = round_filters(block.out_channels, width)
+    if block.kind == "let":
+        return BlockSpec(kind="let", in_channels=in_channels, out_channels=out_channels, stride=stride)
+    hidden = round(in_channels * block.hidden_channels / block.in_channels)
+    return dataclasses.replace(
+        block,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        stride=stride,
+        hidden_channels=hidden,
+        se_channels=max(1, hidden * block.se_channels // block.hidden_channels) if block.has_se else 0,
+        shortcut=stride == 1 and in_channels == out_channels,
+    )

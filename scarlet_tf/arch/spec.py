@@ -1,0 +1,192 @@
+"""ArchSpec: the one description of a network.
+
+Everything that is "a network" here is an `ArchSpec`: the zoo names them, a search space makes them from genomes, the
+builder turns them into Keras models, the counter counts them. They are frozen, checked when made, and travel as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+from pathlib import Path
+
+FORMAT = "scarlet_tf.arch"
+FORMAT_VERSION = 1
+
+BLOCK_KINDS = ("inverted_residual", "identity", "let")
+
+
+class SpecError(ValueError):
+    """A network description that cannot be built; the message names the value and what was expected."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SpecError(message)
+
+
+def _require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
+    for field, (value, least) in lower_bounds.items():
+        ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        _require(ok, f"{owner}: {field} must be an integer >= {least}, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockSpec:
+    """One layer of the network (paper: Table 1, Fig. 2).
+
+    kind "inverted_residual": 1x1 expand to `hidden_channels`, depthwise `kernel_size`, optional SE with `se_channels`
+    (0: none), 1x1 project; `shortcut` adds the input. kind "identity": passes its input on, max-pooled at stride 2.
+    kind "let": the linearly equivalent transformation, a bare 1x1 convolution, after the max pool at stride 2.
+    """
+
+    kind: str
+    in_channels: int
+    out_channels: int
+    stride: int = 1
+    kernel_size: int = 1
+    hidden_channels: int = 0
+    se_channels: int = 0
+    shortcut: bool = False
+
+    def __post_init__(self) -> None:
+        owner = f"block {self.kind!r}"
+        if self.kind not in BLOCK_KINDS:
+            nearest = difflib.get_close_matches(str(self.kind), BLOCK_KINDS, n=1, cutoff=0)[0]
+            raise SpecError(f"unknown block kind {self.kind!r}: expected one of {BLOCK_KINDS}, nearest is {nearest!r}")
+        _require_ints(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
+        _require(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
+        if self.kind == "inverted_residual":
+            _require_ints(owner, {"hidden_channels": (self.hidden_channels, 1), "se_channels": (self.se_channels, 0)})
+            _require(self.kernel_size in (3, 5, 7), f"{owner}: kernel_size must be 3, 5 or 7, got {self.kernel_size!r}")
+            _require(isinstance(self.shortcut, bool), f"{owner}: shortcut must be a bool, got {self.shortcut!r}")
+            addable = self.stride == 1 and self.in_channels == self.out_channels
+            _require(
+                addable or not self.shortcut,
+                f"{owner}: shortcut needs stride 1 and in_channels == out_channels, "
+                f"got stride {self.stride}, {self.in_channels} -> {self.out_channels}",
+            )
+            return
+        unused = (self.kernel_size, self.hidden_channels, self.se_channels, self.shortcut)
+        _require(unused == (1, 0, 0, False), f"{owner}: takes no kernel, hidden channels, SE or shortcut, got {unused}")
+        if self.kind == "identity":
+            _require(
+                self.in_channels == self.out_channels,
+                f"{owner}: cannot change the channel count, got {self.in_channels} -> {self.out_channels}",
+            )
+
+    @property
+    def has_se(self) -> bool:
+        return self.se_channels > 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchSpec:
+    """A whole network: stem, separable convolution, blocks, tail, classifier (paper: "Search Space").
+
+    Attributes:
+        resolution: side of the square input in pixels that the network is meant for.
+        stem_channels, stem_stride: the 3x3 stem convolution.
+        first_channels: output of the separable convolution after the stem.
+        tail_channels: output of the 1x1 tail convolution before the global pool.
+        dropout: rate before the classifier, in [0, 1).
+        genome: the choice indices that the blocks came from, where they came from a search space.
+        space: the name of that search space.
+    """
+
+    name: str
+    blocks: tuple[BlockSpec, ...]
+    resolution: int = 224
+    input_channels: int = 3
+    stem_channels: int = 32
+    stem_stride: int = 2
+    first_channels: int = 16
+    tail_channels: int = 1280
+    classes: int = 1000
+    dropout: float = 0.2
+    genome: tuple[int, ...] | None = None
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        owner = f"spec {self.name!r}"
+        _require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
+        sizes = ("resolution", "input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
+        _require_ints(owner, {field: (getattr(self, field), 1) for field in sizes})
+        _require(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
+        number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
+        _require(number and 0 <= self.dropout < 1, f"{owner}: dropout must be in [0, 1), got {self.dropout!r}")
+        width = self.first_channels
+        for i, block in enumerate(self.blocks):
+            _require(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
+            _require(
+                block.in_channels == width,
+                f"{owner}: block {i} takes {block.in_channels} channels, but the layer before it gives {width}",
+            )
+            width = block.out_channels
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels that the last block hands to the tail convolution."""
+        return self.blocks[-1].out_channels if self.blocks else self.first_channels
+
+    def to_dict(self) -> dict:
+        return {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: object) -> ArchSpec:
+        """The reverse of `to_dict`; raises SpecError for another format, version, unknown or missing fields."""
+        _require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
+        _require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
+        version = data.get("version")
+        _require(version == FORMAT_VERSION, f"ArchSpec version {version!r} is not readable: expected {FORMAT_VERSION}")
+        fields = {key: value for key, value in data.items() if key not in ("format", "version")}
+        blocks = fields.get("blocks")
+        _require(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")
+        fields["blocks"] = tuple(_from_fields(BlockSpec, block) for block in blocks)
+        if fields.get("genome") is not None:
+            _require(isinstance(fields["genome"], (list, tuple)), f"genome must be a list, got {fields['genome']!r}")
+            fields["genome"] = tuple(fields["genome"])
+        return _from_fields(cls, fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> ArchSpec:
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"not JSON: {error}") from error
+        return cls.from_dict(data)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the JSON file whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(self.to_json())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ArchSpec:
+        """Reads a JSON file; SpecError names the path where it is damaged or of another version."""
+        try:
+            return cls.from_json(Path(path).read_text())
+        except (SpecError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path}: {error}") from error
+
+
+def _from_fields(cls: type, fields: object):
+    _require(isinstance(fields, dict), f"{cls.__name__} must be a JSON object, got {fields!r}")
+    known = {field.name: field for field in dataclasses.fields(cls)}
+    for key in fields:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
+            raise SpecError(f"{cls.__name__} has no field {key!r}: nearest is {nearest[0]!r}")
+    missing = [n for n, f in known.items() if f.default is dataclasses.MISSING and n not in fields]
+    _require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
+    return cls(**fields)

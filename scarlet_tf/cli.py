@@ -1,0 +1,63 @@
+"""How every tool starts and how it fails: flags, one library call, one clear line and exit code 2 for bad input.
+
+Imports no TensorFlow, so that `--help` answers at once: tools import what they call inside `main`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import app, flags
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Parses sys.argv into absl flags and calls main(); never returns.
+
+    Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), said in one line on
+    standard error; 130 for Ctrl-C.
+    """
+    if {"--help", "-help", "-h"} & set(sys.argv[1:]):
+        print(_help(sys.modules["__main__"].__doc__ or ""))
+        sys.exit(0)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def fail(message: object) -> NoReturn:
+    """One line on standard error, exit code 2."""
+    print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(error)
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r}: everything is a flag, see --help")
+    return rest
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        if os.environ.get("SCARLET_TF_TRACEBACK"):
+            raise
+        fail(error)
+
+
+def _help(doc: str) -> str:
+    own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    lines = [doc.strip(), "", "flags:"]
+    for flag in sorted(own, key=lambda flag: flag.name):
+        default = "" if flag.default is None else f" (default: {flag.default_as_str})"
+        lines.append(f"  --{flag.name}: {' '.join(flag.help.split())}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,24 @@
+"""The bricks of the networks, written once for both Keras modules (keras and tf_keras).
+
+Every function takes a tensor and `keras`, the module whose stock layers it uses, and returns a tensor. Stock layers
+only, so a saved `.keras` file loads anywhere. Layer names are the weights' names; see `scarlet_tf.models.weights`.
+"""
+
+from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6
+from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
+from scarlet_tf.layers.inverted_residual import inverted_residual
+from scarlet_tf.layers.let import identity, linearly_equivalent_transform
+from scarlet_tf.layers.squeeze_excite import squeeze_excite
+
+__all__ = [
+    "BatchNorm",
+    "conv_bn",
+    "depthwise_bn",
+    "h_sigmoid",
+    "h_swish",
+    "identity",
+    "inverted_residual",
+    "linearly_equivalent_transform",
+    "relu6",
+    "squeeze_excite",
+]

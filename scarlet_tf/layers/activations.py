@@ -1,0 +1,46 @@
+"""ReLU6, h-swish and h-sigmoid as layers of either Keras module.
+
+Keras 3 has both hard functions in stock and the TFLite converter makes one HARD_SWISH op of hard_silu. tf_keras has no
+h-swish, and its own "hard_sigmoid" is another function (0.2*x + 0.5), so it gets ours, registered for loading.
+"""
+
+from __future__ import annotations
+
+import functools
+
+
+def relu6(x, *, keras, name: str):
+    """min(max(x, 0), 6)."""
+    return keras.layers.ReLU(max_value=6.0, name=name)(x)
+
+
+def h_swish(x, *, keras, name: str):
+    """x * relu6(x + 3) / 6."""
+    function = "hard_silu" if _is_keras3(keras) else _tf_keras_functions()["h_swish"]
+    return keras.layers.Activation(function, name=name)(x)
+
+
+def h_sigmoid(x, *, keras, name: str):
+    """relu6(x + 3) / 6."""
+    function = "hard_sigmoid" if _is_keras3(keras) else _tf_keras_functions()["h_sigmoid"]
+    return keras.layers.Activation(function, name=name)(x)
+
+
+def _is_keras3(keras) -> bool:
+    return int(keras.__version__.split(".")[0]) >= 3
+
+
+@functools.cache
+def _tf_keras_functions() -> dict:
+    import tensorflow as tf
+    import tf_keras
+
+    @tf_keras.utils.register_keras_serializable(package="scarlet_tf")
+    def h_swish(x):
+        return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+    @tf_keras.utils.register_keras_serializable(package="scarlet_tf")
+    def h_sigmoid(x):
+        return tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+    return {"h_swish": h_swish, "h_sigmoid": h_sigmoid}

@@ -1,0 +1,72 @@
+"""Convolution + batch normalisation, with PyTorch's padding and the official initialisation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchNorm:
+    """Settings of every batch normalisation of a network; the defaults are the official model's.
+
+    Attributes:
+        momentum: share of the old moving statistics kept at a step (Keras's sense; 1 - PyTorch's).
+        synchronized: batch statistics over all replicas of a tf.distribute strategy. Without it every replica keeps
+            moving statistics of its own.
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+    synchronized: bool = False
+
+    def __call__(self, x, *, keras, name: str):
+        layer = keras.layers.BatchNormalization(
+            epsilon=self.epsilon, momentum=self.momentum, synchronized=self.synchronized, name=name
+        )
+        return layer(x)
+
+
+def _normal(keras, *, kernel_size: int, filters: int):
+    """Official initialisation: N(0, sqrt(2 / (k*k*out)))."""
+    return keras.initializers.RandomNormal(stddev=math.sqrt(2.0 / (kernel_size**2 * filters)))
+
+
+def _padded(x, *, kernel_size: int, stride: int, keras, name: str):
+    """(tensor, padding mode) that put kernel_size//2 zeros on every side.
+
+    At stride 1 that is "same". At stride 2 TensorFlow's "same" puts them elsewhere, so they are written out.
+    """
+    if stride == 1:
+        return x, "same"
+    return keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x), "valid"
+
+
+def conv_bn(x, filters: int, *, keras, bn: BatchNorm, name: str, kernel_size: int = 1, stride: int = 1):
+    """Bias-free convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), filters)."""
+    x, padding = _padded(x, kernel_size=kernel_size, stride=stride, keras=keras, name=name)
+    conv = keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=stride,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=_normal(keras, kernel_size=kernel_size, filters=filters),
+        name=f"{name}_conv",
+    )
+    return bn(conv(x), keras=keras, name=f"{name}_bn")
+
+
+def depthwise_bn(x, *, keras, bn: BatchNorm, name: str, kernel_size: int, stride: int = 1):
+    """Bias-free depthwise convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), C)."""
+    channels = x.shape[-1]
+    x, padding = _padded(x, kernel_size=kernel_size, stride=stride, keras=keras, name=name)
+    conv = keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides=stride,
+        padding=padding,
+        use_bias=False,
+        depthwise_initializer=_normal(keras, kernel_size=kernel_size, filters=channels),
+        name=f"{name}_conv",
+    )
+    return bn(conv(x), keras=keras, name=f"{name}_bn")

@@ -1,0 +1,22 @@
+"""The inverted residual block, choices 0..11 of a layer (paper: Table 1)."""
+
+from __future__ import annotations
+
+from scarlet_tf.arch import BlockSpec
+from scarlet_tf.layers.activations import h_swish
+from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
+from scarlet_tf.layers.squeeze_excite import squeeze_excite
+
+
+def inverted_residual(x, block: BlockSpec, *, keras, bn: BatchNorm, name: str):
+    """Expand, depthwise, SE, project, shortcut: (B, H, W, in) -> (B, ceil(H/stride), ceil(W/stride), out)."""
+    y = conv_bn(x, block.hidden_channels, keras=keras, bn=bn, name=f"{name}_expand")
+    y = h_swish(y, keras=keras, name=f"{name}_expand_h_swish")
+    y = depthwise_bn(
+        y, kernel_size=block.kernel_size, stride=block.stride, keras=keras, bn=bn, name=f"{name}_depthwise"
+    )
+    y = h_swish(y, keras=keras, name=f"{name}_depthwise_h_swish")
+    if block.has_se:
+        y = squeeze_excite(y, block.se_channels, keras=keras, name=f"{name}_se")
+    y = conv_bn(y, block.out_channels, keras=keras, bn=bn, name=f"{name}_project")
+    return keras.layers.Add(name=f"{name}_add")([x, y]) if block.shortcut else y

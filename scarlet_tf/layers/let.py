@@ -1,0 +1,24 @@
+"""Identity and its linearly equivalent transformation, LET (paper: Fig. 2, footnote 4)."""
+
+from __future__ import annotations
+
+from scarlet_tf.arch import BlockSpec
+
+
+def identity(x, block: BlockSpec, *, keras, name: str):
+    """Passes x on; at stride 2 a 2x2 max pool that keeps an odd last row and column, as the convolutions do."""
+    if block.stride == 1:
+        return x
+    return keras.layers.MaxPooling2D(2, strides=2, padding="same", name=f"{name}_pool")(x)
+
+
+def linearly_equivalent_transform(x, block: BlockSpec, *, keras, name: str):
+    """Max pool at stride 2, then a 1x1 convolution with no bias, BN or activation."""
+    conv = keras.layers.Conv2D(
+        block.out_channels,
+        1,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=(2.0 / block.out_channels) ** 0.5),
+        name=f"{name}_let",
+    )
+    return conv(identity(x, block, keras=keras, name=name))

@@ -1,0 +1,46 @@
+"""A model's weights as a dict of named arrays, the form in which folding, inheriting and converting handle them.
+
+Names are "layer/variable", such as "block03_expand_conv/kernel" or "tail_bn/moving_mean".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class WeightsMismatchError(ValueError):
+    """Weights and model do not belong together; the message lists the first names that differ."""
+
+
+def _variables(model) -> dict[str, object]:
+    named = {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            # Keras 3 says "kernel", tf_keras "layer/kernel:0" and, of a depthwise convolution, "depthwise_kernel".
+            short = variable.name.split("/")[-1].split(":")[0].removeprefix("depthwise_")
+            named[f"{layer.name}/{short}"] = variable
+    return named
+
+
+def get_weights(model) -> dict[str, np.ndarray]:
+    """Every variable of the model by name, moving statistics included."""
+    return {name: np.asarray(variable.numpy()) for name, variable in _variables(model).items()}
+
+
+def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
+    """Assigns every variable; WeightsMismatchError, and nothing assigned, unless names and shapes agree exactly."""
+    variables = _variables(model)
+    problems = [f"missing {name}" for name in variables if name not in weights]
+    problems += [f"unexpected {name}" for name in weights if name not in variables]
+    problems += [
+        f"{name} has shape {tuple(np.shape(weights[name]))}, the model wants {tuple(variable.shape)}"
+        for name, variable in variables.items()
+        if name in weights and tuple(np.shape(weights[name])) != tuple(variable.shape)
+    ]
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise WeightsMismatchError(f"weights do not fit model {model.name!r}: {'; '.join(problems[:3])}{more}")
+    for name, variable in variables.items():
+        variable.assign(weights[name])
