@@ -1,0 +1,1 @@
+"""Training: strategies, schedules, checkpoints, run logs, and the stand-alone trainer."""

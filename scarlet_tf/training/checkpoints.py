@@ -1,0 +1,144 @@
+"""Checkpoints that survive kill -9: whole or not there, the last few kept, a damaged newest one passed over.
+
+One checkpoint is one uncompressed .npz of named arrays plus a JSON record. The zip's CRC-32 finds damage; nothing is
+ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+FORMAT_VERSION = 1
+_RECORD = "__record__"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names its path and why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """State after `step` finished steps."""
+
+    step: int
+    arrays: dict[str, np.ndarray]
+    metadata: dict
+    path: Path
+
+
+def fingerprint(settings: object) -> str:
+    """Short hash of JSON-able settings: runs with equal fingerprints may continue each other."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, write) -> None:
+    """Calls write(file) on a temporary file beside `path`, flushes it to the disk, then renames it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:
+    """Reads one file whole; CheckpointError where it is damaged, of another kind or of another version."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            record = json.loads(stored[_RECORD].tobytes())
+            arrays = {name: stored[name] for name in stored.files if name != _RECORD}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
+    if record.get("version") != FORMAT_VERSION:
+        raise CheckpointError(f"checkpoint {path} has version {record.get('version')!r}, expected {FORMAT_VERSION}")
+    if record.get("kind") != kind:
+        raise CheckpointError(f"checkpoint {path} is of kind {record.get('kind')!r}, expected {kind!r}")
+    missing = set(record["names"]) - set(arrays)
+    if missing:
+        raise CheckpointError(f"checkpoint {path} is damaged: it lacks {sorted(missing)[0]}")
+    metadata = record["metadata"] | {"fingerprint": record["fingerprint"]}
+    return Checkpoint(step=record["step"], arrays=arrays, metadata=metadata, path=path)
+
+
+class CheckpointStore:
+    """The checkpoints of one run, in one folder.
+
+    Args:
+        kind: what is stored, such as "supernet"; another kind is refused.
+        fingerprint: of the run's settings; a checkpoint made with others is refused. None reads any.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, directory: str | os.PathLike, *, kind: str, fingerprint: str | None, keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be >= 1, got {keep}")
+        self.directory = Path(directory)
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """Checkpoint files, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(p for p in self.directory.iterdir() if re.fullmatch(r"checkpoint-\d{10}\.npz", p.name))
+
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
+        """Writes the state after `step` steps, then deletes all but the newest `keep`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        record = {
+            "version": FORMAT_VERSION,
+            "kind": self.kind,
+            "fingerprint": self.fingerprint,
+            "step": int(step),
+            "names": sorted(arrays),
+            "metadata": dict(metadata or {}),
+        }
+        packed = np.frombuffer(json.dumps(record).encode(), np.uint8)
+        path = self.directory / f"checkpoint-{step:010d}.npz"
+        write_atomically(path, lambda file: np.savez(file, **{_RECORD: packed}, **arrays))
+        for old in self.paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def restore(self) -> Checkpoint | None:
+        """The newest good checkpoint, None where there is no file at all.
+
+        Warns of every damaged one that it passes over; CheckpointError where all are damaged, or where the newest
+        good one was made with other settings.
+        """
+        paths = self.paths()
+        failure = None
+        for path in reversed(paths):
+            try:
+                checkpoint = read_checkpoint(path, kind=self.kind)
+            except CheckpointError as error:
+                failure = error
+                warnings.warn(f"{error}; trying the one before", stacklevel=2)
+                continue
+            if self.fingerprint not in (None, checkpoint.metadata["fingerprint"]):
+                raise CheckpointError(
+                    f"checkpoint {path} was made with other settings: "
+                    f"use the same flags, or another output folder for a new run"
+                )
+            return checkpoint
+        if failure:
+            raise CheckpointError(f"no usable checkpoint in {self.directory}: {failure}")
+        return None

@@ -1,0 +1,78 @@
+"""What a long run leaves behind and shows: log.jsonl, TensorBoard summaries, a progress bar with remaining time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scarlet_tf.training.checkpoints import write_atomically
+
+
+class RunLog:
+    """Context manager around a run of `total_steps` steps that starts, or goes on, at `start_step`.
+
+    A resumed run drops the lines of log.jsonl after `start_step`, since it makes these steps again.
+    """
+
+    def __init__(self, directory, *, total_steps: int, start_step: int = 0, description: str = "") -> None:
+        self.directory = Path(directory)
+        self.total_steps = total_steps
+        self.start_step = start_step
+        self.description = description
+
+    def __enter__(self) -> RunLog:
+        import tensorflow as tf
+
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._drop_lines_after_start()
+        self._file = open(self.directory / "log.jsonl", "a")
+        self._summary = tf.summary
+        self._writer = tf.summary.create_file_writer(str(self.directory / "tensorboard"))
+        self._bar = tqdm(
+            total=self.total_steps,
+            initial=self.start_step,
+            desc=self.description,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5,
+        )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+        self._writer.close()
+        self._file.close()
+
+    def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
+        """Moves the bar to `step` finished steps."""
+        if shown:
+            self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()}, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes scalars that hold after `step` steps to log.jsonl and TensorBoard."""
+        values = {name: float(value) for name, value in scalars.items()}
+        self._file.write(json.dumps({"step": int(step), "time": round(time.time(), 3), **values}) + "\n")
+        self._file.flush()
+        with self._writer.as_default(step=int(step)):
+            for name, value in values.items():
+                self._summary.scalar(name, value)
+
+    def _drop_lines_after_start(self) -> None:
+        path = self.directory / "log.jsonl"
+        if not path.exists():
+            return
+        kept = [line for line in path.read_text().splitlines() if _step_of(line) <= self.start_step]
+        write_atomically(path, lambda file: file.write("".join(line + "\n" for line in kept).encode()))
+
+
+def _step_of(line: str) -> float:
+    """The line's step; infinite for a line that a kill cut short."""
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, KeyError):
+        return float("inf")
