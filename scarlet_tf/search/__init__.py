@@ -1,0 +1,43 @@
+"""Constrained, weighted multi-objective search over genomes. Pure NumPy and SQLite; never imports TensorFlow."""
+
+from scarlet_tf.search.archive import ArchiveError, Members, Models, Summary
+from scarlet_tf.search.constrained import Patience, SearchStalledError
+from scarlet_tf.search.evaluator import Evaluator
+from scarlet_tf.search.history import SearchHistory, evaluated_models, search_history
+from scarlet_tf.search.nsga2 import Search, SearchConfig
+from scarlet_tf.search.objectives import (
+    DEFAULT_CONSTRAINTS,
+    DEFAULT_OBJECTIVES,
+    Constraint,
+    Objective,
+    ObjectiveError,
+    parse_constraints,
+    parse_objectives,
+)
+from scarlet_tf.search.operators import MutationMixture, Mutator, RandomMutation, RouletteMutation
+
+__all__ = [
+    "DEFAULT_CONSTRAINTS",
+    "DEFAULT_OBJECTIVES",
+    "ArchiveError",
+    "Constraint",
+    "Evaluator",
+    "Members",
+    "Models",
+    "MutationMixture",
+    "Mutator",
+    "Objective",
+    "ObjectiveError",
+    "Patience",
+    "RandomMutation",
+    "RouletteMutation",
+    "Search",
+    "SearchConfig",
+    "SearchHistory",
+    "SearchStalledError",
+    "Summary",
+    "evaluated_models",
+    "parse_constraints",
+    "parse_objectives",
+    "search_history",
+]

@@ -1,0 +1,360 @@
+"""The SQLite file that a search lives in: every model ever evaluated, every generation, and what resuming needs.
+
+One transaction a generation, with a rollback journal and full synchronisation: a process that is killed, or a disk
+that fills up, leaves the generations before. SQLite has no checksums, so each generation stores a digest of its own
+rows, which is checked when the file is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.search.constrained import Evaluated
+
+APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY, genome TEXT NOT NULL UNIQUE, accuracy REAL NOT NULL, madds INTEGER NOT NULL,
+    params INTEGER NOT NULL, extra TEXT NOT NULL, feasible INTEGER NOT NULL, generation INTEGER NOT NULL,
+    mother INTEGER, father INTEGER, operator TEXT NOT NULL, seed INTEGER NOT NULL, evaluated_at REAL NOT NULL,
+    evaluator TEXT NOT NULL
+);
+CREATE INDEX models_of_generation ON models (generation);
+CREATE TABLE populations (
+    generation INTEGER, position INTEGER, model INTEGER NOT NULL, rank INTEGER NOT NULL, crowding REAL NOT NULL,
+    PRIMARY KEY (generation, position)
+);
+CREATE TABLE generations (
+    generation INTEGER PRIMARY KEY, summary TEXT NOT NULL, mutators TEXT NOT NULL, digest TEXT NOT NULL
+);
+CREATE TABLE picks (position INTEGER PRIMARY KEY, model INTEGER NOT NULL);
+"""
+
+
+class ArchiveError(ValueError):
+    """An archive that cannot be used or written; the message, one line, starts with its path."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Models:
+    """Evaluated models; every array has n rows."""
+
+    ids: np.ndarray  # (n,) int64, in order of evaluation
+    genomes: np.ndarray  # (n, num_layers) int64
+    values: dict[str, np.ndarray]  # (n,) float64 accuracy in [0, 1], int64 madds and params, float64 others
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Models:
+        """The models at these positions (or under this mask)."""
+        values = {name: column[rows] for name, column in self.values.items()}
+        return Models(ids=self.ids[rows], genomes=self.genomes[rows], values=values)
+
+    def joined(self, other: Models) -> Models:
+        """These models, then the other ones."""
+        values = {name: np.concatenate([column, other.values[name]]) for name, column in self.values.items()}
+        return Models(
+            ids=np.concatenate([self.ids, other.ids]),
+            genomes=np.concatenate([self.genomes, other.genomes]),
+            values=values,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Members:
+    """A population of one generation."""
+
+    models: Models
+    ranks: np.ndarray  # (n,) int64, 0 for the front
+    crowding: np.ndarray  # (n,) float64 weighted crowding distance
+
+    @property
+    def front(self) -> Models:
+        return self.models.take(self.ranks == 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One generation in numbers.
+
+    Attributes:
+        hypervolume: of the population, in the unit box of `objectives.cost_box`, 0..1.
+        identity_share: identity genes among all genes of the population, 0..1 (paper: Fig. 6 bottom).
+        front_size: members of rank 0.
+        evaluated, feasible: models evaluated in this generation, and those of them that satisfy every constraint.
+        proposed: genomes drawn.
+        rejected: of these, by reason: a constraint such as "madds<500000000", or "already evaluated".
+        best_accuracy: of the population.
+        seconds, evaluation_seconds: wall clock of the generation without the write, and the evaluator's part of it.
+    """
+
+    generation: int
+    hypervolume: float
+    identity_share: float
+    front_size: int
+    evaluated: int
+    feasible: int
+    proposed: int
+    rejected: dict[str, int]
+    best_accuracy: float
+    seconds: float
+    evaluation_seconds: float
+
+    @property
+    def saved_evaluations(self) -> int:
+        """Evaluations that the cheap checks, made first, have saved."""
+        return self.proposed - self.evaluated
+
+
+class Archive:
+    """An open archive; a context manager. Use `open_archive` to search, `read_archive` to look."""
+
+    def __init__(self, path: str, connection: sqlite3.Connection, identity: dict):
+        self.path, self.identity, self._connection = path, identity, connection
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @property
+    def last_generation(self) -> int:
+        """-1 where there is none yet."""
+        return self._rows("SELECT COALESCE(MAX(generation), -1) FROM generations")[0][0]
+
+    def models(self, where: str = "1", parameters: tuple = ()) -> Models:
+        """Evaluated models in order of evaluation, all or those of an SQL condition on the table `models`."""
+        query = f"SELECT id, genome, accuracy, madds, params, extra FROM models WHERE {where} ORDER BY id"
+        return _models(self._rows(query, parameters), num_layers=len(self.identity["space"]["out_channels"]))
+
+    def members(self, generation: int) -> Members:
+        """The population of a generation, in its order; ArchiveError where there is none."""
+        rows = self._rows(
+            "SELECT m.id, genome, accuracy, madds, params, extra, rank, crowding FROM populations p "
+            "JOIN models m ON m.id = p.model WHERE p.generation = ? ORDER BY position",
+            (generation,),
+        )
+        if not rows:
+            raise ArchiveError(f"{self.path}: no generation {generation}: it ends at {self.last_generation}")
+        return Members(
+            models=_models(rows, num_layers=len(self.identity["space"]["out_channels"])),
+            ranks=np.array([row[6] for row in rows], np.int64),
+            crowding=np.array([row[7] for row in rows], np.float64),
+        )
+
+    def summary(self, generation: int) -> Summary:
+        text = self._rows("SELECT summary FROM generations WHERE generation = ?", (generation,))[0][0]
+        return Summary(**json.loads(text))
+
+    def mutators(self, generation: int) -> str:
+        """The mutators' states after a generation, as JSON."""
+        return self._rows("SELECT mutators FROM generations WHERE generation = ?", (generation,))[0][0]
+
+    def picks(self) -> np.ndarray:
+        """(k,) ids of the models that the search ended with; empty before the end."""
+        return np.array([row[0] for row in self._rows("SELECT model FROM picks ORDER BY position")], np.int64)
+
+    def commit(self, evaluated: Evaluated, members: Members, *, summary: Summary, mutators: str) -> None:
+        """Adds one generation, all of it or nothing; its models get the ids that follow on from the last one.
+
+        Raises:
+            ArchiveError: where it cannot be written, such as on a full disk; the generations before are kept.
+        """
+        generation, seed = summary.generation, self.identity["settings"]["seed"]
+        first = self._rows("SELECT COALESCE(MAX(id), -1) + 1 FROM models")[0][0]
+        values = {name: column.tolist() for name, column in evaluated.values.items()}
+        extra = [name for name in values if name not in ("accuracy", "madds", "params")]
+        genomes, parents = evaluated.genomes.tolist(), evaluated.parents.tolist()
+        feasible, times = evaluated.feasible.tolist(), evaluated.evaluated_at.tolist()
+        models = [
+            (
+                first + row,
+                ",".join(map(str, genome)),
+                values["accuracy"][row],
+                values["madds"][row],
+                values["params"][row],
+                json.dumps({name: float(values[name][row]) for name in extra}),
+                int(feasible[row]),
+                generation,
+                *(parent if parent >= 0 else None for parent in parents[row]),
+                str(evaluated.operators[row]),
+                seed,
+                times[row],
+                self.identity["evaluator"],
+            )
+            for row, genome in enumerate(genomes)
+        ]
+        columns = zip(members.models.ids, members.ranks, members.crowding, strict=True)
+        population = [(generation, at, int(i), int(rank), float(d)) for at, (i, rank, d) in enumerate(columns)]
+        with _explained(self.path), self._connection:
+            self._connection.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, '')",
+                (generation, json.dumps(dataclasses.asdict(summary)), mutators),
+            )
+            self._connection.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 14)})", models)
+            self._connection.executemany("INSERT INTO populations VALUES (?, ?, ?, ?, ?)", population)
+            digest = _digest(self._connection, self.identity, generation)
+            self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, generation))
+
+    def write_picks(self, ids: np.ndarray) -> None:
+        """Sets the models that the search ended with."""
+        with _explained(self.path), self._connection:
+            self._connection.execute("DELETE FROM picks")
+            self._connection.executemany("INSERT INTO picks VALUES (?, ?)", [(k, int(i)) for k, i in enumerate(ids)])
+
+    def _rows(self, query: str, parameters: tuple = ()) -> list[tuple]:
+        with _explained(self.path):
+            return self._connection.execute(query, parameters).fetchall()
+
+
+def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, object]) -> Archive:
+    """Opens the archive of a search, made where there is none; None keeps it in memory only.
+
+    Args:
+        identity: JSON values under "space", "evaluator" and "settings": what decides the course of the search.
+
+    Raises:
+        ArchiveError: for a file that is damaged, no archive, of another version, or of another identity.
+    """
+    identity = json.loads(json.dumps(identity))
+    if path is None:
+        connection = sqlite3.connect(":memory:")
+        _create(connection, identity)
+        return Archive(":memory:", connection, identity)
+    if not os.path.exists(path):
+        _create_file(Path(path), identity)
+    archive = read_archive(path)
+    difference = _difference(archive.identity, identity)
+    if difference:
+        archive.__exit__()
+        raise ArchiveError(f"{path}: belongs to another search: {difference}")
+    return archive
+
+
+def read_archive(path: str | os.PathLike) -> Archive:
+    """Opens an existing archive, whichever search it is of; ArchiveError as for `open_archive`."""
+    path = Path(path)
+    if not path.is_file():
+        raise ArchiveError(f"{path}: no such archive file")
+    with contextlib.ExitStack() as stack:
+        with _explained(path):
+            # "rw" does not create; where the file is read-only SQLite opens it so.
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
+            stack.callback(connection.close)
+            identity = _checked_identity(path, connection)
+        stack.pop_all()
+    return Archive(str(path), connection, identity)
+
+
+def _create_file(path: Path, identity: dict) -> None:
+    # Under another name until it is whole: a process killed here must not leave a file that looks damaged.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with contextlib.closing(sqlite3.connect(temporary)) as connection:
+                _create(connection, identity)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _create(connection: sqlite3.Connection, identity: dict) -> None:
+    _make_durable(connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.executescript(_SCHEMA)
+    with connection:
+        connection.execute("INSERT INTO meta VALUES ('identity', ?)", (json.dumps(identity),))
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    # One file besides the transaction's own journal, which the next to open it rolls back: no -wal to lose.
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise ArchiveError(f"{path}: not a search archive")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        raise ArchiveError(f"{path}: is of archive version {version}, this program reads version {VERSION}")
+    complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if complaint != "ok":
+        raise ArchiveError(f"{path}: is damaged: {complaint}")
+    _make_durable(connection)
+    row = connection.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+    try:
+        identity = json.loads(row[0])
+    except (TypeError, json.JSONDecodeError):
+        raise ArchiveError(f"{path}: is damaged: it does not say which search it is of") from None
+    stored = connection.execute("SELECT generation, digest FROM generations ORDER BY generation").fetchall()
+    for expected, (generation, digest) in enumerate(stored):
+        if generation != expected or digest != _digest(connection, identity, generation):
+            raise ArchiveError(f"{path}: is damaged: generation {expected} is not as it was written")
+    return identity
+
+
+def _digest(connection: sqlite3.Connection, identity: dict, generation: int) -> str:
+    """SHA-256 of all that is stored of a generation, and of whose it is."""
+    queries = (
+        "SELECT summary, mutators FROM generations WHERE generation = ?",
+        "SELECT * FROM models WHERE generation = ? ORDER BY id",
+        "SELECT * FROM populations WHERE generation = ? ORDER BY position",
+    )
+    content = [connection.execute(query, (generation,)).fetchall() for query in queries]
+    return hashlib.sha256(json.dumps([identity, content]).encode()).hexdigest()
+
+
+def _difference(stored: object, asked: object, name: str = "") -> str:
+    """The first value in which two identities differ, in words; "" where they are equal."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in [*asked, *(key for key in stored if key not in asked)]:
+            inner = _difference(stored.get(key), asked.get(key), f"{name}.{key}" if name else key)
+            if inner:
+                return inner
+        return ""
+    return "" if stored == asked else f"its {name} is {stored!r}, this search's is {asked!r}"
+
+
+def _models(rows: list[tuple], *, num_layers: int) -> Models:
+    genomes = np.array([row[1].split(",") for row in rows], dtype=np.int64).reshape(len(rows), num_layers)
+    values = {
+        "accuracy": np.array([row[2] for row in rows], np.float64),
+        "madds": np.array([row[3] for row in rows], np.int64),
+        "params": np.array([row[4] for row in rows], np.int64),
+    }
+    extra = [json.loads(row[5]) for row in rows]
+    for name in extra[0] if extra else ():
+        values[name] = np.array([row[name] for row in extra], np.float64)
+    return Models(ids=np.array([row[0] for row in rows], np.int64), genomes=genomes, values=values)
+
+
+@contextlib.contextmanager
+def _explained(path: str | os.PathLike) -> Iterator[None]:
+    """Says SQLite's errors in terms of the archive."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ArchiveError(f"{path}: is another process searching with it? ({error})") from error
+    except sqlite3.OperationalError as error:
+        raise ArchiveError(f"{path}: cannot be read or written ({error})") from error
+    except sqlite3.DatabaseError as error:
+        raise ArchiveError(f"{path}: is damaged or not a search archive ({error})") from error
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be written ({error.strerror})") from error

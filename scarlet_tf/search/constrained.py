@@ -1,0 +1,200 @@
+"""Drawing models until enough satisfy the constraints, the cheap ones first (paper: "Ordered Constraints")."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from scarlet_tf.search.evaluator import Evaluator, evaluate_checked
+from scarlet_tf.search.objectives import ACCURACY, CheapQuantity, Constraint, measure
+from scarlet_tf.search.operators import Proposals
+
+KNOWN = "already evaluated"
+
+
+class SearchStalledError(ValueError):
+    """Nothing new is found any more; the message names what rejects the models."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """Models with all their quantities, in order of evaluation; every array has n rows."""
+
+    genomes: np.ndarray  # (n, L) int64
+    values: dict[str, np.ndarray]  # (n,) each: accuracy and the cheap quantities
+    parents: np.ndarray  # (n, 2) int64 ids, -1 where there is none
+    operators: np.ndarray  # (n,) str
+    feasible: np.ndarray  # (n,) bool: satisfies the constraints on accuracy too
+    evaluated_at: np.ndarray  # (n,) float64 seconds since the epoch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What it took: proposals drawn, how many each reason rejected, and the seconds spent in the evaluator."""
+
+    proposed: int
+    rejected: dict[str, int]
+    evaluation_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Patience:
+    """When to give up: this many proposals, or this many evaluations, in a row without one that passes."""
+
+    proposals: int = 200_000
+    evaluations: int = 1_000
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"patience: {name} must be an integer >= 1, got {value!r}")
+
+
+def collect(
+    wanted: int,
+    propose: Callable[[], Proposals],
+    *,
+    evaluator: Evaluator,
+    cheap: Mapping[str, CheapQuantity],
+    constraints: Sequence[Constraint],
+    known: set[bytes],
+    patience: Patience,
+) -> tuple[Evaluated, Effort]:
+    """Draws and evaluates until `wanted` new models satisfy every constraint.
+
+    Cheap constraints and the look-up of known genomes come first; what passes is evaluated in batches of as many
+    models as are still missing, so that no more than `wanted` feasible models are ever evaluated. Models whose
+    accuracy breaks a constraint are returned too, with `feasible` False.
+
+    Args:
+        propose: gives a batch of proposals of any size >= 1.
+        known: `genome_key` of every model evaluated before; the new ones are added.
+
+    Raises:
+        SearchStalledError: when `patience` runs out.
+    """
+    draws = _Draws(propose, cheap=cheap, constraints=constraints, known=known, patience=patience.proposals)
+    gates = [constraint for constraint in constraints if constraint.name == ACCURACY]
+    parts: list[Evaluated] = []
+    missing, barren, seconds = wanted, 0, 0.0
+    while missing:
+        proposals, values = draws.take(missing)
+        started = time.perf_counter()
+        values[ACCURACY] = evaluate_checked(evaluator, proposals.genomes)
+        seconds += time.perf_counter() - started
+        passed = [gate.satisfied(values[ACCURACY]) for gate in gates]
+        feasible = np.logical_and.reduce(passed) if gates else np.ones(missing, bool)
+        for gate, ok in zip(gates, passed, strict=True):
+            draws.rejected[str(gate)] += int((~ok).sum())
+        parts.append(
+            Evaluated(
+                genomes=proposals.genomes,
+                values=values,
+                parents=proposals.parents,
+                operators=proposals.operators,
+                feasible=feasible,
+                evaluated_at=np.full(missing, time.time()),
+            )
+        )
+        barren = 0 if feasible.any() else barren + missing
+        missing -= int(feasible.sum())
+        if barren >= patience.evaluations:
+            recent = np.concatenate([part.values[ACCURACY] for part in parts])[-barren:]
+            worst = min(gates, key=lambda gate: int(gate.satisfied(recent).sum()))
+            raise SearchStalledError(
+                f"search stalled: none of the last {barren} evaluated models satisfies '{worst}'; "
+                f"the closest has accuracy {worst.closest(recent):.4g}"
+            )
+    effort = Effort(proposed=draws.proposed, rejected=dict(draws.rejected), evaluation_seconds=seconds)
+    return _concatenate(parts), effort
+
+
+def genome_key(genome: np.ndarray) -> bytes:
+    """What genomes are compared by."""
+    return genome.astype(np.int64).tobytes()
+
+
+class _Draws:
+    """A stream of proposals that satisfy the cheap constraints and are new."""
+
+    def __init__(
+        self,
+        propose: Callable[[], Proposals],
+        *,
+        cheap: Mapping[str, CheapQuantity],
+        constraints: Sequence[Constraint],
+        known: set[bytes],
+        patience: int,
+    ):
+        self._propose, self._cheap, self._known, self._patience = propose, cheap, known, patience
+        self._constraints = [constraint for constraint in constraints if constraint.name != ACCURACY]
+        self.proposed = 0
+        self.rejected: Counter[str] = Counter()
+
+    def take(self, count: int) -> tuple[Proposals, dict[str, np.ndarray]]:
+        """The next `count`, with their cheap quantities; counts of rejections go to `rejected`."""
+        parts: list[tuple[Proposals, dict[str, np.ndarray]]] = []
+        taken, fruitless, reasons, closest = 0, 0, Counter[str](), {}
+        while taken < count:
+            proposals = self._propose()
+            values = measure(self._cheap, proposals.genomes)
+            verdicts = self._verdicts(values, len(proposals.genomes))
+            rows = []
+            for row, verdict in enumerate(verdicts):
+                if taken == count:
+                    break
+                self.proposed += 1
+                key = genome_key(proposals.genomes[row])
+                reason = verdict or (KNOWN if key in self._known else "")
+                if reason:
+                    self.rejected[reason] += 1
+                    reasons[reason] += 1
+                    fruitless += 1
+                    continue
+                self._known.add(key)
+                rows.append(row)
+                taken += 1
+                fruitless, reasons = 0, Counter()
+            parts.append((Proposals(*(field[rows] for field in proposals)), {k: v[rows] for k, v in values.items()}))
+            for constraint in self._constraints:
+                nearest = constraint.closest(values[constraint.name])
+                closest[str(constraint)] = constraint.closest(
+                    np.array([nearest, closest.get(str(constraint), nearest)])
+                )
+            if fruitless >= self._patience:
+                raise SearchStalledError(_stalled(fruitless, reasons, closest))
+        genomes, parents, operators = (np.concatenate(field) for field in zip(*(p for p, _ in parts), strict=True))
+        merged = {name: np.concatenate([values[name] for _, values in parts]) for name in self._cheap}
+        return Proposals(genomes, parents, operators), merged
+
+    def _verdicts(self, values: Mapping[str, np.ndarray], n: int) -> list[str]:
+        """The first constraint that each of n proposals breaks, "" where it breaks none."""
+        verdicts = np.full(n, "", dtype=object)
+        for constraint in reversed(self._constraints):
+            verdicts[~constraint.satisfied(values[constraint.name])] = str(constraint)
+        return verdicts.tolist()
+
+
+def _stalled(fruitless: int, reasons: Counter[str], closest: Mapping[str, float]) -> str:
+    reason, times = reasons.most_common(1)[0]
+    if reason == KNOWN:
+        return f"search stalled: {times} of the last {fruitless} proposals were evaluated before: few models are left"
+    return (
+        f"search stalled: '{reason}' rejects {times} of the last {fruitless} proposals; "
+        f"the closest has {closest[reason]:.6g}"
+    )
+
+
+def _concatenate(parts: Sequence[Evaluated]) -> Evaluated:
+    return Evaluated(
+        genomes=np.concatenate([part.genomes for part in parts]),
+        values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
+        parents=np.concatenate([part.parents for part in parts]),
+        operators=np.concatenate([part.operators for part in parts]),
+        feasible=np.concatenate([part.feasible for part in parts]),
+        evaluated_at=np.concatenate([part.evaluated_at for part in parts]),
+    )

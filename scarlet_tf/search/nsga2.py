@@ -1,0 +1,237 @@
+"""The constrained and weighted NSGA-II search (paper: Algorithm 1, Fig. 3, Eq. 2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from scarlet_tf.arch import IDENTITY, SearchSpace
+from scarlet_tf.search.archive import Archive, ArchiveError, Members, Models, Summary, open_archive
+from scarlet_tf.search.constrained import Evaluated, Patience, collect, genome_key
+from scarlet_tf.search.crowding import rank_and_crowd, survivors
+from scarlet_tf.search.evaluator import Evaluator
+from scarlet_tf.search.history import SearchHistory, history_of
+from scarlet_tf.search.objectives import (
+    ACCURACY,
+    DEFAULT_CONSTRAINTS,
+    DEFAULT_OBJECTIVES,
+    CheapQuantity,
+    Constraint,
+    Objective,
+    cheap_quantities,
+    check_constraints,
+    check_objectives,
+    cost_box,
+    costs,
+    weights,
+)
+from scarlet_tf.search.operators import (
+    MutationMixture,
+    Mutator,
+    Proposals,
+    RandomMutation,
+    RouletteMutation,
+    frozen_states,
+    offspring,
+    restore_states,
+)
+from scarlet_tf.search.pareto import equispaced, hypervolume
+
+UNIFORM = "uniform"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Settings of a search; the defaults are the paper's.
+
+    Attributes:
+        population: n, members of a population and feasible children of a generation.
+        generations: N.
+        picks: K, models chosen at the end.
+        patience: when to give up on drawing models that satisfy the constraints.
+    """
+
+    population: int = 70
+    generations: int = 120
+    objectives: tuple[Objective, ...] = DEFAULT_OBJECTIVES
+    constraints: tuple[Constraint, ...] = DEFAULT_CONSTRAINTS
+    seed: int = 0
+    mixture: MutationMixture = dataclasses.field(default_factory=MutationMixture)
+    picks: int = 3
+    patience: Patience = dataclasses.field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        for name, least in {"population": 2, "generations": 1, "seed": 0, "picks": 1}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"search: {name} must be an integer >= {least}, got {value!r}")
+        if self.picks > self.population:
+            raise ValueError(f"search: picks must be at most the population, {self.population}, got {self.picks}")
+
+
+class Search:
+    """A search of one space, kept in an archive that it resumes from.
+
+    Generation 0 is P_0 and Q_0: 2n feasible models drawn uniformly. Generation g >= 1 takes the n survivors of
+    generation g - 1 by rank and weighted crowding, has n feasible children of them evaluated, and keeps the n
+    survivors of both. This is Algorithm 1 with each merge at the end of an iteration instead of the beginning of the
+    next, so that the last children, which have been paid for, can be picked too. So 2n + N*n feasible models are
+    evaluated (paper: 120 x 70 = 8,400 in the loop), and the infeasible ones besides.
+
+    A genome that was evaluated once is not proposed to the evaluator again, nor taken back into the population.
+    Generation g draws from a generator seeded by (seed, g) alone, and mutators' states are archived: a search that
+    was killed at any moment goes on as if it had not been. A finished one can be given more generations.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        config: SearchConfig,
+        *,
+        archive: str | os.PathLike | None = None,
+        cheap: Mapping[str, CheapQuantity] | None = None,
+        mutators: Sequence[Mutator] | None = None,
+    ):
+        """
+        Args:
+            archive: path of the SQLite file, made where there is none; None: in memory.
+            cheap: further quantities by name, for objectives and constraints; madds and params are always there.
+            mutators: as the mixture names them, in their initial states; by default random and roulette.
+
+        Raises:
+            ObjectiveError: for objectives or constraints on unknown quantities, or weights whose sum is not 1.
+        """
+        self.space, self.config, self._path = space, config, archive
+        self._cheap = {**cheap_quantities(space), **(cheap or {})}
+        self._objectives = check_objectives(config.objectives, known=(ACCURACY, *self._cheap))
+        self._constraints = check_constraints(config.constraints, known=(ACCURACY, *self._cheap))
+        self._weights = weights(self._objectives)
+        self._box = cost_box(space, self._objectives, self._cheap)
+        if mutators is None:
+            roulette = RouletteMutation(space.num_layers, space.num_choices, objectives=self._objectives)
+            mutators = (RandomMutation(space.num_choices), roulette)
+        self._mutators = tuple(mutators)
+        config.mixture.probabilities([mutator.name for mutator in self._mutators])
+        self._initial_states = frozen_states(self._mutators)
+
+    def run(self, evaluator: Evaluator, *, progress: Callable[[Summary], None] = lambda summary: None) -> SearchHistory:
+        """Searches to the last generation, from the archive's last one on, and picks K models.
+
+        Args:
+            progress: called after each generation has been written.
+
+        Raises:
+            ArchiveError: for an archive that is damaged, of another search, ahead of this one, or cannot be written.
+            SearchStalledError: where the constraints, named, leave nothing to be found.
+        """
+        with open_archive(self._path, identity=self.identity(evaluator)) as archive:
+            last = archive.last_generation
+            if last > self.config.generations:
+                raise ArchiveError(
+                    f"{archive.path}: is at generation {last} already, beyond the {self.config.generations} asked for"
+                )
+            restore_states(self._mutators, archive.mutators(last) if last >= 0 else self._initial_states)
+            known = {genome_key(genome) for genome in archive.models().genomes}
+            members = archive.members(last) if last >= 0 else None
+            for generation in range(last + 1, self.config.generations + 1):
+                members, summary = self._advance(generation, members, known=known, evaluator=evaluator, archive=archive)
+                progress(summary)
+            chosen = equispaced(self._costs(members.models), members.ranks, self.config.picks)
+            archive.write_picks(members.models.ids[chosen])
+            return history_of(archive)
+
+    def identity(self, evaluator: Evaluator) -> dict[str, object]:
+        """What decides the course of this search, as JSON values; generations, picks and patience do not."""
+        return {
+            "space": dataclasses.asdict(self.space),
+            "evaluator": evaluator.fingerprint,
+            "settings": {
+                "population": self.config.population,
+                "objectives": ",".join(map(str, self._objectives)),
+                "constraints": ",".join(map(str, self._constraints)),
+                "seed": self.config.seed,
+                "mixture": dataclasses.asdict(self.config.mixture),
+                "mutators": {mutator.name: mutator.settings for mutator in self._mutators},
+                "quantities": list(self._cheap),
+            },
+        }
+
+    def _advance(
+        self, generation: int, previous: Members | None, *, known: set[bytes], evaluator: Evaluator, archive: Archive
+    ) -> tuple[Members, Summary]:
+        started = time.perf_counter()
+        rng = np.random.default_rng([self.config.seed, generation])
+        n = self.config.population
+        if previous is None:
+            parents, wanted, propose = None, 2 * n, lambda: self._uniform(rng, 2 * n)
+        else:
+            parents = self._members(self._survivors(previous.models))
+            wanted, propose = n, lambda: self._children(rng, parents)
+        evaluated, effort = collect(
+            wanted,
+            propose,
+            evaluator=evaluator,
+            cheap=self._cheap,
+            constraints=self._constraints,
+            known=known,
+            patience=self.config.patience,
+        )
+        children = _models(evaluated, first_id=len(known) - len(evaluated.genomes)).take(evaluated.feasible)
+        members = self._members(self._survivors(parents.models.joined(children)) if parents else children)
+        for mutator in self._mutators:
+            mutator.update(evaluated.genomes, evaluated.values)
+        summary = Summary(
+            generation=generation,
+            hypervolume=self._hypervolume(members.models),
+            identity_share=float((members.models.genomes == IDENTITY).mean()),
+            front_size=int((members.ranks == 0).sum()),
+            evaluated=len(evaluated.genomes),
+            feasible=len(children),
+            proposed=effort.proposed,
+            rejected=effort.rejected,
+            best_accuracy=float(members.models.values[ACCURACY].max()),
+            seconds=time.perf_counter() - started,
+            evaluation_seconds=effort.evaluation_seconds,
+        )
+        archive.commit(evaluated, members, summary=summary, mutators=frozen_states(self._mutators))
+        return members, summary
+
+    def _uniform(self, rng: np.random.Generator, count: int) -> Proposals:
+        nobody = np.full((count, 2), -1, np.int64)
+        return Proposals(self.space.random(rng, count), nobody, np.full(count, UNIFORM, dtype=object))
+
+    def _children(self, rng: np.random.Generator, parents: Members) -> Proposals:
+        return offspring(
+            rng,
+            parents.models.genomes,
+            parents.models.ids,
+            ranks=parents.ranks,
+            crowding=parents.crowding,
+            count=self.config.population,
+            mixture=self.config.mixture,
+            mutators=self._mutators,
+        )
+
+    def _costs(self, models: Models) -> np.ndarray:
+        return costs(self._objectives, models.values)
+
+    def _members(self, models: Models) -> Members:
+        ranks, crowding = rank_and_crowd(self._costs(models), self._weights)
+        return Members(models=models, ranks=ranks, crowding=crowding)
+
+    def _survivors(self, models: Models) -> Models:
+        return models.take(survivors(self._costs(models), self._weights, self.config.population))
+
+    def _hypervolume(self, models: Models) -> float:
+        ideal, reference = self._box
+        scaled = (self._costs(models) - ideal) / np.where(reference > ideal, reference - ideal, 1.0)
+        return hypervolume(np.maximum(scaled, 0.0), np.ones(len(ideal)))
+
+
+def _models(evaluated: Evaluated, *, first_id: int) -> Models:
+    ids = np.arange(first_id, first_id + len(evaluated.genomes), dtype=np.int64)
+    return Models(ids=ids, genomes=evaluated.genomes, values=evaluated.values)

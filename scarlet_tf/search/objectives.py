@@ -1,0 +1,200 @@
+"""What a search wants, as data: objectives with weights, and hard constraints (paper: Eq. 2, "Ordered Constraints").
+
+A quantity is a name with one value a model: "accuracy", which costs an evaluation, or a cheap one, a function of the
+genomes alone ("madds", "params", or what the caller adds, such as a latency table).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace, count_genomes
+
+ACCURACY = "accuracy"
+QUANTITIES = (ACCURACY, "madds", "params")
+DIRECTIONS = ("max", "min")
+OPERATORS = ("<", ">")
+
+# (n, num_layers) genomes -> (n,) values.
+CheapQuantity = Callable[[np.ndarray], np.ndarray]
+
+
+class ObjectiveError(ValueError):
+    """An objective or constraint that means nothing; the message names it and what was expected."""
+
+
+def _nearest(value: str, choices: Collection[str]) -> str:
+    return (
+        f"expected one of {sorted(choices)}, nearest is {difflib.get_close_matches(value, choices, n=1, cutoff=0)[0]!r}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A quantity to be made large ("max") or small ("min"); `weight` is its share of the crowding distance."""
+
+    name: str
+    direction: str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ObjectiveError(f"an objective's name must be a word such as 'accuracy', got {self.name!r}")
+        if self.direction not in DIRECTIONS:
+            nearest = _nearest(self.direction, DIRECTIONS)
+            raise ObjectiveError(f"objective {self.name!r}: unknown direction {self.direction!r}: {nearest}")
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ObjectiveError(f"objective {self.name!r}: weight must be a number >= 0, got {self.weight!r}")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.direction}:{self.weight:.12g}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """A strict bound on a quantity, such as madds < 500e6, in that quantity's own unit."""
+
+    name: str
+    op: str
+    bound: float
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ObjectiveError(f"a constraint's name must be a word such as 'madds', got {self.name!r}")
+        if self.op not in OPERATORS:
+            raise ObjectiveError(f"constraint on {self.name!r}: the operator must be '<' or '>', got {self.op!r}")
+        if not math.isfinite(self.bound):
+            raise ObjectiveError(f"constraint on {self.name!r}: the bound must be a finite number, got {self.bound!r}")
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.op}{self.bound:.12g}"
+
+    def satisfied(self, values: np.ndarray) -> np.ndarray:
+        """(n,) values -> (n,) bool."""
+        return values < self.bound if self.op == "<" else values > self.bound
+
+    def closest(self, values: np.ndarray) -> float:
+        """The value that comes nearest to satisfying the bound, of (n,) with n >= 1."""
+        return float(values.min() if self.op == "<" else values.max())
+
+
+# Paper: Eq. 2 and the sentence after it.
+DEFAULT_OBJECTIVES = (
+    Objective(name=ACCURACY, direction="max", weight=0.4),
+    Objective(name="madds", direction="min", weight=0.4),
+    Objective(name="params", direction="max", weight=0.2),
+)
+DEFAULT_CONSTRAINTS = (
+    Constraint(name="madds", op="<", bound=500e6),
+    Constraint(name=ACCURACY, op=">", bound=0.4),
+)
+
+
+def parse_objectives(text: str, *, known: Collection[str] = QUANTITIES) -> tuple[Objective, ...]:
+    """Objectives from text like "accuracy:max:0.4,madds:min:0.4,params:max:0.2"; ObjectiveError where it is not one."""
+    objectives = []
+    for part in text.split(","):
+        fields = part.strip().split(":")
+        if len(fields) != 3:
+            raise ObjectiveError(
+                f"bad objective {part.strip()!r}: expected NAME:max:WEIGHT or NAME:min:WEIGHT, such as accuracy:max:0.4"
+            )
+        weight = _number(fields[2], owner=f"objective {part.strip()!r}", what="weight")
+        objectives.append(Objective(name=fields[0], direction=fields[1], weight=weight))
+    return check_objectives(objectives, known=known)
+
+
+def parse_constraints(text: str, *, known: Collection[str] = QUANTITIES) -> tuple[Constraint, ...]:
+    """Constraints from text like "madds<500e6,accuracy>0.4"; the empty text is no constraint at all."""
+    constraints = []
+    for part in text.split(",") if text.strip() else ():
+        op = next((op for op in OPERATORS if op in part), None)
+        if op is None:
+            raise ObjectiveError(
+                f"bad constraint {part.strip()!r}: expected NAME<NUMBER or NAME>NUMBER, as madds<500e6"
+            )
+        name, _, number = part.partition(op)
+        bound = _number(number, owner=f"constraint {part.strip()!r}", what="bound")
+        constraints.append(Constraint(name=name.strip(), op=op, bound=bound))
+    return check_constraints(constraints, known=known)
+
+
+def _number(text: str, *, owner: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ObjectiveError(f"bad {owner}: the {what} must be a number, got {text.strip()!r}") from None
+
+
+def check_objectives(objectives: Sequence[Objective], *, known: Collection[str]) -> tuple[Objective, ...]:
+    """The objectives as a tuple; ObjectiveError unless names are known and distinct and weights sum to 1 (Eq. 2)."""
+    names = [objective.name for objective in objectives]
+    for name in names:
+        if name not in known:
+            raise ObjectiveError(f"unknown objective {name!r}: {_nearest(name, known)}")
+        if names.count(name) > 1:
+            raise ObjectiveError(f"objective {name!r} is given {names.count(name)} times: expected each one once")
+    total = sum(objective.weight for objective in objectives)
+    if not math.isclose(total, 1, abs_tol=1e-6):
+        raise ObjectiveError(
+            f"objective weights must sum to 1 (paper: Eq. 2), got {total:.12g} from {','.join(map(str, objectives))!r}"
+        )
+    return tuple(objectives)
+
+
+def check_constraints(constraints: Sequence[Constraint], *, known: Collection[str]) -> tuple[Constraint, ...]:
+    """The constraints, cheap ones first and accuracy last ("Ordered Constraints"); ObjectiveError for unknown names."""
+    for constraint in constraints:
+        if constraint.name not in known:
+            raise ObjectiveError(f"unknown quantity in constraint '{constraint}': {_nearest(constraint.name, known)}")
+    return tuple(sorted(constraints, key=lambda constraint: constraint.name == ACCURACY))
+
+
+def cheap_quantities(space: SearchSpace) -> dict[str, CheapQuantity]:
+    """Multiply-adds and params of the stand-alone models, at the space's own resolution."""
+    return {
+        "madds": lambda genomes: count_genomes(space, genomes)[0],
+        "params": lambda genomes: count_genomes(space, genomes)[1],
+    }
+
+
+def measure(cheap: Mapping[str, CheapQuantity], genomes: np.ndarray) -> dict[str, np.ndarray]:
+    """Every cheap quantity of (n, num_layers) genomes, (n,) each; ValueError where one is not n finite numbers."""
+    values = {name: np.asarray(quantity(genomes)) for name, quantity in cheap.items()}
+    for name, column in values.items():
+        if column.shape != (len(genomes),) or not np.isfinite(column).all():
+            raise ValueError(f"quantity {name!r} must give {len(genomes)} finite numbers, got shape {column.shape}")
+    return values
+
+
+def costs(objectives: Sequence[Objective], values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(n, m) float64, one column an objective, all to be minimised: what is maximised changes its sign."""
+    signs = [1.0 if objective.direction == "min" else -1.0 for objective in objectives]
+    columns = [sign * values[objective.name] for sign, objective in zip(signs, objectives, strict=True)]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def weights(objectives: Sequence[Objective]) -> np.ndarray:
+    """(m,) float64."""
+    return np.array([objective.weight for objective in objectives], np.float64)
+
+
+def cost_box(
+    space: SearchSpace, objectives: Sequence[Objective], cheap: Mapping[str, CheapQuantity]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best and worst corner of the costs, (m,) each: what the hypervolume is measured against.
+
+    They depend on the space and the objectives only, so that searches with other seeds or constraints compare.
+    Accuracy spans 0..1. A cheap quantity spans its values over the 13 models that use one choice in every layer: for
+    madds and params these hold the extremes of the whole space (all identity, and all K7E6 with SE).
+    """
+    genomes = np.repeat(np.arange(space.num_choices)[:, None], space.num_layers, axis=1)
+    values = measure(cheap, genomes)
+    values[ACCURACY] = np.linspace(0, 1, len(genomes))
+    corners = costs(objectives, values)
+    return corners.min(axis=0), corners.max(axis=0)

@@ -1,0 +1,271 @@
+"""Selection, crossover and mutation of genomes (paper: Algorithm 1, "Crossover", "Mutation")."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from scarlet_tf.search.objectives import ACCURACY, Objective
+
+CROSSOVER = "crossover"
+
+
+def tournament(rng: np.random.Generator, ranks: np.ndarray, crowding: np.ndarray, count: int) -> np.ndarray:
+    """Binary tournament on (rank, weighted crowding): the lower rank wins, then the less crowded, then the first drawn.
+
+    Args:
+        ranks, crowding: (n,).
+
+    Returns:
+        (count,) int64 winners. The two contestants of a tournament are distinct where n > 1.
+    """
+    first = rng.integers(0, len(ranks), count)
+    second = (first + rng.integers(1, max(len(ranks), 2), count)) % len(ranks)
+    better = (ranks[second] < ranks[first]) | ((ranks[second] == ranks[first]) & (crowding[second] > crowding[first]))
+    return np.where(better, second, first)
+
+
+def single_point_crossover(rng: np.random.Generator, mothers: np.ndarray, fathers: np.ndarray) -> np.ndarray:
+    """(n, L) mothers and fathers -> (n, L) children: the mother's genes before a cut drawn from 1..L-1, then his."""
+    n, length = mothers.shape
+    cuts = rng.integers(1, max(length, 2), (n, 1))
+    return np.where(np.arange(length) < cuts, mothers, fathers)
+
+
+class Mutator(Protocol):
+    """A way to change genomes, which may learn from what was evaluated.
+
+    Within a generation `propose` is called any number of times, then `update` once, with every model that the
+    generation evaluated; proposals that were rejected before evaluation (a cheap constraint, or known already) never
+    come back in it. What is not in `state` after `update` is lost when a search is killed and resumed.
+
+    Attributes:
+        name: names it in the mixture and in the archive.
+        settings: JSON values; an archive made with others is refused.
+    """
+
+    name: str
+    settings: dict[str, object]
+
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(n, L) int64 genomes -> (n, L) mutants; draws from `rng` alone, so that a resumed search is the same."""
+        ...
+
+    def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        """(n, L) evaluated genomes and their (n,) quantities, infeasible ones included, in order of evaluation."""
+        ...
+
+    def state(self) -> dict[str, object]:
+        """What it has learnt, as JSON values."""
+        ...
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Takes back a `state`."""
+        ...
+
+
+class RandomMutation:
+    """One layer, drawn uniformly, gets another choice, drawn uniformly."""
+
+    name = "random"
+
+    def __init__(self, num_choices: int):
+        self._num_choices = num_choices
+        self.settings: dict[str, object] = {}
+
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        mutants, rows = genomes.copy(), np.arange(len(genomes))
+        layers = rng.integers(0, genomes.shape[1], len(genomes))
+        shifts = rng.integers(1, self._num_choices, len(genomes))
+        mutants[rows, layers] = (mutants[rows, layers] + shifts) % self._num_choices
+        return mutants
+
+    def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        """It learns nothing."""
+
+    def state(self) -> dict[str, object]:
+        return {}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """It has no state."""
+
+
+class RouletteMutation:
+    """One layer, drawn uniformly, gets another choice, drawn from a roulette wheel of what the choices were worth.
+
+    The prior of a choice in a layer, for one objective, is the running mean of that objective over the evaluated
+    models that have this choice there (shrunk to the mean over all models by one imaginary model, so that an unseen
+    choice counts as average). The wheel's slices are those means, scaled to 0..1 within the layer so that the best is
+    1 whatever the unit and direction, plus `floor`, so that no choice dies out. Each mutation follows one objective:
+    accuracy with probability `accuracy_share` (FairNAS: 0.7), else a cheap one, drawn by weight (0.3 in all).
+    """
+
+    name = "roulette"
+
+    def __init__(
+        self,
+        num_layers: int,
+        num_choices: int,
+        *,
+        objectives: Sequence[Objective],
+        accuracy_share: float = 0.7,
+        floor: float = 0.1,
+    ):
+        if not 0 <= accuracy_share <= 1:
+            raise ValueError(f"roulette mutation: accuracy_share must be in 0..1, got {accuracy_share!r}")
+        if not (math.isfinite(floor) and floor > 0):
+            raise ValueError(f"roulette mutation: floor must be a number > 0, got {floor!r}")
+        self._objectives = tuple(objectives)
+        self._shares = _objective_shares(self._objectives, accuracy_share)
+        self._floor = floor
+        self._counts = np.zeros((num_layers, num_choices))
+        self._sums = np.zeros((len(self._objectives), num_layers, num_choices))  # of the objective, larger is better
+        self.settings = {"accuracy_share": accuracy_share, "floor": floor}
+
+    def wheels(self) -> np.ndarray:
+        """(objectives, num_layers, num_choices) slices in floor..1 + floor; not normalised to a sum of 1."""
+        # Every model has one choice in layer 0, so that layer alone gives the mean over all models.
+        average = self._sums[:, 0].sum(axis=1) / max(self._counts[0].sum(), 1.0)
+        means = (self._sums + average[:, None, None]) / (self._counts + 1)
+        low, high = means.min(axis=2, keepdims=True), means.max(axis=2, keepdims=True)
+        return (means - low) / np.where(high > low, high - low, 1.0) + self._floor
+
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        n, length = genomes.shape
+        mutants, rows = genomes.copy(), np.arange(n)
+        followed = rng.choice(len(self._objectives), n, p=self._shares)
+        layers = rng.integers(0, length, n)
+        slices = self.wheels()[followed, layers]
+        slices[rows, genomes[rows, layers]] = 0.0
+        mutants[rows, layers] = draw(rng, slices)
+        return mutants
+
+    def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        where = (np.arange(genomes.shape[1])[None, :], genomes)
+        np.add.at(self._counts, where, 1.0)
+        for objective, sums in zip(self._objectives, self._sums, strict=True):
+            worth = values[objective.name] if objective.direction == "max" else -values[objective.name]
+            np.add.at(sums, where, worth[:, None].astype(np.float64))
+
+    def state(self) -> dict[str, object]:
+        return {"counts": self._counts.tolist(), "sums": self._sums.tolist()}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        counts, sums = np.array(state["counts"], np.float64), np.array(state["sums"], np.float64)
+        if counts.shape != self._counts.shape or sums.shape != self._sums.shape:
+            raise ValueError(f"roulette mutation: state of shape {sums.shape}, expected {self._sums.shape}")
+        self._counts, self._sums = counts, sums
+
+
+def _objective_shares(objectives: Sequence[Objective], accuracy_share: float) -> np.ndarray:
+    """(m,) probabilities: accuracy's share, the rest to the cheap ones by weight; all to whichever is there alone."""
+    is_accuracy = np.array([objective.name == ACCURACY for objective in objectives])
+    weights = np.array([objective.weight for objective in objectives])
+    if not is_accuracy.any() or not weights[~is_accuracy].sum():
+        return weights / weights.sum() if not is_accuracy.any() else is_accuracy.astype(np.float64)
+    cheap = np.where(is_accuracy, 0.0, weights)
+    return np.where(is_accuracy, accuracy_share, (1 - accuracy_share) * cheap / cheap.sum())
+
+
+def draw(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
+    """One column a row, with probability in proportion to its slice: (n, c) >= 0 -> (n,) int64."""
+    edges = np.cumsum(slices, axis=1)
+    points = rng.random(len(slices)) * edges[:, -1]
+    return (edges <= points[:, None]).sum(axis=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MutationMixture:
+    """How often a child is mutated, and by what (FairNAS's settings).
+
+    `mutation_ratio` is the probability that a child of crossover is mutated at all; random, reinforced and roulette
+    are the mutators' shares of those mutations. Shares are renormalised over the mutators that a search has: one
+    without a reinforced controller, which is the default, uses random 0.2/0.35 and roulette 0.15/0.35.
+    """
+
+    mutation_ratio: float = 0.8
+    random: float = 0.2
+    reinforced: float = 0.65
+    roulette: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mutation_ratio <= 1:
+            raise ValueError(f"mutation_ratio must be in 0..1, got {self.mutation_ratio!r}")
+        for name, share in self.shares.items():
+            if not (math.isfinite(share) and share >= 0):
+                raise ValueError(f"the share of {name} mutation must be a number >= 0, got {share!r}")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        return {"random": self.random, "reinforced": self.reinforced, "roulette": self.roulette}
+
+    def probabilities(self, names: Sequence[str]) -> np.ndarray:
+        """(len(names),) float64 with sum 1; ValueError for an unknown mutator, or where no share is left."""
+        for name in names:
+            if name not in self.shares:
+                nearest = difflib.get_close_matches(name, self.shares, n=1, cutoff=0)[0]
+                raise ValueError(
+                    f"unknown mutator {name!r}: the mixture has {sorted(self.shares)}, nearest is {nearest!r}"
+                )
+        shares = np.array([self.shares[name] for name in names], np.float64)
+        if not shares.sum() > 0:
+            raise ValueError(f"the shares of the mutators {list(names)} are all 0: nothing would mutate")
+        return shares / shares.sum()
+
+
+class Proposals(NamedTuple):
+    """Genomes not evaluated yet, and where they come from."""
+
+    genomes: np.ndarray  # (n, L) int64
+    parents: np.ndarray  # (n, 2) int64 model ids, -1 where there is none
+    operators: np.ndarray  # (n,) str: "uniform", "crossover", or the mutator's name
+
+
+def offspring(
+    rng: np.random.Generator,
+    genomes: np.ndarray,
+    ids: np.ndarray,
+    *,
+    ranks: np.ndarray,
+    crowding: np.ndarray,
+    count: int,
+    mixture: MutationMixture,
+    mutators: Sequence[Mutator],
+) -> Proposals:
+    """`count` children: two tournaments, single-point crossover, then the mixture's mutation of the child.
+
+    Algorithm 1's "crossover(M) and mutation(M)": a child is never a bare mutant of one parent, unless both
+    tournaments had the same winner.
+
+    Args:
+        genomes: (n, L); ids, ranks, crowding: (n,).
+    """
+    winners = tournament(rng, ranks, crowding, 2 * count).reshape(count, 2)
+    children = single_point_crossover(rng, genomes[winners[:, 0]], genomes[winners[:, 1]])
+    operators = np.full(count, CROSSOVER, dtype=object)
+    mutated = rng.random(count) < mixture.mutation_ratio
+    used = rng.choice(len(mutators), count, p=mixture.probabilities([mutator.name for mutator in mutators]))
+    for index, mutator in enumerate(mutators):
+        rows = np.flatnonzero(mutated & (used == index))
+        if rows.size:
+            children[rows] = mutator.propose(children[rows], rng)
+            operators[rows] = mutator.name
+    return Proposals(children, ids[winners], operators)
+
+
+def frozen_states(mutators: Sequence[Mutator]) -> str:
+    """JSON of every mutator's state, by name."""
+    return json.dumps({mutator.name: mutator.state() for mutator in mutators})
+
+
+def restore_states(mutators: Sequence[Mutator], text: str) -> None:
+    """Takes back what `frozen_states` gave."""
+    states = json.loads(text)
+    for mutator in mutators:
+        mutator.restore(states[mutator.name])
