@@ -1,0 +1,44 @@
+"""A model from what a user names: a zoo name, a spec, a genome, a `.keras` file, or a trained model's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import keras
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.zoo.create import create_model, resolve_spec
+from scarlet_tf.zoo.files import check_file, load_keras_file
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A Keras model and, where it is known, its ArchSpec (a lone `.keras` file has none)."""
+
+    model: keras.Model
+    spec: ArchSpec | None
+
+
+def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> LoadedModel:
+    """A model from what a user names on a command line.
+
+    Args:
+        model: a zoo name, a spec's JSON file, a genome as text, a `.keras` file, or a trained model's folder
+            (spec.json beside model.keras).
+        weights: for a name, spec or genome only: a `.weights.h5` or `.keras` file; None for the initial weights.
+
+    Raises:
+        ValueError, FileNotFoundError: as `create_model`; and for weights beside a model that has its own.
+    """
+    path = Path(model)
+    is_folder, is_keras = path.is_dir(), path.name.endswith(".keras")
+    if not (is_folder or is_keras):
+        spec = resolve_spec(model)
+        return LoadedModel(model=create_model(spec, weights=weights), spec=spec)
+    if weights is not None:
+        raise ValueError(f"weights {str(weights)!r}: {str(model)!r} has its own weights")
+    if is_keras:
+        return LoadedModel(model=load_keras_file(path), spec=None)
+    return LoadedModel(spec=ArchSpec.load(check_file(path / "spec.json")), model=load_keras_file(path / "model.keras"))
