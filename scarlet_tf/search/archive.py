@@ -207,7 +207,7 @@ class Archive:
             )
             self._connection.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 14)})", models)
             self._connection.executemany("INSERT INTO populations VALUES (?, ?, ?, ?, ?)", population)
-            digest = _digest(self._connection, self.identity, generation)
+            digest = _digest(self._connection, self.identity, _GENERATION, (generation,))
             self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, generation))
 
     def write_picks(self, ids: np.ndarray) -> None:
@@ -215,6 +215,7 @@ class Archive:
         with _explained(self.path), self._connection:
             self._connection.execute("DELETE FROM picks")
             self._connection.executemany("INSERT INTO picks VALUES (?, ?)", [(k, int(i)) for k, i in enumerate(ids)])
+            _write_picks_digest(self._connection, self.identity)
 
     def _rows(self, query: str, parameters: tuple = ()) -> list[tuple]:
         with _explained(self.path):
@@ -277,9 +278,10 @@ def _create(connection: sqlite3.Connection, identity: dict) -> None:
     _make_durable(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.executescript(_SCHEMA)
+    connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
     with connection:
         connection.execute("INSERT INTO meta VALUES ('identity', ?)", (json.dumps(identity),))
+        _write_picks_digest(connection, identity)
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:
@@ -298,27 +300,36 @@ def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
     if complaint != "ok":
         raise ArchiveError(f"{path}: is damaged: {complaint}")
     _make_durable(connection)
-    row = connection.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+    meta = dict(connection.execute("SELECT key, value FROM meta"))
     try:
-        identity = json.loads(row[0])
-    except (TypeError, json.JSONDecodeError):
+        identity = json.loads(meta["identity"])
+    except (KeyError, TypeError, json.JSONDecodeError):
         raise ArchiveError(f"{path}: is damaged: it does not say which search it is of") from None
+    if meta.get("picks") != _digest(connection, identity, _PICKS):
+        raise ArchiveError(f"{path}: is damaged: its identity or its picks are not as they were written")
     stored = connection.execute("SELECT generation, digest FROM generations ORDER BY generation").fetchall()
     for expected, (generation, digest) in enumerate(stored):
-        if generation != expected or digest != _digest(connection, identity, generation):
+        if generation != expected or digest != _digest(connection, identity, _GENERATION, (generation,)):
             raise ArchiveError(f"{path}: is damaged: generation {expected} is not as it was written")
     return identity
 
 
-def _digest(connection: sqlite3.Connection, identity: dict, generation: int) -> str:
-    """SHA-256 of all that is stored of a generation, and of whose it is."""
-    queries = (
-        "SELECT summary, mutators FROM generations WHERE generation = ?",
-        "SELECT * FROM models WHERE generation = ? ORDER BY id",
-        "SELECT * FROM populations WHERE generation = ? ORDER BY position",
-    )
-    content = [connection.execute(query, (generation,)).fetchall() for query in queries]
+_PICKS = ("SELECT * FROM picks ORDER BY position",)
+_GENERATION = (
+    "SELECT summary, mutators FROM generations WHERE generation = ?",
+    "SELECT * FROM models WHERE generation = ? ORDER BY id",
+    "SELECT * FROM populations WHERE generation = ? ORDER BY position",
+)
+
+
+def _digest(connection: sqlite3.Connection, identity: dict, queries: tuple[str, ...], parameters: tuple = ()) -> str:
+    """SHA-256 of what queries answer, and of whose archive it is."""
+    content = [connection.execute(query, parameters).fetchall() for query in queries]
     return hashlib.sha256(json.dumps([identity, content]).encode()).hexdigest()
+
+
+def _write_picks_digest(connection: sqlite3.Connection, identity: dict) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('picks', ?)", (_digest(connection, identity, _PICKS),))
 
 
 def _difference(stored: object, asked: object, name: str = "") -> str:

@@ -71,7 +71,7 @@ def collect(
     accuracy breaks a constraint are returned too, with `feasible` False.
 
     Args:
-        propose: gives a batch of proposals of any size >= 1.
+        propose: gives a batch of proposals of any size >= 1; what is left of it when enough are found is dropped.
         known: `genome_key` of every model evaluated before; the new ones are added.
 
     Raises:

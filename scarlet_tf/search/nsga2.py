@@ -22,6 +22,7 @@ from scarlet_tf.search.objectives import (
     CheapQuantity,
     Constraint,
     Objective,
+    add_quantities,
     cheap_quantities,
     check_constraints,
     check_objectives,
@@ -106,7 +107,7 @@ class Search:
             ObjectiveError: for objectives or constraints on unknown quantities, or weights whose sum is not 1.
         """
         self.space, self.config, self._path = space, config, archive
-        self._cheap = {**cheap_quantities(space), **(cheap or {})}
+        self._cheap = add_quantities(cheap_quantities(space), cheap or {})
         self._objectives = check_objectives(config.objectives, known=(ACCURACY, *self._cheap))
         self._constraints = check_constraints(config.constraints, known=(ACCURACY, *self._cheap))
         self._weights = weights(self._objectives)

@@ -163,6 +163,14 @@ def cheap_quantities(space: SearchSpace) -> dict[str, CheapQuantity]:
     }
 
 
+def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQuantity]) -> dict[str, CheapQuantity]:
+    """Both together; ObjectiveError for a name that is taken, or is no word."""
+    for name in more:
+        if name in (ACCURACY, *cheap) or not name.isidentifier():
+            raise ObjectiveError(f"a further quantity must have a name of its own such as 'latency_ms', got {name!r}")
+    return {**cheap, **more}
+
+
 def measure(cheap: Mapping[str, CheapQuantity], genomes: np.ndarray) -> dict[str, np.ndarray]:
     """Every cheap quantity of (n, num_layers) genomes, (n,) each; ValueError where one is not n finite numbers."""
     values = {name: np.asarray(quantity(genomes)) for name, quantity in cheap.items()}

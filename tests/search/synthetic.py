@@ -1,0 +1,35 @@
+"""A search whose accuracy is a formula: imported by tests, and run as a process of its own by those that kill it."""
+
+import sys
+import time
+
+import numpy as np
+
+from scarlet_tf.arch import get_space
+from scarlet_tf.search import Search, SearchConfig
+
+
+class SyntheticEvaluator:
+    """Accuracy 0.3..0.7 by a fixed worth of every choice in every layer; identity is worth nothing."""
+
+    def __init__(self, num_layers, *, pause=0.0):
+        self.fingerprint = "synthetic"
+        self.worth = np.random.default_rng(7).random((num_layers, 13))
+        self.worth[:, 12] = 0.0
+        self.pause = pause
+        self.seen = []
+
+    def evaluate(self, genomes):
+        time.sleep(self.pause)
+        self.seen += [tuple(genome) for genome in genomes.tolist()]
+        return 0.3 + 0.4 * self.worth[np.arange(genomes.shape[1]), genomes].mean(axis=1)
+
+
+def search(archive, *, generations=12, population=12, **settings):
+    config = SearchConfig(population=population, generations=generations, picks=3, **settings)
+    return Search(get_space("scarlet"), config, archive=archive)
+
+
+if __name__ == "__main__":
+    evaluator = SyntheticEvaluator(19, pause=float(sys.argv[2]))
+    search(sys.argv[1]).run(evaluator, progress=lambda summary: print(summary.generation, flush=True))
