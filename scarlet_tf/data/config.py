@@ -1,0 +1,67 @@
+"""Which pictures, how they are split, and how they are augmented."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from pathlib import Path
+
+AUGMENTATIONS = ("none", "flip_crop", "inception")
+FOLDER_PREFIX = "folder:"
+
+
+class DataError(ValueError):
+    """A data set that cannot be used; the message names the value and what was expected."""
+
+
+def default_data_dir() -> Path:
+    """Where tensorflow-datasets keeps its sets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
+    if chosen := os.environ.get("SCARLET_TF_DATA"):
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "scarlet_tf" / "datasets"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """An image classification set and its preprocessing.
+
+    Attributes:
+        name: a tensorflow-datasets name such as "fashion_mnist", or "folder:PATH" with PATH/train/CLASS/*.jpg and
+            PATH/test/CLASS/*.jpg (or .png).
+        image_size: side in pixels of the square images that the batches hold.
+        data_dir: of tensorflow-datasets; None: `default_data_dir()`.
+        search_validation: number of images held out of the training set for the search (paper: 50,000 of ImageNet).
+        augment: of training batches. "none"; "flip_crop": zero-pad by 4, random crop, random flip; "inception": random
+            area 0.08 to 1 and aspect 3/4 to 4/3, flip, colour. "inception" evaluates on the centre crop of an image
+            whose short side is image_size * 256/224, the others on the whole image's centre square.
+        seed: decides which images are held out.
+    """
+
+    name: str
+    image_size: int
+    data_dir: str | os.PathLike | None = None
+    search_validation: int = 0
+    augment: str = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
+            raise DataError(f"data set name must be a tensorflow-datasets name or 'folder:PATH', got {self.name!r}")
+        for field, least in (("image_size", 1), ("search_validation", 0), ("seed", 0)):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise DataError(f"{field} must be an integer >= {least}, got {value!r}")
+        if self.augment not in AUGMENTATIONS:
+            nearest = difflib.get_close_matches(str(self.augment), AUGMENTATIONS, n=1, cutoff=0)[0]
+            raise DataError(
+                f"unknown augment {self.augment!r}: expected one of {AUGMENTATIONS}, nearest is {nearest!r}"
+            )
+
+    @property
+    def folder(self) -> Path | None:
+        """PATH of "folder:PATH", or None for a named set."""
+        if not self.name.startswith(FOLDER_PREFIX):
+            return None
+        return Path(self.name.removeprefix(FOLDER_PREFIX)).expanduser()

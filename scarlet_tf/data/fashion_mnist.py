@@ -1,0 +1,144 @@
+"""Fashion-MNIST, prepared for tensorflow-datasets from Debian's package `dataset-fashion-mnist`.
+
+The package holds the set's four gzipped IDX files. tensorflow-datasets would download the same four, and refuses these
+only because Debian stores them without the file name in the gzip header; so its own builder reads them, and what they
+hold is checked here. `tfds.load("fashion_mnist", data_dir=..., download=False)` works afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.data.config import DataError, default_data_dir
+
+PACKAGE = "dataset-fashion-mnist"
+INSTALLED = Path("/usr/share/datasets/fashion-mnist")
+NUM_EXAMPLES = {"train": 60_000, "test": 10_000}
+
+# SHA-256 of the uncompressed files: the same for Debian's and for the authors' archives.
+_FILES = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+
+
+def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
+    """Makes Fashion-MNIST ready under data_dir, once; returns the folder of the prepared set.
+
+    Takes the files from the installed Debian package, else from `apt-get download` (no root needed), else lets
+    tensorflow-datasets download them. Several processes may call this at once: one works, the others wait.
+
+    Raises:
+        DataError: no source could be reached, or the images and labels are not the 60,000 + 10,000 expected.
+    """
+    import tensorflow_datasets as tfds
+
+    data_dir = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(data_dir / ".fashion_mnist.lock"), tempfile.TemporaryDirectory(prefix="fashion_mnist-") as work:
+        builder = tfds.builder("fashion_mnist", data_dir=str(data_dir))
+        if not builder.is_prepared():
+            if files := _debian_files(Path(work)):
+                _local_builder(files, data_dir=data_dir).download_and_prepare()
+            else:
+                _download(builder)
+            builder = tfds.builder("fashion_mnist", data_dir=str(data_dir))
+            _check_labels(builder)
+        counts = {name: split.num_examples for name, split in builder.info.splits.items()}
+        if counts != NUM_EXAMPLES:
+            raise DataError(f"{builder.data_path}: expected {NUM_EXAMPLES} images, found {counts}; delete it and retry")
+        return Path(builder.data_path)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _debian_files(work: Path) -> Path | None:
+    """A folder with the four uncompressed IDX files, checked; None where the package cannot be had."""
+    source = INSTALLED if INSTALLED.is_dir() else _unpacked_package(work)
+    if source is None:
+        return None
+    target = work / "idx"
+    target.mkdir()
+    for name, expected in _FILES.items():
+        with gzip.open(source / f"{name}.gz", "rb") as packed, (target / name).open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+        found = hashlib.sha256((target / name).read_bytes()).hexdigest()
+        if found != expected:
+            raise DataError(f"{source / name}.gz: SHA-256 of its content should be {expected}, is {found}")
+    return target
+
+
+def _unpacked_package(work: Path) -> Path | None:
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        return None
+    download = ["apt-get", "download", "--quiet", PACKAGE]
+    # The package lists may be missing (as in a fresh container); only root can fetch them.
+    if not _succeeds(download, cwd=work) and not (
+        os.geteuid() == 0 and _succeeds(["apt-get", "update", "--quiet"], cwd=work) and _succeeds(download, cwd=work)
+    ):
+        return None
+    packages = list(work.glob(f"{PACKAGE}_*.deb"))
+    if not packages or not _succeeds(["dpkg-deb", "-x", str(packages[0]), "root"], cwd=work):
+        return None
+    return work / "root" / INSTALLED.relative_to("/")
+
+
+def _succeeds(command: list[str], *, cwd: Path) -> bool:
+    try:
+        return subprocess.run(command, cwd=cwd, capture_output=True, timeout=300, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _local_builder(files: Path, *, data_dir: Path):
+    """tensorflow-datasets' own builder, of the same name and version, that takes its downloads from a folder."""
+    from tensorflow_datasets.image_classification import mnist
+
+    class LocalDownloads:
+        def download_and_extract(self, urls: dict[str, str]) -> dict[str, str]:
+            return {key: str(files / url.rsplit("/", 1)[-1].removesuffix(".gz")) for key, url in urls.items()}
+
+    class FashionMNIST(mnist.FashionMNIST, skip_registration=True):
+        def _split_generators(self, dl_manager):
+            return super()._split_generators(LocalDownloads())
+
+    return FashionMNIST(data_dir=str(data_dir))
+
+
+def _download(builder) -> None:
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise DataError(
+            f"Fashion-MNIST could be had neither from Debian's package {PACKAGE!r} (apt-get download) nor from its "
+            f"own server: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_labels(builder) -> None:
+    import tensorflow_datasets as tfds
+
+    for split, count in NUM_EXAMPLES.items():
+        examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+        labels = [int(example["label"]) for example in examples.as_numpy_iterator()]
+        histogram = np.bincount(labels, minlength=10).tolist()
+        if histogram != [count // 10] * 10:
+            raise DataError(f"{builder.data_path}: {split} should hold {count // 10} images a class, holds {histogram}")
