@@ -28,7 +28,9 @@ class SearchHistory:
 
     @property
     def final(self) -> Members:
-        """The last population."""
+        """The last population; ValueError where not even generation 0 is finished."""
+        if not self.generations:
+            raise ValueError("this search has not finished a generation yet: there is no population to show")
         return self.generations[-1]
 
     @property

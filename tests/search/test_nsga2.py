@@ -100,6 +100,8 @@ def test_a_stalled_search_names_the_constraint(synthetic, tmp_path):
     with pytest.raises(SearchStalledError, match=r"'madds<1000000' rejects"):
         search.run(synthetic.SyntheticEvaluator(19))
     assert search_history(tmp_path / "a.sqlite").generations == ()
+    with pytest.raises(ValueError, match="not finished a generation"):
+        _ = search_history(tmp_path / "a.sqlite").final
     constraints = (Constraint(name="accuracy", op=">", bound=0.9),)
     with pytest.raises(SearchStalledError, match=r"satisfies 'accuracy>0.9'"):
         synthetic.search(tmp_path / "b.sqlite", constraints=constraints).run(synthetic.SyntheticEvaluator(19))
@@ -181,7 +183,7 @@ def test_overhead_of_a_generation(synthetic):
     history = synthetic.search(None, generations=40, population=70).run(synthetic.SyntheticEvaluator(19))
     per_generation = (time.process_time() - started) / 40
     assert len(history.final.models) == 70
-    assert per_generation < 0.06  # measured 0.015 on an idle core, archive in memory included
+    assert per_generation < 0.04  # seconds of CPU; measured 0.008 with the archive in memory, 0.009 on disk
 
 
 def test_never_imports_tensorflow():
