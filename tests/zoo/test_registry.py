@@ -82,7 +82,7 @@ def test_resolve_spec_refuses(tmp_path):
     with pytest.raises(FileNotFoundError):
         zoo.resolve_spec(str(tmp_path / "missing.json"))
     (tmp_path / "cut.json").write_text(zoo.get_spec("scarlet_a").to_json()[:100])
-    with pytest.raises(ValueError, match="cut.json: not JSON"):
+    with pytest.raises(ValueError, match=r"cut\.json: not JSON"):
         zoo.resolve_spec(tmp_path / "cut.json")
 
 

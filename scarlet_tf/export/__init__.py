@@ -1,0 +1,26 @@
+"""From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
+
+from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
+from scarlet_tf.export.saved_model import export_saved_model
+from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, convert, export_tflite
+from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
+
+__all__ = [
+    "INPUT_TYPES",
+    "QUANTIZATIONS",
+    "ExportError",
+    "FoldError",
+    "FoldResult",
+    "FormatCheck",
+    "SlotReport",
+    "VerifyReport",
+    "convert",
+    "export_saved_model",
+    "export_tflite",
+    "fold",
+    "fold_dense",
+    "fold_model",
+    "require_builtin_operations",
+    "verify",
+    "verify_fold",
+]

@@ -1,0 +1,55 @@
+"""Keras model -> SavedModel with one serving signature, inference only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+
+def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_size: int | None = None) -> Path:
+    """Writes the folder whole or not at all.
+
+    The signature "serving_default" takes `image`, float32 (batch, height, width, channels), and gives one tensor named
+    after what the model ends in: `probabilities`, `logits`, or `features` (without the top).
+
+    Args:
+        batch_size: a fixed batch, or None for any.
+
+    Raises:
+        FileExistsError: where path is a file or a folder that is not empty.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(f"{path} exists and is not an empty folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(model, temporary, batch_size=batch_size)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def output_name(model: keras.Model) -> str:
+    """`probabilities`, `logits` or `features`."""
+    last = model.layers[-1]
+    if not isinstance(last, keras.layers.Dense):
+        return "features"
+    return "logits" if last.activation is keras.activations.linear else "probabilities"
+
+
+def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
+    name = output_name(model)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default",
+        lambda image: {name: model(image, training=False)},
+        input_signature=[tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.float32, name="image")],
+    )
+    archive.write_out(path, verbose=False)

@@ -1,0 +1,182 @@
+"""Do the exported files compute what the Keras model computes?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from scarlet_tf.latency import open_interpreter, operation_counts
+
+
+class ExportError(ValueError):
+    """An exported file that a plain interpreter cannot be relied on to run; the message names path and operation."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FormatCheck:
+    """One file against the Keras model.
+
+    Attributes:
+        bytes: of the file, or of all files of the folder.
+        operations: number of operations in the file, by name; empty for a SavedModel.
+        max_error: largest absolute difference of an output to Keras's.
+        relative_error: max_error / the largest absolute output of Keras.
+        top1_agreement: share of images whose top class is Keras's.
+        accuracy: share of images whose top class is the label; None without labels.
+    """
+
+    path: str
+    bytes: int
+    operations: dict[str, int]
+    max_error: float
+    relative_error: float
+    top1_agreement: float
+    accuracy: float | None
+
+    @property
+    def ops(self) -> int:
+        return sum(self.operations.values())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """All files against the Keras model on the same images."""
+
+    model: str
+    images: int
+    keras_accuracy: float | None
+    formats: tuple[FormatCheck, ...]
+
+    def to_json(self) -> str:
+        data = dataclasses.asdict(self)
+        for row, check in zip(data["formats"], self.formats, strict=True):
+            row["ops"] = check.ops
+        return json.dumps(data, indent=1) + "\n"
+
+    def table(self) -> str:
+        """Plain text, one line a file."""
+        lines = [f"{'file':32} {'bytes':>12} {'ops':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10} accuracy"]
+        accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
+        lines.append(f"{'keras: ' + self.model:32} {'':12} {'':5} {'':10} {'':10} {'':10} {accuracy}")
+        for check in self.formats:
+            accuracy = "-" if check.accuracy is None else f"{check.accuracy:.4f}"
+            ops = str(check.ops) if check.operations else "-"
+            lines.append(
+                f"{Path(check.path).name:32} {check.bytes:12,} {ops:>5} {check.max_error:10.2e} "
+                f"{check.relative_error:10.2e} {check.top1_agreement:10.4f} {accuracy}"
+            )
+        return "\n".join(lines)
+
+
+def verify(
+    model: keras.Model,
+    images: np.ndarray,
+    *,
+    saved_model: str | os.PathLike | None = None,
+    tflite: tuple[str | os.PathLike, ...] = (),
+    labels: np.ndarray | None = None,
+    batch_size: int = 1,
+    threads: int = 1,
+) -> VerifyReport:
+    """Runs Keras, the SavedModel and every .tflite file on the same images.
+
+    Args:
+        images: float32 (n, H, W, C), normalised; a uint8 input gets them quantized with its scale and zero point.
+        labels: (n,) integers, for accuracies.
+        batch_size: that the SavedModel takes, where it is fixed.
+
+    Raises:
+        ExportError: where a .tflite file holds an operation outside the built-in set.
+        ValueError: for no images, or labels of another number; TFLiteFileError for a damaged file.
+        FileNotFoundError: for a missing file.
+    """
+    if len(images) == 0 or (labels is not None and len(labels) != len(images)):
+        raise ValueError(f"expected images, and a label for each, got {len(images)} and {np.shape(labels)}")
+    expected = _run(lambda image: np.asarray(model(image, training=False)), images, "keras")
+    checks = []
+    if saved_model is not None:
+        size = sum(file.stat().st_size for file in Path(saved_model).rglob("*") if file.is_file())
+        outputs = _run(_saved_model_function(saved_model), images, "SavedModel", batch_size=batch_size)
+        checks.append(_check(saved_model, size, {}, outputs, expected=expected, labels=labels))
+    for path in tflite:
+        operations = require_builtin_operations(path)
+        outputs = _run(_tflite_function(path, threads=threads), images, Path(path).name)
+        size = Path(path).stat().st_size
+        checks.append(_check(path, size, operations, outputs, expected=expected, labels=labels))
+    return VerifyReport(
+        model=model.name, images=len(images), keras_accuracy=_accuracy(expected, labels), formats=tuple(checks)
+    )
+
+
+def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
+    """The file's operation counts; ExportError where one is outside the built-in set."""
+    operations = operation_counts(path)
+    custom = [name for name in operations if name.startswith("custom:")]
+    if custom:
+        raise ExportError(f"{path}: built-in operations only were expected, found {', '.join(custom)}")
+    return operations
+
+
+def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int = 1) -> np.ndarray:
+    """Outputs (n, classes) of a function of (batch_size, H, W, C)."""
+    if len(images) % batch_size:
+        raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
+    batches = tqdm(np.split(images, len(images) // batch_size), label, unit="batch", leave=False)
+    return np.concatenate([function(batch) for batch in batches])
+
+
+def _saved_model_function(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
+    loaded = tf.saved_model.load(os.fspath(path))
+    signature = loaded.signatures["serving_default"]
+
+    def function(image: np.ndarray, owner=loaded) -> np.ndarray:  # the signature does not keep its variables alive
+        (output,) = signature(image=tf.constant(image)).values()
+        return output.numpy()
+
+    return function
+
+
+def _tflite_function(path: str | os.PathLike, *, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    interpreter = open_interpreter(path, threads=threads)
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def function(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(source["index"], _quantized(image, source))
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"])
+
+    return function
+
+
+def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
+    dtype = np.dtype(detail["dtype"])
+    if dtype == np.float32:
+        return image
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def _check(path, size, operations, outputs, *, expected, labels) -> FormatCheck:
+    error = float(np.abs(outputs - expected).max())
+    return FormatCheck(
+        path=os.fspath(path),
+        bytes=size,
+        operations=operations,
+        max_error=error,
+        relative_error=error / float(np.abs(expected).max()),
+        top1_agreement=float((outputs.argmax(-1) == expected.argmax(-1)).mean()),
+        accuracy=_accuracy(outputs, labels),
+    )
+
+
+def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
+    return None if labels is None else float((outputs.argmax(-1) == labels).mean())

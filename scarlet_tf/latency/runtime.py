@@ -1,0 +1,49 @@
+"""Opening .tflite files, and what is in them."""
+
+from __future__ import annotations
+
+import collections
+import os
+from pathlib import Path
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+_OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+
+
+class TFLiteFileError(ValueError):
+    """A file that is not a whole .tflite model, or that this interpreter cannot run."""
+
+
+def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interpreter:
+    """An interpreter with its tensors allocated; FileNotFoundError, or TFLiteFileError naming the path."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        interpreter = Interpreter(os.fspath(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise TFLiteFileError(f"{path}: not a model that can be run: {error}") from error
+    return interpreter
+
+
+def operation_counts(path: str | os.PathLike) -> dict[str, int]:
+    """How often each operation occurs in the file, most frequent first, before any delegate takes nodes over.
+
+    An operation outside the built-in set counts as "custom:NAME"; Flex (TensorFlow) operations are such.
+    """
+    open_interpreter(path)  # verifies the file; the schema's accessors trust it
+    model = schema.Model.GetRootAs(Path(path).read_bytes())
+    counts = collections.Counter()
+    for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
+        for i in range(graph.OperatorsLength()):
+            counts[_operator_name(model.OperatorCodes(graph.Operators(i).OpcodeIndex()))] += 1
+    return dict(counts.most_common())
+
+
+def _operator_name(code: schema.OperatorCode) -> str:
+    if code.CustomCode():
+        return f"custom:{code.CustomCode().decode()}"
+    return _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]

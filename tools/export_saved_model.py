@@ -1,0 +1,46 @@
+"""Exports a model to a SavedModel with one serving signature, and checks it against Keras.
+
+    python tools/export_saved_model.py --model=scarlet_a --output=scarlet_a_saved_model
+
+The signature "serving_default" takes `image` and gives `probabilities` or `logits`.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "A zoo name, a spec's JSON file, a genome like 4,8,2,..., a .keras file, or a trained model's folder.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write; it must not hold anything.", required=True)
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
+)
+_BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images that are checked.")
+
+
+def main() -> None:
+    import keras
+    import numpy as np
+
+    from scarlet_tf.export import export_saved_model, verify
+    from scarlet_tf.zoo import open_model
+
+    keras.utils.set_random_seed(_SEED.value)
+    model = open_model(_MODEL.value, weights=_WEIGHTS.value).model
+    path = export_saved_model(model, _OUTPUT.value, batch_size=_BATCH.value)
+    count = _BATCH.value or 2
+    images = np.random.default_rng(_SEED.value).standard_normal((count, *model.input_shape[1:]), np.float32)
+    (check,) = verify(model, images, saved_model=path, batch_size=count).formats
+    print(
+        f"{path}: {check.bytes:,} bytes; against Keras on {count} random images: max error {check.max_error:.2e} "
+        f"({check.relative_error:.2e} of the largest output)"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
