@@ -160,6 +160,11 @@ class Archive:
         text = self._rows("SELECT summary FROM generations WHERE generation = ?", (generation,))[0][0]
         return Summary(**json.loads(text))
 
+    def operators(self, generation: int) -> dict[str, int]:
+        """How many of the models evaluated in a generation each operator has made."""
+        query = "SELECT operator, COUNT(*) FROM models WHERE generation = ? GROUP BY operator ORDER BY operator"
+        return dict(self._rows(query, (generation,)))
+
     def mutators(self, generation: int) -> str:
         """The mutators' states after a generation, as JSON."""
         return self._rows("SELECT mutators FROM generations WHERE generation = ?", (generation,))[0][0]

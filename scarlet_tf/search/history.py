@@ -18,12 +18,14 @@ class SearchHistory:
         identity: "space" (SearchSpace's fields), "evaluator" (fingerprint) and "settings".
         generations: one population a generation; the first is P_0 with Q_0, 2n models drawn uniformly.
         summaries: one a generation.
+        operators: one a generation: how many of its evaluated models each operator has made.
         picked: the K models at the end, by rank and then from the best to the worst first objective; none before.
     """
 
     identity: dict
     generations: tuple[Members, ...]
     summaries: tuple[Summary, ...]
+    operators: tuple[dict[str, int], ...]
     picked: Models
 
     @property
@@ -64,5 +66,6 @@ def history_of(archive: Archive) -> SearchHistory:
         identity=archive.identity,
         generations=tuple(archive.members(generation) for generation in generations),
         summaries=tuple(archive.summary(generation) for generation in generations),
+        operators=tuple(archive.operators(generation) for generation in generations),
         picked=models.take(np.searchsorted(models.ids, picks)),
     )

@@ -1,0 +1,20 @@
+"""Pictures of networks, and the self-contained HTML page of a search. Never imports TensorFlow."""
+
+from scarlet_tf.report.drawing import describe_block, draw_architecture, draw_legend
+from scarlet_tf.report.page import build_page, check_metadata, write_page
+from scarlet_tf.report.payload import ReportError, recorded_space
+from scarlet_tf.report.results import COLUMNS, load_json, load_results
+
+__all__ = [
+    "COLUMNS",
+    "ReportError",
+    "build_page",
+    "check_metadata",
+    "describe_block",
+    "draw_architecture",
+    "draw_legend",
+    "load_json",
+    "load_results",
+    "recorded_space",
+    "write_page",
+]

@@ -1,0 +1,232 @@
+"""Networks as pictures (paper: Fig. 5): one SVG drawing for the report, READMEs and model cards.
+
+One block a layer, from left to right. Colour and number: kernel size. Height: expansion ratio. Frame: squeeze-excite.
+Arrow: identity; with a diamond: the LET. Dashed line: the map is downsampled there. Stem and tail are omitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
+from scarlet_tf.arch.counting import strided
+from scarlet_tf.arch.space import block_spec
+
+# Apart in hue and in lightness, so that they differ for the colour-blind and in print: (fill, text).
+KERNEL_COLOURS = {3: ("#56b4e9", "#10222e"), 5: ("#e69f00", "#2b1d00"), 7: ("#7b4fb5", "#ffffff")}
+
+_PITCH, _WIDTH = 26, 18
+_UNIT = 7  # pixels of height for an expansion of one
+_TOP, _BOTTOM, _MARGIN = 20, 18, 14
+_LEAST_EXPANSION = 6
+_FRAME = 3  # distance of the SE frame from its block
+_NEUTRAL_NAME = "network"
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+# A drawing shows itself in both colour schemes wherever it is put; a page around it may set `.arch` more specifically.
+_STYLE = "<style>.arch{color:#22303c}@media(prefers-color-scheme:dark){.arch{color:#dbe4ec}}</style>"
+
+
+def draw_architecture(spec: ArchSpec, *, legend: bool = False) -> str:
+    """A self-contained SVG picture of a network, stand-alone or with LETs, scaled or not.
+
+    Classes to count or style by: "block k3|k5|k7", "frame" (SE), "identity", "let", "downsample".
+    """
+    tallest = max([_LEAST_EXPANSION, *(_expansion(block) for block in spec.blocks)])
+    before, after = _surroundings(
+        strides=[block.stride for block in spec.blocks],
+        side=strided(spec.resolution, spec.stem_stride),
+        tallest=tallest,
+        name=spec.name,
+        legend=legend,
+    )
+    blocks = [_draw_block(block, layer, middle=_middle(tallest)) for layer, block in enumerate(spec.blocks)]
+    return before + "".join(blocks) + after
+
+
+def draw_legend() -> str:
+    """The key to the drawings, as an SVG picture of its own."""
+    width, height = _LEGEND_WIDTH, _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 4
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="arch legend" role="img" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-family="system-ui,sans-serif">'
+        f"<title>Key to the drawings</title>{_STYLE}{_legend_items(y=height / 2)}</svg>"
+    )
+
+
+def drawing_parts(space: SearchSpace) -> dict:
+    """What a drawing of any stand-alone model of a space is put together from, so that a browser can do it.
+
+    Returns:
+        "before" and "after", and "blocks": one list a layer with the SVG of each choice. For every genome,
+        before + blocks[0][genome[0]] + blocks[1][genome[1]] + ... + after is `draw_architecture` of its model under
+        the name "network".
+    """
+    before, after = _surroundings(
+        strides=space.strides,
+        side=strided(space.resolution, space.stem_stride),
+        tallest=_LEAST_EXPANSION,
+        name=_NEUTRAL_NAME,
+        legend=False,
+    )
+    # A block's picture does not show its channels, so any input width does.
+    width = space.first_channels
+    blocks = [
+        [
+            _draw_block(
+                block_spec(choice, width, out_channels=out_channels, stride=stride, let=False),
+                layer,
+                middle=_middle(_LEAST_EXPANSION),
+            )
+            for choice in range(space.num_choices)
+        ]
+        for layer, (out_channels, stride) in enumerate(zip(space.out_channels, space.strides, strict=True))
+    ]
+    return {"before": before, "after": after, "blocks": blocks}
+
+
+def describe_block(block: BlockSpec) -> str:
+    """A block in words, without its channels."""
+    if block.kind == "inverted_residual":
+        words = f"kernel {block.kernel_size}{_TIMES}{block.kernel_size}, expansion {_expansion(block):g}"
+        words += ", squeeze-excite" if block.has_se else ""
+        return words + (", stride 2" if block.stride == 2 else "")
+    words = "identity" if block.kind == "identity" else f"linearly equivalent transformation (1{_TIMES}1 convolution)"
+    return words + (f" after a 2{_TIMES}2 max pool" if block.stride == 2 else "")
+
+
+def _expansion(block: BlockSpec) -> float:
+    return block.hidden_channels / block.in_channels
+
+
+def _middle(tallest: float) -> float:
+    return _TOP + _FRAME + _UNIT * tallest / 2
+
+
+def _draw_block(block: BlockSpec, layer: int, *, middle: float) -> str:
+    kind = f"block k{block.kernel_size}" if block.kind == "inverted_residual" else block.kind
+    shape = _box(block, middle=middle) if block.kind == "inverted_residual" else _pass_on(block, middle=middle)
+    return (
+        f'<g class="{kind}" transform="translate({_MARGIN + layer * _PITCH} 0)">'
+        f"<title>Layer {layer}: {describe_block(block)}</title>{shape}</g>"
+    )
+
+
+def _box(block: BlockSpec, *, middle: float) -> str:
+    fill, ink = KERNEL_COLOURS[block.kernel_size]
+    height, left = _UNIT * _expansion(block), (_PITCH - _WIDTH) / 2
+    top = middle - height / 2
+    parts = [
+        f'<path d="M0 {middle:g}H{left:g}M{left + _WIDTH:g} {middle:g}H{_PITCH}" stroke="currentColor"/>',
+        f'<rect x="{left:g}" y="{top:g}" width="{_WIDTH}" height="{height:g}" rx="3" fill="{fill}"/>',
+    ]
+    if block.has_se:
+        parts.append(
+            f'<rect class="frame" x="{left - _FRAME:g}" y="{top - _FRAME:g}" width="{_WIDTH + 2 * _FRAME}" '
+            f'height="{height + 2 * _FRAME:g}" rx="5" fill="none" stroke="currentColor" stroke-width="1.6"/>'
+        )
+    parts.append(
+        f'<text x="{_PITCH / 2:g}" y="{middle + 4:g}" text-anchor="middle" font-size="11" font-weight="600" '
+        f'fill="{ink}">{block.kernel_size}</text>'
+    )
+    return "".join(parts)
+
+
+def _pass_on(block: BlockSpec, *, middle: float) -> str:
+    arrow = f"M0 {middle:g}H{_PITCH}M{_PITCH - 8} {middle - 4:g}l5 4l-5 4"
+    line = f'<path d="{arrow}" fill="none" stroke="currentColor" stroke-width="1.4"/>'
+    if block.kind == "identity":
+        return line
+    return line + f'<path d="M{_PITCH / 2 - 3:g} {middle - 6:g}l6 6l-6 6l-6 -6z" fill="currentColor"/>'
+
+
+def _surroundings(*, strides: Sequence[int], side: int, tallest: float, name: str, legend: bool) -> tuple[str, str]:
+    """The SVG before and after the blocks; `side` is the map's that the first block gets."""
+    middle, end = _middle(tallest), _MARGIN + len(strides) * _PITCH
+    floor = 2 * middle - _TOP
+    width, height = end + _MARGIN, floor + _BOTTOM
+    below = ""
+    if legend:
+        width, row = max(width, _LEGEND_WIDTH), _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 10
+        below, height = _legend_items(y=height + row / 2), height + row
+    before = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="arch" role="img" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}" font-family="system-ui,sans-serif">'
+        f"<title>{escape(name)}</title>{_STYLE}"
+        f'<path d="M3 {middle:g}H{_MARGIN}M{end} {middle:g}h9m-5 -4l5 4l-5 4" fill="none" stroke="currentColor"/>'
+    )
+    return before, "".join([*_downsamplings(strides, side=side, floor=floor), *_indices(len(strides), floor)]) + (
+        below + "</svg>"
+    )
+
+
+def _downsamplings(strides: Sequence[int], *, side: int, floor: float) -> list[str]:
+    """A dashed line before every layer of stride 2, and the map's side over each stretch between them."""
+    parts, start = [], 0
+    for layer in [*(i for i, stride in enumerate(strides) if stride == 2), len(strides)]:
+        if layer > start:
+            parts.append(_side_label(start, layer, side))
+        if layer == len(strides):
+            break
+        x = _MARGIN + layer * _PITCH
+        parts.append(
+            f'<path class="downsample" d="M{x} {_TOP - 12}V{floor + 8:g}" stroke="currentColor" '
+            f'stroke-dasharray="3 3" opacity=".55"/>'
+        )
+        start, side = layer, strided(side, 2)
+    return parts
+
+
+def _side_label(start: int, stop: int, side: int) -> str:
+    text = f"{side}{_TIMES}{side}" if stop - start > 1 else str(side)
+    x = _MARGIN + (start + stop) / 2 * _PITCH
+    return (
+        f'<text x="{x:g}" y="{_TOP - 8}" text-anchor="middle" font-size="9.5" fill="currentColor" opacity=".75">'
+        f"{text}</text>"
+    )
+
+
+def _indices(layers: int, floor: float) -> list[str]:
+    return [
+        f'<text x="{_MARGIN + (layer + 0.5) * _PITCH:g}" y="{floor + 13:g}" text-anchor="middle" font-size="8.5" '
+        f'fill="currentColor" opacity=".6">{layer}</text>'
+        for layer in range(layers)
+    ]
+
+
+def _legend_sample(kernel: int, *, expansion: int, se: bool = False) -> BlockSpec:
+    return BlockSpec(
+        kind="inverted_residual",
+        in_channels=8,
+        out_channels=8,
+        kernel_size=kernel,
+        hidden_channels=8 * expansion,
+        se_channels=2 * expansion * se,
+    )
+
+
+_LEGEND = (
+    (_legend_sample(3, expansion=3), f"3{_TIMES}3", 66),
+    (_legend_sample(5, expansion=3), f"5{_TIMES}5", 66),
+    (_legend_sample(7, expansion=3), f"7{_TIMES}7 kernel", 116),
+    (_legend_sample(3, expansion=6), "expansion 6 (low: 3)", 168),
+    (_legend_sample(3, expansion=3, se=True), "squeeze-excite", 132),
+    (BlockSpec(kind="identity", in_channels=8, out_channels=8), "identity", 92),
+    (BlockSpec(kind="let", in_channels=8, out_channels=8), f"LET (1{_TIMES}1 conv)", 132),
+)
+_LEGEND_WIDTH = 2 * _MARGIN + sum(width for _, _, width in _LEGEND) + 96
+
+
+def _legend_items(*, y: float) -> str:
+    parts, x = [], _MARGIN
+    for block, text, width in _LEGEND:
+        shape = _box(block, middle=y) if block.kind == "inverted_residual" else _pass_on(block, middle=y)
+        parts.append(f'<g transform="translate({x} 0)">{shape}{_legend_text(text, y=y)}</g>')
+        x += width
+    line = f'<path d="M13 {y - 20:g}V{y + 20:g}" stroke="currentColor" stroke-dasharray="3 3" opacity=".55"/>'
+    return "".join(parts) + f'<g transform="translate({x} 0)">{line}{_legend_text("downsampling", y=y)}</g>'
+
+
+def _legend_text(text: str, *, y: float) -> str:
+    return f'<text x="{_PITCH + 4}" y="{y + 4:g}" font-size="11" fill="currentColor">{text}</text>'

@@ -1,0 +1,150 @@
+"""The self-contained HTML page of a search: one file, no network, made from the search's archive."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.report.drawing import draw_legend
+from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
+from scarlet_tf.report.quantities import is_number, saved_by_constraints, write_constraint
+from scarlet_tf.report.results import check_results
+from scarlet_tf.report.tables import gallery, make_rows, models_table
+from scarlet_tf.search import Models, SearchHistory
+
+_SCRIPTS = ("common.js", "pareto.js", "series.js", "main.js")
+_METADATA_LABELS = {"search_command": "Search command", "command": "Page made by", "date": "Date"}
+_CODE = ("search_command", "command")
+
+
+def build_page(
+    history: SearchHistory,
+    evaluated: Models,
+    space: SearchSpace,
+    *,
+    results: Sequence[Mapping[str, object]] = (),
+    metadata: Mapping[str, object] | None = None,
+) -> str:
+    """The page as text.
+
+    Args:
+        history: `search_history` of the archive, finished or not; at least one generation.
+        evaluated: `evaluated_models` of the same archive.
+        space: that the search was made in.
+        results: of trained models, as `check_results` takes them.
+        metadata: facts for the footer: text or numbers by name. "title" heads the page; "dataset", "machine", "date",
+            "search_command" (made the search) and "command" (made the page) are usual, others are shown too.
+
+    Raises:
+        ReportError: for another space, a history without generations, or results or metadata of another form.
+    """
+    metadata = check_metadata(metadata or {})
+    check_space(history, space)
+    if not history.generations:
+        raise ReportError("this search has not finished a generation yet: there is nothing to show")
+    checked = check_results(results, space)
+    rows = make_rows(history, evaluated, space, checked)
+    payload = make_payload(history, evaluated, space, names=[row.name for row in rows if row.picked])
+    title = str(metadata.get("title", f"Search in the space “{space.name}”"))
+    return string.Template(_asset("page.html")).substitute(
+        title=escape(title),
+        subtitle=escape(_subtitle(history)),
+        style=_asset("page.css"),
+        tiles=_tiles(history, evaluated),
+        legend=draw_legend(),
+        gallery=gallery(rows, space),
+        table=models_table(rows, checked),
+        footer=_footer(history, space, metadata),
+        data=embed_json(payload),
+        script="\n".join(_asset(name) for name in _SCRIPTS),
+    )
+
+
+def write_page(
+    path: str | os.PathLike,
+    history: SearchHistory,
+    evaluated: Models,
+    space: SearchSpace,
+    *,
+    results: Sequence[Mapping[str, object]] = (),
+    metadata: Mapping[str, object] | None = None,
+) -> None:
+    """`build_page` as a UTF-8 file, written whole or not at all."""
+    page = build_page(history, evaluated, space, results=results, metadata=metadata)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_metadata(metadata: object) -> dict[str, str | float]:
+    """The metadata as a dict; ReportError unless it is an object of texts and numbers."""
+    if not isinstance(metadata, Mapping):
+        raise ReportError(f"metadata must be an object of texts and numbers, got {type(metadata).__name__}")
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not (isinstance(value, str) or is_number(value)):
+            raise ReportError(f"metadata {key!r} must be a text or a number, got {value!r}")
+    return dict(metadata)
+
+
+def _asset(name: str) -> str:
+    return resources.files("scarlet_tf.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _subtitle(history: SearchHistory) -> str:
+    objectives, constraints = settings_of(history)
+    aims = ", ".join(f"{o.name} {o.direction} (weight {o.weight:g})" for o in objectives)
+    bounds = " and ".join(map(write_constraint, constraints)) or "no constraints"
+    return f"Weighted NSGA-II: {aims}; {bounds}."
+
+
+def _tiles(history: SearchHistory, evaluated: Models) -> str:
+    constraints = settings_of(history)[1]
+    saved = sum(saved_by_constraints(summary, constraints) for summary in history.summaries)
+    last = history.summaries[-1]
+    facts = (
+        (f"{last.generation}", "generations" + ("" if len(history.picked) else ", unfinished")),
+        (f"{len(evaluated):,}", "models evaluated"),
+        (f"{saved:,}", "evaluations saved by cheap constraints"),
+        (f"{100 * last.best_accuracy:.2f} %", "best one-shot accuracy"),
+        (f"{last.hypervolume:.4f}", "hypervolume (unit box)"),
+        (f"{last.front_size}", "models on the front"),
+    )
+    return "".join(
+        f"<div class='tile'><b>{escape(value)}</b><span>{escape(text)}</span></div>" for value, text in facts
+    )
+
+
+def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, str | float]) -> str:
+    settings = history.identity["settings"]
+    ratios = ", ".join(f"{name} {value:g}" for name, value in settings["mixture"].items() if is_number(value))
+    facts: list[tuple[str, object]] = [
+        ("Search space", f"{space.name}: {space.num_layers} layers, {space.size:.3g} models, {space.resolution} px"),
+        ("Population", settings["population"]),
+        ("Objectives", settings["objectives"]),
+        ("Constraints", settings["constraints"] or "none"),
+        ("Mutation", ratios),
+        ("Mutators", ", ".join(settings["mutators"])),
+        ("Seed", settings["seed"]),
+        ("Evaluator", history.identity["evaluator"]),
+    ]
+    facts += [
+        (_METADATA_LABELS.get(key, key.replace("_", " ").capitalize()), value)
+        for key, value in metadata.items()
+        if key != "title" and key not in _CODE
+    ]
+    cells = [f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>" for name, value in facts]
+    cells += [
+        f"<div class='wide'><dt>{_METADATA_LABELS[key]}</dt><dd><code>{escape(str(metadata[key]))}</code></dd></div>"
+        for key in _CODE
+        if key in metadata
+    ]
+    return f"<dl class='facts'>{''.join(cells)}</dl>"

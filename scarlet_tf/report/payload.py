@@ -1,0 +1,104 @@
+"""The numbers of a search as one compact JSON value that the page carries and draws from."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.report.drawing import drawing_parts
+from scarlet_tf.report.quantities import effort_labels, effort_row, label, unit
+from scarlet_tf.search import Constraint, Models, Objective, SearchHistory, parse_constraints, parse_objectives
+from scarlet_tf.search.objectives import ACCURACY
+
+DIGITS = "0123456789abc"  # one letter a gene
+
+
+class ReportError(ValueError):
+    """What a page cannot be made from; the message names it and what was expected."""
+
+
+def recorded_space(history: SearchHistory) -> SearchSpace:
+    """The space that a search was made in, as its archive holds it."""
+    fields = history.identity["space"]
+    return SearchSpace(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+
+
+def check_space(history: SearchHistory, space: SearchSpace) -> None:
+    """ReportError unless the search was made in this space."""
+    recorded = recorded_space(history)
+    if recorded != space:
+        raise ReportError(f"the search was made in space {recorded.name!r}, which differs from {space.name!r} given")
+
+
+def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
+    """Objectives and constraints of a search."""
+    settings = history.identity["settings"]
+    known = (ACCURACY, *settings["quantities"])
+    objectives = parse_objectives(settings["objectives"], known=known)
+    return objectives, parse_constraints(settings["constraints"], known=known)
+
+
+def encode_genome(genome: np.ndarray | tuple[int, ...]) -> str:
+    """(4, 8, 12) -> "48c"."""
+    return "".join(DIGITS[gene] for gene in genome)
+
+
+def rows_of(evaluated: Models, ids: np.ndarray) -> list[int]:
+    """Positions in `evaluated`; ReportError for an id that it lacks."""
+    rows = np.searchsorted(evaluated.ids, ids)
+    found = rows < len(evaluated)
+    found[found] = evaluated.ids[rows[found]] == ids[found]
+    if not found.all():
+        raise ReportError(f"model {ids[~found][0]} of the history is not among the {len(evaluated)} evaluated models")
+    return rows.tolist()
+
+
+def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, *, names: list[str]) -> dict:
+    """Everything that the page's script needs.
+
+    Models are rows of "genomes" (the letters of all models in one string, `num_layers` a model) and of "values";
+    populations and picks are lists of row numbers.
+
+    Args:
+        names: of the picked models, in their order.
+    """
+    objectives, constraints = settings_of(history)
+    feasible = np.ones(len(evaluated), bool)
+    for constraint in constraints:
+        feasible &= constraint.satisfied(evaluated.values[constraint.name])
+    return {
+        "layers": space.num_layers,
+        "genomes": "".join(encode_genome(genome) for genome in evaluated.genomes.tolist()),
+        "feasible": "".join("01"[ok] for ok in feasible.tolist()),
+        "quantities": [{"name": name, "label": label(name), "unit": unit(name)} for name in evaluated.values],
+        "values": {name: column.tolist() for name, column in evaluated.values.items()},
+        "directions": {objective.name: objective.direction for objective in objectives},
+        "picks": rows_of(evaluated, history.picked.ids),
+        "names": names,
+        "populations": [
+            {"rows": rows_of(evaluated, members.models.ids), "ranks": members.ranks.tolist()}
+            for members in history.generations
+        ],
+        "hypervolume": history.hypervolume.tolist(),
+        "identityShare": history.identity_share.tolist(),
+        "bestAccuracy": [summary.best_accuracy for summary in history.summaries],
+        "effort": {
+            "labels": effort_labels(constraints),
+            "rows": [effort_row(summary, constraints) for summary in history.summaries],
+        },
+        "operators": _operators(history),
+        "drawing": drawing_parts(space),
+    }
+
+
+def _operators(history: SearchHistory) -> dict:
+    names = sorted({name for counts in history.operators for name in counts})
+    return {"labels": names, "rows": [[counts.get(name, 0) for name in names] for counts in history.operators]}
+
+
+def embed_json(value: object) -> str:
+    """JSON that can stand inside a <script> element: holds no "<", ">" or "&" and no line separators."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

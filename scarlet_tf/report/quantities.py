@@ -1,0 +1,76 @@
+"""How quantities are called and written on the page."""
+
+from __future__ import annotations
+
+import math
+
+from scarlet_tf.search import Constraint, Summary
+from scarlet_tf.search.constrained import KNOWN
+from scarlet_tf.search.objectives import ACCURACY
+
+MISSING = "—"
+
+_LABELS = {ACCURACY: "One-shot accuracy", "madds": "MAdds", "params": "Params"}
+# Unit of a quantity: "percent" (of 0..1), "millions", "plain".
+_UNITS = {ACCURACY: "percent", "madds": "millions", "params": "millions"}
+
+
+def label(name: str) -> str:
+    """A heading for a quantity of the search."""
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def unit(name: str) -> str:
+    return _UNITS.get(name, "plain")
+
+
+def write_value(value: float, *, unit: str) -> str:
+    """0.5123 -> "51.23 %", 365310000 -> "365.3 M", 1234567 -> "1,234,567 B", 12.3 -> "12.3"."""
+    if unit == "percent":
+        return f"{100 * value:.2f} %"
+    if unit == "millions":
+        millions = value / 1e6
+        return f"{millions:.1f} M" if millions >= 100 else f"{millions:.3g} M"
+    if unit == "bytes":
+        return f"{value:,.0f} B"
+    if unit == "ms":
+        return f"{value:.3g} ms"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def write_constraint(constraint: Constraint) -> str:
+    """madds<500000000 -> "MAdds < 500.0 M"."""
+    return f"{label(constraint.name)} {constraint.op} {write_value(constraint.bound, unit=unit(constraint.name))}"
+
+
+def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
+    """What `effort_row` counts, in its order."""
+    accuracy, cheap = _split(constraints)
+    return [
+        "evaluated, feasible",
+        *(f"evaluated, breaks {write_constraint(c)}" for c in accuracy),
+        *(f"not evaluated, breaks {write_constraint(c)}" for c in cheap),
+        "not evaluated, known already",
+    ]
+
+
+def effort_row(summary: Summary, constraints: tuple[Constraint, ...]) -> list[int]:
+    """What became of the genomes drawn in a generation; sums to `summary.proposed`."""
+    accuracy, cheap = _split(constraints)
+    rejected = [summary.rejected.get(str(c), 0) for c in (*accuracy, *cheap)]
+    return [summary.feasible, *rejected, summary.rejected.get(KNOWN, 0)]
+
+
+def saved_by_constraints(summary: Summary, constraints: tuple[Constraint, ...]) -> int:
+    """Evaluations that the cheap constraints have saved in a generation; known genomes are not counted."""
+    return sum(summary.rejected.get(str(c), 0) for c in _split(constraints)[1])
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _split(constraints: tuple[Constraint, ...]) -> tuple[list[Constraint], list[Constraint]]:
+    """Those on accuracy, which take an evaluation, and the cheap ones."""
+    accuracy = [c for c in constraints if c.name == ACCURACY]
+    return accuracy, [c for c in constraints if c.name != ACCURACY]

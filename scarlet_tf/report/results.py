@@ -1,0 +1,142 @@
+"""What became of the picked models after the search: read from JSON, checked, and laid out as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.report.payload import ReportError
+from scarlet_tf.report.quantities import MISSING, is_number, write_value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of results: its heading, the heading over it, and its unit ("percent" is of a fraction in [0, 1])."""
+
+    label: str
+    group: str
+    unit: str
+
+
+_TRAINED, _TFLITE, _LATENCY, _SIZE, _OTHER = "Trained from scratch", "TFLite accuracy", "Latency", "File size", "Other"
+
+COLUMNS = {
+    "keras_top1": Column(label="Keras top-1", group=_TRAINED, unit="percent"),
+    "fp32_top1": Column(label="fp32 top-1", group=_TFLITE, unit="percent"),
+    "int8_top1": Column(label="int8 top-1", group=_TFLITE, unit="percent"),
+    "int8_agreement": Column(label="int8 agrees with Keras", group=_TFLITE, unit="percent"),
+    "latency_median_ms": Column(label="median", group=_LATENCY, unit="ms"),
+    "latency_p10_ms": Column(label="p10", group=_LATENCY, unit="ms"),
+    "latency_p90_ms": Column(label="p90", group=_LATENCY, unit="ms"),
+    "fp32_bytes": Column(label="fp32", group=_SIZE, unit="bytes"),
+    "int8_bytes": Column(label="int8", group=_SIZE, unit="bytes"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """Results of one model.
+
+    Attributes:
+        columns: values by column; those of COLUMNS are numbers, others numbers or text; None where missing.
+    """
+
+    name: str
+    genome: tuple[int, ...]
+    columns: dict[str, float | str | None]
+
+
+def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
+    """Results from dicts {"name", "genome": list or text like "4,8,2", "columns": {...}}, one a model.
+
+    Entries of one genome, such as training's and the exporter's, are merged.
+
+    Raises:
+        ReportError: for an entry of another form, a genome that is not one of the space, or contradicting entries.
+    """
+    merged: dict[tuple[int, ...], Result] = {}
+    for position, entry in enumerate(results):
+        result = _check(entry, space, owner=f"result {position}")
+        before = merged.get(result.genome)
+        merged[result.genome] = _merge(before, result) if before else result
+    return list(merged.values())
+
+
+def load_results(path: str | os.PathLike) -> list[dict]:
+    """A JSON list of results as `check_results` takes them; ReportError names the path of a damaged file."""
+    data = load_json(path)
+    if not isinstance(data, list):
+        raise ReportError(f"{path}: expected a JSON list of results, got {type(data).__name__}")
+    return data
+
+
+def load_json(path: str | os.PathLike) -> object:
+    """The value of a JSON file; ReportError names its path where it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReportError(f"{path}: not JSON: {error}") from error
+
+
+def column_of(key: str) -> Column:
+    """A known column, or a plain one named by its key."""
+    return COLUMNS.get(key) or Column(label=key.replace("_", " "), group=_OTHER, unit="plain")
+
+
+def columns_given(results: Sequence[Result]) -> list[str]:
+    """Columns that some model has a value of: the known ones in their order, then the others."""
+    given = {key: None for result in results for key, value in result.columns.items() if value is not None}
+    return [key for key in COLUMNS if key in given] + [key for key in given if key not in COLUMNS]
+
+
+def write_cell(key: str, value: float | str | None) -> str:
+    """A cell's text, not escaped."""
+    if value is None:
+        return MISSING
+    return value if isinstance(value, str) else write_value(value, unit=column_of(key).unit)
+
+
+def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
+    if not isinstance(entry, Mapping) or set(entry) != {"name", "genome", "columns"}:
+        got = sorted(map(str, entry)) if isinstance(entry, Mapping) else type(entry).__name__
+        raise ReportError(f"{owner}: expected an object with name, genome and columns, got {got}")
+    name, genome, columns = entry["name"], entry["genome"], entry["columns"]
+    if not isinstance(name, str) or not name:
+        raise ReportError(f"{owner}: name must be a non-empty string, got {name!r}")
+    owner = f"{owner}, {name!r}"
+    if not isinstance(genome, (str, list, tuple)):
+        raise ReportError(f"{owner}: genome must be a list or text like '4,8,2', got {genome!r}")
+    try:
+        genome = space.parse(genome) if isinstance(genome, str) else space.check(genome)
+    except ValueError as error:
+        raise ReportError(f"{owner}: {error}") from error
+    if not isinstance(columns, Mapping):
+        raise ReportError(f"{owner}: columns must be an object, got {columns!r}")
+    for key, value in columns.items():
+        _check_cell(key, value, owner=owner)
+    return Result(name=name, genome=genome, columns=dict(columns))
+
+
+def _check_cell(key: object, value: object, *, owner: str) -> None:
+    if not isinstance(key, str) or not key:
+        raise ReportError(f"{owner}: a column's name must be a non-empty string, got {key!r}")
+    if value is None or (key not in COLUMNS and isinstance(value, str)):
+        return
+    if not is_number(value):
+        raise ReportError(f"{owner}: {key} must be a finite number, got {value!r}")
+    if column_of(key).unit == "percent" and not 0 <= value <= 1:
+        raise ReportError(f"{owner}: {key} must be a fraction in [0, 1], got {value!r}")
+
+
+def _merge(before: Result, after: Result) -> Result:
+    columns = dict(before.columns)
+    for key, value in after.columns.items():
+        if None not in (columns.get(key), value) and columns[key] != value:
+            raise ReportError(f"results of {after.name!r} contradict: {key} is {columns[key]!r} and {value!r}")
+        if columns.get(key) is None:
+            columns[key] = value
+    return dataclasses.replace(before, columns=columns)

@@ -1,0 +1,40 @@
+"""Makes the page of a search: one HTML file that works offline, with fronts, populations, networks and results.
+
+    python tools/report.py --archive=search.sqlite --output=report.html --results=trained.json --metadata=about.json
+
+Results are JSON lists of {"name", "genome", "columns": {"keras_top1": 0.91, ...}}; the metadata is a JSON object of
+texts for the footer, such as {"title": ..., "dataset": ..., "machine": ..., "search_command": ...}.
+"""
+
+import shlex
+import sys
+from datetime import date
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_ARCHIVE = flags.DEFINE_string("archive", None, "The archive that a search has written.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "The HTML file to write.", required=True)
+_RESULTS = flags.DEFINE_list("results", [], "JSON files with results of trained models, separated by commas.")
+_METADATA = flags.DEFINE_string("metadata", None, "A JSON file with texts for the footer; default: none.")
+
+
+def main() -> None:
+    from scarlet_tf.report import check_metadata, load_json, load_results, recorded_space, write_page
+    from scarlet_tf.search import evaluated_models, search_history
+
+    results = [result for path in _RESULTS.value for result in load_results(path)]
+    metadata = check_metadata(load_json(_METADATA.value) if _METADATA.value else {})
+    made = {"date": date.today().isoformat(), "command": shlex.join(["python", "tools/report.py", *sys.argv[1:]])}
+    # The history first: models that a running search adds in between are then only more points.
+    history = search_history(_ARCHIVE.value)
+    evaluated = evaluated_models(_ARCHIVE.value)
+    write_page(
+        _OUTPUT.value, history, evaluated, recorded_space(history), results=results, metadata={**made, **metadata}
+    )
+    print(f"{_OUTPUT.value}: {len(evaluated):,} models, {len(history.generations)} generations")
+
+
+if __name__ == "__main__":
+    run(main)
