@@ -1,0 +1,244 @@
+"""One searchable layer of the supernet: all 13 choices, each on its own path's activations.
+
+The inverted residual choices of one expansion have weights of one shape, so they are stored stacked and their 1x1
+convolutions run as one batched matrix product. A choice's place in the stack is its slot: per expansion first the
+three kernels without SE, then the three with SE, then the LET. Everything outside speaks of choices (Table 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
+from scarlet_tf.supernet.norm import batch_norm, inference_norm
+
+SLOT_CHOICES = (
+    *(choice_index(expansion=e, kernel_size=k, se=se) for e in EXPANSIONS for se in (False, True) for k in KERNELS),
+    IDENTITY,
+)
+CHOICE_SLOTS = tuple(int(slot) for slot in np.argsort(SLOT_CHOICES))
+GROUP = 6  # slots of one expansion
+STAGES = ("expand", "depthwise", "project")
+LET_INITS = ("normal", "identity")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """How a supernet's weights start.
+
+    Attributes:
+        let: "normal": N(0, sqrt(2/out)) as every convolution; "identity": ones on the diagonal, so that a LET first
+            passes on what it gets.
+        residual_gamma: gamma of the last BN of the blocks that have a shortcut; below 1 they start nearer to identity.
+    """
+
+    let: str = "identity"
+    residual_gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.let not in LET_INITS:
+            nearest = difflib.get_close_matches(str(self.let), LET_INITS, n=1, cutoff=0)[0]
+            raise ValueError(f"unknown LET initialisation {self.let!r}: expected {LET_INITS}, nearest is {nearest!r}")
+        if not self.residual_gamma >= 0:
+            raise ValueError(f"residual_gamma must be >= 0, got {self.residual_gamma!r}")
+
+
+def new_variable(value: np.ndarray, name: str, *, trainable: bool = True) -> tf.Variable:
+    """A float32 variable whose updates are the same on every replica, so one replica's value is kept."""
+    return tf.Variable(
+        np.asarray(value, np.float32),
+        name=name,
+        trainable=trainable,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...], *, fan_out: int) -> np.ndarray:
+    """Official initialisation N(0, sqrt(2/fan_out)), fan_out = k*k*out."""
+    return rng.standard_normal(shape) * np.sqrt(2.0 / fan_out)
+
+
+class BatchNormVariables:
+    """gamma, beta and moving statistics of `slots` stacked batch normalisations; each (slots, channels)."""
+
+    def __init__(self, slots: int, channels: int, name: str, *, gamma: np.ndarray | float = 1.0) -> None:
+        shape = (slots, channels)
+        self.gamma = new_variable(np.broadcast_to(gamma, shape), f"{name}/gamma")
+        self.beta = new_variable(np.zeros(shape), f"{name}/beta")
+        self.moving_mean = new_variable(np.zeros(shape), f"{name}/moving_mean", trainable=False)
+        self.moving_variance = new_variable(np.ones(shape), f"{name}/moving_variance", trainable=False)
+
+    def variables(self) -> list[tf.Variable]:
+        return [self.gamma, self.beta, self.moving_mean, self.moving_variance]
+
+    def train(self, x, *, activation: str, epsilon: float, momentum: float):
+        """Normalises with batch statistics and updates the moving ones.
+
+        With one slot of variables for many slots of x (the tail, which all paths share) the moving statistics follow
+        the mean of the paths' statistics.
+        """
+        y, mean, variance = batch_norm(x, self.gamma, self.beta, activation=activation, epsilon=epsilon)
+        slots = self.gamma.shape[0]
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            if slots == 1:
+                batch = tf.reduce_mean(batch, axis=0, keepdims=True)
+            moving.assign(moving * momentum + batch * (1.0 - momentum))
+        return y
+
+    def infer(self, x, *, activation: str, epsilon: float):
+        """Normalises with the moving statistics."""
+        return inference_norm(
+            x,
+            self.gamma,
+            self.beta,
+            mean=self.moving_mean,
+            variance=self.moving_variance,
+            activation=activation,
+            epsilon=epsilon,
+        )
+
+
+def depthwise(x: tf.Tensor, kernel: tf.Tensor, *, kernel_size: int, stride: int) -> tf.Tensor:
+    """Depthwise convolution padded by kernel_size//2 on every side: (B, H, W, C), (k, k, C, 1) -> (B, H', W', C)."""
+    if stride == 1:
+        return tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "SAME")
+    pad = (kernel_size // 2, kernel_size // 2)
+    return tf.nn.depthwise_conv2d(tf.pad(x, ((0, 0), pad, pad, (0, 0))), kernel, (1, stride, stride, 1), "VALID")
+
+
+def pointwise(x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+    """A 1x1 convolution a slot: (S or 1, B, H, W, C), (S, C, D) -> (S, B, H, W, D)."""
+    slots, (_, batch, height, width, channels) = kernels.shape[0], x.shape
+    flat = tf.reshape(x, (x.shape[0], -1, channels))
+    return tf.reshape(
+        tf.matmul(flat, kernels), (slots, -1 if batch is None else batch, height, width, kernels.shape[2])
+    )
+
+
+@tf.function(jit_compile=True)
+def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
+    """SE on stacked maps: x (S, B, H, W, C), kernels (S, C, R) and (S, R, C), biases (S, R) and (S, C)."""
+    gate = tf.reduce_mean(x, axis=(2, 3))
+    gate = tf.nn.relu(tf.matmul(gate, reduce_kernel) + reduce_bias[:, tf.newaxis])
+    gate = tf.matmul(gate, expand_kernel) + expand_bias[:, tf.newaxis]
+    gate = tf.nn.relu6(gate + 3.0) * (1.0 / 6.0)
+    return x * gate[:, :, tf.newaxis, tf.newaxis, :]
+
+
+class ExpansionGroup:
+    """The six inverted residual choices of one expansion in one layer, without their shortcut and last BN."""
+
+    def __init__(self, expansion: int, inputs: int, outputs: int, *, stride: int, rng, name: str) -> None:
+        hidden = inputs * expansion
+        reduced = hidden // 4
+        self.stride = stride
+        self.expand = new_variable(normal(rng, (GROUP, inputs, hidden), fan_out=hidden), f"{name}/expand")
+        self.expand_bn = BatchNormVariables(GROUP, hidden, f"{name}/expand_bn")
+        self.depthwise = [
+            new_variable(
+                normal(rng, (kernel, kernel, hidden, 1), fan_out=kernel**2 * hidden), f"{name}/depthwise{slot}"
+            )
+            for slot, kernel in enumerate(KERNELS * 2)
+        ]
+        self.depthwise_bn = BatchNormVariables(GROUP, hidden, f"{name}/depthwise_bn")
+        self.se_reduce = new_variable(normal(rng, (3, hidden, reduced), fan_out=reduced), f"{name}/se_reduce")
+        self.se_reduce_bias = new_variable(np.zeros((3, reduced)), f"{name}/se_reduce_bias")
+        self.se_expand = new_variable(normal(rng, (3, reduced, hidden), fan_out=hidden), f"{name}/se_expand")
+        self.se_expand_bias = new_variable(np.zeros((3, hidden)), f"{name}/se_expand_bias")
+        self.project = new_variable(normal(rng, (GROUP, hidden, outputs), fan_out=outputs), f"{name}/project")
+
+    def variables(self) -> list[tf.Variable]:
+        se = [self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias]
+        norms = self.expand_bn.variables() + self.depthwise_bn.variables()
+        return [self.expand, *self.depthwise, *se, self.project, *norms]
+
+    def __call__(self, x: tf.Tensor, norm) -> tf.Tensor:
+        """(6 or 1, B, H, W, in) -> (6, B, H', W', out), before the last BN."""
+        h = norm(self.expand_bn, pointwise(x, self.expand), "h_swish")
+        maps = [
+            depthwise(one, kernel, kernel_size=kernel.shape[0], stride=self.stride)
+            for one, kernel in zip(tf.unstack(h), self.depthwise, strict=True)
+        ]
+        plain, excited = tf.split(norm(self.depthwise_bn, tf.stack(maps), "h_swish"), 2)
+        excited = _squeeze_excite(excited, self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias)
+        project = tf.split(self.project, 2)
+        return tf.concat([pointwise(plain, project[0]), pointwise(excited, project[1])], axis=0)
+
+    def slot_weights(self, slot: int) -> dict[str, np.ndarray]:
+        """One choice's weights as the stand-alone model names them, without the last BN."""
+        se = slot - 3
+        weights = {
+            "expand_conv/kernel": self.expand[slot].numpy()[None, None],
+            "depthwise_conv/kernel": self.depthwise[slot].numpy(),
+            "project_conv/kernel": self.project[slot].numpy()[None, None],
+        }
+        weights |= bn_weights(self.expand_bn, slot, "expand_bn") | bn_weights(self.depthwise_bn, slot, "depthwise_bn")
+        if se >= 0:
+            weights |= {
+                "se_reduce/kernel": self.se_reduce[se].numpy()[None, None],
+                "se_reduce/bias": self.se_reduce_bias[se].numpy(),
+                "se_expand/kernel": self.se_expand[se].numpy()[None, None],
+                "se_expand/bias": self.se_expand_bias[se].numpy(),
+            }
+        return weights
+
+
+def bn_weights(bn: BatchNormVariables, slot: int, name: str) -> dict[str, np.ndarray]:
+    """One slot's BN as the stand-alone model names it."""
+    fields = ("gamma", "beta", "moving_mean", "moving_variance")
+    return {f"{name}/{field}": getattr(bn, field)[slot].numpy() for field in fields}
+
+
+class MixedLayer:
+    """All choices of one layer.
+
+    Args:
+        inputs, outputs, stride: as in the search space; in the supernet every choice takes `inputs` channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, init: InitConfig, rng, name: str) -> None:
+        self.stride = stride
+        self.shortcut = stride == 1 and inputs == outputs
+        self.groups = [
+            ExpansionGroup(expansion, inputs, outputs, stride=stride, rng=rng, name=f"{name}/e{expansion}")
+            for expansion in EXPANSIONS
+        ]
+        gamma = init.residual_gamma if self.shortcut else 1.0
+        self.project_bn = BatchNormVariables(2 * GROUP, outputs, f"{name}/project_bn", gamma=gamma)
+        let = np.eye(inputs, outputs) if init.let == "identity" else normal(rng, (inputs, outputs), fan_out=outputs)
+        self.let = new_variable(let, f"{name}/let")
+
+    def variables(self) -> list[tf.Variable]:
+        groups = [variable for group in self.groups for variable in group.variables()]
+        return [*groups, *self.project_bn.variables(), self.let]
+
+    def __call__(self, x: tf.Tensor, norm) -> tf.Tensor:
+        """(13 or 1, B, H, W, in) in slot order -> (13, B, H', W', out) in slot order.
+
+        One slot of input serves all choices. `norm(variables, x, activation)` normalises, by batch or by moving
+        statistics.
+        """
+        *parts, last = [x] * 3 if x.shape[0] == 1 else tf.split(x, (GROUP, GROUP, 1))
+        projected = [group(part, norm) for group, part in zip(self.groups, parts, strict=True)]
+        y = norm(self.project_bn, tf.concat(projected, axis=0), "linear")
+        if self.shortcut:
+            y = y + (x if x.shape[0] == 1 else tf.concat(parts, axis=0))
+        return tf.concat([y, self._identity(last)], axis=0)
+
+    def _identity(self, x: tf.Tensor) -> tf.Tensor:
+        """The LET: (1, B, H, W, in) -> (1, B, H', W', out)."""
+        if self.stride == 2:
+            x = tf.nn.max_pool2d(x[0], 2, 2, "SAME")[tf.newaxis]
+        return pointwise(x, self.let[tf.newaxis])
+
+    def choice_weights(self, choice: int) -> dict[str, np.ndarray]:
+        """One choice's weights as the stand-alone model (LETs kept) names them, such as "expand_conv/kernel"."""
+        if choice == IDENTITY:
+            return {"let/kernel": self.let.numpy()[None, None]}
+        slot = CHOICE_SLOTS[choice]
+        group = self.groups[slot // GROUP].slot_weights(slot % GROUP)
+        return group | bn_weights(self.project_bn, slot, "project_bn")

@@ -1,0 +1,214 @@
+"""Evaluates many paths of a supernet together, sharing what they have in common.
+
+Genomes are walked in lexicographic order, so a layer is computed once for all genomes that agree up to it. BN uses the
+moving statistics of training, or is recalibrated: then every BN gets the exact statistics of a set of calibration
+images on this very path. A block's statistics depend only on the genes up to it, so they are shared in the same way.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch import BlockSpec
+from scarlet_tf.arch.space import block_spec
+from scarlet_tf.supernet.mixed import depthwise
+from scarlet_tf.supernet.norm import activate
+from scarlet_tf.supernet.supernet import BN_EPSILON, Supernet
+
+BN_MODES = ("moving", "recalibrated")
+
+Weights = dict[str, tf.Tensor]
+Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]
+
+
+def check_bn_mode(value: str) -> None:
+    if value not in BN_MODES:
+        nearest = difflib.get_close_matches(str(value), BN_MODES, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown BN mode {value!r}: expected one of {BN_MODES}, nearest is {nearest!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """A part of a path: the stem, one block, or the tail; its forward pass takes the norm to use."""
+
+    kind: str
+    block: BlockSpec | None = None
+    stride: int = 1
+
+    def forward(self, x: tf.Tensor, w: Weights, norm) -> tf.Tensor:
+        if self.kind == "stem":
+            x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+            x = norm("stem_bn", tf.nn.conv2d(x, w["stem_conv/kernel"], self.stride, "VALID"), "relu6")
+            x = tf.nn.depthwise_conv2d(x, w["separable_depthwise_conv/kernel"], (1, 1, 1, 1), "SAME")
+            x = norm("separable_depthwise_bn", x, "relu6")
+            return norm("separable_project_bn", _conv1x1(x, w["separable_project_conv/kernel"]), "linear")
+        if self.kind == "tail":
+            x = norm("tail_bn", _conv1x1(x, w["tail_conv/kernel"]), "relu6")
+            return tf.reduce_mean(x, axis=(1, 2)) @ w["classifier/kernel"] + w["classifier/bias"]
+        if self.block.kind == "let":
+            x = tf.nn.max_pool2d(x, 2, 2, "SAME") if self.block.stride == 2 else x
+            return _conv1x1(x, w["let/kernel"])
+        y = norm("expand_bn", _conv1x1(x, w["expand_conv/kernel"]), "h_swish")
+        kernel = w["depthwise_conv/kernel"]
+        y = depthwise(y, kernel, kernel_size=self.block.kernel_size, stride=self.block.stride)
+        y = norm("depthwise_bn", y, "h_swish")
+        if self.block.has_se:
+            gate = tf.reduce_mean(y, axis=(1, 2), keepdims=True)
+            gate = tf.nn.relu(_conv1x1(gate, w["se_reduce/kernel"]) + w["se_reduce/bias"])
+            gate = _conv1x1(gate, w["se_expand/kernel"]) + w["se_expand/bias"]
+            y = y * (tf.nn.relu6(gate + 3.0) * (1.0 / 6.0))
+        y = norm("project_bn", _conv1x1(y, w["project_conv/kernel"]), "linear")
+        return x + y if self.block.shortcut else y
+
+
+def _conv1x1(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.nn.conv2d(x, kernel, 1, "VALID")
+
+
+@tf.function
+def _infer(stage: _Stage, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
+    """The stage with given BN statistics."""
+
+    def norm(name, z, activation):
+        mean, variance = statistics[name]
+        scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+        return activate(z * scale + (w[f"{name}/beta"] - mean * scale), activation)
+
+    return stage.forward(x, w, norm)
+
+
+@tf.function
+def _calibrate(stage: _Stage, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
+    """The stage with x's own statistics, and these."""
+    statistics = {}
+
+    def norm(name, z, activation):
+        mean, variance = tf.nn.moments(z, axes=(0, 1, 2))
+        statistics[name] = (mean, variance)
+        scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+        return activate((z - mean) * scale + w[f"{name}/beta"], activation)
+
+    y = stage.forward(x, w, norm)
+    return y, statistics
+
+
+class PathEvaluator:
+    """Evaluates genomes with the weights that the supernet has when this is made.
+
+    Args:
+        bn: "moving" or "recalibrated".
+        calibration: (N, H, W, 3) float32 training images, needed when `bn` is "recalibrated".
+        chunk: images that are in flight together; memory grows with it.
+    """
+
+    def __init__(
+        self, supernet: Supernet, *, bn: str, calibration: np.ndarray | None = None, chunk: int = 1000
+    ) -> None:
+        check_bn_mode(bn)
+        if bn == "recalibrated" and (calibration is None or len(calibration) == 0):
+            raise ValueError("recalibrated BN needs calibration images, got none")
+        self.space = supernet.space
+        self.bn = bn
+        self.calibration = calibration
+        self.chunk = chunk
+        self._stem_weights = _tensors(supernet.stem_weights())
+        self._tail_weights = _tensors(supernet.tail_weights())
+        self._supernet = supernet
+        self._block_weights: dict[tuple[int, int], Weights] = {}
+        self._stages = [
+            [
+                _Stage("block", block_spec(choice, width, out_channels=outputs, stride=stride, let=True))
+                for choice in range(self.space.num_choices)
+            ]
+            for width, outputs, stride in zip(
+                (self.space.first_channels, *self.space.out_channels[:-1]),
+                self.space.out_channels,
+                self.space.strides,
+                strict=True,
+            )
+        ]
+        self._stem = _Stage("stem", stride=self.space.stem_stride)
+        self._tail = _Stage("tail")
+
+    def accuracies(self, genomes: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Top-1 accuracy of every genome: (n, L) ints, (N, H, W, 3) float32, (N,) ints -> (n,) float64 in [0, 1]."""
+        correct = np.zeros(len(genomes), np.int64)
+        for first, row, logits in self._run(genomes, images):
+            correct[row] += int(np.sum(logits.argmax(1) == labels[first : first + len(logits)]))
+        return correct / len(labels)
+
+    def logits(self, genomes: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """(n, L) genomes, (N, H, W, 3) float32 -> (n, N, classes) float32."""
+        result = np.empty((len(genomes), len(images), self.space.classes), np.float32)
+        for first, row, logits in self._run(genomes, images):
+            result[row, first : first + len(logits)] = logits
+        return result
+
+    def _run(self, genomes: np.ndarray, images: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yields (first image of the chunk, row of the genome, logits of the chunk)."""
+        genomes = np.asarray([self.space.check(genome) for genome in genomes])
+        statistics = self._moving_statistics()
+        if self.bn == "recalibrated":
+            statistics = self._calibrated_statistics(genomes)
+        for first in range(0, len(images), self.chunk):
+
+            def infer(stage, x, w, prefix):
+                return _infer(stage, x, w, statistics(prefix, w))
+
+            for row, logits in self._walk(genomes, tf.constant(images[first : first + self.chunk]), infer):
+                yield first, row, logits.numpy()
+
+    def _moving_statistics(self) -> Callable:
+        def statistics(prefix, w):
+            names = [name.removesuffix("/moving_mean") for name in w if name.endswith("/moving_mean")]
+            return {name: (w[f"{name}/moving_mean"], w[f"{name}/moving_variance"]) for name in names}
+
+        return statistics
+
+    def _calibrated_statistics(self, genomes: np.ndarray) -> Callable:
+        found: dict[tuple, Statistics] = {}
+
+        def calibrate(stage, x, w, prefix):
+            y, found[prefix] = _calibrate(stage, x, w)
+            return y
+
+        collections.deque(self._walk(genomes, tf.constant(self.calibration), calibrate), maxlen=0)
+        return lambda prefix, w: found[prefix]
+
+    def _walk(self, genomes: np.ndarray, images: tf.Tensor, apply: Callable) -> Iterator[tuple[int, tf.Tensor]]:
+        """Runs every genome's path, each common prefix once; yields (row of the genome, logits).
+
+        `apply(stage, x, weights, prefix)` runs one stage; prefix is unique to the stage and the genes up to it.
+        """
+        maps = [apply(self._stem, images, self._stem_weights, ("stem",))]
+        done: tuple[int, ...] = ()
+        for row in np.lexsort(genomes.T[::-1]):
+            genome = tuple(int(gene) for gene in genomes[row])
+            del maps[1 + _common(done, genome) :]
+            for layer in range(len(maps) - 1, len(genome)):
+                choice = genome[layer]
+                stage = self._stages[layer][choice]
+                maps.append(apply(stage, maps[-1], self._weights(layer, choice), genome[: layer + 1]))
+            done = genome
+            yield int(row), apply(self._tail, maps[-1], self._tail_weights, (*genome, "tail"))
+
+    def _weights(self, layer: int, choice: int) -> Weights:
+        if (layer, choice) not in self._block_weights:
+            self._block_weights[layer, choice] = _tensors(self._supernet.layers[layer].choice_weights(choice))
+        return self._block_weights[layer, choice]
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
+    return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the common prefix."""
+    pairs = zip(a, b, strict=False)
+    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))

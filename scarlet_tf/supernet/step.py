@@ -1,0 +1,62 @@
+"""One strictly fair training step: 13 paths on one batch, one update (paper: "Training Strategy"; FairNAS)."""
+
+from __future__ import annotations
+
+import difflib
+
+import tensorflow as tf
+
+from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.supernet import Supernet
+
+SHARED_GRADIENTS = ("sum", "mean")
+
+
+def check_shared_gradient(value: str) -> None:
+    if value not in SHARED_GRADIENTS:
+        nearest = difflib.get_close_matches(str(value), SHARED_GRADIENTS, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown shared_gradient {value!r}: expected {SHARED_GRADIENTS}, nearest is {nearest!r}")
+
+
+def make_fair_step(
+    supernet: Supernet, optimizer: MomentumSgd, strategy: tf.distribute.Strategy, *, shared_gradient: str
+):
+    """The compiled step.
+
+    Args:
+        shared_gradient: what stem, tail and classifier get of the 13 paths' gradients, "sum" or "mean". A choice's
+            own weights get the gradient of the one path that holds it.
+
+    Returns:
+        step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
+        batch, before the update. images and labels are a replica's batch, or PerReplica values of them.
+    """
+    check_shared_gradient(shared_gradient)
+    variables = supernet.trainable_variables
+    shared = {variable.ref() for variable in supernet.shared_variables}
+    scale = 1.0 / supernet.space.num_choices if shared_gradient == "mean" else 1.0
+    replicas = strategy.num_replicas_in_sync
+
+    def replica_step(images, labels, routes, learning_rate):
+        with tf.GradientTape() as tape:
+            logits = supernet.fair_logits(images, routes, training=True)
+            targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            # Summed over paths; divided by the replicas, whose gradients the optimizer sums.
+            loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1)) / replicas
+        gradients = tape.gradient(loss, variables)
+        scaled = [g * scale if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
+        optimizer.apply(scaled, learning_rate)
+        correct = tf.equal(tf.argmax(logits, axis=-1, output_type=targets.dtype), targets)
+        return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))
+
+    @tf.function
+    def step(images, labels, routes, learning_rate):
+        loss, accuracy = strategy.run(replica_step, (images, labels, routes, learning_rate))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {
+            "loss": strategy.reduce(mean, loss, axis=None),
+            "accuracy": strategy.reduce(mean, accuracy, axis=None),
+        }
+
+    return step

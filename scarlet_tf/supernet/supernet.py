@@ -1,0 +1,197 @@
+"""The supernet of a search space: stem, mixed layers, tail; the fair forward pass; any path as a model of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch import ArchSpec, SearchSpace
+from scarlet_tf.models import block_name, build, set_weights
+from scarlet_tf.supernet.mixed import (
+    SLOT_CHOICES,
+    BatchNormVariables,
+    InitConfig,
+    MixedLayer,
+    bn_weights,
+    depthwise,
+    new_variable,
+    normal,
+    pointwise,
+)
+
+BN_EPSILON = 1e-5
+BN_MOMENTUM = 0.9
+
+
+class _ConvBn:
+    """A convolution shared by all paths, and its BN."""
+
+    def __init__(self, shape: tuple[int, ...], channels: int, *, rng, name: str) -> None:
+        self.name = name
+        self.kernel = new_variable(normal(rng, shape, fan_out=shape[0] * shape[1] * channels), f"{name}_conv")
+        self.bn = BatchNormVariables(1, channels, f"{name}_bn")
+
+    def variables(self) -> list[tf.Variable]:
+        return [self.kernel, *self.bn.variables()]
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {f"{self.name}_conv/kernel": self.kernel.numpy()} | bn_weights(self.bn, 0, f"{self.name}_bn")
+
+
+class Supernet:
+    """All weights of a search space (paper: Fig. 2, middle, at every layer).
+
+    Args:
+        space: the search space; its `classes` set the classifier.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int = 0, init: InitConfig | None = None) -> None:
+        rng = np.random.default_rng(seed)
+        self.space = space
+        stem, first, tail = space.stem_channels, space.first_channels, space.tail_channels
+        self.stem = _ConvBn((3, 3, 3, stem), stem, rng=rng, name="stem")
+        self.separable_depthwise = _ConvBn((3, 3, stem, 1), stem, rng=rng, name="separable_depthwise")
+        self.separable_project = _ConvBn((1, 1, stem, first), first, rng=rng, name="separable_project")
+        self.layers = []
+        width = first
+        for index, (outputs, stride) in enumerate(zip(space.out_channels, space.strides, strict=True)):
+            layer = MixedLayer(
+                width, outputs, stride=stride, init=init or InitConfig(), rng=rng, name=f"layer{index:02d}"
+            )
+            self.layers.append(layer)
+            width = outputs
+        self.tail = _ConvBn((1, 1, width, tail), tail, rng=rng, name="tail")
+        limit = space.classes**-0.5
+        self.classifier = new_variable(rng.uniform(-limit, limit, (tail, space.classes)), "classifier/kernel")
+        self.classifier_bias = new_variable(np.zeros(space.classes), "classifier/bias")
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All variables, in a fixed order; their names are unique."""
+        layers = [variable for layer in self.layers for variable in layer.variables()]
+        return [*self._stem_variables(), *layers, *self._tail_variables()]
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        return [variable for variable in self.variables if variable.trainable]
+
+    @property
+    def shared_variables(self) -> list[tf.Variable]:
+        """Trainable variables of stem, tail and classifier, which every path uses."""
+        return [v for v in [*self._stem_variables(), *self._tail_variables()] if v.trainable]
+
+    def _stem_variables(self) -> list[tf.Variable]:
+        parts = (self.stem, self.separable_depthwise, self.separable_project)
+        return [variable for part in parts for variable in part.variables()]
+
+    def _tail_variables(self) -> list[tf.Variable]:
+        return [*self.tail.variables(), self.classifier, self.classifier_bias]
+
+    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Logits of the 13 paths of a fair step, every choice of every layer used once.
+
+        Args:
+            images: (B, H, W, 3) float32.
+            routes: (num_layers, 13) int32 from `sampler.routes`.
+            training: batch statistics, and updates of the moving ones; else moving statistics.
+
+        Returns:
+            (13, B, classes). Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
+        """
+        norm = _training_norm if training else _inference_norm
+        x = self._stem(images, norm)
+        slot_routes = _routes_between_slots(routes)
+        for index, layer in enumerate(self.layers):
+            if index:
+                x = _permute(x, slot_routes[index])
+            x = layer(x, norm)
+        x = norm(self.tail.bn, _shared_pointwise(x, self.tail.kernel[0, 0]), "relu6")
+        return tf.reduce_mean(x, axis=(2, 3)) @ self.classifier + self.classifier_bias
+
+    def _stem(self, images: tf.Tensor, norm) -> tf.Tensor:
+        """(B, H, W, 3) -> (1, B, H', W', first_channels); the same for all paths, so computed once."""
+        pad = ((0, 0), (1, 1), (1, 1), (0, 0))
+        stride = self.space.stem_stride
+        x = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, stride, "VALID")
+        x = norm(self.stem.bn, x[tf.newaxis], "relu6")
+        x = depthwise(x[0], self.separable_depthwise.kernel, kernel_size=3, stride=1)
+        x = norm(self.separable_depthwise.bn, x[tf.newaxis], "relu6")
+        return norm(self.separable_project.bn, pointwise(x, self.separable_project.kernel[0]), "linear")
+
+    def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
+        """The weights of one path, named as `get_weights(build(space.spec(genome, let=True)))` names them."""
+        genome = self.space.check(genome)
+        weights = self.stem_weights()
+        for index, (layer, choice) in enumerate(zip(self.layers, genome, strict=True)):
+            prefix = block_name(index)
+            weights |= {f"{prefix}_{name}": value for name, value in layer.choice_weights(choice).items()}
+        return weights | self.tail_weights()
+
+    def stem_weights(self) -> dict[str, np.ndarray]:
+        """Weights of everything before the first layer, as the stand-alone model names them."""
+        return self.stem.weights() | self.separable_depthwise.weights() | self.separable_project.weights()
+
+    def tail_weights(self) -> dict[str, np.ndarray]:
+        """Weights of everything after the last layer."""
+        classifier = {"classifier/kernel": self.classifier.numpy(), "classifier/bias": self.classifier_bias.numpy()}
+        return self.tail.weights() | classifier
+
+    def path_spec(self, genome: Sequence[int]) -> ArchSpec:
+        """The spec of one path: its LETs kept."""
+        return self.space.spec(genome, let=True)
+
+    def extract(self, genome: Sequence[int]):
+        """The path as a stand-alone `keras.Model` that gives logits, equal to the path's (moving statistics)."""
+        model = build(self.path_spec(genome), classifier_activation=None)
+        set_weights(model, self.path_weights(genome))
+        return model
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every variable by name, for a checkpoint."""
+        return {_key(variable): variable.numpy() for variable in self.variables}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Assigns every variable; ValueError where one is missing or has another shape."""
+        for variable in self.variables:
+            value = arrays.get(_key(variable))
+            if value is None or value.shape != tuple(variable.shape):
+                shape = None if value is None else value.shape
+                raise ValueError(f"supernet weight {_key(variable)} must have shape {variable.shape}, got {shape}")
+        for variable in self.variables:
+            variable.assign(arrays[_key(variable)])
+
+
+def _key(variable: tf.Variable) -> str:
+    return variable.name.split(":")[0]
+
+
+def _training_norm(bn: BatchNormVariables, x: tf.Tensor, activation: str) -> tf.Tensor:
+    return bn.train(x, activation=activation, epsilon=BN_EPSILON, momentum=BN_MOMENTUM)
+
+
+def _inference_norm(bn: BatchNormVariables, x: tf.Tensor, activation: str) -> tf.Tensor:
+    return bn.infer(x, activation=activation, epsilon=BN_EPSILON)
+
+
+def _shared_pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """One 1x1 convolution for all slots: (S, B, H, W, C), (C, D) -> (S, B, H, W, D)."""
+    return tf.reshape(tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel), (*x.shape[:-1], kernel.shape[1]))
+
+
+def _routes_between_slots(routes: tf.Tensor) -> tf.Tensor:
+    """Routes between choices -> routes between slots."""
+    slots = tf.constant(np.argsort(SLOT_CHOICES), tf.int32)
+    return tf.gather(slots, tf.gather(routes, tf.constant(SLOT_CHOICES), axis=1))
+
+
+@tf.custom_gradient
+def _permute(x: tf.Tensor, order: tf.Tensor):
+    """x[order] for a permutation; the gradient is a gather too, not a scatter."""
+
+    def gradient(dy):
+        return tf.gather(dy, tf.argsort(order)), None
+
+    return tf.gather(x, order), gradient

@@ -1,0 +1,199 @@
+"""Supernet training, start to end: config -> folder with checkpoints, log, and everything to load it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch import SearchSpace, get_space
+from scarlet_tf.data import DataConfig, ImageData, open_dataset
+from scarlet_tf.supernet.mixed import InitConfig
+from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.step import check_shared_gradient, make_fair_step
+from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint, write_atomically
+from scarlet_tf.training.distribution import distributed_batches, is_chief
+from scarlet_tf.training.loop import run_steps
+from scarlet_tf.training.runlog import RunLog
+
+KIND = "supernet"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SupernetConfig:
+    """How a supernet is trained; defaults are FairNAS's settings (METHOD: batch 256, SGD 0.9, cosine from 0.045).
+
+    Attributes:
+        space: preset name of the search space.
+        steps: fair steps; each trains every choice of every layer once on one batch.
+        warmup_steps: steps over which the learning rate grows linearly from 0 before the cosine.
+        shared_gradient: "sum" or "mean" of the 13 paths' gradients for stem, tail and classifier.
+    """
+
+    space: str
+    data: DataConfig
+    steps: int
+    batch_size: int = 256
+    learning_rate: float = 0.045
+    warmup_steps: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    shared_gradient: str = "mean"
+    init: InitConfig = dataclasses.field(default_factory=InitConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        get_space(self.space)
+        check_shared_gradient(self.shared_gradient)
+        for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{field} must be an integer >= {least}, got {value!r}")
+        for field in ("learning_rate", "momentum", "weight_decay"):
+            value = getattr(self, field)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
+
+    def to_dict(self) -> dict:
+        settings = dataclasses.asdict(self)
+        settings["data"]["data_dir"] = None  # where the data lie does not change a run
+        return settings
+
+    @classmethod
+    def from_dict(cls, settings: dict) -> SupernetConfig:
+        fields = dict(settings)
+        return cls(**fields | {"data": DataConfig(**fields["data"]), "init": InitConfig(**fields["init"])})
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, then half a cosine to 0 at the last step."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        rest = max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - self.warmup_steps) / rest))
+
+
+def train_supernet(
+    config: SupernetConfig,
+    output: str | Path,
+    *,
+    strategy: tf.distribute.Strategy,
+    checkpoint_every: int = 500,
+    log_every: int = 20,
+) -> Supernet:
+    """Trains, or goes on with, the run in folder `output`; returns the trained supernet.
+
+    The folder gets config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed
+    goes on from its newest checkpoint and ends with the same weights, bit for bit on the same machine, as one that
+    was not.
+
+    Raises:
+        CheckpointError: the folder holds a run with other settings.
+    """
+    output = Path(output)
+    data = open_dataset(config.data)
+    space = space_of(config, data)
+    settings = config.to_dict()
+    store = CheckpointStore(output, kind=KIND, fingerprint=fingerprint([settings, data.fingerprint]))
+    resumed = store.restore()
+    _claim_folder(output, settings)
+    start = resumed.step if resumed else 0
+    with strategy.scope():
+        supernet = Supernet(space, seed=config.seed, init=config.init)
+        optimizer = MomentumSgd(
+            supernet.trainable_variables, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    if resumed:
+        supernet.load_state(resumed.arrays)
+        optimizer.load_state(resumed.arrays)
+    fair_step = make_fair_step(supernet, optimizer, strategy, shared_gradient=config.shared_gradient)
+    batches = distributed_batches(
+        strategy,
+        lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start),
+        batch_size=config.batch_size,
+    )
+
+    def take_step(step: int) -> dict:
+        images, labels = next(batches)
+        paths = fair_paths(config.seed, step, num_layers=space.num_layers, num_choices=space.num_choices)
+        rate = np.float32(config.learning_rate_at(step))
+        scalars = fair_step(images, labels, tf.constant(routes(paths)), tf.constant(rate))
+        return scalars | {"learning_rate": rate}
+
+    if start < config.steps:
+        chief = is_chief(strategy)
+        folder = output if chief else output / f"worker-{strategy.cluster_resolver.task_id}"
+        run_steps(
+            log=RunLog(folder, total_steps=config.steps, start_step=start, description="supernet"),
+            store=store if chief else CheckpointStore(folder, kind=KIND, fingerprint=store.fingerprint),
+            take_step=take_step,
+            state=lambda: supernet.state() | optimizer.state(),
+            start_step=start,
+            total_steps=config.steps,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+        )
+    return supernet
+
+
+def space_of(config: SupernetConfig, data: ImageData) -> SearchSpace:
+    """The config's space with the data's class count."""
+    return dataclasses.replace(get_space(config.space, classes=data.num_classes), resolution=config.data.image_size)
+
+
+def _claim_folder(output: Path, settings: dict) -> None:
+    """Writes config.json, or checks that it says the same."""
+    path = output / "config.json"
+    if path.exists():
+        if json.loads(path.read_text()) != settings:
+            raise CheckpointError(f"{output} holds a supernet with other settings: choose another output folder")
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write((json.dumps(settings, indent=1) + "\n").encode()))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedSupernet:
+    """A supernet read from its folder.
+
+    Attributes:
+        step: fair steps that it was trained for; `config.steps` when the run is complete.
+        fingerprint: of its weights, so that results can name the supernet they come from.
+    """
+
+    supernet: Supernet
+    config: SupernetConfig
+    step: int
+    fingerprint: str
+
+    def path_weights(self, genome) -> dict[str, np.ndarray]:
+        return self.supernet.path_weights(genome)
+
+
+def load_supernet(directory: str | Path) -> TrainedSupernet:
+    """Reads the newest good checkpoint of a training folder; CheckpointError where there is none."""
+    directory = Path(directory)
+    path = directory / "config.json"
+    try:
+        config = SupernetConfig.from_dict(json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no supernet in {directory}: it has no config.json") from error
+    except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    checkpoint = CheckpointStore(directory, kind=KIND, fingerprint=None).restore()
+    if checkpoint is None:
+        raise CheckpointError(f"no supernet in {directory}: it has no checkpoint")
+    classes = checkpoint.arrays["classifier/bias"].shape[0]
+    space = dataclasses.replace(get_space(config.space, classes=classes), resolution=config.data.image_size)
+    supernet = Supernet(space, seed=config.seed, init=config.init)
+    supernet.load_state(checkpoint.arrays)
+    digest = hashlib.sha256()
+    for name, value in sorted(supernet.state().items()):
+        digest.update(name.encode() + value.tobytes())
+    return TrainedSupernet(supernet=supernet, config=config, step=checkpoint.step, fingerprint=digest.hexdigest()[:16])

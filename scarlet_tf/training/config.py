@@ -1,0 +1,139 @@
+"""Recipes for training a network on its own (paper: "Training Strategy")."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+from scarlet_tf.data.config import AUGMENTATIONS
+
+OPTIMIZERS = ("rmsprop", "sgd", "adam")
+SCHEDULES = ("exponential", "cosine")
+
+
+class TrainConfigError(ValueError):
+    """A training setting that cannot be used; the message names the value and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides what a training run computes, besides the network and the images.
+
+    Attributes:
+        recipe: name of the recipe that the settings came from.
+        epochs: may be fractional; an epoch is the whole training batches of the set.
+        batch_size: global, over all replicas.
+        optimizer: "rmsprop" (rho, momentum, epsilon inside the root), "sgd" (Nesterov momentum) or "adam"
+            (beta_1 = momentum, epsilon outside the root).
+        learning_rate: the peak, at a batch of `reference_batch`; scaled linearly with batch_size.
+        schedule: after `warmup_epochs` of linear warm-up, "exponential": times decay_rate every decay_epochs, in
+            stairs; "cosine": to 0 at the end.
+        dropout: before the classifier; None: the spec's.
+        l2: times tf.nn.l2_loss (half the sum of squares) of every variable but batch normalisation's.
+        ema: share of the old average kept at a step; 0: none. Starts lower: min(ema, (1 + step) / (10 + step)).
+        augment: of the images, see DataConfig.
+        seed: of the initial weights, the order of images, augmentation and dropout.
+        jit_compile: compile the step with XLA; on one device only.
+    """
+
+    recipe: str
+    epochs: float
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    reference_batch: int
+    schedule: str
+    augment: str
+    momentum: float = 0.9
+    rho: float = 0.9
+    epsilon: float = 1e-3
+    warmup_epochs: float = 0.0
+    decay_epochs: float = 2.4
+    decay_rate: float = 0.97
+    dropout: float | None = None
+    l2: float = 1e-5
+    label_smoothing: float = 0.1
+    ema: float = 0.9999
+    seed: int = 0
+    jit_compile: bool = False
+
+    def __post_init__(self) -> None:
+        _require_known("optimizer", self.optimizer, OPTIMIZERS)
+        _require_known("schedule", self.schedule, SCHEDULES)
+        _require_known("augment", self.augment, AUGMENTATIONS)
+        for name in ("batch_size", "reference_batch"):
+            self._require(name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1")
+        self._require("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "an integer in 0..2**31-1")
+        self._require("jit_compile", isinstance(self.jit_compile, bool), "a bool")
+        for name in ("epochs", "learning_rate", "decay_epochs", "decay_rate", "epsilon"):
+            self._require(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number > 0")
+        for name in ("momentum", "rho", "label_smoothing", "ema"):
+            self._require(name, _is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "in [0, 1)")
+        for name in ("warmup_epochs", "l2"):
+            self._require(name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number >= 0")
+        self._require("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
+
+    def _require(self, name: str, ok: bool, expected: str) -> None:
+        if not ok:
+            raise TrainConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """At this batch size."""
+        return self.learning_rate * self.batch_size / self.reference_batch
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _require_known(what: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0)[0]
+        raise TrainConfigError(f"unknown {what} {value!r}: expected one of {known}, nearest is {nearest!r}")
+
+
+# Paper: "Training Strategy". MnasNet decays by 0.97; the paper's "decays 0.01" can also be read as decay_rate=0.99.
+PAPER = TrainConfig(
+    recipe="paper",
+    epochs=350,
+    batch_size=4096,
+    optimizer="rmsprop",
+    learning_rate=0.256,
+    reference_batch=4096,
+    schedule="exponential",
+    warmup_epochs=5,
+    augment="inception",
+)
+
+# For networks of the space "small" on Fashion-MNIST at 32x32 with two cores: a minute or so.
+SMALL = TrainConfig(
+    recipe="small",
+    epochs=6,
+    batch_size=128,
+    optimizer="sgd",
+    learning_rate=0.1,
+    reference_batch=128,
+    schedule="cosine",
+    warmup_epochs=0.5,
+    augment="flip_crop",
+    l2=1e-4,
+    label_smoothing=0.05,
+    dropout=0.0,
+    ema=0.99,
+)
+
+_RECIPES = {config.recipe: config for config in (PAPER, SMALL)}
+
+
+def list_recipes() -> list[str]:
+    return sorted(_RECIPES)
+
+
+def train_config(recipe: str, **overrides) -> TrainConfig:
+    """A recipe with other values for some fields; TrainConfigError names the nearest recipe or field."""
+    _require_known("recipe", recipe, tuple(_RECIPES))
+    fields = tuple(field.name for field in dataclasses.fields(TrainConfig))
+    for name in overrides:
+        _require_known("training setting", name, fields)
+    return dataclasses.replace(_RECIPES[recipe], **overrides)

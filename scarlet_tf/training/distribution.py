@@ -1,0 +1,58 @@
+"""The same global batches under every strategy: each replica gets its fixed share of every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+
+def distributed_batches(
+    strategy: tf.distribute.Strategy, make_batches: Callable[[], tf.data.Dataset], *, batch_size: int
+) -> Iterator:
+    """Iterator over (images, labels) for `strategy.run`.
+
+    Replica r of n gets rows r*batch_size/n .. (r+1)*batch_size/n of every global batch, also over several workers, so
+    a run sees the same data whatever the strategy.
+
+    Args:
+        make_batches: gives the dataset of global batches of `batch_size` rows; called once a worker.
+
+    Raises:
+        ValueError: `batch_size` is not a multiple of the replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise ValueError(f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
+    if replicas == 1:
+        return iter(make_batches())
+    share = batch_size // replicas
+
+    def own_shares(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        here = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+
+        def split(images, labels):
+            rows = slice(first * share, (first + here) * share)
+            parts = (here, share)
+            return tf.data.Dataset.from_tensor_slices(
+                (
+                    tf.reshape(images[rows], (*parts, *images.shape[1:])),
+                    tf.reshape(labels[rows], parts),
+                )
+            )
+
+        return make_batches().flat_map(split)
+
+    return iter(strategy.distribute_datasets_from_function(own_shares))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes logs and checkpoints."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.cluster_spec().as_dict():
+        return True
+    if resolver.task_type in ("chief", "master"):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief

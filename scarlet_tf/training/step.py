@@ -1,0 +1,144 @@
+"""One training step of a stand-alone network, the same under every tf.distribute strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer
+from scarlet_tf.training.schedules import make_schedule
+
+
+class TrainState:
+    """Network, optimizer and averaged weights, and the step that changes them.
+
+    Keras 3 optimizers sum gradients over replicas, so every replica's loss is divided by the global batch. Dropout is
+    drawn from (seed, step) for the global batch, so that neither a restart nor the number of replicas changes it.
+
+    Args:
+        weights: named arrays to start from, as `get_weights` gives; None: the official initialisation.
+    """
+
+    def __init__(
+        self,
+        spec: ArchSpec,
+        config: TrainConfig,
+        *,
+        strategy: tf.distribute.Strategy,
+        image_size: int,
+        steps_per_epoch: int,
+        total_steps: int,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self.config = config
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+        self._classes = spec.classes
+        self._dropout = spec.dropout if config.dropout is None else config.dropout
+        keras.utils.set_random_seed(config.seed)  # of the initial weights
+        with strategy.scope():
+            self.model = build(
+                spec,
+                input_shape=(image_size, image_size, spec.input_channels),
+                classifier_activation=None,
+                bn=BatchNorm(synchronized=self.replicas > 1),
+            )
+            if weights is not None:
+                set_weights(self.model, weights)
+            self._features = keras.Model(self.model.input, self.model.get_layer("pool").output)
+            self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+            self.optimizer = make_optimizer(config, self._schedule)
+            self.optimizer.build(self.model.trainable_variables)
+            self._averages = [
+                tf.Variable(variable.numpy(), trainable=False, name=f"average_{i}")
+                for i, variable in enumerate(self.model.trainable_variables if config.ema else [])
+            ]
+        self._decayed = decayed_variables(self.model)
+        self._step = self._make_step()
+
+    def take_step(self, step: int, images, labels) -> dict:
+        """Makes step number `step` (0-based) on per-replica batches.
+
+        Returns:
+            Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
+        """
+        return self._step(tf.constant(step, tf.int64), images, labels)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that a resumed run needs, by name."""
+        named = {f"model/{name}": array for name, array in get_weights(self.model).items()}
+        named |= {f"optimizer/{i:04d}": np.asarray(v.numpy()) for i, v in enumerate(self.optimizer.variables)}
+        return named | {f"average/{i:04d}": v.numpy() for i, v in enumerate(self._averages)}
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """The reverse of `arrays`."""
+        prefix = "model/"
+        set_weights(self.model, {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
+        for kind, variables in (("optimizer", self.optimizer.variables), ("average", self._averages)):
+            for i, variable in enumerate(variables):
+                variable.assign(arrays[f"{kind}/{i:04d}"])
+
+    def final_weights(self) -> dict[str, np.ndarray]:
+        """Named arrays to evaluate and keep: averaged weights where there are any, moving statistics as they are."""
+        weights = get_weights(self.model)
+        if self._averages:
+            names = {id(variable): name for name, variable in _named_variables(self.model).items()}
+            for variable, average in zip(self.model.trainable_variables, self._averages, strict=True):
+                weights[names[id(variable)]] = average.numpy()
+        return weights
+
+    def _make_step(self):
+        compiled = self.config.jit_compile and self.replicas == 1
+        replica_step = tf.function(self._replica_step, jit_compile=True) if compiled else self._replica_step
+
+        @tf.function
+        def step(number, images, labels):
+            losses, right = self.strategy.run(replica_step, args=(number, images, labels))
+            decay = ema_decay(self.config.ema, number)
+            for variable, average in zip(self.model.trainable_variables, self._averages, strict=False):
+                average.assign(decay * average + (1.0 - decay) * variable.value)
+            total = tf.distribute.ReduceOp.SUM
+            return {
+                "loss": self.strategy.reduce(total, losses, axis=None),
+                "accuracy": self.strategy.reduce(total, right, axis=None),
+                "learning_rate": self._schedule(number),
+            }
+
+        return step
+
+    def _replica_step(self, number, images, labels):
+        config = self.config
+        with tf.GradientTape() as tape:
+            features = self._drop(self._features(images, training=True), number)
+            logits = self.model.get_layer("classifier")(features)
+            targets = tf.one_hot(labels, self._classes) * (1.0 - config.label_smoothing)
+            targets += config.label_smoothing / self._classes
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_sum(losses) / config.batch_size
+            loss += config.l2 * l2_penalty(self._decayed) / self.replicas
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
+        return loss, tf.reduce_sum(hits) / config.batch_size
+
+    def _drop(self, features, number):
+        if not self._dropout:
+            return features
+        shape = (self.config.batch_size, features.shape[-1])
+        seed = tf.stack([tf.constant(self.config.seed, tf.int64), number])
+        kept = tf.random.stateless_uniform(shape, seed, alg="philox") >= self._dropout
+        share = self.config.batch_size // self.replicas
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * share
+        kept = tf.slice(kept, [first, 0], [share, shape[1]])
+        return features * tf.cast(kept, features.dtype) / (1.0 - self._dropout)
+
+
+def _named_variables(model: keras.Model) -> dict:
+    return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.trainable_variables}
