@@ -12,7 +12,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
-from scarlet_tf.report.quantities import is_number, saved_by_constraints, write_constraint
+from scarlet_tf.report.quantities import is_number, phrase, saved_by_constraints, write_constraint
 from scarlet_tf.report.results import check_results
 from scarlet_tf.report.tables import gallery, make_rows, models_table
 from scarlet_tf.search import Models, SearchHistory
@@ -101,7 +101,8 @@ def _asset(name: str) -> str:
 
 def _subtitle(history: SearchHistory) -> str:
     objectives, constraints = settings_of(history)
-    aims = ", ".join(f"{o.name} {o.direction} (weight {o.weight:g})" for o in objectives)
+    verbs = {"max": "maximise", "min": "minimise"}
+    aims = ", ".join(f"{verbs[o.direction]} {phrase(o.name)} (weight {o.weight:g})" for o in objectives)
     bounds = " and ".join(map(write_constraint, constraints)) or "no constraints"
     return f"Weighted NSGA-II: {aims}; {bounds}."
 
@@ -118,20 +119,18 @@ def _tiles(history: SearchHistory, evaluated: Models) -> str:
         (f"{last.hypervolume:.4f}", "hypervolume (unit box)"),
         (f"{last.front_size}", "models on the front"),
     )
-    return "".join(
-        f"<div class='tile'><b>{escape(value)}</b><span>{escape(text)}</span></div>" for value, text in facts
-    )
+    return "".join(f"<div class='tile'><b>{value}</b><span>{text}</span></div>" for value, text in facts)
 
 
 def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, str | float]) -> str:
     settings = history.identity["settings"]
-    ratios = ", ".join(f"{name} {value:g}" for name, value in settings["mixture"].items() if is_number(value))
+    mixture = {name.replace("_", " "): value for name, value in settings["mixture"].items() if is_number(value)}
     facts: list[tuple[str, object]] = [
         ("Search space", f"{space.name}: {space.num_layers} layers, {space.size:.3g} models, {space.resolution} px"),
         ("Population", settings["population"]),
         ("Objectives", settings["objectives"]),
         ("Constraints", settings["constraints"] or "none"),
-        ("Mutation", ratios),
+        ("Mutation", ", ".join(f"{name} {value:g}" for name, value in mixture.items())),
         ("Mutators", ", ".join(settings["mutators"])),
         ("Seed", settings["seed"]),
         ("Evaluator", history.identity["evaluator"]),

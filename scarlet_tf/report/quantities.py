@@ -20,6 +20,12 @@ def label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " "))
 
 
+def phrase(name: str) -> str:
+    """As `label`, within a sentence."""
+    heading = label(name)
+    return heading if heading[:2].isupper() else heading[0].lower() + heading[1:]
+
+
 def unit(name: str) -> str:
     return _UNITS.get(name, "plain")
 
@@ -40,7 +46,7 @@ def write_value(value: float, *, unit: str) -> str:
 
 def write_constraint(constraint: Constraint) -> str:
     """madds<500000000 -> "MAdds < 500.0 M"."""
-    return f"{label(constraint.name)} {constraint.op} {write_value(constraint.bound, unit=unit(constraint.name))}"
+    return f"{phrase(constraint.name)} {constraint.op} {write_value(constraint.bound, unit=unit(constraint.name))}"
 
 
 def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.report.drawing import draw_architecture
-from scarlet_tf.report.quantities import MISSING, label, unit, write_value
+from scarlet_tf.report.quantities import MISSING, label, phrase, unit, write_value
 from scarlet_tf.report.results import Result, column_of, columns_given, write_cell
 from scarlet_tf.search import Models, SearchHistory
 from scarlet_tf.search.objectives import ACCURACY
@@ -68,7 +68,7 @@ def _values(genome: tuple[int, ...], row: int | None, evaluated: Models, space: 
 def models_table(rows: Sequence[ModelRow], results: Sequence[Result]) -> str:
     """A table with a heading over every group of columns; "—" where a value is missing."""
     if not rows:
-        return "<p class='note'>No models are picked yet: the search is not finished.</p>"
+        return "<p class='note'>No models are picked yet, and no results were given.</p>"
     names = {name: None for row in rows for name in row.values}
     quantities = [*_FIRST_QUANTITIES, *(name for name in names if name not in _FIRST_QUANTITIES)]
     columns = columns_given(results)
@@ -111,12 +111,14 @@ def _body_row(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) 
 
 def gallery(rows: Sequence[ModelRow], space: SearchSpace) -> str:
     """The drawings of the models, each with its name and numbers."""
+    if not rows:
+        return "<p class='note'>No models are picked yet: the search is not finished.</p>"
     return "".join(_figure(row, space) for row in rows)
 
 
 def _figure(row: ModelRow, space: SearchSpace) -> str:
     facts = " · ".join(
-        f"{write_value(row.values[name], unit=unit(name))} {label(name)}"
+        f"{write_value(row.values[name], unit=unit(name))} {phrase(name)}"
         for name in _FIRST_QUANTITIES
         if name in row.values
     )

@@ -51,10 +51,10 @@ function written(name, value) {
 }
 
 // A scale from values to pixels, with round ticks in the quantity's displayed unit.
-function scale(low, high, from, to, factor = 1) {
+function scale(low, high, from, to, factor = 1, apart = 70) {
   if (!(high > low)) { const room = Math.abs(low) * 0.05 || 1; low -= room; high += room; }
   const place = (value) => from + (value - low) / (high - low) * (to - from);
-  const span = (high - low) * factor, wanted = Math.max(2, Math.abs(to - from) / 75);
+  const span = (high - low) * factor, wanted = Math.max(2, Math.abs(to - from) / apart);
   const power = 10 ** Math.floor(Math.log10(span / wanted));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => span / s <= wanted);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));

@@ -45,7 +45,7 @@ function drawPareto() {
     inside.append(svg("circle", { class: onFront.has(row) ? "front" : "population", cx: px[row], cy: py[row], r: radius(row) }));
   }
   data.picks.forEach((row) => inside.append(svg("circle", { class: "pick", cx: px[row], cy: py[row], r: radius(row) + 4 })));
-  root.append(drawPickLabels(px, py, width, height));
+  root.append(drawPickLabels(px, py, front, width, height));
   const cursor = svg("circle", { class: "cursor", r: 10, visibility: "hidden" });
   root.append(cursor);
   view.cursor = cursor;
@@ -75,18 +75,20 @@ function drawAxes(xs, ys, width, height) {
   return group;
 }
 
-// Each label takes the first place around its point where it covers no other label, no picked point and no edge.
-function drawPickLabels(px, py, width, height) {
-  const group = svg("g"), taken = data.picks.map((row) => ({ x: px[row] - 9, y: py[row] - 9, w: 18, h: 18 }));
+// Each label takes the first place around its point that is inside and covers no other label, no picked point and, if
+// there is such a place, no point of the front.
+function drawPickLabels(px, py, front, width, height) {
+  const around = (row, r) => ({ x: px[row] - r, y: py[row] - r, w: 2 * r, h: 2 * r });
+  const group = svg("g"), taken = data.picks.map((row) => around(row, 9)), busy = front.map((row) => around(row, 6));
   const floor = height - MARGIN.bottom;
   data.picks.forEach((row, position) => {
     const full = data.names[position], text = full.length > 22 ? full.slice(0, 21) + "…" : full;
     const w = 7.4 * text.length + 4, h = 16;
     const places = [14, 30, 48, 70].flatMap((d) => [[-w - d, -d - 4], [-w / 2, -d - h], [d, -d - 4], [d, d - 8], [-w / 2, d], [-w - d, d - 8]]);
     const boxes = places.map(([dx, dy]) => ({ x: px[row] + dx, y: py[row] + dy, w, h }));
-    const free = (b) => b.x > MARGIN.left && b.x + w < width && b.y > 0 && b.y + h < floor
-      && !taken.some((t) => b.x < t.x + t.w && t.x < b.x + w && b.y < t.y + t.h && t.y < b.y + h);
-    const box = boxes.find(free);
+    const clear = (b, others) => !others.some((t) => b.x < t.x + t.w && t.x < b.x + w && b.y < t.y + t.h && t.y < b.y + h);
+    const free = boxes.filter((b) => b.x > MARGIN.left && b.x + w < width && b.y > 0 && b.y + h < floor && clear(b, taken));
+    const box = free.find((b) => clear(b, busy)) ?? free[0];
     if (!box) return;
     taken.push(box);
     group.append(svg("text", { class: "pick-label", x: box.x + 2, y: box.y + 12 }, text));

@@ -3,8 +3,8 @@ const INSET = { left: 52, right: 12, top: 8, bottom: 24 };
 
 function chartFrame(host, low, high, factor) {
   const width = host.clientWidth, height = host.clientHeight, last = data.populations.length - 1;
-  const xs = scale(0, Math.max(1, last), INSET.left, width - INSET.right);
-  const ys = scale(low, high, height - INSET.bottom, INSET.top, factor);
+  const xs = scale(-0.5, last + 0.5, INSET.left, width - INSET.right);
+  const ys = scale(low, high, height - INSET.bottom, INSET.top, factor, 30);
   const axis = svg("g", { class: "axis" });
   for (const { at, text } of ys.ticks) {
     axis.append(svg("line", { x1: INSET.left, x2: width - INSET.right, y1: at, y2: at }), svg("text", { x: INSET.left - 8, y: at + 4, "text-anchor": "end" }, text));
@@ -26,7 +26,7 @@ function scrubbable(host, frame) {
   const choose = (event) => {
     const { width } = frame(), box = host.getBoundingClientRect();
     const share = (event.clientX - box.left - INSET.left) / (width - INSET.left - INSET.right);
-    update({ generation: Math.max(0, Math.min(data.populations.length - 1, Math.round(share * (data.populations.length - 1)))) });
+    update({ generation: Math.max(0, Math.min(data.populations.length - 1, Math.round(share * data.populations.length - 0.5))) });
   };
   host.addEventListener("pointerdown", (event) => { host.setPointerCapture(event.pointerId); choose(event); });
   host.addEventListener("pointermove", (event) => { if (event.buttons) choose(event); });
@@ -59,11 +59,11 @@ function makeStack(id, { labels, rows }, colours) {
     if (!host.clientWidth) return;
     frame = chartFrame(host, 0, Math.max(1, ...sums), 1);
     frame.root.setAttribute("aria-label", labels.map((label, i) => `${label}: ${totals[i]}`).join("; "));
-    const room = (frame.width - INSET.left - INSET.right) / Math.max(1, rows.length - 1), wide = Math.max(0.8, Math.min(18, room * 0.78));
+    const room = (frame.width - INSET.left - INSET.right) / rows.length, wide = Math.max(0.8, Math.min(18, room * 0.78));
     labels.forEach((_, i) => {
       const bars = rows.map((row, g) => {
         const below = row.slice(0, i).reduce((a, b) => a + b, 0);
-        const x = Math.max(INSET.left, frame.xs.place(g) - wide / 2), top = frame.ys.place(below + row[i]);
+        const x = frame.xs.place(g) - wide / 2, top = frame.ys.place(below + row[i]);
         return row[i] ? `M${x.toFixed(1)} ${top.toFixed(1)}h${wide.toFixed(1)}V${frame.ys.place(below).toFixed(1)}h${-wide.toFixed(1)}z` : "";
       });
       frame.root.append(svg("path", { d: bars.join(""), fill: `var(${colours[i % colours.length]})` }));
