@@ -2,7 +2,8 @@
 
     python tools/export_saved_model.py --model=scarlet_a --output=scarlet_a_saved_model
 
-The signature "serving_default" takes `image` and gives `probabilities` or `logits`.
+The signature "serving_default" takes `image` and gives `probabilities` or `logits`. Without weights the model gets
+random ones, and the BN statistics of a few images, so that its outputs differ.
 """
 
 from absl import flags
@@ -27,14 +28,17 @@ def main() -> None:
     import keras
     import numpy as np
 
-    from scarlet_tf.export import export_saved_model, verify
+    from scarlet_tf.export import export_saved_model, settle_batch_norms, verify
     from scarlet_tf.zoo import open_model
 
     keras.utils.set_random_seed(_SEED.value)
-    model = open_model(_MODEL.value, weights=_WEIGHTS.value).model
-    path = export_saved_model(model, _OUTPUT.value, batch_size=_BATCH.value)
+    loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
+    model = loaded.model
     count = _BATCH.value or 2
     images = np.random.default_rng(_SEED.value).standard_normal((count, *model.input_shape[1:]), np.float32)
+    if not loaded.from_file:
+        settle_batch_norms(model, images)
+    path = export_saved_model(model, _OUTPUT.value, batch_size=_BATCH.value)
     (check,) = verify(model, images, saved_model=path, batch_size=count).formats
     print(
         f"{path}: {check.bytes:,} bytes; against Keras on {count} random images: max error {check.max_error:.2e} "

@@ -1,9 +1,10 @@
 """Exports a model to a .tflite file with built-in operations only, and checks it against Keras.
 
     python tools/export_tflite.py --model=scarlet_a --output=a.tflite
-    python tools/export_tflite.py --model=runs/b --quantize=int8 --representative_dataset=fashion_mnist --output=b.tflite
+    python tools/export_tflite.py --model=runs/b --output=b.tflite --quantize=int8 --representative_dataset=imagenette
 
-Linearly equivalent transformations are folded first where that is exact; each one's slot is reported.
+Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
+the model gets random ones, and the BN statistics of a few images, so that its outputs differ.
 """
 
 from absl import flags
@@ -36,7 +37,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
 def main() -> None:
     import keras
 
-    from scarlet_tf.export import export_tflite, fold_model, verify
+    from scarlet_tf.export import export_tflite, fold_model, settle_batch_norms, verify
     from scarlet_tf.export.tflite import check_options
     from scarlet_tf.zoo import open_model
 
@@ -44,13 +45,15 @@ def main() -> None:
     keras.utils.set_random_seed(_SEED.value)
     loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
     model = loaded.model
+    images = _images(model)
+    if not loaded.from_file:
+        settle_batch_norms(model, images[:8])
     if loaded.spec is None and any(layer.name.endswith("_let") for layer in model.layers):
         print("LETs are kept: a .keras file alone does not say which can be folded; export its folder instead")
     if loaded.spec is not None and any(block.kind == "let" for block in loaded.spec.blocks):
         model, result = fold_model(model, loaded.spec)
         for slot in result.slots:
             print(f"LET of slot {slot.slot}: {slot.reason}")
-    images = _images(model)
     path = export_tflite(
         model,
         _OUTPUT.value,
@@ -75,7 +78,8 @@ def _images(model):
 
     _, height, width, channels = model.input_shape
     if _DATASET.value is None:
-        return np.random.default_rng(_SEED.value).standard_normal((_CHECKED.value, height, width, channels), np.float32)
+        rng = np.random.default_rng(_SEED.value)
+        return rng.standard_normal((_CHECKED.value, height, width, channels), np.float32)
     data = open_dataset(DataConfig(name=_DATASET.value, image_size=height, data_dir=_DATA_DIR.value))
     batches = data.train_batches(1, seed=_SEED.value).take(_EXAMPLES.value)
     return np.concatenate([images.numpy() for images, _ in batches])

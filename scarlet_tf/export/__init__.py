@@ -3,6 +3,7 @@
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, convert, export_tflite
+from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "fold_dense",
     "fold_model",
     "require_builtin_operations",
+    "settle_batch_norms",
     "verify",
     "verify_fold",
 ]

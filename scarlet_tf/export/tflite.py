@@ -72,7 +72,9 @@ def convert(
         images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
         if not images:
             raise ValueError("int8 needs representative images to calibrate with, got none")
-        converter.representative_dataset = lambda: ([image] for image in tqdm(images, "calibrate", unit="image"))
+        converter.representative_dataset = lambda: (
+            [image] for image in tqdm(images, "calibrate", unit="image", disable=None)
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8 if input_type == "uint8" else tf.float32
     return converter.convert()

@@ -129,7 +129,7 @@ def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int 
     """Outputs (n, classes) of a function of (batch_size, H, W, C)."""
     if len(images) % batch_size:
         raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
-    batches = tqdm(np.split(images, len(images) // batch_size), label, unit="batch", leave=False)
+    batches = tqdm(np.split(images, len(images) // batch_size), label, unit="batch", leave=False, disable=None)
     return np.concatenate([function(batch) for batch in batches])
 
 

@@ -15,10 +15,14 @@ from scarlet_tf.zoo.files import check_file, load_keras_file
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A Keras model and, where it is known, its ArchSpec (a lone `.keras` file has none)."""
+    """A Keras model, its ArchSpec where that is known, and whether its weights came from a file.
+
+    A lone `.keras` file has no spec; a name, spec or genome without weights has the initial ones.
+    """
 
     model: keras.Model
     spec: ArchSpec | None
+    from_file: bool
 
 
 def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> LoadedModel:
@@ -36,9 +40,10 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
     is_folder, is_keras = path.is_dir(), path.name.endswith(".keras")
     if not (is_folder or is_keras):
         spec = resolve_spec(model)
-        return LoadedModel(model=create_model(spec, weights=weights), spec=spec)
+        return LoadedModel(model=create_model(spec, weights=weights), spec=spec, from_file=weights is not None)
     if weights is not None:
         raise ValueError(f"weights {str(weights)!r}: {str(model)!r} has its own weights")
     if is_keras:
-        return LoadedModel(model=load_keras_file(path), spec=None)
-    return LoadedModel(spec=ArchSpec.load(check_file(path / "spec.json")), model=load_keras_file(path / "model.keras"))
+        return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
+    spec = ArchSpec.load(check_file(path / "spec.json"))
+    return LoadedModel(model=load_keras_file(path / "model.keras"), spec=spec, from_file=True)
