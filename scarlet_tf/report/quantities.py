@@ -31,12 +31,13 @@ def unit(name: str) -> str:
 
 
 def write_value(value: float, *, unit: str) -> str:
-    """0.5123 -> "51.23 %", 365310000 -> "365.3 M", 1234567 -> "1,234,567 B", 12.3 -> "12.3"."""
+    """0.5123 -> "51.23 %", 365310000 -> "365.3 M", 96300 -> "96.3 k", 1234567 -> "1,234,567 B", 12.3 -> "12.3"."""
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "millions":
-        millions = value / 1e6
-        return f"{millions:.1f} M" if millions >= 100 else f"{millions:.3g} M"
+        if value < 1e6:
+            return f"{value / 1e3:.3g} k"
+        return f"{value / 1e6:.1f} M" if value >= 1e8 else f"{value / 1e6:.3g} M"
     if unit == "bytes":
         return f"{value:,.0f} B"
     if unit == "ms":
