@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.fused import FusedBatchNorm
 
 
 def make_optimizer(config: TrainConfig, schedule) -> keras.optimizers.Optimizer:
@@ -26,7 +27,7 @@ def decayed_variables(model: keras.Model) -> list:
     return [
         variable
         for layer in model.layers
-        if not isinstance(layer, keras.layers.BatchNormalization)
+        if not isinstance(layer, (keras.layers.BatchNormalization, FusedBatchNorm))
         for variable in layer.trainable_variables
     ]
 

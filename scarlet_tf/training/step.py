@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.fused import fused
 from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer
 from scarlet_tf.training.schedules import make_schedule
 
@@ -44,12 +44,13 @@ class TrainState:
         self._dropout = spec.dropout if config.dropout is None else config.dropout
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         with strategy.scope():
-            self.model = build(
+            plain = build(
                 spec,
                 input_shape=(image_size, image_size, spec.input_channels),
+                batch_size=config.batch_size // self.replicas,
                 classifier_activation=None,
-                bn=BatchNorm(synchronized=self.replicas > 1),
             )
+            self.model = fused(plain)
             if weights is not None:
                 set_weights(self.model, weights)
             self._features = keras.Model(self.model.input, self.model.get_layer("pool").output)

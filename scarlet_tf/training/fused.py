@@ -1,0 +1,96 @@
+"""The same network for training, with each batch normalisation and its activation in one pass over the map.
+
+Keras's own take most of a training step on a CPU. The fused layers keep the names and variables of those they stand
+for, so weights pass between both forms unchanged.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from scarlet_tf.supernet.norm import batch_norm
+
+
+class FusedBatchNorm(keras.layers.Layer):
+    """Training-mode batch normalisation over all replicas, then an activation ("linear", "relu6" or "h_swish")."""
+
+    def __init__(self, *, epsilon: float, momentum: float, activation: str, name: str) -> None:
+        super().__init__(name=name)
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.activation = activation
+
+    def build(self, input_shape) -> None:
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        moving = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
+        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def call(self, x, mask=None):  # mask: cloning repeats the call that Keras made of its own layer
+        y, mean, variance = batch_norm(
+            tf.expand_dims(x, 0), self.gamma[None], self.beta[None], activation=self.activation, epsilon=self.epsilon
+        )
+        for moving, batch in ((self.moving_mean, mean[0]), (self.moving_variance, variance[0])):
+            moving.assign(self.momentum * moving + (1.0 - self.momentum) * batch)
+        return tf.squeeze(y, axis=0)
+
+
+class MatmulConv(keras.layers.Conv2D):
+    """A 1x1 convolution at stride 1 as a matrix product, whose gradients are quicker on a CPU."""
+
+    def call(self, x):
+        flat = tf.reshape(x, (-1, x.shape[-1])) @ tf.squeeze(self.kernel.value, axis=(0, 1))
+        y = tf.reshape(flat, (*x.shape[:-1], self.filters))
+        return self.activation(y + self.bias if self.use_bias else y)
+
+
+def fused(model: keras.Model) -> keras.Model:
+    """The network of a built model in training form, newly initialised; its batch size must be fixed."""
+    absorbed = _absorbed_activations(model)
+    activations = {source: kind for source, kind in absorbed.values()}
+
+    def clone(layer):
+        if layer.name in absorbed:
+            return keras.layers.Identity(name=layer.name)
+        if _is_norm(layer):
+            return FusedBatchNorm(
+                epsilon=layer.epsilon,
+                momentum=layer.momentum,
+                activation=activations.get(layer.name, "linear"),
+                name=layer.name,
+            )
+        if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1) and layer.strides == (1, 1):
+            return MatmulConv.from_config(layer.get_config())
+        return layer.__class__.from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+def _absorbed_activations(model: keras.Model) -> dict[str, tuple[str, str]]:
+    """By name of the activation layer: the batch normalisation it follows directly, and which it is."""
+    norms = {id(layer.output): layer.name for layer in model.layers if _is_norm(layer)}
+    found = {}
+    for layer in model.layers:
+        if kind := _activation_of(layer):
+            source = norms.get(id(layer.input))
+            if source:
+                found[layer.name] = (source, kind)
+    return found
+
+
+def _is_norm(layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _activation_of(layer) -> str | None:
+    if isinstance(layer, keras.layers.ReLU) and layer.max_value == 6:
+        return "relu6"
+    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.hard_silu:
+        return "h_swish"
+    return None
