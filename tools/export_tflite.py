@@ -80,9 +80,10 @@ def _images(model):
     if _DATASET.value is None:
         rng = np.random.default_rng(_SEED.value)
         return rng.standard_normal((_CHECKED.value, height, width, channels), np.float32)
-    data = open_dataset(DataConfig(name=_DATASET.value, image_size=height, data_dir=_DATA_DIR.value))
-    batches = data.train_batches(1, seed=_SEED.value).take(_EXAMPLES.value)
-    return np.concatenate([images.numpy() for images, _ in batches])
+    # Training images prepared as for evaluation: the split that a search would hold out.
+    count = _EXAMPLES.value
+    config = DataConfig(name=_DATASET.value, image_size=height, data_dir=_DATA_DIR.value, search_validation=count)
+    return np.concatenate([batch.numpy() for batch, _ in open_dataset(config).eval_batches("search_validation", 1)])
 
 
 if __name__ == "__main__":

@@ -44,12 +44,13 @@ def output_name(model: keras.Model) -> str:
 
 
 def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
+    """Saves variables and signature alone; `model.export` tracks every weight twice and doubles the size."""
     name = output_name(model)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
+    shape = (batch_size, *model.input_shape[1:])
+    function = tf.function(
         lambda image: {name: model(image, training=False)},
-        input_signature=[tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.float32, name="image")],
+        input_signature=[tf.TensorSpec(shape, tf.float32, name="image")],
     )
-    archive.write_out(path, verbose=False)
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    tf.saved_model.save(module, os.fspath(path), signatures={"serving_default": function.get_concrete_function()})

@@ -52,7 +52,7 @@ def measure_host(
     for interpreter in interpreters:
         _set_random_inputs(interpreter, rng)
     times = np.zeros((warmup + runs, len(paths)))
-    for row in tqdm(times, "measure", unit="round", leave=False):
+    for row in tqdm(times, "measure", unit="round", leave=False, disable=None):
         for column, interpreter in enumerate(interpreters):
             start = time.perf_counter()
             interpreter.invoke()

@@ -108,6 +108,8 @@ def test_types_at_the_ends(exported):
 
 
 def test_saved_model_signature(model, exported, images):
+    weights = exported / "saved_model" / "variables" / "variables.data-00000-of-00001"
+    assert weights.stat().st_size < 1.05 * 4 * model.count_params()  # every weight once
     loaded = tf.saved_model.load(str(exported / "saved_model"))
     assert list(loaded.signatures) == ["serving_default"]
     outputs = loaded.signatures["serving_default"](image=tf.constant(images))
