@@ -24,6 +24,7 @@ from scarlet_tf.training.evaluation import evaluate
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.step import TrainState
+from scarlet_tf.training.strategy import make_strategy
 
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
 
@@ -47,7 +48,7 @@ def train(
 
     Args:
         weights: named arrays to start from, as `get_weights` gives; None: the official initialisation.
-        strategy: None: one device. With several workers `output` must be a folder that all of them see.
+        strategy: None: "one_device". With several workers `output` must be a folder that all of them see.
 
     Returns:
         The content of training.json.
@@ -56,7 +57,7 @@ def train(
         ValueError: settings, network and data that do not fit together, or an output folder of another run.
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
-    strategy = strategy or tf.distribute.OneDeviceStrategy("CPU:0")
+    strategy = strategy or make_strategy("one_device")
     _check_fit(spec, data, config, replicas=strategy.num_replicas_in_sync)
     output = Path(output)
     mark = fingerprint(
@@ -82,7 +83,11 @@ def train(
     shape = (data.config.image_size, data.config.image_size, spec.input_channels)
     model = build(spec, input_shape=shape, classifier_activation=None)
     set_weights(model, state.final_weights())
-    described = dataclasses.asdict(data.config) | {"mean": data.mean, "std": data.std, "fingerprint": data.fingerprint}
+    described = dataclasses.asdict(data.config) | {
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "fingerprint": data.fingerprint,
+    }
     del described["data_dir"]
     result = {
         "format": FORMAT,

@@ -1,0 +1,57 @@
+import json
+import socket
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {"epochs": 1, "checkpoint_every": 2}
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+def check_close(runs, first, second):
+    """After 4 steps with dropout, augmentation and momentum."""
+    ours, theirs = runs.saved_weights(first), runs.saved_weights(second)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], atol=1e-4, err_msg=name)
+
+
+def test_two_mirrored_replicas_equal_one_device(runs, pictures, tmp_path, start):
+    single = runs.tiny_run(pictures, tmp_path / "single", **SETTINGS)
+    devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
+    mirrored = finish(start("mirrored", **SETTINGS, **devices))
+    assert (single["replicas"], mirrored["replicas"], mirrored["steps"]) == (1, 2, 4)
+    check_close(runs, tmp_path / "single", tmp_path / "mirrored")
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
+    devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
+    process = start("mirrored", **SETTINGS, **devices, batch_size=9)
+    _, errors = process.communicate(timeout=300)
+    assert "batch_size must be a multiple of the 2 replicas, got 9" in errors
+
+
+def test_two_workers_equal_one_device(runs, pictures, tmp_path, start):
+    runs.tiny_run(pictures, tmp_path / "single", **SETTINGS)
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    workers = []
+    for index in range(2):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        workers.append(start("both", **SETTINGS, strategy="multi_worker", environment={"TF_CONFIG": config}))
+    chief, other = [finish(worker) for worker in workers]
+    assert chief["replicas"] == 2 and chief["test"] == other["test"]
+    check_close(runs, tmp_path / "single", tmp_path / "both")
+    lines = (tmp_path / "both" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]

@@ -1,0 +1,63 @@
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def stop_after(process, log, steps, how):
+    """Sends a signal once `steps` steps are logged; returns (exit code, standard error)."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        if log.exists() and log.read_text().count("\n") >= steps:
+            process.send_signal(how)
+            break
+        time.sleep(0.002)
+    _, errors = process.communicate(timeout=300)
+    return process.returncode, errors
+
+
+def check_equal(runs, first, second):
+    ours, theirs = runs.saved_weights(first), runs.saved_weights(second)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_killed_runs_end_with_the_same_bits(runs, pictures, tmp_path, start):
+    """kill -9 twice, at steps that no checkpoint was made at, against one uninterrupted run; dropout is on."""
+    settings = {"epochs": 10, "checkpoint_every": 7}
+    whole = runs.tiny_run(pictures, tmp_path / "whole", **settings)
+    for steps in (9, 26):
+        code, errors = stop_after(start("killed", **settings), tmp_path / "killed/log.jsonl", steps, signal.SIGKILL)
+        assert code == -signal.SIGKILL, errors
+        assert not (tmp_path / "killed" / "training.json").exists()
+    process = start("killed", **settings)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    resumed = json.loads(output.splitlines()[-1])
+    check_equal(runs, tmp_path / "whole", tmp_path / "killed")
+    assert resumed["test"] == whole["test"] and resumed["fingerprint"] == whole["fingerprint"]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 41))
+
+
+def test_sigterm_saves_and_exits(runs, pictures, tmp_path, start):
+    settings = {"epochs": 10, "checkpoint_every": 1000}
+    code, errors = stop_after(start("stopped", **settings), tmp_path / "stopped/log.jsonl", 9, signal.SIGTERM)
+    assert code == 143, errors
+    (checkpoint,) = (tmp_path / "stopped" / "checkpoints").iterdir()
+    assert 9 <= int(checkpoint.stem.split("-")[1]) < 40
+    runs.tiny_run(pictures, tmp_path / "stopped", **settings)
+    runs.tiny_run(pictures, tmp_path / "whole", **settings)
+    check_equal(runs, tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, tmp_path, start):
+    code, errors = stop_after(start("run", epochs=10), tmp_path / "run/log.jsonl", 9, signal.SIGTERM)
+    assert code == 143, errors
+    with pytest.raises(ValueError, match="was made with other settings"):
+        runs.tiny_run(pictures, tmp_path / "run", epochs=10, learning_rate=0.2)

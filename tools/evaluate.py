@@ -1,0 +1,79 @@
+"""Top-1, top-5 and loss of a trained network on a split, as one line of JSON.
+
+    python tools/evaluate.py --model=runs/small
+    python tools/evaluate.py --model=scarlet_a --weights=a.weights.h5 --dataset=imagenet2012 --augment=inception
+
+A folder that tools/train.py wrote knows its data; flags say otherwise.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "A trained model's folder, a .keras file, a zoo name or a spec's JSON file."
+)
+_WEIGHTS = flags.DEFINE_string("weights", None, "For a name or spec: a .weights.h5 or .keras file.")
+_DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
+)
+_SPLIT = flags.DEFINE_string("split", "test", "train, search_validation or test.")
+_AUGMENT = flags.DEFINE_string(
+    "augment", None, "inception: centre crop, 224 of 256; none: whole image; default: as trained."
+)
+_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", None, "Images held out; default: as trained, or 0.")
+_DATA_SEED = flags.DEFINE_integer("data_seed", None, "Decides which images are held out; default: as trained, or 0.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Default: the model's input.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Images at a time.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many images.", lower_bound=1)
+
+
+def main() -> None:
+    if not _MODEL.value:
+        raise ValueError(
+            "--model is required: a trained model's folder, a .keras file, a zoo name or a spec's JSON file"
+        )
+    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.training.evaluation import evaluate
+    from scarlet_tf.zoo import open_model
+
+    model = open_model(_MODEL.value, weights=_WEIGHTS.value).model
+    config = _trained_on(Path(_MODEL.value) / "training.json")
+    flagged = {
+        "name": _DATASET.value,
+        "augment": _AUGMENT.value,
+        "search_validation": _SEARCH_VALIDATION.value,
+        "seed": _DATA_SEED.value,
+        "image_size": _IMAGE_SIZE.value,
+        "data_dir": _DATA_DIR.value,
+    }
+    config |= {name: value for name, value in flagged.items() if value is not None}
+    if "name" not in config:
+        raise ValueError(f"--dataset is required: {_MODEL.value} does not say what it was trained on")
+    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1]} | config))
+    metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
+    print(
+        json.dumps(
+            {"model": _MODEL.value, "dataset": config["name"], "split": _SPLIT.value, **dataclasses.asdict(metrics)}
+        )
+    )
+
+
+def _trained_on(path: Path) -> dict:
+    """The data settings of a training.json; empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(path.read_text())["data"]
+        return {name: data[name] for name in ("name", "image_size", "search_validation", "augment", "seed")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+if __name__ == "__main__":
+    run(main)

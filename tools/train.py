@@ -1,0 +1,86 @@
+"""Trains one network on its own and writes a folder with spec.json, model.keras and training.json.
+
+    python tools/train.py --model=spec.json --dataset=fashion_mnist --recipe=small --output=runs/small
+    python tools/train.py --model=scarlet_a --dataset=imagenet2012 --recipe=paper --strategy=mirrored --output=runs/a
+    python tools/train.py --inherit_from=runs/supernet --genome=12,1,12,6,3,8 --epochs=1 --output=runs/inherited
+
+Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome of the space scarlet.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Start from these: a .weights.h5 or .keras file.")
+_INHERIT_FROM = flags.DEFINE_string("inherit_from", None, "Start from the weights of --genome in this supernet folder.")
+_GENOME = flags.DEFINE_string("genome", None, "With --inherit_from: the path, such as 12,1,12,6,3,8; LETs are kept.")
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "A tensorflow-datasets name, or folder:PATH.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
+)
+_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Training images to hold out.")
+_RECIPE = flags.DEFINE_string("recipe", "small", "paper or small.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
+_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
+_LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
+_OVERRIDES = {
+    "epochs": flags.DEFINE_float("epochs", None, "Instead of the recipe's."),
+    "batch_size": flags.DEFINE_integer("batch_size", None, "Global batch, instead of the recipe's."),
+    "learning_rate": flags.DEFINE_float(
+        "learning_rate", None, "At the recipe's reference batch; scales with the batch."
+    ),
+    "decay_rate": flags.DEFINE_float("decay_rate", None, "Of the exponential schedule, instead of the recipe's."),
+    "dropout": flags.DEFINE_float("dropout", None, "Instead of the recipe's or the spec's."),
+    "augment": flags.DEFINE_string("augment", None, "none, flip_crop or inception, instead of the recipe's."),
+    "seed": flags.DEFINE_integer("seed", None, "Of initial weights, order, augmentation and dropout."),
+}
+
+
+def main() -> None:
+    if not _OUTPUT.value:
+        raise ValueError("--output is required: the folder of the result")
+    if bool(_MODEL.value) == bool(_INHERIT_FROM.value):
+        raise ValueError("give either --model or --inherit_from with --genome")
+    if bool(_INHERIT_FROM.value) != bool(_GENOME.value):
+        raise ValueError("--inherit_from and --genome go together")
+    if _INHERIT_FROM.value and _WEIGHTS.value:
+        raise ValueError("--weights does not go with --inherit_from, which brings its own")
+    from scarlet_tf.training.config import train_config
+    from scarlet_tf.training.strategy import make_strategy
+
+    overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
+    config = train_config(_RECIPE.value, **overrides)
+    strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
+
+    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.models import get_weights
+    from scarlet_tf.training.trainer import train
+    from scarlet_tf.zoo import create_model, resolve_spec
+
+    weights = None
+    if _INHERIT_FROM.value:
+        from scarlet_tf.supernet import load_supernet
+
+        supernet = load_supernet(_INHERIT_FROM.value)
+        genome = supernet.space.parse(_GENOME.value)
+        spec, weights = supernet.space.spec(genome, let=True), supernet.path_weights(genome)
+    else:
+        spec = resolve_spec(_MODEL.value)
+    images = {"name": _DATASET.value, "data_dir": _DATA_DIR.value, "search_validation": _SEARCH_VALIDATION.value}
+    data = open_dataset(DataConfig(image_size=spec.resolution, augment=config.augment, **images))
+    if not _INHERIT_FROM.value:
+        spec = dataclasses.replace(spec, classes=data.num_classes)
+    if _WEIGHTS.value:
+        weights = get_weights(create_model(spec, weights=_WEIGHTS.value))
+    intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
+    result = train(spec, data, config, output=_OUTPUT.value, weights=weights, strategy=strategy, **intervals)
+    test = result["test"]
+    print(f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s")
+
+
+if __name__ == "__main__":
+    run(main)
