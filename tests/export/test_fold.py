@@ -7,7 +7,8 @@ import pytest
 
 from scarlet_tf import zoo
 from scarlet_tf.arch import ArchSpec, BlockSpec, count, get_space
-from scarlet_tf.export import FoldError, fold, fold_dense, verify_fold
+from scarlet_tf.export import FoldError, fold, fold_dense, settle_batch_norms, verify_fold
+from scarlet_tf.models import build, get_weights, set_weights
 
 SMALL = get_space("small")
 
@@ -112,8 +113,6 @@ def test_folded_widths():
 
 
 def _shapes(spec):
-    from scarlet_tf.models import build, get_weights
-
     return {name: array.shape for name, array in get_weights(build(spec)).items()}
 
 
@@ -130,8 +129,16 @@ def test_scarlet_b_keeps_both_lets(random_weights):
 
 @pytest.mark.slow
 def test_scarlet_c_folds_all_three(random_weights):
+    """With BN statistics that fit, as training leaves them.
+
+    On wholly random statistics this deep network is ill-conditioned: rounding alone moves its float32 logits by 2.4e-5
+    (in float64 the fold is exact to 6e-14).
+    """
     spec = get_space("scarlet").spec(zoo.get_spec("scarlet_c").genome, let=True)
-    weights = random_weights(spec, 1)
+    model = build(spec)
+    set_weights(model, random_weights(spec, 1))
+    settle_batch_norms(model, np.random.default_rng(0).standard_normal((4, 224, 224, 3)).astype(np.float32))
+    weights = get_weights(model)
     result = fold(spec, weights)
     assert [(slot.slot, slot.action) for slot in result.slots] == [(3, "merged"), (4, "backward"), (15, "backward")]
     assert count(result.spec).madds < count(spec).madds

@@ -1,4 +1,4 @@
-"""The export tools and the benchmark as a user runs them: from another directory, one line and exit code 2 when wrong."""
+"""The export tools and the benchmark as a user runs them: from any directory; one line and exit code 2 when wrong."""
 
 import json
 import subprocess
