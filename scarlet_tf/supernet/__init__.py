@@ -3,6 +3,7 @@
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.paths import PathEvaluator
+from scarlet_tf.supernet.summary import report_paths
 from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.supernet.trainer import SupernetConfig, TrainedSupernet, load_supernet, train_supernet
 
@@ -14,5 +15,6 @@ __all__ = [
     "SupernetEvaluator",
     "TrainedSupernet",
     "load_supernet",
+    "report_paths",
     "train_supernet",
 ]

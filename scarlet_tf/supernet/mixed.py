@@ -119,7 +119,6 @@ def pointwise(x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     )
 
 
-@tf.function(jit_compile=True)
 def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
     """SE on stacked maps: x (S, B, H, W, C), kernels (S, C, R) and (S, R, C), biases (S, R) and (S, C)."""
     gate = tf.reduce_mean(x, axis=(2, 3))

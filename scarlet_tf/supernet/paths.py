@@ -71,7 +71,7 @@ def _conv1x1(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(x, kernel, 1, "VALID")
 
 
-@tf.function
+@tf.function(autograph=False)
 def _infer(stage: _Stage, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
     """The stage with given BN statistics."""
 
@@ -83,7 +83,7 @@ def _infer(stage: _Stage, x: tf.Tensor, w: Weights, statistics: Statistics) -> t
     return stage.forward(x, w, norm)
 
 
-@tf.function
+@tf.function(autograph=False)
 def _calibrate(stage: _Stage, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
     """The stage with x's own statistics, and these."""
     statistics = {}

@@ -50,7 +50,7 @@ def make_fair_step(
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=targets.dtype), targets)
         return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(images, labels, routes, learning_rate):
         loss, accuracy = strategy.run(replica_step, (images, labels, routes, learning_rate))
         mean = tf.distribute.ReduceOp.MEAN

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.arch import SearchSpace, get_space
-from scarlet_tf.data import DataConfig, ImageData, open_dataset
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
@@ -31,13 +31,13 @@ class SupernetConfig:
     """How a supernet is trained; defaults are FairNAS's settings (METHOD: batch 256, SGD 0.9, cosine from 0.045).
 
     Attributes:
-        space: preset name of the search space.
+        space: the search space; its classes and resolution must be the data's.
         steps: fair steps; each trains every choice of every layer once on one batch.
         warmup_steps: steps over which the learning rate grows linearly from 0 before the cosine.
         shared_gradient: "sum" or "mean" of the 13 paths' gradients for stem, tail and classifier.
     """
 
-    space: str
+    space: SearchSpace
     data: DataConfig
     steps: int
     batch_size: int = 256
@@ -50,8 +50,11 @@ class SupernetConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        get_space(self.space)
         check_shared_gradient(self.shared_gradient)
+        if self.space.resolution != self.data.image_size:
+            raise ValueError(
+                f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
+            )
         for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -62,14 +65,19 @@ class SupernetConfig:
                 raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
 
     def to_dict(self) -> dict:
-        settings = dataclasses.asdict(self)
-        settings["data"]["data_dir"] = None  # where the data lie does not change a run
-        return settings
+        data = dataclasses.replace(self.data, data_dir=None)  # where the data lie does not change a run
+        settings = dataclasses.asdict(dataclasses.replace(self, data=data))
+        return json.loads(json.dumps(settings))  # tuples become lists, as in the file
 
     @classmethod
     def from_dict(cls, settings: dict) -> SupernetConfig:
-        fields = dict(settings)
-        return cls(**fields | {"data": DataConfig(**fields["data"]), "init": InitConfig(**fields["init"])})
+        space = {name: tuple(v) if isinstance(v, list) else v for name, v in settings["space"].items()}
+        parts = {
+            "space": SearchSpace(**space),
+            "data": DataConfig(**settings["data"]),
+            "init": InitConfig(**settings["init"]),
+        }
+        return cls(**dict(settings) | parts)
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, then half a cosine to 0 at the last step."""
@@ -98,7 +106,9 @@ def train_supernet(
     """
     output = Path(output)
     data = open_dataset(config.data)
-    space = space_of(config, data)
+    space = config.space
+    if data.num_classes != space.classes:
+        raise ValueError(f"the space has {space.classes} classes, but {config.data.name!r} has {data.num_classes}")
     settings = config.to_dict()
     store = CheckpointStore(output, kind=KIND, fingerprint=fingerprint([settings, data.fingerprint]))
     resumed = store.restore()
@@ -140,11 +150,6 @@ def train_supernet(
             log_every=log_every,
         )
     return supernet
-
-
-def space_of(config: SupernetConfig, data: ImageData) -> SearchSpace:
-    """The config's space with the data's class count."""
-    return dataclasses.replace(get_space(config.space, classes=data.num_classes), resolution=config.data.image_size)
 
 
 def _claim_folder(output: Path, settings: dict) -> None:
@@ -189,9 +194,7 @@ def load_supernet(directory: str | Path) -> TrainedSupernet:
     checkpoint = CheckpointStore(directory, kind=KIND, fingerprint=None).restore()
     if checkpoint is None:
         raise CheckpointError(f"no supernet in {directory}: it has no checkpoint")
-    classes = checkpoint.arrays["classifier/bias"].shape[0]
-    space = dataclasses.replace(get_space(config.space, classes=classes), resolution=config.data.image_size)
-    supernet = Supernet(space, seed=config.seed, init=config.init)
+    supernet = Supernet(config.space, seed=config.seed, init=config.init)
     supernet.load_state(checkpoint.arrays)
     digest = hashlib.sha256()
     for name, value in sorted(supernet.state().items()):

@@ -1,0 +1,63 @@
+"""A whole search as a folder: archive, log, and the K picked models as specs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.search.archive import Summary
+from scarlet_tf.search.evaluator import Evaluator
+from scarlet_tf.search.history import SearchHistory, search_history
+from scarlet_tf.search.nsga2 import Search, SearchConfig
+
+ARCHIVE = "archive.sqlite"
+
+
+def search_into(
+    output: str | os.PathLike, space: SearchSpace, config: SearchConfig, evaluator: Evaluator
+) -> SearchHistory:
+    """Searches, or goes on with the search in folder `output`, with a progress bar.
+
+    Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
+    models (ArchSpec) of the picked genomes, best accuracy first within a rank.
+
+    Raises:
+        ArchiveError: the folder's archive is damaged, or of another supernet, data set or settings.
+    """
+    from scarlet_tf.training.runlog import RunLog
+
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    archive = output / ARCHIVE
+    finished = len(search_history(archive).generations) if archive.exists() else 0
+    search = Search(space, config, archive=archive)
+    with RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search") as log:
+
+        def show(summary: Summary) -> None:
+            scalars = {
+                "front": summary.front_size,
+                "hypervolume": summary.hypervolume,
+                "best_accuracy": summary.best_accuracy,
+                "identity_share": summary.identity_share,
+                "evaluated": summary.evaluated,
+                "saved_evaluations": summary.saved_evaluations,
+            }
+            log.log(summary.generation + 1, scalars)
+            log.advance(summary.generation + 1, {"front": summary.front_size, "hv": summary.hypervolume})
+
+        history = search.run(evaluator, progress=show)
+    for index, genome in enumerate(history.picked.genomes):
+        space.spec(genome).save(output / f"pick_{index}.json")
+    return history
+
+
+def describe_picks(history: SearchHistory) -> str:
+    """A line for every picked model: genome, one-shot accuracy, MAdds, params."""
+    values = history.picked.values
+    rows = zip(history.picked.genomes, values["accuracy"], values["madds"], values["params"], strict=True)
+    return "\n".join(
+        f"pick {i}: {','.join(map(str, genome))}  one-shot accuracy {accuracy:.3f}, "
+        f"{madds / 1e6:.3f} M MAdds, {params / 1e6:.4f} M params"
+        for i, (genome, accuracy, madds, params) in enumerate(rows)
+    )

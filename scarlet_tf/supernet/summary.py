@@ -1,0 +1,31 @@
+"""What a trained supernet gives: one-shot accuracy of random paths, by both BN ways (METHOD: report both)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.supernet.evaluator import SupernetEvaluator
+from scarlet_tf.supernet.paths import BN_MODES
+from scarlet_tf.supernet.trainer import load_supernet
+from scarlet_tf.training.checkpoints import write_atomically
+
+
+def report_paths(
+    directory: str | Path, *, count: int, images: int | None = 1000, seed: int = 0, data_dir: str | None = None
+) -> str:
+    """Evaluates `count` uniformly drawn genomes; writes paths.json into the folder and returns the summary as text."""
+    trained = load_supernet(directory)
+    genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
+    found, lines = {}, []
+    for bn in BN_MODES:
+        accuracies = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes)
+        summary = {name: float(getattr(accuracies, name)()) for name in ("mean", "std", "min", "max")}
+        found[bn] = summary | {"accuracies": accuracies.tolist()}
+        text = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
+        lines.append(f"one-shot accuracy of {count} random paths, {bn} BN: {text}")
+    record = {"step": trained.step, "seed": seed, "genomes": genomes.tolist(), "bn": found}
+    write_atomically(Path(directory) / "paths.json", lambda file: file.write(json.dumps(record).encode()))
+    return "\n".join(lines)

@@ -1,0 +1,137 @@
+"""Strict fairness, against independent evidence: each path's gradient as its own Keras model has it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.models import get_weights
+from scarlet_tf.supernet.mixed import SLOT_CHOICES
+from scarlet_tf.supernet.optimizer import MomentumSgd, is_decayed
+from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.step import make_fair_step
+from scarlet_tf.supernet.supernet import BN_MOMENTUM, Supernet
+from scarlet_tf.training.strategy import make_strategy
+
+LABELS = np.arange(8) % 3
+
+
+@pytest.fixture(scope="module")
+def paths(tiny_space):
+    return fair_paths(0, 0, num_layers=tiny_space.num_layers, num_choices=13)
+
+
+def losses_of_paths(supernet, images, paths):
+    """(13,) losses in path order."""
+    logits = supernet.fair_logits(tf.constant(images), tf.constant(routes(paths)), training=True)
+    row_of_choice = {choice: row for row, choice in enumerate(SLOT_CHOICES)}
+    rows = [row_of_choice[int(path[-1])] for path in paths]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.broadcast_to(LABELS, logits.shape[:2]), logits)
+    return tf.gather(tf.reduce_mean(losses, axis=1), rows)
+
+
+def gradients_by_name(supernet, gradients):
+    """Puts gradients where the weights are, and reads them under the stand-alone models' names."""
+    holder = Supernet(supernet.space)
+    for variable, gradient in zip(holder.trainable_variables, gradients, strict=True):
+        variable.assign(tf.zeros_like(variable) if gradient is None else gradient)
+    return holder
+
+
+def test_every_choice_gets_a_gradient_from_exactly_one_path(supernet, images, paths, tiny_space):
+    with tf.GradientTape(persistent=True) as tape:
+        losses = tf.unstack(losses_of_paths(supernet, images, paths))
+    counts = np.zeros((tiny_space.num_layers, 13), int)
+    for path, loss in zip(paths, losses, strict=True):
+        holder = gradients_by_name(supernet, tape.gradient(loss, supernet.trainable_variables))
+        for layer in range(tiny_space.num_layers):
+            for choice in range(13):
+                weights = holder.layers[layer].choice_weights(choice)
+                kernels = [np.abs(v).max() for name, v in weights.items() if name.endswith("kernel")]
+                touched = [size > 0 for size in kernels]
+                assert any(touched) == all(touched) == (path[layer] == choice)
+                counts[layer, choice] += all(touched)
+    np.testing.assert_array_equal(counts, 1)
+
+
+def test_a_paths_gradient_is_that_of_its_own_keras_model(supernet, images, paths):
+    variables = supernet.trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        losses = losses_of_paths(supernet, images, paths)
+        total = tf.reduce_sum(losses)
+    whole = gradients_by_name(supernet, tape.gradient(total, variables))
+    shared = {}
+    for path, loss in zip(paths, losses, strict=True):
+        model = supernet.extract(path)
+        with tf.GradientTape() as own:
+            logits = model(images, training=True)
+            own_loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits))
+        np.testing.assert_allclose(loss, own_loss, rtol=1e-4)
+        gradients = own.gradient(own_loss, model.trainable_variables)
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+            variable.assign(gradient)
+        ours = whole.path_weights(path)
+        for name, expected in get_weights(model).items():
+            if "moving" in name:
+                continue
+            if name.startswith("block"):
+                np.testing.assert_allclose(ours[name], expected, atol=2e-4, err_msg=name)
+            else:
+                shared[name] = shared.get(name, 0) + expected
+    for name, expected in shared.items():
+        np.testing.assert_allclose(ours[name], expected, atol=1e-3 * max(1.0, np.abs(expected).max()), err_msg=name)
+
+
+@pytest.mark.parametrize("shared_gradient", ["sum", "mean"])
+def test_one_update_a_step_with_the_shared_gradient_as_named(tiny_space, images, paths, shared_gradient):
+    strategy = make_strategy("one_device")
+    with strategy.scope():
+        supernet = Supernet(tiny_space, seed=1)
+        optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.01)
+    before = supernet.state()
+    variables = supernet.trainable_variables
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(losses_of_paths(supernet, images, paths))
+    expected = tape.gradient(total, variables)
+    supernet.load_state(before)  # the forward pass moved the BN statistics
+    step = make_fair_step(supernet, optimizer, strategy, shared_gradient=shared_gradient)
+    step(tf.constant(images), tf.constant(LABELS, tf.int32), tf.constant(routes(paths)), tf.constant(0.1))
+    shared = {v.name for v in supernet.shared_variables}
+    for variable, gradient in zip(variables, expected, strict=True):
+        start = before[variable.name.split(":")[0]]
+        scale = 1 / 13 if variable.name in shared and shared_gradient == "mean" else 1.0
+        decay = 0.01 * start if is_decayed(variable) else 0.0
+        np.testing.assert_allclose(
+            variable.numpy(), start - 0.1 * (gradient * scale + decay), atol=3e-5, err_msg=variable.name
+        )
+
+
+def test_moving_statistics_of_a_choice_follow_its_own_path(tiny_space, images, paths):
+    supernet = Supernet(tiny_space, seed=1)
+    losses_of_paths(supernet, images, paths)
+    for path in paths[:4]:
+        model = Supernet(tiny_space, seed=1).extract(path)
+        model(images, training=True)
+        weights = supernet.path_weights(path)
+        for name, expected in get_weights(model).items():
+            if name.startswith("block") and "moving" in name:
+                # Keras also keeps the biased variance; and so do we.
+                np.testing.assert_allclose(weights[name], expected, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert BN_MOMENTUM == 0.9
+
+
+def test_unknown_shared_gradient_names_the_nearest(supernet):
+    with pytest.raises(ValueError, match=r"'meen'.*nearest is 'mean'"):
+        make_fair_step(supernet, None, make_strategy("one_device"), shared_gradient="meen")
+
+
+def test_optimizer_is_pytorch_sgd():
+    variables = [tf.Variable([1.0, -2.0], name="a_conv"), tf.Variable([3.0], name="b_bn/gamma")]
+    optimizer = MomentumSgd(variables, momentum=0.9, weight_decay=0.1)
+    weights, velocity = [np.array([1.0, -2.0]), np.array([3.0])], [np.zeros(2), np.zeros(1)]
+    for gradient in (0.5, -1.0, 2.0):
+        optimizer.apply([tf.constant([gradient] * 2), tf.constant([gradient])], tf.constant(0.2))
+        for i, decay in enumerate((0.1, 0.0)):
+            velocity[i] = 0.9 * velocity[i] + gradient + decay * weights[i]
+            weights[i] = weights[i] - 0.2 * velocity[i]
+    for variable, expected in zip(variables, weights, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)

@@ -1,0 +1,152 @@
+"""Whole training runs: learning, resuming exactly, other strategies. Each run is a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+from scarlet_tf.supernet.trainer import SupernetConfig
+from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore
+
+PROCESS = Path(__file__).with_name("training_process.py")
+STEPS = 12
+
+pytestmark = pytest.mark.slow
+
+
+def folder_of(data) -> str:
+    return data.name.removeprefix("folder:")
+
+
+def start(output, data, strategy="one_device", *, steps=STEPS, env=None):
+    command = [sys.executable, str(PROCESS), str(output), folder_of(data), str(steps), strategy]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | (env or {}))
+
+
+def finish(process) -> str:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return errors
+
+
+def final_arrays(output):
+    checkpoint = CheckpointStore(output, kind="supernet", fingerprint=None).restore()
+    assert checkpoint.step == STEPS
+    return checkpoint.arrays
+
+
+def wait_for(condition, process):
+    while not condition():
+        assert process.poll() is None, process.stderr.read()[-3000:]
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_data, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole")
+    finish(start(output, tiny_data))
+    return output
+
+
+def test_log_and_checkpoints(uninterrupted):
+    lines = [json.loads(line) for line in (uninterrupted / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    np.testing.assert_allclose([line["learning_rate"] for line in lines][:3], [0.05, 0.1, 0.1], rtol=1e-6)
+    assert lines[-1]["learning_rate"] == pytest.approx(0.05 * (1 + np.cos(np.pi * 9 / 10)), rel=1e-5)
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    names = sorted(path.name for path in uninterrupted.glob("checkpoint-*"))
+    assert names == [f"checkpoint-{step:010d}.npz" for step in (6, 9, 12)]
+    assert list((uninterrupted / "tensorboard").iterdir())
+
+
+def test_loads_and_evaluates(uninterrupted, tiny_data):
+    trained = load_supernet(uninterrupted)
+    assert trained.step == STEPS
+    assert SupernetConfig.from_dict(trained.config.to_dict()) == trained.config
+    genomes = trained.supernet.space.random(np.random.default_rng(0), 5)
+    moving = SupernetEvaluator(trained, bn="moving")
+    accuracies = moving.evaluate(genomes)
+    assert accuracies.shape == (5,) and ((accuracies >= 0) & (accuracies <= 1)).all()
+    assert moving.labels.size == 12
+    assert moving.fingerprint != SupernetEvaluator(trained, bn="recalibrated").fingerprint
+
+
+@pytest.mark.parametrize("when", [4, 8])
+def test_killed_run_ends_bit_identical(uninterrupted, tiny_data, tmp_path, when):
+    process = start(tmp_path, tiny_data)
+    log = tmp_path / "log.jsonl"
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= when, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finish(start(tmp_path, tiny_data))
+    expected = final_arrays(uninterrupted)
+    for name, value in final_arrays(tmp_path).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == list(range(1, STEPS + 1))
+
+
+def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrupted, tiny_data, tmp_path):
+    process = start(tmp_path, tiny_data)
+    log = tmp_path / "log.jsonl"
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 4, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+    store = CheckpointStore(tmp_path, kind="supernet", fingerprint=None)
+    newest = store.paths()[-1]
+    assert store.restore().step >= 4
+    newest.write_bytes(newest.read_bytes()[:-2000])
+    assert "is damaged" in finish(start(tmp_path, tiny_data))
+    expected = final_arrays(uninterrupted)
+    for name, value in final_arrays(tmp_path).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_other_settings_are_refused(uninterrupted, tiny_data, tmp_path):
+    process = start(uninterrupted, tiny_data, steps=STEPS + 1)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0 and "made with other settings" in errors
+    with pytest.raises(CheckpointError, match=r"no supernet in"):
+        load_supernet(tmp_path)
+
+
+def relative_difference(arrays, expected) -> float:
+    return max(np.abs(arrays[n] - v).max() / max(np.abs(v).max(), 1e-3) for n, v in expected.items())
+
+
+def test_two_mirrored_devices_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
+    finish(start(tmp_path, tiny_data, "mirrored"))
+    assert relative_difference(final_arrays(tmp_path), final_arrays(uninterrupted)) < 1e-3
+
+
+def test_two_workers_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    workers = [
+        start(
+            tmp_path,
+            tiny_data,
+            "multi_worker",
+            env={"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
+        )
+        for index in range(2)
+    ]
+    for worker in workers:
+        finish(worker)
+    chief = final_arrays(tmp_path)
+    assert relative_difference(chief, final_arrays(uninterrupted)) < 1e-3
+    for name, value in final_arrays(tmp_path / "worker-1").items():
+        np.testing.assert_array_equal(value, chief[name], err_msg=name)

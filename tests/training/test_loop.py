@@ -1,0 +1,85 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.training.checkpoints import CheckpointStore
+from scarlet_tf.training.loop import DivergedError, run_steps
+from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.training.strategy import make_strategy
+
+
+def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None):
+    taken = []
+
+    def take_step(step):
+        taken.append(step)
+        on_step(step)
+        return {"loss": loss(step)}
+
+    run_steps(
+        log=RunLog(folder, total_steps=total, start_step=start),
+        store=CheckpointStore(folder, kind="t", fingerprint="f", keep=10),
+        take_step=take_step,
+        state=lambda: {"taken": np.array(taken)},
+        start_step=start,
+        total_steps=total,
+        checkpoint_every=4,
+        log_every=3,
+    )
+    return taken
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_steps_logs_and_checkpoints(tmp_path):
+    assert run(tmp_path) == list(range(10))
+    assert [(line["step"], line["loss"]) for line in logged(tmp_path)] == [
+        (3, 1 / 3),
+        (6, 1 / 6),
+        (9, 1 / 9),
+        (10, 0.1),
+    ]
+    steps = [int(p.stem.split("-")[1]) for p in CheckpointStore(tmp_path, kind="t", fingerprint="f").paths()]
+    assert steps == [4, 8, 10]
+    events = [str(p) for p in (tmp_path / "tensorboard").iterdir()]
+    values = [v for e in tf.compat.v1.train.summary_iterator(events[0]) for v in e.summary.value]
+    assert [v.tag for v in values] == ["loss"] * 4
+
+
+def test_resume_drops_the_lines_it_makes_again(tmp_path):
+    run(tmp_path, total=10)
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"step": 12, "lo')  # a kill in the middle of a line
+    assert run(tmp_path, start=4) == list(range(4, 10))
+    assert [line["step"] for line in logged(tmp_path)] == [3, 6, 9, 10]
+
+
+def test_sigterm_finishes_the_step_saves_and_exits(tmp_path):
+    def terminate(step):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, on_step=terminate)
+    assert stopped.value.code == 143
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 6
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_divergence_is_an_error_before_it_is_saved(tmp_path):
+    with pytest.raises(DivergedError, match=r"loss is nan at step 3"):
+        run(tmp_path, loss=lambda step: float("nan"))
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore() is None
+
+
+def test_strategies_by_name():
+    assert make_strategy("one_device").num_replicas_in_sync == 1
+    with pytest.raises(ValueError, match=r"'mirored'.*nearest is 'mirrored'"):
+        make_strategy("mirored")

@@ -1,0 +1,54 @@
+"""Searches a trained supernet by constrained, weighted NSGA-II, or goes on with a search that was stopped.
+
+    python tools/search.py --supernet=runs/supernet --output=runs/search --constraints="madds<1.5e6,accuracy>0.4"
+
+Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_0.json .. pick_{K-1}.json.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the search.", required=True)
+_POPULATION = flags.DEFINE_integer("population", 70, "Members of a population.")
+_GENERATIONS = flags.DEFINE_integer("generations", 120, "Generations.")
+_OBJECTIVES = flags.DEFINE_string(
+    "objectives", "accuracy:max:0.4,madds:min:0.4,params:max:0.2", "name:max|min:weight,..."
+)
+_CONSTRAINTS = flags.DEFINE_string("constraints", "madds<500e6,accuracy>0.4", "name<bound or name>bound, ...")
+_PICKS = flags.DEFINE_integer("picks", 3, "Models picked along the final front.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.")
+_BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recalibrated or moving.")
+_IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.")
+_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+
+
+def main() -> None:
+    from scarlet_tf.search import SearchConfig, parse_constraints, parse_objectives
+    from scarlet_tf.search.run import describe_picks, search_into
+    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+
+    config = SearchConfig(
+        population=_POPULATION.value,
+        generations=_GENERATIONS.value,
+        objectives=parse_objectives(_OBJECTIVES.value),
+        constraints=parse_constraints(_CONSTRAINTS.value),
+        picks=_PICKS.value,
+        seed=_SEED.value,
+    )
+    trained = load_supernet(_SUPERNET.value)
+    evaluator = SupernetEvaluator(
+        trained,
+        bn=_BN.value,
+        images=_IMAGES.value,
+        calibration_images=_CALIBRATION.value,
+        data_dir=_DATA_DIR.value,
+    )
+    history = search_into(_OUTPUT.value, trained.supernet.space, config, evaluator)
+    print(describe_picks(history))
+
+
+if __name__ == "__main__":
+    run(main)

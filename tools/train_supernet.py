@@ -1,0 +1,71 @@
+"""Trains a LET supernet with strict fairness, or goes on with a run that was stopped.
+
+    python tools/train_supernet.py --space=small --dataset=fashion_mnist --output=runs/supernet
+
+Writes config.json, checkpoints, log.jsonl, tensorboard/ and, at the end, paths.json: one-shot accuracy of random paths.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_SPACE = flags.DEFINE_string("space", "small", "Search space: small (32x32 images) or scarlet (the paper's).")
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Image side in pixels; default: the space's.")
+_HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Training images held out for the search.")
+_AUGMENT = flags.DEFINE_string("augment", "none", "none, flip_crop or inception.")
+_STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.")
+_EPOCHS = flags.DEFINE_integer("epochs", 60, "Epochs, where --steps is not given (paper: 60).")
+_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.")
+_RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate; cosine to 0.")
+_WARMUP = flags.DEFINE_integer("warmup_steps", 0, "Steps of linear warm-up.")
+_DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 on kernels.")
+_SHARED = flags.DEFINE_string("shared_gradient", "mean", "sum or mean of the 13 paths' gradients for stem and tail.")
+_LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: identity or normal.")
+_GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.")
+_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.")
+_PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
+
+
+def main() -> None:
+    import dataclasses
+
+    from scarlet_tf.arch import get_space
+    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
+    from scarlet_tf.training.strategy import make_strategy
+
+    space = get_space(_SPACE.value)
+    data = DataConfig(
+        name=_DATASET.value,
+        image_size=_IMAGE_SIZE.value or space.resolution,
+        data_dir=_DATA_DIR.value,
+        search_validation=_HELD_OUT.value,
+        augment=_AUGMENT.value,
+    )
+    images = open_dataset(data)
+    steps = _STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value)
+    config = SupernetConfig(
+        space=dataclasses.replace(space, classes=images.num_classes, resolution=data.image_size),
+        data=data,
+        steps=steps,
+        batch_size=_BATCH.value,
+        learning_rate=_RATE.value,
+        warmup_steps=_WARMUP.value,
+        weight_decay=_DECAY.value,
+        shared_gradient=_SHARED.value,
+        init=InitConfig(let=_LET.value, residual_gamma=_GAMMA.value),
+        seed=_SEED.value,
+    )
+    strategy = make_strategy(_STRATEGY.value)
+    train_supernet(config, _OUTPUT.value, strategy=strategy, checkpoint_every=_CHECKPOINT.value)
+    if _PATHS.value:
+        print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
+
+
+if __name__ == "__main__":
+    run(main)
