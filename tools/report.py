@@ -17,14 +17,16 @@ from scarlet_tf.cli import run
 _ARCHIVE = flags.DEFINE_string("archive", None, "The archive that a search has written.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The HTML file to write.", required=True)
 _RESULTS = flags.DEFINE_list("results", [], "JSON files with results of trained models, separated by commas.")
+_MODELS = flags.DEFINE_list("models", [], "Folders of trained picked models, separated by commas.")
 _METADATA = flags.DEFINE_string("metadata", None, "A JSON file with texts for the footer; default: none.")
 
 
 def main() -> None:
-    from scarlet_tf.report import check_metadata, load_json, load_results, recorded_space, write_page
+    from scarlet_tf.report import check_metadata, collect_results, load_json, load_results, recorded_space, write_page
     from scarlet_tf.search import evaluated_models, search_history
 
     results = [result for path in _RESULTS.value for result in load_results(path)]
+    results += [collect_results(folder) for folder in _MODELS.value]
     metadata = check_metadata(load_json(_METADATA.value) if _METADATA.value else {})
     made = {"date": date.today().isoformat(), "command": shlex.join(["python", "tools/report.py", *sys.argv[1:]])}
     # The history first: models that a running search adds in between are then only more points.

@@ -107,6 +107,12 @@ class ImageData:
             raise DataError(f"batch_size and limit must be >= 1, got {batch_size} and {limit}")
         return self._in_order(split, batch_size, limit=limit).prefetch(4)
 
+    def arrays(self, split: str, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What `eval_batches` gives, at once: images (N, S, S, 3) float32 and labels (N,) int32."""
+        batches = list(self.eval_batches(split, 500, limit=limit).as_numpy_iterator())
+        images, labels = zip(*batches, strict=True)
+        return np.concatenate(images), np.concatenate(labels)
+
     def _normalised(self, images, labels):
         return augment.normalise(images, mean=self.mean, std=self.std), labels
 

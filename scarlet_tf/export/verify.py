@@ -16,6 +16,9 @@ from tqdm import tqdm
 from scarlet_tf.latency import open_interpreter, operation_counts
 
 
+_ANY_BATCH = 250  # images at a time for what takes any number
+
+
 class ExportError(ValueError):
     """An exported file that a plain interpreter cannot be relied on to run; the message names path and operation."""
 
@@ -83,7 +86,7 @@ def verify(
     saved_model: str | os.PathLike | None = None,
     tflite: tuple[str | os.PathLike, ...] = (),
     labels: np.ndarray | None = None,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     threads: int = 1,
 ) -> VerifyReport:
     """Runs Keras, the SavedModel and every .tflite file on the same images.
@@ -91,7 +94,7 @@ def verify(
     Args:
         images: float32 (n, H, W, C), normalised; a uint8 input gets them quantized with its scale and zero point.
         labels: (n,) integers, for accuracies.
-        batch_size: that the SavedModel takes, where it is fixed.
+        batch_size: that the SavedModel takes, where it is fixed; None: it takes any.
 
     Raises:
         ExportError: where a .tflite file holds an operation outside the built-in set.
@@ -100,11 +103,13 @@ def verify(
     """
     if len(images) == 0 or (labels is not None and len(labels) != len(images)):
         raise ValueError(f"expected images, and a label for each, got {len(images)} and {np.shape(labels)}")
-    expected = _run(lambda image: np.asarray(model(image, training=False)), images, "keras")
+    if batch_size and len(images) % batch_size:
+        raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
+    expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
     checks = []
     if saved_model is not None:
         size = sum(file.stat().st_size for file in Path(saved_model).rglob("*") if file.is_file())
-        outputs = _run(_saved_model_function(saved_model), images, "SavedModel", batch_size=batch_size)
+        outputs = _run(_saved_model_function(saved_model), images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
         checks.append(_check(saved_model, size, {}, outputs, expected=expected, labels=labels))
     for path in tflite:
         operations = require_builtin_operations(path)
@@ -126,11 +131,9 @@ def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
 
 
 def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int = 1) -> np.ndarray:
-    """Outputs (n, classes) of a function of (batch_size, H, W, C)."""
-    if len(images) % batch_size:
-        raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
-    batches = tqdm(np.split(images, len(images) // batch_size), label, unit="batch", leave=False, disable=None)
-    return np.concatenate([function(batch) for batch in batches])
+    """Outputs (n, classes) of a function of (batch, H, W, C), in batches of `batch_size`; the last may be smaller."""
+    starts = tqdm(range(0, len(images), batch_size), label, unit="batch", leave=False, disable=None)
+    return np.concatenate([function(images[start : start + batch_size]) for start in starts])
 
 
 def _saved_model_function(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:

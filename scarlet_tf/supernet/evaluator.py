@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from scarlet_tf.data import ImageData, open_dataset
+from scarlet_tf.data import open_dataset
 from scarlet_tf.supernet.paths import PathEvaluator
 from scarlet_tf.supernet.trainer import TrainedSupernet
 from scarlet_tf.training.checkpoints import fingerprint
@@ -35,8 +35,8 @@ class SupernetEvaluator:
         if calibration_images < 1:
             raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
         data = open_dataset(dataclasses.replace(trained.config.data, augment="none", data_dir=data_dir))
-        self.images, self.labels = _gather(data, "search_validation", images)
-        calibration, _ = _gather(data, "train", calibration_images)
+        self.images, self.labels = data.arrays("search_validation", limit=images)
+        calibration, _ = data.arrays("train", limit=calibration_images)
         self._paths = PathEvaluator(trained.supernet, bn=bn, calibration=calibration)
         used = [trained.fingerprint, data.fingerprint, bn, len(self.labels)]
         self.fingerprint = fingerprint(used + [calibration_images] * (bn == "recalibrated"))
@@ -44,8 +44,3 @@ class SupernetEvaluator:
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         """(n, num_layers) ints -> (n,) float64 top-1 accuracies in [0, 1]."""
         return self._paths.accuracies(genomes, self.images, self.labels)
-
-
-def _gather(data: ImageData, split: str, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    batches = list(data.eval_batches(split, 500, limit=limit).as_numpy_iterator())
-    return np.concatenate([images for images, _ in batches]), np.concatenate([labels for _, labels in batches])

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,12 @@ class TrainedSupernet:
     step: int
     fingerprint: str
 
-    def path_weights(self, genome) -> dict[str, np.ndarray]:
+    @property
+    def space(self) -> SearchSpace:
+        return self.supernet.space
+
+    def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
+        """As `Supernet.path_weights`."""
         return self.supernet.path_weights(genome)
 
 

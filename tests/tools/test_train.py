@@ -1,0 +1,83 @@
+"""tools/train.py and tools/evaluate.py as a user calls them, from another directory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.arch import ArchSpec, BlockSpec
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def call(tool, *arguments, cwd):
+    command = [sys.executable, str(TOOLS / f"{tool}.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=400)
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A spec and a folder of black and white images."""
+    block = BlockSpec(kind="inverted_residual", in_channels=8, out_channels=8, kernel_size=3, hidden_channels=24)
+    channels = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16}
+    ArchSpec(name="tiny", blocks=(block,), resolution=16, classes=1000, **channels).save(tmp_path / "spec.json")
+    for split, count in (("train", 8), ("test", 3)):
+        for value, name in ((0, "black"), (255, "white")):
+            folder = tmp_path / "images" / split / name
+            folder.mkdir(parents=True)
+            for n in range(count):
+                image = tf.constant(np.full((16, 16, 3), abs(value - n), np.uint8))
+                (folder / f"{n}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_training_then_evaluating(here):
+    data = f"--dataset=folder:{here / 'images'}"
+    flags = ["--model=spec.json", "--output=run", "--epochs=8", "--batch_size=8", "--learning_rate=0.5", data]
+    trained = call("train", *flags, cwd=here)
+    assert trained.returncode == 0, trained.stderr
+    result = json.loads((here / "run" / "training.json").read_text())
+    assert trained.stdout.startswith(f"test top-1 {result['test']['top1']:.4f}, top-5 1.0000; 16 steps")
+    assert ArchSpec.load(here / "run" / "spec.json").classes == 2  # the data's, not the file's
+    assert call("train", *flags, cwd=here).stdout == trained.stdout
+    for model, *more in (["run"], ["run/model.keras", data]):
+        evaluated = call("evaluate", f"--model={model}", *more, cwd=here)
+        assert evaluated.returncode == 0, evaluated.stderr
+        line = json.loads(evaluated.stdout)
+        assert line["top1"] == result["test"]["top1"] and line["examples"] == 6
+
+
+@pytest.mark.parametrize(
+    ("tool", "flags", "message"),
+    [
+        ("train", ["--model=spec.json"], "--output is required"),
+        ("train", ["--output=run"], "give either --model or --inherit_from with --genome"),
+        ("train", ["--output=run", "--inherit_from=net"], "--inherit_from and --genome go together"),
+        ("train", ["--output=run", "--model=m", "--recipe=papr"], "unknown recipe 'papr'"),
+        ("train", ["--output=run", "--model=m", "--epochs=-1"], "epochs must be a number > 0, got -1.0"),
+        ("train", ["--output=run", "--model=m", "--strategy=mirored"], "nearest is 'mirrored'"),
+        ("evaluate", [], "--model is required"),
+        ("evaluate", ["--model=nowhere.keras"], "no such file: nowhere.keras"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_2(tool, flags, message, tmp_path):
+    done = call(tool, *flags, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"{tool}.py: ") and message in last and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tool", ["train", "evaluate", "prepare_fashion_mnist"])
+def test_help_needs_no_tensorflow(tool, tmp_path):
+    importer = (
+        f"import sys, runpy; sys.argv = ['{tool}', '--help']\ntry: runpy.run_path({str(TOOLS / f'{tool}.py')!r}, "
+    )
+    importer += "run_name='__main__')\nexcept SystemExit as e: print(e.code, 'tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", importer], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# All set-up, then the tests; arguments go to pytest, such as: bash tools/run_tests.sh -m "not slow"
+set -euo pipefail
+source "$(dirname "$0")/set_up.sh"
+exec python -m pytest -n 2 --dist loadfile "$@"

@@ -1,0 +1,17 @@
+# Sourced by the other scripts: goes to the project's folder and makes .venv there, once for every change of the
+# requirements. PYTHON chooses another interpreter (3.11 or newer).
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+stamp=.venv/requirements.sha256
+wanted=$(cat setup.cfg pyproject.toml constraints.txt | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    "${PYTHON:-python3}" -m venv .venv
+    .venv/bin/python -m pip install --quiet uv
+    # uv installs in seconds what takes pip minutes; where it cannot reach the index, pip's own settings may.
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable '.[test]' ||
+        .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+    echo "$wanted" >"$stamp"
+fi
+export PATH="$PWD/.venv/bin:$PATH"
+export TF_CPP_MIN_LOG_LEVEL=2
+python tools/prepare_fashion_mnist.py
