@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from scarlet_tf.latency import open_interpreter, operation_counts
 
-
 _ANY_BATCH = 250  # images at a time for what takes any number
 
 

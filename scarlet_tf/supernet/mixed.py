@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
+from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.norm import batch_norm, inference_norm
 
 SLOT_CHOICES = (
@@ -100,14 +101,6 @@ class BatchNormVariables:
             activation=activation,
             epsilon=epsilon,
         )
-
-
-def depthwise(x: tf.Tensor, kernel: tf.Tensor, *, kernel_size: int, stride: int) -> tf.Tensor:
-    """Depthwise convolution padded by kernel_size//2 on every side: (B, H, W, C), (k, k, C, 1) -> (B, H', W', C)."""
-    if stride == 1:
-        return tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "SAME")
-    pad = (kernel_size // 2, kernel_size // 2)
-    return tf.nn.depthwise_conv2d(tf.pad(x, ((0, 0), pad, pad, (0, 0))), kernel, (1, stride, stride, 1), "VALID")
 
 
 def pointwise(x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
 from scarlet_tf.models import block_name, build, set_weights
+from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.mixed import (
     SLOT_CHOICES,
     BatchNormVariables,
     InitConfig,
     MixedLayer,
     bn_weights,
-    depthwise,
     new_variable,
     normal,
     pointwise,

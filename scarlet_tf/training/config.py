@@ -33,7 +33,6 @@ class TrainConfig:
         ema: share of the old average kept at a step; 0: none. Starts lower: min(ema, (1 + step) / (10 + step)).
         augment: of the images, see DataConfig.
         seed: of the initial weights, the order of images, augmentation and dropout.
-        jit_compile: compile the step with XLA; on one device only.
     """
 
     recipe: str
@@ -55,7 +54,6 @@ class TrainConfig:
     label_smoothing: float = 0.1
     ema: float = 0.9999
     seed: int = 0
-    jit_compile: bool = False
 
     def __post_init__(self) -> None:
         _require_known("optimizer", self.optimizer, OPTIMIZERS)
@@ -64,7 +62,6 @@ class TrainConfig:
         for name in ("batch_size", "reference_batch"):
             self._require(name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1")
         self._require("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "an integer in 0..2**31-1")
-        self._require("jit_compile", isinstance(self.jit_compile, bool), "a bool")
         for name in ("epochs", "learning_rate", "decay_epochs", "decay_rate", "epsilon"):
             self._require(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number > 0")
         for name in ("momentum", "rho", "label_smoothing", "ema"):
