@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -71,31 +72,39 @@ def _conv1x1(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(x, kernel, 1, "VALID")
 
 
-@tf.function(autograph=False)
-def _infer(stage: _Stage, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
-    """The stage with given BN statistics."""
+class _StageFunctions:
+    """A stage as two TensorFlow functions, traced once for every shape of input."""
 
-    def norm(name, z, activation):
-        mean, variance = statistics[name]
-        scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
-        return activate(z * scale + (w[f"{name}/beta"] - mean * scale), activation)
+    def __init__(self, stage: _Stage) -> None:
+        self._stage = stage
+        self.infer = tf.function(self._infer, autograph=False)
+        self.calibrate = tf.function(self._calibrate, autograph=False)
 
-    return stage.forward(x, w, norm)
+    def _infer(self, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
+        """The stage with given BN statistics."""
+
+        def norm(name, z, activation):
+            mean, variance = statistics[name]
+            scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+            return activate(z * scale + (w[f"{name}/beta"] - mean * scale), activation)
+
+        return self._stage.forward(x, w, norm)
+
+    def _calibrate(self, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
+        """The stage with x's own statistics, and these."""
+        statistics = {}
+
+        def norm(name, z, activation):
+            mean, variance = tf.nn.moments(z, axes=(0, 1, 2))
+            statistics[name] = (mean, variance)
+            scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+            return activate((z - mean) * scale + w[f"{name}/beta"], activation)
+
+        y = self._stage.forward(x, w, norm)
+        return y, statistics
 
 
-@tf.function(autograph=False)
-def _calibrate(stage: _Stage, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
-    """The stage with x's own statistics, and these."""
-    statistics = {}
-
-    def norm(name, z, activation):
-        mean, variance = tf.nn.moments(z, axes=(0, 1, 2))
-        statistics[name] = (mean, variance)
-        scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
-        return activate((z - mean) * scale + w[f"{name}/beta"], activation)
-
-    y = stage.forward(x, w, norm)
-    return y, statistics
+_functions = functools.cache(_StageFunctions)
 
 
 class PathEvaluator:
@@ -159,7 +168,7 @@ class PathEvaluator:
         for first in range(0, len(images), self.chunk):
 
             def infer(stage, x, w, prefix):
-                return _infer(stage, x, w, statistics(prefix, w))
+                return _functions(stage).infer(x, w, statistics(prefix, w))
 
             for row, logits in self._walk(genomes, tf.constant(images[first : first + self.chunk]), infer):
                 yield first, row, logits.numpy()
@@ -175,7 +184,7 @@ class PathEvaluator:
         found: dict[tuple, Statistics] = {}
 
         def calibrate(stage, x, w, prefix):
-            y, found[prefix] = _calibrate(stage, x, w)
+            y, found[prefix] = _functions(stage).calibrate(x, w)
             return y
 
         collections.deque(self._walk(genomes, tf.constant(self.calibration), calibrate), maxlen=0)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet
 from scarlet_tf.supernet.mixed import SLOT_CHOICES
-from scarlet_tf.supernet.paths import _infer
+from scarlet_tf.supernet.paths import _StageFunctions
 from scarlet_tf.supernet.sampler import fair_paths, routes
 
 
@@ -58,11 +58,11 @@ def test_accuracy_counts_right_answers_over_chunks(supernet, images, tiny_space)
 def test_common_prefixes_are_computed_once(supernet, images, monkeypatch):
     calls = []
 
-    def counting(stage, x, w, statistics):
+    def counting(stage):
         calls.append(stage)
-        return _infer(stage, x, w, statistics)
+        return _StageFunctions(stage)
 
-    monkeypatch.setattr("scarlet_tf.supernet.paths._infer", counting)
+    monkeypatch.setattr("scarlet_tf.supernet.paths._functions", counting)
     genomes = np.array([[3, 1, 2], [0, 0, 0], [3, 1, 4], [3, 2, 2], [3, 1, 2]])
     PathEvaluator(supernet, bn="moving").logits(genomes, images)
     # stem; 3, 31, 312, 314, 32, 322; 0, 00, 000; and a tail for each of the five genomes.
