@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
+from scarlet_tf.data import DataConfig
+from scarlet_tf.models import get_weights
+from scarlet_tf.supernet import SupernetConfig, train_supernet
+from scarlet_tf.training.strategy import make_strategy
+from scarlet_tf.zoo import load_keras_file
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -50,6 +55,26 @@ def test_training_then_evaluating(here):
         assert evaluated.returncode == 0, evaluated.stderr
         line = json.loads(evaluated.stdout)
         assert line["top1"] == result["test"]["top1"] and line["examples"] == 6
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_a_path_of_a_supernet(here):
+    """At a learning rate of next to nothing, the trained network is the supernet's path, LET included."""
+    small = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16, "resolution": 16, "classes": 2}
+    space = SearchSpace(name="one_layer", out_channels=(12,), strides=(2,), **small)
+    images = DataConfig(name=f"folder:{here / 'images'}", image_size=16)
+    config = SupernetConfig(space=space, data=images, steps=2, batch_size=8)
+    path = train_supernet(config, here / "net", strategy=make_strategy("one_device")).path_weights((12,))
+    flags = ["--inherit_from=net", "--genome=12", "--learning_rate=1e-12", "--epochs=1", "--batch_size=8"]
+    trained = call("train", *flags, f"--dataset={images.name}", "--output=run", cwd=here)
+    assert trained.returncode == 0, trained.stderr
+    assert ArchSpec.load(here / "run" / "spec.json") == space.spec((12,), let=True)
+    assert json.loads((here / "run" / "training.json").read_text())["inherited_weights"]
+    weights = get_weights(load_keras_file(here / "run" / "model.keras"))
+    assert weights.keys() == path.keys() and "block00_let/kernel" in weights
+    for name, array in weights.items():
+        if "moving" not in name:
+            np.testing.assert_allclose(array, path[name], atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(
