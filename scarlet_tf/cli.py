@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -43,6 +43,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    logging.set_verbosity(logging.WARNING)
     try:
         main()
     except KeyboardInterrupt:

@@ -1,0 +1,112 @@
+"""Bad input to any tool: one line that names the value, exit code 2, nothing half-written."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
+
+
+def call(name, *flags, cwd):
+    command = [sys.executable, str(TOOLS / f"{name}.py"), *map(str, flags)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def assert_refused(result, *, naming, folder):
+    assert result.returncode == 2, result.stderr[-2000:]
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert naming in lines[0]
+    assert not result.stdout
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_is_quick_and_loads_no_tensorflow(name, tmp_path):
+    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-X", "importtime", "-c", code, str(TOOLS / f"{name}.py"), "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert result.returncode == 0
+    assert "flags:" in result.stdout and "--" in result.stdout
+    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "tensorflow_datasets"}
+
+
+def test_help_answers_within_a_second(tmp_path):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        call("search", "--help", cwd=tmp_path)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_flag(name, tmp_path):
+    assert_refused(call(name, "--moddel=x", cwd=tmp_path), naming="moddel", folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stray_argument(name, tmp_path):
+    result = call(name, "stray", cwd=tmp_path)
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+
+
+BAD_VALUES = [
+    ("train_supernet", ["--space=smal", "--output=o"], "nearest is 'small'"),
+    ("train_supernet", ["--dataset=fashion_mnits", "--output=o"], "fashion_mnist"),
+    ("train_supernet", ["--shared_gradient=meen", "--output=o"], "nearest is 'mean'"),
+    ("train_supernet", ["--let_init=identiy", "--output=o"], "nearest is 'identity'"),
+    ("train_supernet", ["--strategy=mirored", "--output=o"], "nearest is 'mirrored'"),
+    ("train_supernet", ["--steps=many", "--output=o"], "many"),
+    ("train_supernet", ["--learning_rate=-1", "--output=o"], "-1"),
+    ("search", ["--supernet=absent", "--output=o"], "absent"),
+    ("search", ["--supernet=absent", "--output=o", "--objectives=acuracy:max:1"], "accuracy"),
+    ("search", ["--supernet=absent", "--output=o", "--constraints=madds=5"], "madds=5"),
+    ("train", ["--model=scarlet_d", "--output=o"], "scarlet_"),
+    ("train", ["--model=scarlet_a", "--recipe=papr", "--output=o"], "nearest is 'paper'"),
+    ("train", ["--model=absent.json", "--output=o"], "absent.json"),
+    ("evaluate", ["--model=absent"], "absent"),
+    ("export_saved_model", ["--model=scarlet_d", "--output=o"], "scarlet_"),
+    ("export_tflite", ["--model=scarlet_d", "--output=o.tflite"], "scarlet_"),
+    ("export_tflite", ["--model=scarlet_a", "--output=o.tflite", "--quantize=int9"], "int9"),
+    ("export_tflite", ["--model=scarlet_a", "--output=o.tflite", "--weights=absent.weights.h5"], "absent.weights.h5"),
+    ("verify", ["--model=absent"], "absent"),
+    ("benchmark_host", ["--models=absent.tflite"], "absent.tflite"),
+    ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
+    ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "absent"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "flags", "naming"), BAD_VALUES)
+def test_bad_value(name, flags, naming, tmp_path):
+    assert_refused(call(name, *flags, cwd=tmp_path), naming=naming, folder=tmp_path)
+
+
+DAMAGED = [
+    ("evaluate", "m/model.keras", ["--model=m"]),
+    ("export_tflite", "m.keras", ["--model=m.keras", "--output=o.tflite"]),
+    ("export_tflite", "spec.json", ["--model=spec.json", "--output=o.tflite"]),
+    ("export_saved_model", "m.keras", ["--model=m.keras", "--output=o"]),
+    ("benchmark_host", "m.tflite", ["--models=m.tflite"]),
+    ("search", "s/config.json", ["--supernet=s", "--output=o"]),
+    ("report", "a.sqlite", ["--archive=a.sqlite", "--output=o.html"]),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "damaged", "flags"), DAMAGED)
+def test_damaged_file_is_named_and_refused(name, damaged, flags, tmp_path):
+    path = tmp_path / damaged
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"PK\x03\x04 cut short")
+    result = call(name, *flags, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr[-2000:]
+    assert len([line for line in result.stderr.splitlines() if line.strip()]) == 1, result.stderr
+    assert damaged.split("/")[0].split(".")[0] in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == [damaged.split("/")[0]]
