@@ -165,8 +165,8 @@ SCARLET = SearchSpace(
 # searchable layers on 8x8 and 4x4, because a supernet learns slowly and needs many cheap steps.
 SMALL = SearchSpace(
     name="small",
-    out_channels=(16, 16, 24, 24, 40, 40),
-    strides=(2, 1, 1, 1, 2, 1),
+    out_channels=(8, 8, 24, 24, 32, 32),
+    strides=(2, 1, 2, 1, 1, 1),
     resolution=32,
     stem_channels=16,
     first_channels=8,

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
+from scarlet_tf.layers.norm import batch_norm, inference_norm
 from scarlet_tf.supernet.depthwise import depthwise
-from scarlet_tf.supernet.norm import batch_norm, inference_norm
 
 SLOT_CHOICES = (
     *(choice_index(expansion=e, kernel_size=k, se=se) for e in EXPANSIONS for se in (False, True) for k in KERNELS),

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
 from scarlet_tf.arch.space import block_spec
+from scarlet_tf.layers.norm import activate
 from scarlet_tf.supernet.depthwise import depthwise
-from scarlet_tf.supernet.norm import activate
 from scarlet_tf.supernet.supernet import BN_EPSILON, Supernet
 
 BN_MODES = ("moving", "recalibrated")

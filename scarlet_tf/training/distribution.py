@@ -50,9 +50,6 @@ def distributed_batches(
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes logs and checkpoints."""
     resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.cluster_spec().as_dict():
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
         return True
-    if resolver.task_type in ("chief", "master"):
-        return True
-    has_chief = "chief" in resolver.cluster_spec().as_dict()
-    return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief
+    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)

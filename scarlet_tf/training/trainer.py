@@ -20,6 +20,7 @@ from scarlet_tf.data import ImageData
 from scarlet_tf.models import build, set_weights
 from scarlet_tf.training.checkpoints import CheckpointStore, fingerprint
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
+from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.evaluation import evaluate
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
@@ -103,7 +104,7 @@ def train(
         "seconds": round(seconds, 1),
         "test": dataclasses.asdict(evaluate(model, data, "test")),
     }
-    if _is_chief(strategy):
+    if is_chief(strategy):
         _write_result(output, spec, model=model, result=result)
     return result
 
@@ -131,13 +132,17 @@ def _run(
         total_steps=total_steps,
         weights=weights,
     )
-    chief = _is_chief(strategy)
+    chief = is_chief(strategy)
     store = (CheckpointStore if chief else _ReadOnlyStore)(output / "checkpoints", kind="training", fingerprint=mark)
     start_step, seconds_before = 0, 0.0
     if checkpoint := store.restore():
         state.load_arrays(checkpoint.arrays)
         start_step, seconds_before = checkpoint.step, float(checkpoint.arrays["seconds"])
-    batches = iter(_distributed(data, config, strategy=strategy, start_step=start_step))
+    batches = distributed_batches(
+        strategy,
+        lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start_step),
+        batch_size=config.batch_size,
+    )
     started = time.monotonic()
 
     def seconds() -> float:
@@ -174,31 +179,6 @@ def _check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas
         )
     if config.batch_size % replicas:
         raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")
-
-
-def _distributed(data: ImageData, config: TrainConfig, *, strategy: tf.distribute.Strategy, start_step: int):
-    """Per-replica batches: every worker makes the same global batches and keeps its replicas' shares."""
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1:
-        return data.train_batches(config.batch_size, seed=config.seed, start_step=start_step)
-    share = config.batch_size // replicas
-
-    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        own = replicas // context.num_input_pipelines
-        first = context.input_pipeline_id * own * share
-        batches = data.train_batches(config.batch_size, seed=config.seed, start_step=start_step)
-        own_part = batches.map(lambda images, labels: (images[first:][: own * share], labels[first:][: own * share]))
-        return own_part.unbatch().batch(share, drop_remainder=True).prefetch(2)
-
-    return strategy.distribute_datasets_from_function(of_worker)
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
 
 
 class _ReadOnlyStore(CheckpointStore):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.supernet.norm import ACTIVATIONS, activate, batch_norm, inference_norm
+from scarlet_tf.layers.norm import ACTIVATIONS, activate, batch_norm, inference_norm
 
 EPSILON = 1e-5
 

@@ -1,0 +1,53 @@
+import json
+
+import numpy as np
+import pytest
+
+from scarlet_tf.arch import ArchSpec, get_space
+from scarlet_tf.search import ArchiveError, SearchConfig, parse_constraints, search_history
+from scarlet_tf.search.run import describe_picks, search_into
+
+SPACE = get_space("small")
+
+
+class ByGenes:
+    """More identity, less accuracy."""
+
+    fingerprint = "by-genes"
+
+    def evaluate(self, genomes: np.ndarray) -> np.ndarray:
+        return 0.9 - 0.1 * (genomes == 12).mean(1) - 0.01 * (genomes[:, 0] / 12)
+
+
+def config(generations: int) -> SearchConfig:
+    return SearchConfig(population=8, generations=generations, constraints=parse_constraints("madds<2e6,accuracy>0.5"))
+
+
+def test_folder_holds_archive_log_and_picks(tmp_path):
+    history = search_into(tmp_path, SPACE, config(3), ByGenes())
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert lines[-1]["hypervolume"] == pytest.approx(history.hypervolume[-1])
+    picks = [ArchSpec.load(tmp_path / f"pick_{k}.json") for k in range(3)]
+    assert [spec.genome for spec in picks] == [tuple(map(int, genome)) for genome in history.picked.genomes]
+    assert picks[0] == SPACE.spec(picks[0].genome)
+    text = describe_picks(history)
+    assert text.splitlines()[0].startswith(f"pick 0: {','.join(map(str, picks[0].genome))}  one-shot accuracy 0.")
+
+
+def test_goes_on_with_more_generations_and_logs_only_these(tmp_path):
+    whole = search_into(tmp_path / "whole", SPACE, config(4), ByGenes())
+    search_into(tmp_path / "parts", SPACE, config(2), ByGenes())
+    parts = search_into(tmp_path / "parts", SPACE, config(4), ByGenes())
+    np.testing.assert_array_equal(parts.final.models.genomes, whole.final.models.genomes)
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    assert len(search_history(tmp_path / "parts" / "archive.sqlite").generations) == 5
+
+
+def test_another_evaluator_is_refused(tmp_path):
+    search_into(tmp_path, SPACE, config(1), ByGenes())
+    other = ByGenes()
+    other.fingerprint = "another"
+    with pytest.raises(ArchiveError, match=r"archive\.sqlite"):
+        search_into(tmp_path, SPACE, config(1), other)

@@ -1,0 +1,28 @@
+"""Draws a network as an SVG picture: colour is the kernel, height the expansion, a frame means SE.
+
+    python tools/draw.py --model=scarlet_a --output=a.svg
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "The .svg file to write.", required=True)
+_LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
+
+
+def main() -> None:
+    from pathlib import Path
+
+    from scarlet_tf.report import draw_architecture
+    from scarlet_tf.training.checkpoints import write_atomically
+    from scarlet_tf.zoo import resolve_spec
+
+    picture = draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value)
+    write_atomically(Path(_OUTPUT.value), lambda file: file.write(picture.encode()))
+    print(_OUTPUT.value)
+
+
+if __name__ == "__main__":
+    run(main)
