@@ -5,6 +5,7 @@ Imports no TensorFlow, so that `--help` answers at once: tools import what they 
 
 from __future__ import annotations
 
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _guarded(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)
+    # TensorFlow warns of every function with several input shapes; what is wrong comes as an exception.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     try:
         main()
     except KeyboardInterrupt:

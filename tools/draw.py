@@ -1,6 +1,6 @@
 """Draws a network as an SVG picture: colour is the kernel, height the expansion, a frame means SE.
 
-    python tools/draw.py --model=scarlet_a --output=a.svg
+python tools/draw.py --model=scarlet_a --output=a.svg
 """
 
 from absl import flags

@@ -10,7 +10,7 @@ python tools/train_supernet.py --space=small --dataset=fashion_mnist --steps=120
     --learning_rate=0.2 --warmup_steps=100 --seed="$seed" --output="$run/supernet"
 
 python tools/search.py --supernet="$run/supernet" --output="$run/search" --population=24 --generations=8 \
-    --images=1000 --constraints="madds<1.2e6,accuracy>0.5" --picks=3 --seed="$seed"
+    --images=1000 --constraints="madds<1.2e6,accuracy>0.75" --picks=3 --seed="$seed"
 
 models=()
 for pick in 0 1 2; do

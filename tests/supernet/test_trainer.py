@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet, report_paths
 from scarlet_tf.supernet.trainer import SupernetConfig
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore
 
@@ -77,6 +77,17 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
     assert accuracies.shape == (5,) and ((accuracies >= 0) & (accuracies <= 1)).all()
     assert moving.labels.size == 12
     assert moving.fingerprint != SupernetEvaluator(trained, bn="recalibrated").fingerprint
+
+
+def test_summary_of_random_paths_reports_both_bn_ways(uninterrupted):
+    text = report_paths(uninterrupted, count=6, images=12, seed=1)
+    record = json.loads((uninterrupted / "paths.json").read_text())
+    assert record["step"] == STEPS and len(record["genomes"]) == 6
+    trained = load_supernet(uninterrupted)
+    for bn in ("moving", "recalibrated"):
+        expected = SupernetEvaluator(trained, bn=bn, images=12).evaluate(np.array(record["genomes"]))
+        np.testing.assert_array_equal(record["bn"][bn]["accuracies"], expected)
+        assert f"{bn} BN: mean {expected.mean():.3f}, std {expected.std():.3f}, min {expected.min():.3f}" in text
 
 
 @pytest.mark.parametrize("when", [4, 8])
