@@ -27,6 +27,21 @@ def run(main: Callable[[], None]) -> NoReturn:
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the notes that its C++ code writes at start-up whatever the log level."""
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # looks for GPUs, and says so
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+
+
 def fail(message: object) -> NoReturn:
     """One line on standard error, exit code 2."""
     print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)

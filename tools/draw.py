@@ -5,7 +5,7 @@ python tools/draw.py --model=scarlet_a --output=a.svg
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The .svg file to write.", required=True)
@@ -13,6 +13,7 @@ _LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
 
 
 def main() -> None:
+    load_tensorflow()
     from pathlib import Path
 
     from scarlet_tf.report import draw_architecture

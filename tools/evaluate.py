@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A trained model's folder, a .keras file, a zoo name or a spec's JSON file."
@@ -34,6 +34,7 @@ _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many images.", l
 
 
 def main() -> None:
+    load_tensorflow()
     if not _MODEL.value:
         raise ValueError(
             "--model is required: a trained model's folder, a .keras file, a zoo name or a spec's JSON file"

@@ -8,7 +8,7 @@ random ones, and the BN statistics of a few images, so that its outputs differ.
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -25,6 +25,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images tha
 
 
 def main() -> None:
+    load_tensorflow()
     import keras
     import numpy as np
 

@@ -9,7 +9,7 @@ the model gets random ones, and the BN statistics of a few images, so that its o
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -35,6 +35,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
 
 
 def main() -> None:
+    load_tensorflow()
     import keras
 
     from scarlet_tf.export import export_tflite, fold_model, settle_batch_norms, verify

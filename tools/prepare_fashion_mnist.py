@@ -8,7 +8,7 @@ Afterwards `--dataset=fashion_mnist` of the other tools, and tfds.load("fashion_
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; default: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."
@@ -16,6 +16,7 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main() -> None:
+    load_tensorflow()
     from scarlet_tf.data import prepare_fashion_mnist
 
     path = prepare_fashion_mnist(_DATA_DIR.value)

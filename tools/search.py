@@ -7,7 +7,7 @@ Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the search.", required=True)
@@ -26,6 +26,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 
 def main() -> None:
+    load_tensorflow()
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_objectives
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet

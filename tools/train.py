@@ -11,7 +11,7 @@ import dataclasses
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome of the space scarlet.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Start from these: a .weights.h5 or .keras file.")
@@ -49,6 +49,7 @@ def main() -> None:
         raise ValueError("--inherit_from and --genome go together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
+    load_tensorflow()
     from scarlet_tf.training.config import train_config
     from scarlet_tf.training.strategy import make_strategy
 

@@ -7,7 +7,7 @@ Writes config.json, checkpoints, log.jsonl, tensorboard/ and, at the end, paths.
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _SPACE = flags.DEFINE_string("space", "small", "Search space: small (32x32 images) or scarlet (the paper's).")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
@@ -32,6 +32,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=Tru
 
 
 def main() -> None:
+    load_tensorflow()
     import dataclasses
 
     from scarlet_tf.arch import get_space

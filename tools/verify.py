@@ -7,7 +7,7 @@ Prints a table, and writes the report as JSON: error, top-1 agreement, accuracy,
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string("model", None, "Folder that train.py wrote.", required=True)
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder; default: none.")
@@ -19,6 +19,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: no
 
 
 def main() -> None:
+    load_tensorflow()
     import json
     from pathlib import Path
 
