@@ -17,7 +17,7 @@ for pick in 0 1 2; do
     model=$run/model_$pick
     models+=("$model")
     [ -e "$model/latency.json" ] && continue
-    python tools/train.py --model="$run/search/pick_$pick.json" --recipe=small --seed="$seed" --output="$model"
+    python tools/train.py --model="$run/search/pick_$pick.json" --recipe=small --epochs=1.5 --seed="$seed" --output="$model"
     rm -rf "$model/saved_model"
     python tools/export_saved_model.py --model="$model" --output="$model/saved_model"
     python tools/export_tflite.py --model="$model" --output="$model/fp32.tflite"

@@ -166,6 +166,8 @@ class StreamedImages(ImageData):
         encoded = self._source.encoded("train").enumerate().filter(lambda index, _: not held_out[index])
 
         def permuted(epoch):
+            # Of this function's graph only: else the process's global seed would change the order, and 0 would fail.
+            tf.random.set_seed(1)
             shuffle_seed = tf.random.stateless_uniform((), [seed, epoch], None, None, tf.int64, alg="philox")
             order = encoded.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
             numbers = epoch * steps * batch_size + tf.range(steps * batch_size, dtype=tf.int64)

@@ -119,9 +119,9 @@ def test_bad_genome_text_and_space():
 
 def test_identity_passes_its_width_on():
     """The stand-alone model's next block reads c_{l-1} channels; with LETs it reads c_l (paper: Fig. 2)."""
-    genome = (12, 12, 0, 12, 0, 12)
-    assert [block.in_channels for block in SMALL.spec(genome).blocks] == [8, 8, 8, 24, 24, 40]
-    assert [block.in_channels for block in SMALL.spec(genome, let=True).blocks] == [8, 16, 16, 24, 24, 40]
+    genome = (12, 12, 12, 0, 12, 0)
+    assert [block.in_channels for block in SMALL.spec(genome).blocks] == [8, 8, 8, 8, 24, 24]
+    assert [block.in_channels for block in SMALL.spec(genome, let=True).blocks] == [8, 8, 8, 24, 24, 32]
 
 
 @pytest.mark.parametrize(("channels", "rounded"), [(16, 24), (32, 48), (40, 56), (80, 112), (96, 136), (1280, 1792)])

@@ -45,6 +45,13 @@ def test_any_start_step_gives_the_elements_of_an_uninterrupted_run(any_data):
     assert not same(batches(any_data, 4, seed=2), whole[:4])
 
 
+@pytest.mark.parametrize("global_seed", [0, 7])
+def test_the_process_global_seed_changes_nothing(any_data, global_seed):
+    expected = batches(any_data, 5)
+    tf.random.set_seed(global_seed)
+    assert same(batches(any_data, 5), expected)
+
+
 def test_every_epoch_is_another_permutation_of_the_training_images(folder):
     data = opened(folder, search_validation=0, augment="none")
     epochs = np.array([x[:, 8, 8] for x, _ in batches(data, 12)]).reshape(2, 24, 3)
