@@ -78,7 +78,7 @@ BAD_VALUES = [
     ("verify", ["--model=absent"], "absent"),
     ("benchmark_host", ["--models=absent.tflite"], "absent.tflite"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
-    ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "absent"),
+    ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "m holds no trained model"),
 ]
 
 
