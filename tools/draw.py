@@ -14,14 +14,12 @@ _LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
 
 def main() -> None:
     load_tensorflow()
-    from pathlib import Path
-
+    from scarlet_tf.files import write_atomically
     from scarlet_tf.report import draw_architecture
-    from scarlet_tf.training.checkpoints import write_atomically
     from scarlet_tf.zoo import resolve_spec
 
     picture = draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value)
-    write_atomically(Path(_OUTPUT.value), lambda file: file.write(picture.encode()))
+    write_atomically(_OUTPUT.value, picture)
     print(_OUTPUT.value)
 
 

@@ -25,7 +25,7 @@ def main() -> None:
 
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import verify
-    from scarlet_tf.training.checkpoints import write_atomically
+    from scarlet_tf.files import write_atomically
     from scarlet_tf.zoo import open_model
 
     loaded = open_model(_MODEL.value)
@@ -38,7 +38,7 @@ def main() -> None:
     report = verify(loaded.model, images, labels=labels, saved_model=_SAVED_MODEL.value, tflite=tuple(_TFLITE.value))
     print(report.table())
     if _OUTPUT.value:
-        write_atomically(Path(_OUTPUT.value), lambda file: file.write(report.to_json().encode()))
+        write_atomically(_OUTPUT.value, report.to_json())
 
 
 if __name__ == "__main__":

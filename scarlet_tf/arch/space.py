@@ -7,12 +7,12 @@ the linearly equivalent transformation (LET) in the supernet.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 
 from scarlet_tf.arch.spec import ArchSpec, BlockSpec, SpecError
+from scarlet_tf.choices import require_known
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 6)
@@ -183,8 +183,6 @@ def list_spaces() -> list[str]:
 
 def get_space(name: str, *, classes: int | None = None) -> SearchSpace:
     """A preset by name, with another class count where given; SpecError names the nearest preset."""
-    if name not in _SPACES:
-        nearest = difflib.get_close_matches(str(name), _SPACES, n=1, cutoff=0)[0]
-        raise SpecError(f"unknown search space {name!r}: expected one of {list_spaces()}, nearest is {nearest!r}")
+    require_known("search space", name, sorted(_SPACES), error=SpecError)
     space = _SPACES[name]
     return space if classes is None else dataclasses.replace(space, classes=classes)

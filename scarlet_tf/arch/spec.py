@@ -12,6 +12,9 @@ import json
 import os
 from pathlib import Path
 
+from scarlet_tf.choices import require_known
+from scarlet_tf.files import write_atomically
+
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
 
@@ -53,9 +56,7 @@ class BlockSpec:
 
     def __post_init__(self) -> None:
         owner = f"block {self.kind!r}"
-        if self.kind not in BLOCK_KINDS:
-            nearest = difflib.get_close_matches(str(self.kind), BLOCK_KINDS, n=1, cutoff=0)[0]
-            raise SpecError(f"unknown block kind {self.kind!r}: expected one of {BLOCK_KINDS}, nearest is {nearest!r}")
+        require_known("block kind", self.kind, BLOCK_KINDS, error=SpecError)
         _require_ints(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
         _require(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
         if self.kind == "inverted_residual":
@@ -163,13 +164,7 @@ class ArchSpec:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the JSON file whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(self.to_json())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ArchSpec:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from pathlib import Path
+
+from scarlet_tf.choices import require_known
 
 AUGMENTATIONS = ("none", "flip_crop", "inception")
 FOLDER_PREFIX = "folder:"
@@ -53,11 +54,7 @@ class DataConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise DataError(f"{field} must be an integer >= {least}, got {value!r}")
-        if self.augment not in AUGMENTATIONS:
-            nearest = difflib.get_close_matches(str(self.augment), AUGMENTATIONS, n=1, cutoff=0)[0]
-            raise DataError(
-                f"unknown augment {self.augment!r}: expected one of {AUGMENTATIONS}, nearest is {nearest!r}"
-            )
+        require_known("augment", self.augment, AUGMENTATIONS, error=DataError)
 
     @property
     def folder(self) -> Path | None:

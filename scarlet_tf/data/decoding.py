@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from scarlet_tf.data import augment
 from scarlet_tf.data.config import DataError
 from scarlet_tf.data.source import Source
+from scarlet_tf.files import write_atomically
 
 
 def decode(encoded, *, channels: int):
@@ -79,11 +80,7 @@ def _read(path: Path, *, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _write(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    # A read-only data_dir or a full disk: the cache only saves time.
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            np.savez(file, images=images, labels=labels)
-        os.replace(temporary, path)
-    except OSError:  # a read-only data_dir or a full disk: the cache only saves time
-        temporary.unlink(missing_ok=True)
+        write_atomically(path, lambda file: np.savez(file, images=images, labels=labels))

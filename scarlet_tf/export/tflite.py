@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -13,7 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from scarlet_tf.choices import require_known
 from scarlet_tf.export.saved_model import export_saved_model
+from scarlet_tf.files import write_atomically
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 INPUT_TYPES = ("float32", "uint8")
@@ -31,15 +32,10 @@ def export_tflite(
     check_options(quantize=quantize, input_type=input_type, has_representative=representative is not None)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
         content = convert(saved_model, quantize=quantize, input_type=input_type, representative=representative)
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, content)
     return path
 
 
@@ -83,9 +79,7 @@ def convert(
 def check_options(*, quantize: str, input_type: str, has_representative: bool) -> None:
     """ValueError for options that cannot be met together; says the nearest for a misspelt one."""
     for label, value, known in (("quantize", quantize, QUANTIZATIONS), ("input_type", input_type, INPUT_TYPES)):
-        if value not in known:
-            nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0)[0]
-            raise ValueError(f"unknown {label} {value!r}: expected one of {known}, nearest is {nearest!r}")
+        require_known(label, value, known)
     if input_type == "uint8" and quantize != "int8":
         raise ValueError(f"input_type 'uint8' needs quantize 'int8', got {quantize!r}")
     if quantize == "int8" and not has_representative:

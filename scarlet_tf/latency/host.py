@@ -7,11 +7,11 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from scarlet_tf.files import write_atomically
 from scarlet_tf.latency.runtime import open_interpreter
 
 
@@ -62,13 +62,7 @@ def measure_host(
 
 def save_json(latencies: Sequence[HostLatency], path: str | os.PathLike) -> None:
     """A JSON list, one object a file; written whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps([dataclasses.asdict(latency) for latency in latencies], indent=1) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, json.dumps([dataclasses.asdict(latency) for latency in latencies], indent=1) + "\n")
 
 
 def _set_random_inputs(interpreter, rng: np.random.Generator) -> None:

@@ -7,9 +7,9 @@ import string
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
-from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.files import write_atomically
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
 from scarlet_tf.report.quantities import is_number, phrase, saved_by_constraints, write_constraint
@@ -76,13 +76,7 @@ def write_page(
 ) -> None:
     """`build_page` as a UTF-8 file, written whole or not at all."""
     page = build_page(history, evaluated, space, results=results, metadata=metadata)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, page)
 
 
 def check_metadata(metadata: object) -> dict[str, str | float]:

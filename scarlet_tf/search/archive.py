@@ -369,6 +369,9 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ArchiveError(f"{path}: is another process searching with it? ({error})") from error
     except sqlite3.OperationalError as error:
+        # Errors of the sqlite3 module itself carry no name.
+        if getattr(error, "sqlite_errorname", None) == "SQLITE_IOERR_SHORT_READ":
+            raise ArchiveError(f"{path}: is damaged: it ends too early ({error})") from error
         raise ArchiveError(f"{path}: cannot be read or written ({error})") from error
     except sqlite3.DatabaseError as error:
         raise ArchiveError(f"{path}: is damaged or not a search archive ({error})") from error

@@ -8,12 +8,12 @@ three kernels without SE, then the three with SE, then the LET. Everything outsi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
+from scarlet_tf.choices import require_known
 from scarlet_tf.layers.norm import batch_norm, inference_norm
 from scarlet_tf.supernet.depthwise import depthwise
 
@@ -41,9 +41,7 @@ class InitConfig:
     residual_gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.let not in LET_INITS:
-            nearest = difflib.get_close_matches(str(self.let), LET_INITS, n=1, cutoff=0)[0]
-            raise ValueError(f"unknown LET initialisation {self.let!r}: expected {LET_INITS}, nearest is {nearest!r}")
+        require_known("LET initialisation", self.let, LET_INITS)
         if not self.residual_gamma >= 0:
             raise ValueError(f"residual_gamma must be >= 0, got {self.residual_gamma!r}")
 
@@ -56,6 +54,11 @@ def new_variable(value: np.ndarray, name: str, *, trainable: bool = True) -> tf.
         trainable=trainable,
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )
+
+
+def variable_key(variable: tf.Variable) -> str:
+    """The name under which a checkpoint holds the variable."""
+    return variable.name.split(":")[0]
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], *, fan_out: int) -> np.ndarray:

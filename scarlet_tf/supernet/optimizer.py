@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.supernet.mixed import new_variable
+from scarlet_tf.supernet.mixed import new_variable, variable_key
 
 
 class MomentumSgd:
@@ -21,7 +21,9 @@ class MomentumSgd:
         self.variables = list(variables)
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.velocities = [new_variable(np.zeros(v.shape), f"velocity/{_key(v)}", trainable=False) for v in variables]
+        self.velocities = [
+            new_variable(np.zeros(v.shape), f"velocity/{variable_key(v)}", trainable=False) for v in variables
+        ]
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
         """One update, in a replica context."""
@@ -35,17 +37,13 @@ class MomentumSgd:
             variable.assign_sub(learning_rate * new_velocity)
 
     def state(self) -> dict[str, np.ndarray]:
-        return {_key(velocity): velocity.numpy() for velocity in self.velocities}
+        return {variable_key(velocity): velocity.numpy() for velocity in self.velocities}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for velocity in self.velocities:
-            velocity.assign(arrays[_key(velocity)])
+            velocity.assign(arrays[variable_key(velocity)])
 
 
 def is_decayed(variable: tf.Variable) -> bool:
     """Whether weight decay applies: kernels yes, BN and biases no."""
     return "_bn/" not in variable.name and "bias" not in variable.name
-
-
-def _key(variable: tf.Variable) -> str:
-    return variable.name.split(":")[0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,6 +17,7 @@ import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
 from scarlet_tf.arch.space import block_spec
+from scarlet_tf.choices import require_known
 from scarlet_tf.layers.norm import activate
 from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.supernet import BN_EPSILON, Supernet
@@ -26,12 +26,6 @@ BN_MODES = ("moving", "recalibrated")
 
 Weights = dict[str, tf.Tensor]
 Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]
-
-
-def check_bn_mode(value: str) -> None:
-    if value not in BN_MODES:
-        nearest = difflib.get_close_matches(str(value), BN_MODES, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown BN mode {value!r}: expected one of {BN_MODES}, nearest is {nearest!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +113,7 @@ class PathEvaluator:
     def __init__(
         self, supernet: Supernet, *, bn: str, calibration: np.ndarray | None = None, chunk: int = 1000
     ) -> None:
-        check_bn_mode(bn)
+        require_known("BN mode", bn, BN_MODES)
         if bn == "recalibrated" and (calibration is None or len(calibration) == 0):
             raise ValueError("recalibrated BN needs calibration images, got none")
         self.space = supernet.space

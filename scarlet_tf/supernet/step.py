@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 import tensorflow as tf
 
+from scarlet_tf.choices import require_known
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.supernet import Supernet
 
 SHARED_GRADIENTS = ("sum", "mean")
-
-
-def check_shared_gradient(value: str) -> None:
-    if value not in SHARED_GRADIENTS:
-        nearest = difflib.get_close_matches(str(value), SHARED_GRADIENTS, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown shared_gradient {value!r}: expected {SHARED_GRADIENTS}, nearest is {nearest!r}")
 
 
 def make_fair_step(
@@ -31,7 +24,7 @@ def make_fair_step(
         step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
         batch, before the update. images and labels are a replica's batch, or PerReplica values of them.
     """
-    check_shared_gradient(shared_gradient)
+    require_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}
     scale = 1.0 / supernet.space.num_choices if shared_gradient == "mean" else 1.0

@@ -1,4 +1,4 @@
-"""What a trained supernet gives: one-shot accuracy of random paths, by both BN ways (METHOD: report both)."""
+"""What a trained supernet gives: one-shot accuracy of random paths, by both BN ways."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.files import write_atomically
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.paths import BN_MODES
 from scarlet_tf.supernet.trainer import load_supernet
-from scarlet_tf.training.checkpoints import write_atomically
 
 
 def report_paths(
@@ -27,5 +27,5 @@ def report_paths(
         text = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
         lines.append(f"one-shot accuracy of {count} random paths, {bn} BN: {text}")
     record = {"step": trained.step, "seed": seed, "genomes": genomes.tolist(), "bn": found}
-    write_atomically(Path(directory) / "paths.json", lambda file: file.write(json.dumps(record).encode()))
+    write_atomically(Path(directory) / "paths.json", json.dumps(record))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
+from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import block_name, build, set_weights
 from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.mixed import (
@@ -19,10 +20,11 @@ from scarlet_tf.supernet.mixed import (
     new_variable,
     normal,
     pointwise,
+    variable_key,
 )
 
-BN_EPSILON = 1e-5
-BN_MOMENTUM = 0.9
+BN_EPSILON = BatchNorm().epsilon
+BN_MOMENTUM = BatchNorm().momentum
 
 
 class _ConvBn:
@@ -151,21 +153,18 @@ class Supernet:
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable by name, for a checkpoint."""
-        return {_key(variable): variable.numpy() for variable in self.variables}
+        return {variable_key(variable): variable.numpy() for variable in self.variables}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Assigns every variable; ValueError where one is missing or has another shape."""
         for variable in self.variables:
-            value = arrays.get(_key(variable))
+            name = variable_key(variable)
+            value = arrays.get(name)
             if value is None or value.shape != tuple(variable.shape):
                 shape = None if value is None else value.shape
-                raise ValueError(f"supernet weight {_key(variable)} must have shape {variable.shape}, got {shape}")
+                raise ValueError(f"supernet weight {name} must have shape {variable.shape}, got {shape}")
         for variable in self.variables:
-            variable.assign(arrays[_key(variable)])
-
-
-def _key(variable: tf.Variable) -> str:
-    return variable.name.split(":")[0]
+            variable.assign(arrays[variable_key(variable)])
 
 
 def _training_norm(bn: BatchNormVariables, x: tf.Tensor, activation: str) -> tf.Tensor:

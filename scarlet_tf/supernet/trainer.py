@@ -13,13 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.files import write_atomically
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.step import check_shared_gradient, make_fair_step
+from scarlet_tf.supernet.step import SHARED_GRADIENTS, make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint, write_atomically
+from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
@@ -29,7 +31,7 @@ KIND = "supernet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SupernetConfig:
-    """How a supernet is trained; defaults are FairNAS's settings (METHOD: batch 256, SGD 0.9, cosine from 0.045).
+    """How a supernet is trained; defaults are FairNAS's settings (batch 256, SGD 0.9, cosine from 0.045).
 
     Attributes:
         space: the search space; its classes and resolution must be the data's.
@@ -51,7 +53,7 @@ class SupernetConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_shared_gradient(self.shared_gradient)
+        require_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
         if self.space.resolution != self.data.image_size:
             raise ValueError(
                 f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
@@ -161,7 +163,7 @@ def _claim_folder(output: Path, settings: dict) -> None:
             raise CheckpointError(f"{output} holds a supernet with other settings: choose another output folder")
         return
     output.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: file.write((json.dumps(settings, indent=1) + "\n").encode()))
+    write_atomically(path, json.dumps(settings, indent=1) + "\n")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.files import write_atomically
+
 FORMAT_VERSION = 1
 _RECORD = "__record__"
 
@@ -40,19 +42,6 @@ class Checkpoint:
 def fingerprint(settings: object) -> str:
     """Short hash of JSON-able settings: runs with equal fingerprints may continue each other."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_atomically(path: Path, write) -> None:
-    """Calls write(file) on a temporary file beside `path`, flushes it to the disk, then renames it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:

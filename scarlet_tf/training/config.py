@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
+from scarlet_tf.choices import require_known
 from scarlet_tf.data.config import AUGMENTATIONS
 
 OPTIMIZERS = ("rmsprop", "sgd", "adam")
@@ -56,9 +56,9 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_known("optimizer", self.optimizer, OPTIMIZERS)
-        _require_known("schedule", self.schedule, SCHEDULES)
-        _require_known("augment", self.augment, AUGMENTATIONS)
+        require_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
+        require_known("schedule", self.schedule, SCHEDULES, error=TrainConfigError)
+        require_known("augment", self.augment, AUGMENTATIONS, error=TrainConfigError)
         for name in ("batch_size", "reference_batch"):
             self._require(name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1")
         self._require("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "an integer in 0..2**31-1")
@@ -82,12 +82,6 @@ class TrainConfig:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _require_known(what: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0)[0]
-        raise TrainConfigError(f"unknown {what} {value!r}: expected one of {known}, nearest is {nearest!r}")
 
 
 # Paper: "Training Strategy". MnasNet decays by 0.97; the paper's "decays 0.01" can also be read as decay_rate=0.99.
@@ -130,8 +124,8 @@ def list_recipes() -> list[str]:
 
 def train_config(recipe: str, **overrides) -> TrainConfig:
     """A recipe with other values for some fields; TrainConfigError names the nearest recipe or field."""
-    _require_known("recipe", recipe, tuple(_RECIPES))
+    require_known("recipe", recipe, tuple(_RECIPES), error=TrainConfigError)
     fields = tuple(field.name for field in dataclasses.fields(TrainConfig))
     for name in overrides:
-        _require_known("training setting", name, fields)
+        require_known("training setting", name, fields, error=TrainConfigError)
     return dataclasses.replace(_RECIPES[recipe], **overrides)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scarlet_tf.training.checkpoints import write_atomically
+from scarlet_tf.files import write_atomically
 
 
 class RunLog:
@@ -67,7 +67,7 @@ class RunLog:
         if not path.exists():
             return
         kept = [line for line in path.read_text().splitlines() if _step_of(line) <= self.start_step]
-        write_atomically(path, lambda file: file.write("".join(line + "\n" for line in kept).encode()))
+        write_atomically(path, "".join(line + "\n" for line in kept))
 
 
 def _step_of(line: str) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
+
+from scarlet_tf.choices import require_known
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
@@ -22,9 +23,7 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     """
     import tensorflow as tf
 
-    if name not in STRATEGIES:
-        nearest = difflib.get_close_matches(str(name), STRATEGIES, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown strategy {name!r}: expected one of {STRATEGIES}, nearest is {nearest!r}")
+    require_known("strategy", name, STRATEGIES)
     if name == "one_device":
         default = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
         return tf.distribute.OneDeviceStrategy(devices[0] if devices else default)

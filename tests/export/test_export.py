@@ -54,7 +54,7 @@ def test_formats_agree_with_keras(model, images, exported):
     files = tuple(exported / f"{name}.tflite" for name in ("none", "float16", "dynamic", "int8", "uint8"))
     report = verify(model, images, saved_model=exported / "saved_model", tflite=files, labels=labels)
     saved, none, float16, dynamic, int8, uint8 = report.formats
-    assert np.ptp(np.asarray(model(images)), axis=0).max() > 0.02  # outputs depend on the image
+    assert np.ptp(np.asarray(model(images)), axis=0).max() > 0.04  # outputs depend on the image
     assert saved.relative_error <= 1e-6 and none.relative_error <= 1e-5
     assert 0 < float16.relative_error <= 1e-2
     assert max(dynamic.relative_error, int8.relative_error, uint8.relative_error) <= 0.5
@@ -109,7 +109,7 @@ def test_types_at_the_ends(exported):
 
 def test_saved_model_signature(model, exported, images):
     weights = exported / "saved_model" / "variables" / "variables.data-00000-of-00001"
-    assert weights.stat().st_size < 1.2 * 4 * model.count_params()  # every weight once
+    assert weights.stat().st_size < 4 * model.count_params() + 16_384  # every weight once, and names
     loaded = tf.saved_model.load(str(exported / "saved_model"))
     assert list(loaded.signatures) == ["serving_default"]
     outputs = loaded.signatures["serving_default"](image=tf.constant(images))
