@@ -1,6 +1,23 @@
 """How fast .tflite files run. Imports no TensorFlow: NumPy and the LiteRT interpreter only."""
 
+from scarlet_tf.latency.adb import AndroidError
+from scarlet_tf.latency.android import measure_android
+from scarlet_tf.latency.android_results import AndroidBenchmark, AndroidLatency, save_android
+from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.host import HostLatency, measure_host, save_json
 from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter, operation_counts
 
-__all__ = ["HostLatency", "TFLiteFileError", "measure_host", "open_interpreter", "operation_counts", "save_json"]
+__all__ = [
+    "AndroidBenchmark",
+    "AndroidError",
+    "AndroidLatency",
+    "AndroidSettings",
+    "HostLatency",
+    "TFLiteFileError",
+    "measure_android",
+    "measure_host",
+    "open_interpreter",
+    "operation_counts",
+    "save_android",
+    "save_json",
+]

@@ -1,0 +1,68 @@
+"""Latency of .tflite files on an Android device, by LiteRT's benchmark_model over adb, the files interleaved.
+
+    python tools/benchmark_android.py --models=a.tflite,b.tflite --threads=1,4 --output=result.json
+        --benchmark_binary=android_aarch64_benchmark_model
+
+Every round runs every file with every thread count once. What is copied to the device is removed from it.
+"""
+
+import sys
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_MODELS = flags.DEFINE_list("models", None, "The .tflite files, separated by commas.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", required=True)
+_BINARY = flags.DEFINE_string("benchmark_binary", None, "LiteRT's benchmark_model, built for the device.")
+_SERIAL = flags.DEFINE_string("serial", None, "Which device, where several are connected, as `adb devices` names it.")
+_THREADS = flags.DEFINE_list("threads", ["1"], "Thread counts, separated by commas.")
+_CPU_MASK = flags.DEFINE_string("cpu_mask", None, "CPUs to run on, hexadecimal, such as f0 for CPUs 4 to 7.")
+_DELEGATE = flags.DEFINE_string("delegate", None, "xnnpack, gpu or nnapi; default: what the binary takes by itself.")
+_RUNS = flags.DEFINE_integer("runs", 50, "Least inferences of one run of the binary.")
+_WARMUP = flags.DEFINE_integer("warmup", 5, "Least inferences before them that do not count.")
+_MIN_SECS = flags.DEFINE_float("min_secs", 1.0, "Least seconds of a run's inferences; half of it for the warm-up.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "How often every file runs with every thread count.")
+_COOLDOWN = flags.DEFINE_float("cooldown", 2.0, "Seconds between two runs.")
+_TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that one run may take.")
+_OP_PROFILE = flags.DEFINE_boolean("op_profile", False, "Keep the times by operation, from one more run of each.")
+_ADB = flags.DEFINE_string("adb", "adb", "The adb client.")
+
+
+def main() -> None:
+    from scarlet_tf.latency.android import measure_android
+    from scarlet_tf.latency.android_results import require_place, save_android
+    from scarlet_tf.latency.android_settings import AndroidSettings, parse_threads
+
+    settings = AndroidSettings(
+        threads=parse_threads(_THREADS.value),
+        cpu_mask=_CPU_MASK.value,
+        delegate=_DELEGATE.value,
+        runs=_RUNS.value,
+        warmup=_WARMUP.value,
+        rounds=_ROUNDS.value,
+        cooldown=_COOLDOWN.value,
+        min_seconds=_MIN_SECS.value,
+        timeout=_TIMEOUT.value,
+        op_profile=_OP_PROFILE.value,
+    )
+    require_place(_OUTPUT.value)
+    benchmark = measure_android(_MODELS.value, _BINARY.value, settings=settings, serial=_SERIAL.value, adb=_ADB.value)
+    save_android(benchmark, _OUTPUT.value, command=sys.argv)
+    facts = benchmark.device
+    print(f"{facts.model} ({facts.soc}, Android {facts.android}), benchmark_model for {benchmark.binary['abi']}")
+    print(
+        f"{'file':40} {'threads':>7} {'ms':>9} {'p10':>8} {'p90':>8} {'min':>8} {'max':>8} {'ratio':>7} {'peak MB':>8}"
+    )
+    for row in benchmark.latencies:
+        peak = row.memory_mb["peak_mb"]
+        print(
+            f"{row.path:40} {row.threads:7} {row.median_ms:9.2f} {row.p10_ms:8.2f} {row.p90_ms:8.2f} "
+            f"{row.min_ms:8.2f} {row.max_ms:8.2f} {row.ratio:7.3f} {'-' if peak is None else f'{peak:.1f}':>8}"
+        )
+    for warning in benchmark.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)
