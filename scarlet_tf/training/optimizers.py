@@ -9,8 +9,8 @@ from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import FusedBatchNorm
 
 
-def make_optimizer(config: TrainConfig, schedule) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of a config.
+def make_optimizer(config: TrainConfig, schedule, *, keras=keras):
+    """The optimizer of a config, of either Keras module; `schedule` may be a plain number.
 
     RMSProp is TensorFlow 1's, which MnasNet used: v = rho v + (1 - rho) g^2, m = momentum m + lr g / sqrt(v + epsilon),
     w = w - m. Keras starts v at 0, TensorFlow 1 at 1.

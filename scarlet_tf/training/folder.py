@@ -1,0 +1,95 @@
+"""A trained model on disk: a folder with spec.json, model.keras and training.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.data import ImageData
+from scarlet_tf.training.config import TrainConfig, TrainConfigError
+
+FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
+
+
+def describe_data(data: ImageData) -> dict:
+    """What training.json says of the images; not where they lie on this machine."""
+    described = {name: value for name, value in vars(data.config).items() if name != "data_dir"}
+    return described | {"mean": list(data.mean), "std": list(data.std), "fingerprint": data.fingerprint}
+
+
+def weights_digest(weights: Mapping[str, np.ndarray] | None) -> str | None:
+    """Hex digest of named arrays."""
+    if weights is None:
+        return None
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
+    return digest.hexdigest()
+
+
+def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas: int = 1) -> None:
+    """TrainConfigError where network, images and settings do not go together."""
+    if spec.classes != data.num_classes:
+        raise TrainConfigError(
+            f"spec {spec.name!r} has {spec.classes} classes, {data.config.name!r} has {data.num_classes}"
+        )
+    if config.augment != data.config.augment:
+        raise TrainConfigError(
+            f"augment is {config.augment!r} in the training settings, {data.config.augment!r} in the data's"
+        )
+    if config.batch_size > data.num_examples["train"]:
+        raise TrainConfigError(
+            f"batch_size must be at most the {data.num_examples['train']} training images, got {config.batch_size}"
+        )
+    if config.batch_size % replicas:
+        raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")
+
+
+def finished_result(output: Path, mark: str) -> dict | None:
+    """The training.json of a run with this fingerprint that ended in `output`; None where none ended.
+
+    Raises:
+        TrainConfigError: where another run's is there, or a damaged one.
+    """
+    path = output / "training.json"
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(path.read_text())
+        same = result["fingerprint"] == mark
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainConfigError(f"{path} is damaged: {error}; delete it to train again") from error
+    if not same:
+        raise TrainConfigError(f"{output} holds the result of other settings: choose another output folder")
+    return result
+
+
+def write_folder(
+    output: Path,
+    spec: ArchSpec,
+    *,
+    model,
+    result: dict,
+    more: Mapping[str, Callable[[Path], object]] | None = None,
+) -> None:
+    """Writes the files under temporary names first, training.json last: where it is, the others are.
+
+    Args:
+        more: further files, by name the function that writes one at a path.
+    """
+    writers = {"spec.json": spec.save, "model.keras": model.save, **(more or {})}
+    writers["training.json"] = lambda path: path.write_text(json.dumps(result, indent=1) + "\n")
+    with tempfile.TemporaryDirectory(dir=output, prefix=".result-") as aside:
+        for name, write in writers.items():
+            write(Path(aside) / name)
+        for name in writers:
+            os.replace(Path(aside) / name, output / name)
+    shutil.rmtree(output / "checkpoints")

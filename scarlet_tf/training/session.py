@@ -1,0 +1,89 @@
+"""From the last checkpoint to the last step, for any state that can be stepped and saved."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.data import ImageData
+from scarlet_tf.training.checkpoints import CheckpointStore
+from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.distribution import distributed_batches, is_chief
+from scarlet_tf.training.loop import run_steps
+from scarlet_tf.training.runlog import RunLog
+
+
+class Steppable(Protocol):
+    """What changes during a run: `arrays` is all of it, and `load_arrays` puts it back."""
+
+    def take_step(self, step: int, images, labels) -> Mapping[str, object]: ...
+    def arrays(self) -> dict[str, np.ndarray]: ...
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None: ...
+
+
+def count_steps(data: ImageData, config: TrainConfig) -> tuple[int, int]:
+    """(steps of an epoch, steps of the run)."""
+    steps_per_epoch = data.num_examples["train"] // config.batch_size
+    return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
+
+
+def run_session(
+    state: Steppable,
+    data: ImageData,
+    config: TrainConfig,
+    *,
+    output: Path,
+    kind: str,
+    mark: str,
+    strategy: tf.distribute.Strategy,
+    checkpoint_every: int,
+    log_every: int,
+) -> float:
+    """Makes all steps that are still to be made; seconds of training, those before a restart included.
+
+    Args:
+        kind: of the checkpoints, and what the progress bar says.
+        mark: fingerprint of the run.
+    """
+    _, total_steps = count_steps(data, config)
+    chief = is_chief(strategy)
+    store = (CheckpointStore if chief else _ReadOnlyStore)(output / "checkpoints", kind=kind, fingerprint=mark)
+    start_step, seconds_before = 0, 0.0
+    if checkpoint := store.restore():
+        state.load_arrays(checkpoint.arrays)
+        start_step, seconds_before = checkpoint.step, float(checkpoint.arrays["seconds"])
+    batches = distributed_batches(
+        strategy,
+        lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start_step),
+        batch_size=config.batch_size,
+    )
+    started = time.monotonic()
+
+    def seconds() -> float:
+        return seconds_before + time.monotonic() - started
+
+    with tempfile.TemporaryDirectory() as aside:
+        run_steps(
+            log=RunLog(output if chief else aside, total_steps=total_steps, start_step=start_step, description=kind),
+            store=store,
+            take_step=lambda step: state.take_step(step, *next(batches)),
+            state=lambda: state.arrays() | {"seconds": np.float64(seconds())},
+            start_step=start_step,
+            total_steps=total_steps,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+        )
+    return seconds()
+
+
+class _ReadOnlyStore(CheckpointStore):
+    """For workers other than the chief: they continue from its checkpoints and write none."""
+
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
+        return self.directory
