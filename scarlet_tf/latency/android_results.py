@@ -26,7 +26,7 @@ class AndroidLatency:
 
     Attributes:
         statistic: of the inferences of one run that stands for its round: "median", or "mean" with builds of
-            benchmark_model that print no median (before 2024).
+            benchmark_model that print no median.
         median_ms: over the rounds, as are p10_ms, p90_ms, min_ms and max_ms.
         ratio: median over the rounds of (this model's time / the first model's with as many threads in that round).
         rounds: everything that the binary said in each round.

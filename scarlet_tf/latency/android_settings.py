@@ -27,7 +27,7 @@ class AndroidSettings:
     Attributes:
         threads: thread counts, each of which every model runs with.
         cpu_mask: hexadecimal, one bit a CPU, as `taskset` takes it; None leaves the choice to the scheduler.
-        delegate: one of DELEGATES; None leaves it to the binary (XNNPACK in builds since 2022).
+        delegate: one of DELEGATES; None leaves it to the binary, which is XNNPACK in newer builds.
         runs: least number of inferences of one run of the binary, which also go on for at least `min_seconds`.
         warmup: the same for the inferences before them, for half of `min_seconds`: a CPU needs time to clock up.
         rounds: how often every model runs with every thread count.

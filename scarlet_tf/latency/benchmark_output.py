@@ -1,12 +1,12 @@
 """What TensorFlow Lite's and LiteRT's `benchmark_model` print, read into numbers.
 
-Three forms are known. Since TensorFlow 2.1 (`tensorflow/lite/tools/benchmark/benchmark_model.cc`):
+Three forms are known. That of TensorFlow 2 (`tensorflow/lite/tools/benchmark/benchmark_model.cc`):
 
     Inference timings in us: Init: 12345, First inference: 9876, Warmup (avg): 8000, Inference (avg): 7654.32
 
-before it "Average inference timings in us: Warmup: 8000, Init: 12345, no stats: 7654.32", and in LiteRT
-(`litert/tools/benchmark_litert_model.h`) lines in milliseconds after "BENCHMARK RESULTS". In all of them a line of
-statistics ends each phase, warm-up first (`stats_calculator.h`; the percentiles came in 2024):
+that of TensorFlow 1, "Average inference timings in us: Warmup: 8000, Init: 12345, no stats: 7654.32", and that of
+LiteRT (`litert/tools/benchmark_litert_model.h`), lines in milliseconds after "BENCHMARK RESULTS". In all of them a line
+of statistics ends each phase, warm-up first (`stats_calculator.h`); only newer builds add percentiles:
 
     count=50 first=7700 curr=7650 min=7600 max=7800 avg=7654.32 std=40 p5=7610 median=7650 p95=7790
 """
@@ -49,7 +49,7 @@ _FIELDS = {
     "median": "median_ms",
     "p95": "p95_ms",
 }
-_MEMORY = {  # "Peak memory footprint" is what TensorFlow 2.4 and older called the difference to the start
+_MEMORY = {  # "Peak memory footprint" is what builds of 2020 call the difference to the start
     "init_mb": re.compile(
         rf"(?:(?:Memory footprint delta from the start of the tool|Peak memory footprint) \(MB\): init=|"
         rf"Init footprint: +){_NUMBER}"
@@ -135,7 +135,7 @@ def parse_op_profile(text: str) -> list[dict] | None:
     """The rows of the "Run Order" table of the counted runs, None if there is none.
 
     Every row is a dict: "type", "name", "first_ms", "avg_ms", "percent", "cumulative_percent", "memory_kb",
-    "times_called", and "start_ms" where the build prints it (TensorFlow 2.9 and older).
+    "times_called", and "start_ms" where the build prints it (TensorFlow 2.8 does, LiteRT does not).
     """
     regular = text[max(0, text.rfind("Operator-wise Profiling Info for Regular Benchmark Runs")) :]
     _, title, table = regular.partition("= Run Order =")
