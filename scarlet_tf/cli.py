@@ -5,6 +5,7 @@ Imports no TensorFlow, so that `--help` answers at once: tools import what they 
 
 from __future__ import annotations
 
+import functools
 import logging as python_logging
 import os
 import sys
@@ -14,8 +15,11 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 
-def run(main: Callable[[], None]) -> NoReturn:
-    """Parses sys.argv into absl flags and calls main(); never returns.
+def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoReturn:
+    """Parses sys.argv into absl flags and calls main; never returns.
+
+    Args:
+        arguments: names of what the tool takes besides its flags; main gets their values, in order.
 
     Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), said in one line on
     standard error; 130 for Ctrl-C.
@@ -24,7 +28,10 @@ def run(main: Callable[[], None]) -> NoReturn:
         print(_help(sys.modules["__main__"].__doc__ or ""))
         sys.exit(0)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    app.run(
+        lambda argv: _guarded(functools.partial(main, *argv[1:])),
+        flags_parser=functools.partial(_parse, arguments=arguments),
+    )
 
 
 def load_tensorflow() -> None:
@@ -48,12 +55,14 @@ def fail(message: object) -> NoReturn:
     sys.exit(2)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         fail(error)
-    if len(rest) > 1:
+    if arguments and len(rest) - 1 != len(arguments):
+        fail(f"expected {' '.join(arguments)}, got {' '.join(rest[1:]) or 'nothing'}")
+    if len(rest) - 1 > len(arguments):
         fail(f"unexpected argument {rest[1]!r}: everything is a flag, see --help")
     return rest
 

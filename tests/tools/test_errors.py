@@ -82,9 +82,14 @@ BAD_VALUES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "flags", "naming"), BAD_VALUES)
-def test_bad_value(name, flags, naming, tmp_path):
+def test_bad_value(name, flags, naming, tmp_path, call_tool):
+    assert_refused(call_tool(name, *flags, cwd=tmp_path), naming=naming, folder=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "flags", "naming"), BAD_VALUES[::6])
+def test_bad_value_in_a_process_of_its_own(name, flags, naming, tmp_path):
     assert_refused(call(name, *flags, cwd=tmp_path), naming=naming, folder=tmp_path)
 
 
@@ -99,13 +104,12 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "damaged", "flags"), DAMAGED)
-def test_damaged_file_is_named_and_refused(name, damaged, flags, tmp_path):
+def test_damaged_file_is_named_and_refused(name, damaged, flags, tmp_path, call_tool):
     path = tmp_path / damaged
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"PK\x03\x04 cut short")
-    result = call(name, *flags, cwd=tmp_path)
+    result = call_tool(name, *flags, cwd=tmp_path)
     assert result.returncode == 2, result.stderr[-2000:]
     assert len([line for line in result.stderr.splitlines() if line.strip()]) == 1, result.stderr
     assert damaged.split("/")[0].split(".")[0] in result.stderr

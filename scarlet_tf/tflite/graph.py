@@ -1,0 +1,238 @@
+"""A .tflite file as a graph that passes can rewrite: LiteRT's flatbuffer objects behind a few plain operations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+Op = schema.BuiltinOperator
+Type = schema.TensorType
+Activation = schema.ActivationFunctionType
+
+_DTYPES = {
+    Type.FLOAT32: np.dtype(np.float32),
+    Type.FLOAT16: np.dtype(np.float16),
+    Type.INT8: np.dtype(np.int8),
+    Type.UINT8: np.dtype(np.uint8),
+    Type.INT32: np.dtype(np.int32),
+    Type.INT64: np.dtype(np.int64),
+}
+_TYPES = {dtype: kind for kind, dtype in _DTYPES.items()}
+_OPERATORS = {value: name for name, value in vars(Op).items() if isinstance(value, int)}
+_ALIGNMENT = 16  # bytes, of constants: the schema's `force_align`, which the generated Python code leaves out
+
+
+class Graph:
+    """The one subgraph of a model, its operators in the order in which they run.
+
+    Tensors are known by their index; a pass adds tensors and exchanges operators, and `prune` removes what is no
+    longer used. The content must have passed `scarlet_tf.tflite.probe`: the schema's accessors trust it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.model = schema.ModelT.InitFromPackedBuf(content)
+        self.subgraph = self.model.subgraphs[0]
+        for owner in (self.subgraph, *self.subgraph.operators):
+            owner.inputs, owner.outputs = ([int(index) for index in ends] for ends in (owner.inputs, owner.outputs))
+
+    @property
+    def operators(self) -> list[schema.OperatorT]:
+        return self.subgraph.operators
+
+    def code(self, operator: schema.OperatorT) -> int:
+        """The built-in operator's number, one of `Op`."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+    def name(self, operator: schema.OperatorT) -> str:
+        """Such as "DEPTHWISE_CONV_2D"."""
+        return _OPERATORS[self.code(operator)]
+
+    def of_kind(self, code: int) -> list[schema.OperatorT]:
+        return [operator for operator in self.operators if self.code(operator) == code]
+
+    def tensor(self, index: int) -> schema.TensorT:
+        return self.subgraph.tensors[index]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        shape = self.tensor(index).shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def is_type(self, index: int, kind: int) -> bool:
+        return self.tensor(index).type == kind
+
+    def producer(self, index: int) -> schema.OperatorT | None:
+        """The operator that writes the tensor; None for an input or a constant."""
+        return next((operator for operator in self.operators if index in operator.outputs), None)
+
+    def consumers(self, index: int) -> list[schema.OperatorT]:
+        return [operator for operator in self.operators if index in operator.inputs]
+
+    def is_output(self, index: int) -> bool:
+        return index in self.subgraph.outputs
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """A constant tensor's values as stored; None where it is computed, or of another type than `_DTYPES`."""
+        tensor = self.tensor(index)
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or tensor.type not in _DTYPES:
+            return None
+        return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(self.shape(index))
+
+    def real_constant(self, index: int) -> np.ndarray | None:
+        """A constant's real values, float32: dequantized, and read through a DEQUANTIZE of a constant."""
+        source = self.producer(index)
+        if source is not None:
+            return self.real_constant(source.inputs[0]) if self.code(source) == Op.DEQUANTIZE else None
+        values = self.constant(index)
+        if values is None:
+            return None
+        scale, zero_point, axis = self.quantization(index)
+        if scale is None:
+            return values.astype(np.float32)
+        along = [1] * values.ndim
+        if scale.size > 1:
+            along[axis] = scale.size
+        return ((values.astype(np.float64) - zero_point.reshape(along)) * scale.reshape(along)).astype(np.float32)
+
+    def quantization(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None, int]:
+        """(scales, zero points, axis) in float64; (None, None, 0) where the tensor holds real values."""
+        parameters = self.tensor(index).quantization
+        if parameters is None or parameters.scale is None or not len(parameters.scale):
+            return None, None, 0
+        scale = np.asarray(parameters.scale, np.float64)
+        zero_point = np.zeros_like(scale) if parameters.zeroPoint is None else np.asarray(parameters.zeroPoint)
+        return scale, zero_point.astype(np.float64), int(parameters.quantizedDimension)
+
+    def add_constant(self, values: np.ndarray, name: str, *, like: int | None = None) -> int:
+        """Index of a new constant; `like` names a tensor whose quantization it takes."""
+        values = np.ascontiguousarray(values)
+        self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
+        buffer = len(self.model.buffers) - 1
+        return self._add(_TYPES[values.dtype], values.shape, name, like=like, buffer=buffer)
+
+    def add_tensor(self, kind: int, shape: Sequence[int], name: str, *, like: int | None = None) -> int:
+        """Index of a new computed tensor; `like` names a tensor whose quantization it takes."""
+        return self._add(kind, shape, name, like=like, buffer=0)
+
+    def _add(self, kind: int, shape: Sequence[int], name: str, *, like: int | None, buffer: int) -> int:
+        quantization = None if like is None else copy.deepcopy(self.tensor(like).quantization)
+        tensor = schema.TensorT(
+            shape=np.asarray(shape, np.int32), type=kind, buffer=buffer, name=name.encode(), quantization=quantization
+        )
+        tensor.hasRank = True
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def tensor_name(self, index: int) -> str:
+        return (self.tensor(index).name or b"").decode(errors="replace")
+
+    def new_operator(
+        self, code: int, inputs: Sequence[int], outputs: Sequence[int], *, options=None, version: int = 1
+    ) -> schema.OperatorT:
+        """An operator to pass to `replace`.
+
+        Args:
+            options: the built-in operator's options object, such as `schema.AddOptionsT()`.
+            version: of the operator, which a runtime has to know.
+        """
+        operator = schema.OperatorT(
+            opcodeIndex=self._opcode_index(code, version), inputs=list(inputs), outputs=list(outputs)
+        )
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        return operator
+
+    def _opcode_index(self, code: int, version: int) -> int:
+        for index, known in enumerate(self.model.operatorCodes):
+            if max(known.builtinCode, known.deprecatedBuiltinCode) == code and known.version == version:
+                return index
+        # Codes above 127 do not fit the old field, which then holds a marker (the schema's own rule).
+        self.model.operatorCodes.append(
+            schema.OperatorCodeT(deprecatedBuiltinCode=min(code, 127), builtinCode=code, version=version)
+        )
+        return len(self.model.operatorCodes) - 1
+
+    def replace(self, operator: schema.OperatorT, replacement: Sequence[schema.OperatorT]) -> None:
+        """Puts operators in the place of one."""
+        position = next(i for i, known in enumerate(self.operators) if known is operator)
+        self.operators[position : position + 1] = replacement
+
+    def redirect(self, old: int, new: int) -> None:
+        """Makes everyone who reads tensor `old` read `new`, the graph's outputs included."""
+        for operator in self.operators:
+            operator.inputs = [new if index == old else index for index in operator.inputs]
+        self.subgraph.outputs = [new if index == old else index for index in self.subgraph.outputs]
+        for signature in self.model.signatureDefs or []:
+            for entry in signature.outputs or []:
+                entry.tensorIndex = new if entry.tensorIndex == old else entry.tensorIndex
+
+    def prune(self) -> None:
+        """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use."""
+        self._prune_operators()
+        self._prune_tensors()
+        self._prune_buffers()
+        self._prune_codes()
+
+    def _prune_operators(self) -> None:
+        wanted = set(self.subgraph.outputs)
+        kept = []
+        for operator in reversed(self.operators):
+            if wanted & set(operator.outputs):
+                wanted |= set(operator.inputs)
+                kept.append(operator)
+        self.subgraph.operators = kept[::-1]
+
+    def _prune_tensors(self) -> None:
+        used = {*self.subgraph.inputs, *self.subgraph.outputs}
+        for operator in self.operators:
+            used |= {*operator.inputs, *operator.outputs, *(_list(operator.intermediates))}
+        used = sorted(index for index in used if index >= 0)  # -1 stands for an input left out
+        new = {old: position for position, old in enumerate(used)} | {-1: -1}
+        self.subgraph.tensors = [self.subgraph.tensors[index] for index in used]
+        self.subgraph.inputs = [new[index] for index in self.subgraph.inputs]
+        self.subgraph.outputs = [new[index] for index in self.subgraph.outputs]
+        for operator in self.operators:
+            operator.inputs = [new[index] for index in operator.inputs]
+            operator.outputs = [new[index] for index in operator.outputs]
+            operator.intermediates = [new[index] for index in _list(operator.intermediates)]
+        for signature in self.model.signatureDefs or []:
+            for entry in [*_list(signature.inputs), *_list(signature.outputs)]:
+                entry.tensorIndex = new[entry.tensorIndex]
+
+    def _prune_buffers(self) -> None:
+        tensors = [tensor for graph in self.model.subgraphs for tensor in graph.tensors]
+        metadata = _list(self.model.metadata)
+        used = sorted({0} | {tensor.buffer for tensor in tensors} | {entry.buffer for entry in metadata})
+        new = {old: position for position, old in enumerate(used)}
+        self.model.buffers = [self.model.buffers[index] for index in used]
+        for owner in [*tensors, *metadata]:
+            owner.buffer = new[owner.buffer]
+        self.model.metadataBuffer = None  # superseded by `metadata`, and its numbers would be wrong now
+
+    def _prune_codes(self) -> None:
+        used = sorted({operator.opcodeIndex for operator in self.operators})
+        new = {old: position for position, old in enumerate(used)}
+        self.model.operatorCodes = [self.model.operatorCodes[index] for index in used]
+        for operator in self.operators:
+            operator.opcodeIndex = new[operator.opcodeIndex]
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        builder = _Builder(1 << 20)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    def StartVector(self, elemSize, numElems, alignment):
+        return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT))
+
+
+def _list(values) -> list:
+    return [] if values is None else list(values)

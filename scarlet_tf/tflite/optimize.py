@@ -1,0 +1,79 @@
+"""The passes in their order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
+from scarlet_tf.tflite.passes.float_islands import float_islands, float_activations
+from scarlet_tf.tflite.passes.quantize_pairs import cancel_quantize_pairs
+from scarlet_tf.tflite.passes.report import PassReport
+from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
+from scarlet_tf.tflite.probe import Probe, probe
+
+Pass = Callable[[Graph], PassReport]
+
+XNNPACK_PASSES: tuple[Pass, ...] = (
+    float_depthwise_weights,
+    float_islands,
+    float_activations,
+    cancel_quantize_pairs,
+    split_depthwise,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimized:
+    """A rewritten file and what was done to it.
+
+    Attributes:
+        content: of the new file; the old one's where no pass applied.
+        before, after: both files run on the same random input.
+        relative_error: max |difference| / max |output| between them.
+    """
+
+    content: bytes
+    passes: tuple[PassReport, ...]
+    before: Probe
+    after: Probe
+    relative_error: float
+
+    @property
+    def rounds_anew(self) -> bool:
+        """Whether int8 results are rounded at other places than before."""
+        return any(report.changes and report.rounds_anew for report in self.passes)
+
+
+def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[PassReport, ...]]:
+    """Rewrites a file that `probe` has accepted; the content itself where no pass applies."""
+    graph = Graph(content)
+    reports = tuple(apply(graph) for apply in passes)
+    return (graph.to_bytes() if any(report.changes for report in reports) else content), reports
+
+
+def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PASSES) -> Optimized:
+    """Rewrites any .tflite file for XNNPACK, and runs old and new on the same input.
+
+    Raises:
+        TFLiteFileError: for a file that cannot be run or rewritten, with `label`; see `probe`.
+    """
+    before = probe(content, label=label)
+    rewritten, reports = run_passes(content, passes)
+    after = probe(rewritten, label=f"{label}, rewritten", inputs=before.inputs)
+    return Optimized(
+        content=rewritten,
+        passes=reports,
+        before=before,
+        after=after,
+        relative_error=_relative_error(before.outputs, after.outputs),
+    )
+
+
+def _relative_error(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
+    errors = [np.abs(a.astype(np.float64) - b).max() for a, b in zip(expected, got, strict=True)]
+    largest = max(float(np.abs(array.astype(np.float64)).max()) for array in expected)
+    return float(max(errors)) / largest if largest else float(max(errors))

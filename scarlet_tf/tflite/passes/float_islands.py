@@ -1,0 +1,91 @@
+"""Operators of an int8 graph that XNNPACK runs faster on real values: DEQUANTIZE, the operator in float, QUANTIZE."""
+
+from __future__ import annotations
+
+from ai_edge_litert import schema_py_generated as schema
+
+from scarlet_tf.tflite.graph import Graph, Op, Type
+from scarlet_tf.tflite.passes.report import PassReport
+
+_IMAGE_CHANNELS = 4  # at most
+
+
+def float_islands(graph: Graph) -> PassReport:
+    """Makes islands of int8 7x7 depthwise convolutions, for `split_depthwise`, and of convolutions of an image.
+
+    A PAD in front joins the island where nobody else reads it.
+    """
+    large = [operator for operator in graph.of_kind(Op.DEPTHWISE_CONV_2D) if _is_large_depthwise(graph, operator)]
+    stem = [operator for operator in graph.of_kind(Op.CONV_2D) if _is_of_image(graph, operator)]
+    for operator in large + stem:
+        source = graph.producer(operator.inputs[0])
+        if source is not None and graph.code(source) == Op.PAD and len(graph.consumers(operator.inputs[0])) == 1:
+            graph.replace(source, _island(graph, source))
+        graph.replace(operator, _island(graph, operator))
+    if not large and not stem:
+        return PassReport(name="float_islands", changes=0, note="no int8 7x7 depthwise or image convolution")
+    note = f"{len(large)} 7x7 depthwise and {len(stem)} image convolutions in float"
+    return PassReport(name="float_islands", changes=len(large) + len(stem), note=note, rounds_anew=True)
+
+
+def float_activations(graph: Graph) -> PassReport:
+    """Puts every int8 HARD_SWISH and SOFTMAX between DEQUANTIZE and QUANTIZE: XNNPACK has neither in int8.
+
+    It runs the three of a HARD_SWISH as one table of 256 values.
+    """
+    found = [
+        operator
+        for code in (Op.HARD_SWISH, Op.SOFTMAX)
+        for operator in graph.of_kind(code)
+        if graph.is_type(operator.inputs[0], Type.INT8)
+    ]
+    for operator in found:
+        graph.replace(operator, _island(graph, operator))
+    note = "int8 HARD_SWISH and SOFTMAX through float" if found else "no int8 HARD_SWISH or SOFTMAX"
+    return PassReport(name="float_activations", changes=len(found), note=note, rounds_anew=True)
+
+
+def _is_large_depthwise(graph: Graph, operator: schema.OperatorT) -> bool:
+    return (
+        graph.is_type(operator.inputs[0], Type.INT8)
+        and graph.shape(operator.inputs[1])[1:3] == (7, 7)
+        and _constants_known(graph, operator)
+    )
+
+
+def _is_of_image(graph: Graph, operator: schema.OperatorT) -> bool:
+    kernel = graph.shape(operator.inputs[1])
+    return (
+        graph.is_type(operator.inputs[0], Type.INT8)
+        and kernel[3] <= _IMAGE_CHANNELS
+        and kernel[1:3] != (1, 1)
+        and _constants_known(graph, operator)
+    )
+
+
+def _constants_known(graph: Graph, operator: schema.OperatorT) -> bool:
+    return all(graph.real_constant(index) is not None for index in operator.inputs[1:] if index >= 0)
+
+
+def _island(graph: Graph, operator: schema.OperatorT) -> list[schema.OperatorT]:
+    """The operators in place of one: its first input dequantized, its constants real, its output quantized."""
+    image, output = operator.inputs[0], operator.outputs[0]
+    name = graph.tensor_name(output)
+    real_image = graph.add_tensor(Type.FLOAT32, graph.shape(image), f"{name}/real_input")
+    real_output = graph.add_tensor(Type.FLOAT32, graph.shape(output), f"{name}/real")
+    constants = [_real(graph, index, name=f"{name}/real{number}") for number, index in enumerate(operator.inputs[1:])]
+    real = graph.new_operator(
+        graph.code(operator), [real_image, *constants], [real_output], options=operator.builtinOptions
+    )
+    return [
+        graph.new_operator(Op.DEQUANTIZE, [image], [real_image], version=2),
+        real,
+        graph.new_operator(Op.QUANTIZE, [real_output], [output]),
+    ]
+
+
+def _real(graph: Graph, index: int, *, name: str) -> int:
+    """A constant with its real values; -1 (left out) and plain integers, such as PAD's amounts, stay."""
+    if index < 0 or graph.quantization(index)[0] is None:
+        return index
+    return graph.add_constant(graph.real_constant(index), name)

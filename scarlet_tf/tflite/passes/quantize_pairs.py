@@ -1,0 +1,21 @@
+"""QUANTIZE followed by DEQUANTIZE: two passes over the map that only round."""
+
+from __future__ import annotations
+
+from scarlet_tf.tflite.graph import Graph, Op
+from scarlet_tf.tflite.passes.report import PassReport
+
+
+def cancel_quantize_pairs(graph: Graph) -> PassReport:
+    """Lets a DEQUANTIZE's readers read what its QUANTIZE rounded; a QUANTIZE that others read stays for them."""
+    cancelled = 0
+    for dequantize in graph.of_kind(Op.DEQUANTIZE):
+        source = graph.producer(dequantize.inputs[0])
+        if source is None or graph.code(source) != Op.QUANTIZE or graph.is_output(dequantize.outputs[0]):
+            continue
+        if graph.quantization(source.inputs[0])[0] is None:  # a requantization reads integers
+            graph.redirect(dequantize.outputs[0], source.inputs[0])
+            cancelled += 1
+    graph.prune()
+    note = "QUANTIZE and DEQUANTIZE in a row" if cancelled else "no QUANTIZE before a DEQUANTIZE"
+    return PassReport(name="cancel_quantize_pairs", changes=cancelled, note=note, rounds_anew=True)
