@@ -1,8 +1,12 @@
 """Trains one network on its own and writes a folder with spec.json, model.keras and training.json.
 
+With --qat, --prune or --cluster it fine-tunes a trained one under that compression, with the recipe's settings but for
+a shorter run at a lower learning rate, without dropout and weight averages.
+
     python tools/train.py --model=spec.json --dataset=fashion_mnist --recipe=small --output=runs/small
     python tools/train.py --model=scarlet_a --dataset=imagenet2012 --recipe=paper --strategy=mirrored --output=runs/a
     python tools/train.py --inherit_from=runs/supernet --genome=12,1,12,6,3,8 --epochs=1 --output=runs/inherited
+    python tools/train.py --model=runs/small --prune=0.5 --output=runs/small_pruned
 
 Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
 """
@@ -13,10 +17,15 @@ from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome of the space scarlet.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "A zoo name, a spec's JSON file, a genome of the space scarlet; to compress, a trained folder."
+)
 _WEIGHTS = flags.DEFINE_string("weights", None, "Start from these: a .weights.h5 or .keras file.")
 _INHERIT_FROM = flags.DEFINE_string("inherit_from", None, "Start from the weights of --genome in this supernet folder.")
 _GENOME = flags.DEFINE_string("genome", None, "With --inherit_from: the path, such as 12,1,12,6,3,8; LETs are kept.")
+_QAT = flags.DEFINE_bool("qat", False, "Quantisation-aware: learn int8's rounding and ranges; see export_tflite.py.")
+_PRUNE = flags.DEFINE_float("prune", None, "Share of each kernel's weights to set to zero, such as 0.5.")
+_CLUSTER = flags.DEFINE_integer("cluster", None, "Number of values that each kernel's weights share, such as 16.")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "A tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
@@ -50,10 +59,14 @@ def main() -> None:
     if _INHERIT_FROM.value and _WEIGHTS.value:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
     load_tensorflow()
+    overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
+    images = {"name": _DATASET.value, "data_dir": _DATA_DIR.value, "search_validation": _SEARCH_VALIDATION.value}
+    intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
+    if _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None:
+        return _compress(overrides, images, intervals)
     from scarlet_tf.training.config import train_config
     from scarlet_tf.training.strategy import make_strategy
 
-    overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
     config = train_config(_RECIPE.value, **overrides)
     strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
 
@@ -71,16 +84,27 @@ def main() -> None:
         spec, weights = supernet.space.spec(genome, let=True), supernet.path_weights(genome)
     else:
         spec = resolve_spec(_MODEL.value)
-    images = {"name": _DATASET.value, "data_dir": _DATA_DIR.value, "search_validation": _SEARCH_VALIDATION.value}
     data = open_dataset(DataConfig(image_size=spec.resolution, augment=config.augment, **images))
     if not _INHERIT_FROM.value:
         spec = dataclasses.replace(spec, classes=data.num_classes)
     if _WEIGHTS.value:
         weights = get_weights(create_model(spec, weights=_WEIGHTS.value))
-    intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
     result = train(spec, data, config, output=_OUTPUT.value, weights=weights, strategy=strategy, **intervals)
     test = result["test"]
     print(f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s")
+
+
+def _compress(overrides: dict, images: dict, intervals: dict) -> None:
+    if _INHERIT_FROM.value or _STRATEGY.value != "one_device":
+        raise ValueError("--qat, --prune and --cluster take a --model, on --strategy=one_device")
+    from scarlet_tf.compression import compress, compression_config, open_source, summarize
+    from scarlet_tf.data import DataConfig, open_dataset
+
+    asked = {"qat": _QAT.value, "prune": _PRUNE.value, "cluster": _CLUSTER.value}
+    config = compression_config(_RECIPE.value, **asked, **overrides)
+    source = open_source(_MODEL.value, weights=_WEIGHTS.value)
+    data = open_dataset(DataConfig(image_size=source.input_shape[0], augment=config.training.augment, **images))
+    print(summarize(compress(source, data, config, output=_OUTPUT.value, **intervals)))
 
 
 if __name__ == "__main__":

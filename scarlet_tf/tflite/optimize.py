@@ -9,7 +9,7 @@ import numpy as np
 
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
-from scarlet_tf.tflite.passes.float_islands import float_islands, float_activations
+from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
 from scarlet_tf.tflite.passes.quantize_pairs import cancel_quantize_pairs
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.passes.split_depthwise import split_depthwise

@@ -11,10 +11,13 @@ def cancel_quantize_pairs(graph: Graph) -> PassReport:
     cancelled = 0
     for dequantize in graph.of_kind(Op.DEQUANTIZE):
         source = graph.producer(dequantize.inputs[0])
-        if source is None or graph.code(source) != Op.QUANTIZE or graph.is_output(dequantize.outputs[0]):
+        if source is None or graph.code(source) != Op.QUANTIZE:
             continue
-        if graph.quantization(source.inputs[0])[0] is None:  # a requantization reads integers
-            graph.redirect(dequantize.outputs[0], source.inputs[0])
+        real, result = source.inputs[0], dequantize.outputs[0]
+        requantizes = graph.quantization(real)[0] is not None
+        through = real in graph.subgraph.inputs and graph.is_output(result)  # an output cannot be an input
+        if not requantizes and not through:
+            graph.redirect(result, real)
             cancelled += 1
     graph.prune()
     note = "QUANTIZE and DEQUANTIZE in a row" if cancelled else "no QUANTIZE before a DEQUANTIZE"
