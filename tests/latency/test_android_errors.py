@@ -233,7 +233,11 @@ def test_ctrl_c_cleans_the_device(device, models, binary, tmp_path):
     device.set(fault="hang")
     output = tmp_path / "result.json"
     process = subprocess.Popen(
-        command(device, models, binary, output), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(device, models, binary, output),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,
     )
     deadline = time.monotonic() + 30
     while not device.runs and time.monotonic() < deadline:
@@ -245,6 +249,11 @@ def test_ctrl_c_cleans_the_device(device, models, binary, tmp_path):
     assert error.splitlines()[-1] == "interrupted"
     assert not output.exists() and device.files == []
     assert not _running("benchmark_model.py", device)
+
+
+def _hear_ctrl_c():
+    """A process started in a shell's background ignores it, and so would the tool."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _running(program, device):
