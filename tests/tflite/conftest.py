@@ -1,0 +1,128 @@
+"""Tiny .tflite files: most put together from the flatbuffer's objects, which takes no converter; and running them."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from scarlet_tf.tflite import Graph
+from scarlet_tf.tflite.graph import Activation, Op, Type
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Function (content, *inputs, delegate=True) -> outputs."""
+
+    def run(content, *inputs, delegate=True):
+        resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
+        interpreter.allocate_tensors()
+        for source, values in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(source["index"], values)
+        interpreter.invoke()
+        return [interpreter.get_tensor(result["index"]) for result in interpreter.get_output_details()]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kinds():
+    """Function content -> names of its operators, in order."""
+    return lambda content: [Graph(content).name(operator) for operator in Graph(content).operators]
+
+
+@pytest.fixture(scope="session")
+def new_graph():
+    """Function () -> Graph without tensors or operators, to be filled; ends are set with `between`."""
+
+    def new():
+        builder = schema.flatbuffers.Builder(256)
+        subgraph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[])
+        model = schema.ModelT(version=3, operatorCodes=[], subgraphs=[subgraph], buffers=[schema.BufferT()])
+        builder.Finish(model.Pack(builder), b"TFL3")
+        graph = Graph(bytes(builder.Output()))
+        graph.quantized = lambda shape, name, scale, zero_point: _quantized(graph, shape, name, scale, zero_point)
+        graph.between = lambda inputs, outputs: _between(graph, inputs, outputs)
+        return graph
+
+    return new
+
+
+def _quantized(graph, shape, name, scale, zero_point):
+    index = graph.add_tensor(Type.INT8, shape, name)
+    graph.tensor(index).quantization = schema.QuantizationParametersT(
+        scale=np.float32([scale]), zeroPoint=np.int64([zero_point])
+    )
+    return index
+
+
+def _between(graph, inputs, outputs):
+    graph.subgraph.inputs, graph.subgraph.outputs = inputs, outputs
+    return graph.to_bytes()
+
+
+@pytest.fixture(scope="session")
+def depthwise(new_graph):
+    """Function (size, ...) -> a file with one depthwise convolution of a (1, size, size + 1, 3) map."""
+
+    def make(
+        size,
+        *,
+        stride=1,
+        padding="same",
+        kernel=7,
+        activation=Activation.NONE,
+        bias=1.0,
+        float16=False,
+        pad_read=False,
+    ):
+        rng = np.random.default_rng(size)
+        graph = new_graph()
+        image = source = graph.add_tensor(Type.FLOAT32, (1, size, size + 1, 3), "image")
+        height, width = size, size + 1
+        outputs = []
+        if padding == "pad":
+            amounts = graph.add_constant(np.int32([[0, 0], [3, 3], [3, 3], [0, 0]]), "amounts")
+            height, width = height + 6, width + 6
+            image = graph.add_tensor(Type.FLOAT32, (1, height, width, 3), "padded")
+            graph.operators.append(graph.new_operator(Op.PAD, [source, amounts], [image], options=schema.PadOptionsT()))
+            outputs = [image] if pad_read else []
+        values = rng.standard_normal((1, kernel, kernel, 3)).astype(np.float32)
+        weights = graph.add_constant(values.astype(np.float16) if float16 else values, "weights")
+        if float16:
+            loaded = graph.add_tensor(Type.FLOAT32, values.shape, "loaded")
+            graph.operators.append(graph.new_operator(Op.DEQUANTIZE, [weights], [loaded], version=3))
+            weights = loaded
+        ends = [image, weights]
+        if bias is not None:
+            ends.append(graph.add_constant(np.float32(bias * rng.standard_normal(3)), "bias"))
+        if padding == "same":
+            shape = (1, -(-height // stride), -(-width // stride), 3)
+        else:
+            shape = (1, (height - kernel) // stride + 1, (width - kernel) // stride + 1, 3)
+        result = graph.add_tensor(Type.FLOAT32, shape, "result")
+        options = schema.DepthwiseConv2DOptionsT(
+            padding=schema.Padding.SAME if padding == "same" else schema.Padding.VALID,
+            strideH=stride,
+            strideW=stride,
+            depthMultiplier=1,
+            dilationHFactor=1,
+            dilationWFactor=1,
+            fusedActivationFunction=activation,
+        )
+        graph.operators.append(graph.new_operator(Op.DEPTHWISE_CONV_2D, ends, [result], options=options))
+        return graph.between([source], [result, *outputs])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def relative_difference():
+    """Function (expected, got) -> max |difference| / max |expected|, over lists of arrays."""
+
+    def difference(expected, got):
+        pairs = list(zip(expected, got, strict=True))
+        assert all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
+        return max(float(np.abs(a.astype(float) - b).max() / np.abs(a.astype(float)).max()) for a, b in pairs)
+
+    return difference
