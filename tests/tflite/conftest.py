@@ -1,5 +1,7 @@
 """Tiny .tflite files: most put together from the flatbuffer's objects, which takes no converter; and running them."""
 
+import functools
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -126,3 +128,39 @@ def relative_difference():
         return max(float(np.abs(a.astype(float) - b).max() / np.abs(a.astype(float)).max()) for a, b in pairs)
 
     return difference
+
+
+@pytest.fixture(scope="session")
+def converted():
+    """Function ("float" | "dynamic" | "int8") -> file of a network with 7x7 kernels, converted once."""
+    return functools.cache(_converted)
+
+
+def _converted(quantize):
+    import tensorflow as tf
+
+    model, representative = _network(), np.random.default_rng(6).standard_normal((16, 1, 12, 12, 3))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if quantize != "float":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "int8":
+        converter.representative_dataset = lambda: ([image.astype(np.float32)] for image in representative)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return converter.convert()
+
+
+def _network():
+    """Convolution of the image, 7x7 depthwise at strides 1 and 2 with h-swish, softmax: (1, 12, 12, 3) -> (1, 5)."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers, normal = keras.layers, keras.initializers.RandomNormal
+    depthwise = {"depthwise_initializer": normal(stddev=0.25), "bias_initializer": normal(stddev=0.5)}
+    dense = {"kernel_initializer": "he_normal", "bias_initializer": normal(stddev=0.5)}
+    x = image = keras.Input((12, 12, 3), batch_size=1, name="image")
+    x = layers.Activation("hard_silu")(layers.Conv2D(32, 3, padding="same", **dense)(x))
+    x = layers.Activation("hard_silu")(layers.DepthwiseConv2D(7, padding="same", **depthwise)(x))
+    x = layers.DepthwiseConv2D(7, strides=2, **depthwise)(layers.ZeroPadding2D(3)(x))
+    x = layers.Activation("hard_silu")(layers.Conv2D(40, 1, **dense)(x))
+    x = layers.Flatten()(x)
+    return keras.Model(image, layers.Dense(5, activation="softmax", name="probabilities", **dense)(x))

@@ -1,0 +1,228 @@
+"""Passes that touch int8 graphs: how far they move results, and that XNNPACK takes the whole."""
+
+import collections
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from scarlet_tf.tflite import Graph, optimize, probe, run_passes
+from scarlet_tf.tflite.graph import Op, Type
+from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
+from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
+from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
+from scarlet_tf.tflite.passes.quantize_pairs import cancel_quantize_pairs
+from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
+
+EVERY_INT8 = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
+
+
+def lsb(content):
+    """Output values per step of its scale."""
+    graph = Graph(content)
+    scale, _, _ = graph.quantization(graph.producer(graph.subgraph.outputs[0]).inputs[0])
+    return float(scale[0])
+
+
+@pytest.mark.slow
+def test_int8_network(converted, run):
+    """Steps of the output's scale by which results move, and pieces that XNNPACK runs."""
+    content = converted("int8")
+    result = optimize(content, label="int8")
+    assert [report.changes for report in result.passes[:3]] == [0, 3, 4]
+    assert result.before.partitions > 1 and result.after.partitions == 1 and result.rounds_anew
+    assert result.after.operations["DEPTHWISE_CONV_2D"] == 10 and "HARD_SWISH" in result.after.operations
+    images = np.random.default_rng(7).standard_normal((8, 1, 12, 12, 3)).astype(np.float32)
+    before, after = (np.concatenate([run(c, image)[0] for image in images]) for c in (content, result.content))
+    steps = np.abs(before - after) / lsb(content)
+    assert np.ptp(before) / lsb(content) > 100
+    assert steps.max() <= 8 and steps.mean() <= 1.5
+
+
+@pytest.mark.slow
+def test_dynamic_range_network(converted, relative_difference):
+    content = converted("dynamic")
+    result = optimize(content, label="dynamic")
+    assert result.passes[0].changes == 2 and result.passes[0].name == "float_depthwise_weights"
+    assert result.before.partitions > 1 and result.after.partitions == 1
+    assert result.relative_error <= 0.05
+
+
+@pytest.fixture(scope="module")
+def activation(new_graph):
+    """Function (code, scales and zero points, ...) -> int8 file with one activation of (1, 256) values."""
+
+    def make(code, *, source=(0.05, -3), result=(0.04, -100)):
+        graph = new_graph()
+        x, y = graph.quantized((1, 256), "x", *source), graph.quantized((1, 256), "y", *result)
+        options = schema.SoftmaxOptionsT(beta=1.0) if code == Op.SOFTMAX else schema.HardSwishOptionsT()
+        graph.operators.append(graph.new_operator(code, [x], [y], options=options))
+        return graph.between([x], [y])
+
+    return make
+
+
+@pytest.mark.parametrize(("source", "result"), [((0.0517, -3), (0.0383, -100)), ((0.031, 17), (0.0237, -112))])
+def test_hard_swish_becomes_the_ideal_table(source, result, activation, run, kinds):
+    content = activation(Op.HARD_SWISH, source=source, result=result)
+    rewritten, (report,) = run_passes(content, [float_activations])
+    assert report.changes == 1 and report.rounds_anew
+    assert kinds(rewritten) == ["DEQUANTIZE", "HARD_SWISH", "QUANTIZE"]
+    assert probe(rewritten, label="table").partitions == 1
+    x = np.float32(source[0]) * (EVERY_INT8.astype(np.float64) - source[1])
+    ideal = x * np.clip(x + 3, 0, 6) / 6 / np.float32(result[0])
+    expected = np.clip(np.round(ideal) + result[1], -128, 127)
+    assert np.ptp(expected) > 100
+    (got,) = run(rewritten, EVERY_INT8)
+    assert np.abs(ideal - np.floor(ideal) - 0.5).min() > 1e-5  # no ties, which float32 may break either way
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_softmax_goes_through_float(activation, run, kinds):
+    content = activation(Op.SOFTMAX, result=(1 / 256, -128))
+    rewritten, (report,) = run_passes(content, [float_activations])
+    assert report.changes == 1 and kinds(rewritten) == ["DEQUANTIZE", "SOFTMAX", "QUANTIZE"]
+    (before,), (after,) = run(content, EVERY_INT8), run(rewritten, EVERY_INT8)
+    assert np.abs(before.astype(int) - after).max() <= 1 and before.max() > -128
+
+
+@pytest.fixture(scope="module")
+def large_depthwise(new_graph):
+    """Function (padded) -> int8 7x7 depthwise convolution, per-channel weights, perhaps behind a PAD."""
+
+    def make(padded, *, kernel=7):
+        rng = np.random.default_rng(0)
+        graph = new_graph()
+        x = source = graph.quantized((1, 9, 9, 4), "x", 0.04, 5)
+        shape = (1, 9, 9, 4)
+        if padded:
+            amounts = graph.add_constant(np.int32([[0, 0], [3, 3], [3, 3], [0, 0]]), "amounts")
+            x = graph.quantized((1, 15, 15, 4), "padded", 0.04, 5)
+            graph.operators.append(graph.new_operator(Op.PAD, [source, amounts], [x], options=schema.PadOptionsT()))
+            shape = (1, 5, 5, 4)
+        weights = graph.add_constant(rng.integers(-127, 128, (1, kernel, kernel, 4), np.int8), "weights")
+        scales = np.float32([0.002, 0.003, 0.004, 0.005])
+        graph.tensor(weights).quantization = schema.QuantizationParametersT(
+            scale=scales, zeroPoint=np.zeros(4, np.int64), quantizedDimension=3
+        )
+        bias = graph.add_constant(rng.integers(-2000, 2000, 4, np.int32), "bias")
+        graph.tensor(bias).quantization = schema.QuantizationParametersT(
+            scale=scales * np.float32(0.04), zeroPoint=np.zeros(4, np.int64)
+        )
+        y = graph.quantized(shape, "y", 0.15, -7)
+        options = schema.DepthwiseConv2DOptionsT(
+            padding=schema.Padding.VALID if padded else schema.Padding.SAME,
+            strideH=2 if padded else 1,
+            strideW=2 if padded else 1,
+            depthMultiplier=1,
+            dilationHFactor=1,
+            dilationWFactor=1,
+        )
+        graph.operators.append(graph.new_operator(Op.DEPTHWISE_CONV_2D, [x, weights, bias], [y], options=options))
+        return graph.between([source], [y])
+
+    return make
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_large_depthwise_in_an_island(padded, large_depthwise, run, kinds):
+    content = large_depthwise(padded)
+    passes = [float_islands, cancel_quantize_pairs, split_depthwise]
+    rewritten, reports = run_passes(content, passes)
+    assert [report.changes for report in reports] == [1, int(padded), 1]
+    assert reports[0].note == "1 7x7 depthwise and 0 image convolutions in float"
+    parts = {"DEQUANTIZE": 1, "DEPTHWISE_CONV_2D": 5, "ADD": 4, "QUANTIZE": 1}
+    assert collections.Counter(kinds(rewritten)) == parts | ({"PAD": 5} if padded else {})
+    assert probe(rewritten, label="island").partitions == 1
+    x = np.random.default_rng(1).integers(-128, 128, (1, 9, 9, 4), np.int8)
+    (before,), (after,) = run(content, x), run(rewritten, x)
+    assert np.ptp(before.astype(int)) > 100 and np.abs(before.astype(int) - after).max() <= 1
+
+
+def test_small_int8_depthwise_is_left(large_depthwise):
+    content = large_depthwise(False, kernel=3)
+    rewritten, (report,) = run_passes(content, [float_islands])
+    assert rewritten == content
+    assert str(report) == "float_islands: nothing, no int8 7x7 depthwise or image convolution"
+
+
+@pytest.fixture(scope="module")
+def pair(new_graph):
+    """Function (also) -> x -> NEG -> QUANTIZE q -> DEQUANTIZE -> NEG; `also`: q is an output too."""
+
+    def make(also=False, *, ends=False):
+        graph = new_graph()
+        x, real, back, y = (graph.add_tensor(Type.FLOAT32, (1, 4), name) for name in ("x", "real", "back", "y"))
+        q = graph.quantized((1, 4), "q", 0.5, 0)
+        first, last = (x, back) if ends else (real, y)
+        if not ends:
+            graph.operators.append(graph.new_operator(Op.NEG, [x], [real], options=schema.NegOptionsT()))
+        graph.operators.append(graph.new_operator(Op.QUANTIZE, [first], [q]))
+        graph.operators.append(graph.new_operator(Op.DEQUANTIZE, [q], [back], version=2))
+        if not ends:
+            graph.operators.append(graph.new_operator(Op.NEG, [back], [last], options=schema.NegOptionsT()))
+        return graph.between([x], [last, q] if also else [last])
+
+    return make
+
+
+X = np.float32([[0.1, 0.2, 0.9, -1.3]])
+
+
+def test_pair_is_cancelled(pair, run, kinds):
+    rewritten, (report,) = run_passes(pair(), [cancel_quantize_pairs])
+    assert report.changes == 1 and kinds(rewritten) == ["NEG", "NEG"]
+    np.testing.assert_array_equal(run(rewritten, X)[0], X)
+    assert np.abs(run(pair(), X)[0] - X).max() == pytest.approx(0.2)
+
+
+def test_quantize_that_others_read_stays_for_them(pair, run, kinds):
+    rewritten, (report,) = run_passes(pair(also=True), [cancel_quantize_pairs])
+    assert report.changes == 1 and kinds(rewritten) == ["NEG", "QUANTIZE", "NEG"]
+    y, q = run(rewritten, X)
+    np.testing.assert_array_equal(y, X)
+    np.testing.assert_array_equal(q, run(pair(also=True), X)[1])
+
+
+def test_pair_between_the_ends_stays(pair):
+    rewritten, (report,) = run_passes(pair(ends=True), [cancel_quantize_pairs])
+    assert rewritten == pair(ends=True)
+    assert str(report) == "cancel_quantize_pairs: nothing, no QUANTIZE before a DEQUANTIZE"
+
+
+def test_requantizing_is_no_rounding_to_cancel(new_graph):
+    graph = new_graph()
+    x, q = graph.quantized((1, 4), "x", 0.25, 3), graph.quantized((1, 4), "q", 0.5, 0)
+    y = graph.add_tensor(Type.FLOAT32, (1, 4), "y")
+    graph.operators.append(graph.new_operator(Op.QUANTIZE, [x], [q]))
+    graph.operators.append(graph.new_operator(Op.DEQUANTIZE, [q], [y], version=2))
+    content = graph.between([x], [y])
+    assert run_passes(content, [cancel_quantize_pairs])[0] == content
+
+
+def test_hard_swish_spelt_out(new_graph, run, kinds):
+    graph = new_graph()
+    x, y = (graph.add_tensor(Type.FLOAT32, (1, 256), name) for name in "xy")
+    graph.operators.append(graph.new_operator(Op.HARD_SWISH, [x], [y], options=schema.HardSwishOptionsT()))
+    content = graph.between([x], [y])
+    rewritten, (report,) = run_passes(content, [spell_hard_swish])
+    assert report.changes == 1 and kinds(rewritten) == ["ADD", "MUL", "MUL"]
+    values = np.linspace(-5, 5, 256, dtype=np.float32).reshape(1, 256)
+    np.testing.assert_allclose(run(rewritten, values)[0], run(content, values)[0], rtol=1e-6, atol=1e-6)
+
+
+NOTHING = {
+    float_depthwise_weights: "no int8 depthwise weights",
+    float_islands: "no int8 7x7 depthwise or image convolution",
+    float_activations: "no int8 HARD_SWISH or SOFTMAX",
+    cancel_quantize_pairs: "no QUANTIZE before a DEQUANTIZE",
+    spell_hard_swish: "no float HARD_SWISH",
+}
+
+
+@pytest.mark.parametrize("apply", NOTHING, ids=lambda apply: apply.__name__)
+def test_passes_that_do_not_apply(apply, depthwise):
+    content = depthwise(8, kernel=3)
+    rewritten, (report,) = run_passes(content, [apply])
+    assert rewritten == content
+    assert (report.name, report.changes, report.note) == (apply.__name__, 0, NOTHING[apply])
