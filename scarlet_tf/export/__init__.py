@@ -1,15 +1,20 @@
 """From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
 
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
+from scarlet_tf.export.from_name import Exportable, prepare
+from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model
-from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, convert, export_tflite
+from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, TARGETS, Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
 
 __all__ = [
     "INPUT_TYPES",
     "QUANTIZATIONS",
+    "TARGETS",
+    "Converted",
     "ExportError",
+    "Exportable",
     "FoldError",
     "FoldResult",
     "FormatCheck",
@@ -21,8 +26,10 @@ __all__ = [
     "fold",
     "fold_dense",
     "fold_model",
+    "prepare",
     "require_builtin_operations",
     "settle_batch_norms",
     "verify",
     "verify_fold",
+    "with_preprocessing",
 ]

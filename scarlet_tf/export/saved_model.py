@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+SIGNATURE = "serving_default"
+
 
 def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_size: int | None = None) -> Path:
     """Writes the folder whole or not at all.
@@ -36,8 +38,12 @@ def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_siz
 
 
 def output_name(model: keras.Model) -> str:
-    """`probabilities`, `logits` or `features`."""
+    """`probabilities`, `logits` or `features`; a ServedModel knows its own."""
+    if not isinstance(model, keras.Model):
+        return model.output_name
     last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
     if not isinstance(last, keras.layers.Dense):
         return "features"
     return "logits" if last.activation is keras.activations.linear else "probabilities"
@@ -52,5 +58,5 @@ def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
         input_signature=[tf.TensorSpec(shape, tf.float32, name="image")],
     )
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
-    tf.saved_model.save(module, os.fspath(path), signatures={"serving_default": function.get_concrete_function()})
+    module.weights = [v.value if isinstance(v, keras.Variable) else v for v in model.variables]
+    tf.saved_model.save(module, os.fspath(path), signatures={SIGNATURE: function.get_concrete_function()})

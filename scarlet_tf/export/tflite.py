@@ -1,10 +1,11 @@
-"""Keras model -> .tflite with built-in operations only, batch 1."""
+"""Keras model -> .tflite with built-in operations only, batch 1, rewritten to run fast."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
@@ -13,11 +14,22 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from scarlet_tf.choices import require_known
+from scarlet_tf.export.integer import quantize_to_int8
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.files import write_atomically
+from scarlet_tf.tflite import INT8_ONLY_PASSES, XNNPACK_PASSES, PassReport, add_record, run_passes
 
-QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int8_pure")
 INPUT_TYPES = ("float32", "uint8")
+TARGETS = ("xnnpack", "none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Converted:
+    """A .tflite file's content, and what the passes did to it after the plain conversion."""
+
+    content: bytes
+    passes: tuple[PassReport, ...]
 
 
 def export_tflite(
@@ -27,16 +39,36 @@ def export_tflite(
     quantize: str = "none",
     input_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
-) -> Path:
-    """Writes the file whole or not at all; arguments as `convert`'s, checked before anything is written."""
-    check_options(quantize=quantize, input_type=input_type, has_representative=representative is not None)
+    optimize_for: str = "xnnpack",
+    record: dict | None = None,
+) -> Converted:
+    """Writes the file whole or not at all; arguments as `convert`'s, checked before anything is written.
+
+    Args:
+        record: what the file says about itself, see `scarlet_tf.tflite.read_record`; its quantization is added.
+    """
+    check_options(
+        quantize=quantize,
+        input_type=input_type,
+        has_representative=representative is not None,
+        optimize_for=optimize_for,
+    )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
-        content = convert(saved_model, quantize=quantize, input_type=input_type, representative=representative)
-    write_atomically(path, content)
-    return path
+        converted = convert(
+            saved_model,
+            quantize=quantize,
+            input_type=input_type,
+            representative=representative,
+            optimize_for=optimize_for,
+        )
+    if record is not None:
+        described = record | {"quantize": quantize, "input_type": input_type, "optimize_for": optimize_for}
+        converted = dataclasses.replace(converted, content=add_record(converted.content, described))
+    write_atomically(path, converted.content)
+    return converted
 
 
 def convert(
@@ -45,44 +77,69 @@ def convert(
     quantize: str = "none",
     input_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
-) -> bytes:
+    optimize_for: str = "xnnpack",
+) -> Converted:
     """The .tflite file of a SavedModel whose signature has batch 1.
 
     Args:
         quantize: "none" (float32), "float16" (weights stored as float16), "dynamic" (int8 weights, activations
-            quantized as they come), or "int8" (full integer: weights and activations).
-        input_type: "float32", or with "int8" also "uint8": the normalised image quantized with the input's own scale
-            and zero point. The output is float32 always.
-        representative: for "int8": batches of normalised images, float32 (B, H, W, C), that calibrate activations.
+            quantized as they come), "int8" (weights and activations), or "int8_pure": int8 without any float
+            operation between its ends, for accelerators that have none.
+        input_type: "float32", or with int8 also "uint8": the image quantized with the input's own scale and zero
+            point. The output is float32 always.
+        representative: for int8: batches of images as the model takes them, float32 (B, H, W, C), to calibrate
+            activations with.
+        optimize_for: "xnnpack": rewritten by `scarlet_tf.tflite`; with "int8" some operations then run in float.
+            "none": as the converter leaves it.
 
     Raises:
         ValueError: for an unknown or impossible combination of options, and for no or misshapen images.
     """
-    check_options(quantize=quantize, input_type=input_type, has_representative=representative is not None)
+    has_images = representative is not None
+    check_options(quantize=quantize, input_type=input_type, has_representative=has_images, optimize_for=optimize_for)
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
+    rewritten = optimize_for == "xnnpack"
+    if quantize == "int8_pure" and rewritten:
+        content, reports = run_passes(converter.convert(), INT8_ONLY_PASSES)
+        content = quantize_to_int8(content, _feed(representative), input_type=input_type)
+        return Converted(content=content, passes=reports)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
-        images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
-        if not images:
-            raise ValueError("int8 needs representative images to calibrate with, got none")
-        converter.representative_dataset = lambda: (
-            [image] for image in tqdm(images, "calibrate", unit="image", disable=None)
-        )
+    if quantize.startswith("int8"):
+        converter.representative_dataset = _feed(representative)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8 if input_type == "uint8" else tf.float32
-    return converter.convert()
+    return rewrite(converter.convert()) if rewritten else Converted(content=converter.convert(), passes=())
 
 
-def check_options(*, quantize: str, input_type: str, has_representative: bool) -> None:
+def rewrite(content: bytes) -> Converted:
+    """A file that the converter has just made, rewritten for XNNPACK."""
+    content, reports = run_passes(content, XNNPACK_PASSES)
+    return Converted(content=content, passes=reports)
+
+
+def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:
+    """What the converter calibrates with: one image at a time."""
+    images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
+    if not images:
+        raise ValueError("int8 needs representative images to calibrate with, got none")
+    return lambda: ([image] for image in tqdm(images, "calibrate", unit="image", disable=None))
+
+
+def check_options(*, quantize: str, input_type: str, has_representative: bool, optimize_for: str) -> None:
     """ValueError for options that cannot be met together; says the nearest for a misspelt one."""
-    for label, value, known in (("quantize", quantize, QUANTIZATIONS), ("input_type", input_type, INPUT_TYPES)):
+    for label, value, known in (
+        ("quantize", quantize, QUANTIZATIONS),
+        ("input_type", input_type, INPUT_TYPES),
+        ("optimize_for", optimize_for, TARGETS),
+    ):
         require_known(label, value, known)
-    if input_type == "uint8" and quantize != "int8":
-        raise ValueError(f"input_type 'uint8' needs quantize 'int8', got {quantize!r}")
-    if quantize == "int8" and not has_representative:
-        raise ValueError("quantize 'int8' needs representative images to calibrate with")
-    if quantize != "int8" and has_representative:
+    integer = quantize.startswith("int8")
+    if input_type == "uint8" and not integer:
+        raise ValueError(f"input_type 'uint8' needs quantize 'int8' or 'int8_pure', got {quantize!r}")
+    if integer and not has_representative:
+        raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
+    if not integer and has_representative:
         raise ValueError(f"representative images calibrate quantize 'int8' only, got {quantize!r}")

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from scarlet_tf.latency import open_interpreter, operation_counts
+from scarlet_tf.export.saved_model import SIGNATURE
+from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
 
 _ANY_BATCH = 250  # images at a time for what takes any number
 
@@ -29,6 +30,7 @@ class FormatCheck:
     Attributes:
         bytes: of the file, or of all files of the folder.
         operations: number of operations in the file, by name; empty for a SavedModel.
+        partitions: pieces that the XNNPACK delegate runs, best one; None for a SavedModel.
         max_error: largest absolute difference of an output to Keras's.
         relative_error: max_error / the largest absolute output of Keras.
         top1_agreement: share of images whose top class is Keras's.
@@ -38,6 +40,7 @@ class FormatCheck:
     path: str
     bytes: int
     operations: dict[str, int]
+    partitions: int | None
     max_error: float
     relative_error: float
     top1_agreement: float
@@ -65,14 +68,16 @@ class VerifyReport:
 
     def table(self) -> str:
         """Plain text, one line a file."""
-        lines = [f"{'file':32} {'bytes':>12} {'ops':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10} accuracy"]
+        columns = f"{'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
+        lines = [f"{'file':32} {columns} accuracy"]
         accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
-        lines.append(f"{'keras: ' + self.model:32} {'':12} {'':5} {'':10} {'':10} {'':10} {accuracy}")
+        lines.append(f"{'keras: ' + self.model:32} {'':{len(columns)}} {accuracy}")
         for check in self.formats:
             accuracy = "-" if check.accuracy is None else f"{check.accuracy:.4f}"
             ops = str(check.ops) if check.operations else "-"
+            partitions = "-" if check.partitions is None else str(check.partitions)
             lines.append(
-                f"{Path(check.path).name:32} {check.bytes:12,} {ops:>5} {check.max_error:10.2e} "
+                f"{Path(check.path).name:32} {check.bytes:12,} {ops:>5} {partitions:>5} {check.max_error:10.2e} "
                 f"{check.relative_error:10.2e} {check.top1_agreement:10.4f} {accuracy}"
             )
         return "\n".join(lines)
@@ -109,12 +114,14 @@ def verify(
     if saved_model is not None:
         size = sum(file.stat().st_size for file in Path(saved_model).rglob("*") if file.is_file())
         outputs = _run(_saved_model_function(saved_model), images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
-        checks.append(_check(saved_model, size, {}, outputs, expected=expected, labels=labels))
+        checks.append(_check(saved_model, size, outputs, expected=expected, labels=labels))
     for path in tflite:
         operations = require_builtin_operations(path)
-        outputs = _run(_tflite_function(path, threads=threads), images, Path(path).name)
+        interpreter = open_interpreter(path, threads=threads)
+        outputs = _run(_tflite_function(interpreter), images, Path(path).name)
         size = Path(path).stat().st_size
-        checks.append(_check(path, size, operations, outputs, expected=expected, labels=labels))
+        made = {"operations": operations, "partitions": partition_count(interpreter)}
+        checks.append(_check(path, size, outputs, expected=expected, labels=labels, **made))
     return VerifyReport(
         model=model.name, images=len(images), keras_accuracy=_accuracy(expected, labels), formats=tuple(checks)
     )
@@ -137,7 +144,7 @@ def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int 
 
 def _saved_model_function(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
     loaded = tf.saved_model.load(os.fspath(path))
-    signature = loaded.signatures["serving_default"]
+    signature = loaded.signatures[SIGNATURE]
 
     def function(image: np.ndarray, owner=loaded) -> np.ndarray:  # the signature does not keep its variables alive
         (output,) = signature(image=tf.constant(image)).values()
@@ -146,8 +153,7 @@ def _saved_model_function(path: str | os.PathLike) -> Callable[[np.ndarray], np.
     return function
 
 
-def _tflite_function(path: str | os.PathLike, *, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    interpreter = open_interpreter(path, threads=threads)
+def _tflite_function(interpreter) -> Callable[[np.ndarray], np.ndarray]:
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def function(image: np.ndarray) -> np.ndarray:
@@ -167,12 +173,13 @@ def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
     return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
-def _check(path, size, operations, outputs, *, expected, labels) -> FormatCheck:
+def _check(path, size, outputs, *, expected, labels, operations=None, partitions=None) -> FormatCheck:
     error = float(np.abs(outputs - expected).max())
     return FormatCheck(
         path=os.fspath(path),
         bytes=size,
-        operations=operations,
+        operations=operations or {},
+        partitions=partitions,
         max_error=error,
         relative_error=error / float(np.abs(expected).max()),
         top1_agreement=float((outputs.argmax(-1) == expected.argmax(-1)).mean()),

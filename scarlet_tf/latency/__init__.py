@@ -5,7 +5,7 @@ from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_results import AndroidBenchmark, AndroidLatency, save_android
 from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.host import HostLatency, measure_host, save_json
-from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter, operation_counts
+from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter, operation_counts, partition_count
 
 __all__ = [
     "AndroidBenchmark",
@@ -18,6 +18,7 @@ __all__ = [
     "measure_host",
     "open_interpreter",
     "operation_counts",
+    "partition_count",
     "save_android",
     "save_json",
 ]

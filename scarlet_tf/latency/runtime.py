@@ -29,6 +29,11 @@ def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interprete
     return interpreter
 
 
+def partition_count(interpreter: Interpreter) -> int:
+    """Pieces of the model that the XNNPACK delegate took over; what lies between them runs operation by operation."""
+    return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
+
+
 def operation_counts(path: str | os.PathLike) -> dict[str, int]:
     """How often each operation occurs in the file, most frequent first, before any delegate takes nodes over.
 

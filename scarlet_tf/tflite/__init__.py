@@ -2,18 +2,22 @@
 
 from scarlet_tf.tflite.file import optimize_file
 from scarlet_tf.tflite.graph import Graph
-from scarlet_tf.tflite.optimize import XNNPACK_PASSES, Optimized, optimize, run_passes
+from scarlet_tf.tflite.optimize import INT8_ONLY_PASSES, XNNPACK_PASSES, Optimized, optimize, run_passes
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
+from scarlet_tf.tflite.record import add_record, read_record
 
 __all__ = [
+    "INT8_ONLY_PASSES",
     "XNNPACK_PASSES",
     "Graph",
     "Optimized",
     "PassReport",
     "Probe",
+    "add_record",
     "optimize",
     "optimize_file",
     "probe",
+    "read_record",
     "run_passes",
 ]

@@ -10,9 +10,10 @@ import numpy as np
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
+from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
 from scarlet_tf.tflite.passes.quantize_pairs import cancel_quantize_pairs
 from scarlet_tf.tflite.passes.report import PassReport
-from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
+from scarlet_tf.tflite.passes.split_depthwise import INT8_PARTS, split_depthwise
 from scarlet_tf.tflite.probe import Probe, probe
 
 Pass = Callable[[Graph], PassReport]
@@ -24,6 +25,15 @@ XNNPACK_PASSES: tuple[Pass, ...] = (
     cancel_quantize_pairs,
     split_depthwise,
 )
+
+
+def split_depthwise_for_int8(graph: Graph) -> PassReport:
+    """`split_depthwise` into the parts whose results are rounded the least often."""
+    return split_depthwise(graph, INT8_PARTS)
+
+
+# Of a float file that is to be quantized without leaving a float operation.
+INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise_for_int8, spell_hard_swish)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

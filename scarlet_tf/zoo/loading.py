@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import keras
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.zoo.create import create_model, resolve_spec
-from scarlet_tf.zoo.files import check_file, load_keras_file
+from scarlet_tf.zoo.files import ModelFileError, check_file, load_keras_file
+from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,11 +20,22 @@ class LoadedModel:
     """A Keras model, its ArchSpec where that is known, and whether its weights came from a file.
 
     A lone `.keras` file has no spec; a name, spec or genome without weights has the initial ones.
+
+    Attributes:
+        training: the content of a folder's training.json; None for everything else.
     """
 
     model: keras.Model
     spec: ArchSpec | None
     from_file: bool
+    training: dict | None = None
+
+    @property
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """Of the pixels over 255, per channel, that its images are normalised with: as trained, or ImageNet's."""
+        if self.training is None:
+            return list(IMAGENET_PREPROCESSING.mean), list(IMAGENET_PREPROCESSING.std)
+        return self.training["data"]["mean"], self.training["data"]["std"]
 
 
 def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> LoadedModel:
@@ -46,4 +59,10 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
     if is_keras:
         return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
     spec = ArchSpec.load(check_file(path / "spec.json"))
-    return LoadedModel(model=load_keras_file(path / "model.keras"), spec=spec, from_file=True)
+    model = load_keras_file(path / "model.keras")
+    record = path / "training.json"
+    try:
+        training = json.loads(record.read_text()) if record.exists() else None
+    except ValueError as error:
+        raise ModelFileError(f"{record}: not JSON: {error}") from error
+    return LoadedModel(model=model, spec=spec, from_file=True, training=training)

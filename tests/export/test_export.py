@@ -62,7 +62,7 @@ def test_formats_agree_with_keras(model, images, exported):
     assert min(check.top1_agreement for check in (float16, dynamic, int8, uint8)) >= 0.7
     assert report.keras_accuracy == saved.accuracy == none.accuracy == pytest.approx(23 / 24)
     assert (report.images, report.model) == (24, SPEC.name)
-    assert float16.bytes < 0.65 * none.bytes and int8.bytes < 0.65 * none.bytes
+    assert float16.bytes < 0.7 * none.bytes and int8.bytes < 0.7 * none.bytes
 
 
 def test_report_as_table_and_json(model, images, exported):
@@ -75,15 +75,18 @@ def test_report_as_table_and_json(model, images, exported):
 
 
 def test_operations_of_the_float_file(exported):
-    """h-swish is one operation, convolutions take in BN and h-sigmoid's addition, padding stays at stride 2 only."""
+    """h-swish is one operation, convolutions take in BN and h-sigmoid's addition, padding stays at stride 2 only.
+
+    The one 7x7 depthwise convolution is five, and four additions.
+    """
     convolutions = 2 + 4 * 2 + 4 * 2 + 1  # stem and separable, four blocks, their SE, tail
     assert operation_counts(exported / "none.tflite") == {
         "CONV_2D": convolutions,
         "HARD_SWISH": 8,
-        "DEPTHWISE_CONV_2D": 5,
+        "DEPTHWISE_CONV_2D": 4 + 5,
         "MUL": 8,
         "MEAN": 5,
-        "ADD": 1,
+        "ADD": 1 + 4,
         "PAD": 3,
         "FULLY_CONNECTED": 1,
         "SOFTMAX": 1,
@@ -145,7 +148,7 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
     [
         ({"quantize": "int9"}, "unknown quantize 'int9'.*nearest is 'int8'"),
         ({"input_type": "int8"}, "unknown input_type 'int8'.*nearest is 'uint8'"),
-        ({"input_type": "uint8"}, "needs quantize 'int8', got 'none'"),
+        ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'none'"),
         ({"quantize": "int8"}, "needs representative images"),
         ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' only"),
         ({"quantize": "int8", "representative": []}, "got none"),

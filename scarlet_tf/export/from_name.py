@@ -1,0 +1,99 @@
+"""From what a user names to the model that is exported, its calibration images and what is said about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.export.fold import SlotReport, fold_model
+from scarlet_tf.export.preprocessing import with_preprocessing
+from scarlet_tf.export.served import ServedModel
+from scarlet_tf.export.untrained import settle_batch_norms
+from scarlet_tf.zoo import open_model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exportable:
+    """A model ready for export.
+
+    Attributes:
+        model: a Keras model, its LETs folded where that is exact, or a ServedModel.
+        images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
+        slots: what became of every LET.
+        record: for the file's own metadata.
+    """
+
+    model: object
+    images: np.ndarray
+    slots: tuple[SlotReport, ...]
+    record: dict
+
+
+def prepare(
+    name: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | None = None,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    examples: int = 100,
+    include_preprocessing: bool = False,
+    seed: int = 0,
+) -> Exportable:
+    """Opens a model and makes it ready.
+
+    Args:
+        name: as `zoo.open_model` takes it, or a SavedModel's folder.
+        dataset: whose first training images, prepared as for evaluation, are used; None: random normal ones.
+        examples: number of images.
+        include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
+        seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
+    """
+    if (Path(name) / "saved_model.pb").is_file():
+        return _prepare_served(name, weights=weights, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed,
+                               include_preprocessing=include_preprocessing)  # fmt: skip
+    loaded = open_model(name, weights=weights)
+    model = loaded.model
+    mean, std = loaded.mean_and_std
+    images = _images(model.input_shape, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed)
+    if not loaded.from_file:
+        settle_batch_norms(model, images[:8])
+    slots = ()
+    if loaded.spec is not None and any(block.kind == "let" for block in loaded.spec.blocks):
+        model, result = fold_model(model, loaded.spec)
+        slots = result.slots
+    elif loaded.spec is None:
+        kept = "kept: a .keras file alone does not say what can be folded; export its folder instead"
+        lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
+        slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
+    if include_preprocessing:
+        model = with_preprocessing(model, mean=mean, std=std)
+        images = (images * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * np.float32(255.0)
+    record = {
+        "model": model.name,
+        "input": {"mean": [0.0] * 3, "std": [1.0 / 255.0] * 3} if include_preprocessing else {"mean": mean, "std": std},
+        "spec": None if loaded.spec is None else loaded.spec.to_dict(),
+        "class_names": (loaded.training or {}).get("class_names"),
+    }
+    return Exportable(model=model, images=images, slots=slots, record=record)
+
+
+def _prepare_served(name, *, weights, dataset, data_dir, examples, seed, include_preprocessing) -> Exportable:
+    if weights is not None or include_preprocessing:
+        option = "weights" if weights is not None else "include_preprocessing"
+        raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
+    model = ServedModel(name)
+    images = _images(model.input_shape, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed)
+    return Exportable(model=model, images=images, slots=(), record={"model": model.name})
+
+
+def _images(input_shape, *, dataset, data_dir, examples: int, seed: int) -> np.ndarray:
+    _, height, width, channels = input_shape
+    if dataset is None:
+        return np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
+    # Training images prepared as for evaluation: the split that a search would hold out.
+    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, search_validation=examples)
+    return np.concatenate([batch.numpy() for batch, _ in open_dataset(config).eval_batches("search_validation", 1)])

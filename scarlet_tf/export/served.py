@@ -1,0 +1,49 @@
+"""A SavedModel where a Keras model is expected: for exporting what another program has saved."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from scarlet_tf.export.saved_model import SIGNATURE
+
+
+class ServedModel:
+    """The serving signature of a SavedModel: one image in, one tensor out, inference only.
+
+    Attributes:
+        name: the folder's.
+        input_shape: (batch or None, H, W, C).
+        output_name: the signature's name of what it gives.
+        variables: to be saved with it.
+
+    Raises:
+        ValueError: where the folder is no SavedModel, or its signature is not one float32 image to one tensor.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        try:
+            self._loaded = tf.saved_model.load(os.fspath(path))
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            raise ValueError(f"{path}: not a SavedModel that can be loaded: {error}") from error
+        if SIGNATURE not in self._loaded.signatures:
+            raise ValueError(f"{path}: expected a signature {SIGNATURE!r}, got {sorted(self._loaded.signatures)}")
+        self._function = self._loaded.signatures[SIGNATURE]
+        inputs = self._function.structured_input_signature[1]
+        outputs = self._function.structured_outputs
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ValueError(f"{path}: expected one input and one output, got {sorted(inputs)} and {sorted(outputs)}")
+        ((self._input, spec),) = inputs.items()
+        if spec.dtype != tf.float32 or spec.shape.rank != 4 or None in spec.shape.as_list()[1:]:
+            raise ValueError(f"{path}: expected float32 images of one size, got {spec.dtype.name} {spec.shape}")
+        (self.output_name,) = outputs
+        self.name = os.path.basename(os.path.normpath(path))
+        self.input_shape = tuple(spec.shape.as_list())
+        self.layers: list = []
+        self.variables = list(self._function.variables)
+
+    def __call__(self, images, training: bool = False):
+        if training:
+            raise ValueError("a SavedModel's serving signature is for inference only")
+        return self._function(**{self._input: tf.convert_to_tensor(images, tf.float32)})[self.output_name]
