@@ -20,17 +20,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: no
 
 def main() -> None:
     load_tensorflow()
-    import json
-    from pathlib import Path
-
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import verify
     from scarlet_tf.files import write_atomically
     from scarlet_tf.zoo import open_model
 
     loaded = open_model(_MODEL.value)
-    record = Path(_MODEL.value) / "training.json"
-    name = _DATASET.value or (json.loads(record.read_text())["data"]["name"] if record.exists() else None)
+    name = _DATASET.value or (loaded.training and loaded.training["data"]["name"])
     if name is None:
         raise ValueError(f"{_MODEL.value} does not say which data set it was trained on: give --dataset")
     data = open_dataset(DataConfig(name=name, image_size=loaded.model.input_shape[1], data_dir=_DATA_DIR.value))

@@ -77,6 +77,10 @@ BAD_VALUES = [
     ("export_tflite", ["--model=scarlet_a", "--output=o.tflite", "--weights=absent.weights.h5"], "absent.weights.h5"),
     ("verify", ["--model=absent"], "absent"),
     ("benchmark_host", ["--models=absent.tflite"], "absent.tflite"),
+    ("benchmark_android", ["--models=absent.tflite", "--output=o.json"], "benchmark_model is needed"),
+    ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
+    ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
+    ("optimize_tflite", ["absent.tflite"], "expected in.tflite out.tflite, got absent.tflite"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
     ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "m holds no trained model"),
 ]
