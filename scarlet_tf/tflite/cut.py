@@ -18,7 +18,7 @@ def cut_operator(content: bytes, position: int) -> bytes:
     while pending:
         index = pending.pop(0)
         source = graph.producer(index)
-        if source is None and graph.constant(index) is None and index >= 0:
+        if source is None and index >= 0 and not graph.is_constant(index):
             inputs.append(index)
         elif source is not None and _joins(graph, source):
             kept.append(source)
@@ -36,4 +36,4 @@ def cut_operator(content: bytes, position: int) -> bytes:
 def _joins(graph: Graph, source: schema.OperatorT) -> bool:
     if graph.code(source) == Op.PAD:
         return True
-    return graph.code(source) == Op.DEQUANTIZE and graph.constant(source.inputs[0]) is not None
+    return graph.code(source) == Op.DEQUANTIZE and graph.is_constant(source.inputs[0])

@@ -21,12 +21,14 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
             no limit where int8 operators were rewritten, whose roundings a random input says little about.
 
     Raises:
-        FileNotFoundError: for a missing file.
+        FileNotFoundError: for a missing file, or a missing folder of the target.
         TFLiteFileError: for a file that cannot be run or rewritten, and where outputs differ by more.
     """
-    source = Path(source)
+    source, target = Path(source), Path(target)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {target.parent}")
     result = optimize(source.read_bytes(), label=str(source))
     if max_error is None:
         max_error = math.inf if result.rounds_anew else EXACT

@@ -36,8 +36,9 @@ class Graph:
     def __init__(self, content: bytes) -> None:
         self.model = schema.ModelT.InitFromPackedBuf(content)
         self.subgraph = self.model.subgraphs[0]
+        self.subgraph.operators = _list(self.subgraph.operators)
         for owner in (self.subgraph, *self.subgraph.operators):
-            owner.inputs, owner.outputs = ([int(index) for index in ends] for ends in (owner.inputs, owner.outputs))
+            owner.inputs, owner.outputs = ([int(index) for index in _list(e)] for e in (owner.inputs, owner.outputs))
 
     @property
     def operators(self) -> list[schema.OperatorT]:
@@ -62,6 +63,10 @@ class Graph:
         shape = self.tensor(index).shape
         return () if shape is None else tuple(int(n) for n in shape)
 
+    def is_map(self, index: int) -> bool:
+        """Whether the file gives the tensor four sizes; the interpreter works out those of computed ones by itself."""
+        return len(self.shape(index)) == 4
+
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind
 
@@ -75,19 +80,25 @@ class Graph:
     def is_output(self, index: int) -> bool:
         return index in self.subgraph.outputs
 
+    def is_constant(self, index: int) -> bool:
+        data = self.model.buffers[self.tensor(index).buffer].data
+        return data is not None and len(data) > 0
+
     def constant(self, index: int) -> np.ndarray | None:
-        """A constant tensor's values as stored; None where it is computed, or of another type than `_DTYPES`."""
+        """A constant tensor's values as stored; None where it is computed or sparse, or of no type of `_DTYPES`."""
         tensor = self.tensor(index)
-        data = self.model.buffers[tensor.buffer].data
-        if data is None or tensor.type not in _DTYPES:
+        if not self.is_constant(index) or tensor.type not in _DTYPES or tensor.sparsity is not None:
             return None
+        data = self.model.buffers[tensor.buffer].data
         return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(self.shape(index))
 
     def real_constant(self, index: int) -> np.ndarray | None:
         """A constant's real values, float32: dequantized, and read through a DEQUANTIZE of a constant."""
         source = self.producer(index)
         if source is not None:
-            return self.real_constant(source.inputs[0]) if self.code(source) == Op.DEQUANTIZE else None
+            if self.code(source) != Op.DEQUANTIZE or self.producer(source.inputs[0]) is not None:
+                return None
+            return self.real_constant(source.inputs[0])
         values = self.constant(index)
         if values is None:
             return None
@@ -100,7 +111,10 @@ class Graph:
         return ((values.astype(np.float64) - zero_point.reshape(along)) * scale.reshape(along)).astype(np.float32)
 
     def quantization(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None, int]:
-        """(scales, zero points, axis) in float64; (None, None, 0) where the tensor holds real values."""
+        """(scales, zero points, axis) in float64; (None, None, 0) where the tensor holds real values.
+
+        The interpreter has checked that there is a zero point for each scale, and a scale for each slice of the axis.
+        """
         parameters = self.tensor(index).quantization
         if parameters is None or parameters.scale is None or not len(parameters.scale):
             return None, None, 0
@@ -173,7 +187,10 @@ class Graph:
                 entry.tensorIndex = new if entry.tensorIndex == old else entry.tensorIndex
 
     def prune(self) -> None:
-        """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use."""
+        """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use.
+
+        An operator without results stays: it is there for what it does, such as to assign a variable.
+        """
         self._prune_operators()
         self._prune_tensors()
         self._prune_buffers()
@@ -183,7 +200,7 @@ class Graph:
         wanted = set(self.subgraph.outputs)
         kept = []
         for operator in reversed(self.operators):
-            if wanted & set(operator.outputs):
+            if not operator.outputs or wanted & set(operator.outputs):
                 wanted |= set(operator.inputs)
                 kept.append(operator)
         self.subgraph.operators = kept[::-1]
@@ -192,6 +209,8 @@ class Graph:
         used = {*self.subgraph.inputs, *self.subgraph.outputs}
         for operator in self.operators:
             used |= {*operator.inputs, *operator.outputs, *(_list(operator.intermediates))}
+        for signature in _list(self.model.signatureDefs):
+            used |= {entry.tensorIndex for entry in [*_list(signature.inputs), *_list(signature.outputs)]}
         used = sorted(index for index in used if index >= 0)  # -1 stands for an input left out
         new = {old: position for position, old in enumerate(used)} | {-1: -1}
         self.subgraph.tensors = [self.subgraph.tensors[index] for index in used]

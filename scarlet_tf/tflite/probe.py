@@ -65,7 +65,7 @@ def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = N
         answer = _answer(folder)
         problem = answer.get("error") or _other_than_one_plain_graph(content)
         if problem:
-            raise TFLiteFileError(f"{label}: not a model that can be run: {problem}")
+            raise TFLiteFileError(f"{label}: not a model that can be run: {' '.join(problem.split())}")
         with np.load(folder / "arrays.npz") as arrays:
             given = [arrays[name] for name in arrays if name.startswith("input")]
             outputs = [arrays[name] for name in arrays if name.startswith("output")]
@@ -91,4 +91,23 @@ def _other_than_one_plain_graph(content: bytes) -> str | None:
         return f"expected one subgraph, got {model.SubgraphsLength()}"
     codes = [model.OperatorCodes(i).CustomCode() for i in range(model.OperatorCodesLength())]
     custom = sorted({code.decode(errors="replace") for code in codes if code})
-    return f"expected built-in operators, got {', '.join(custom)}" if custom else None
+    if custom:
+        return f"expected built-in operators, got {', '.join(custom)}"
+    return _unchecked(schema.ModelT.InitFromPackedBuf(content))
+
+
+def _unchecked(model: schema.ModelT) -> str | None:
+    """What is wrong with the numbers that the interpreter does not look at but a rewritten file has to keep."""
+    buffers, tensors = len(model.buffers or []), len(model.subgraphs[0].tensors or [])
+    if not buffers or (model.buffers[0].data is not None and len(model.buffers[0].data)):
+        return "buffer 0 must be there and empty"
+    if any(buffer.offset > 1 for buffer in model.buffers):
+        return "its constants lie outside of the flatbuffer"
+    stray = [entry.buffer for entry in model.metadata or [] if entry.buffer >= buffers]
+    if stray:
+        return f"its metadata points to buffer {stray[0]} of {buffers}"
+    for signature in model.signatureDefs or []:
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
+            if entry.tensorIndex >= tensors:
+                return f"a signature points to tensor {entry.tensorIndex} of {tensors}"
+    return None

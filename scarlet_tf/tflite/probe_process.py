@@ -33,6 +33,11 @@ def run(folder: Path) -> dict:
         interpreter.set_tensor(source["index"], values)
     interpreter.invoke()
     outputs = [interpreter.get_tensor(result["index"]) for result in interpreter.get_output_details()]
+    if not outputs or not all(output.size for output in outputs):
+        raise ValueError("it gives no output, or an empty one")
+    other = sorted({str(output.dtype) for output in outputs if output.dtype.kind not in "fiub"})
+    if other:
+        raise ValueError(f"expected outputs of real numbers, got {', '.join(other)}")
     arrays = {f"input{n}": array for n, array in enumerate(inputs)}
     np.savez(folder / "arrays.npz", **arrays, **{f"output{n}": array for n, array in enumerate(outputs)})
     operations = collections.Counter(detail["op_name"] for detail in interpreter._get_ops_details())

@@ -31,7 +31,9 @@ def float_depthwise_weights(graph: Graph) -> PassReport:
 def _is_hybrid(graph: Graph, operator: schema.OperatorT) -> bool:
     image, kernel = operator.inputs[:2]
     return (
-        graph.is_type(image, Type.FLOAT32)
+        isinstance(operator.builtinOptions, schema.DepthwiseConv2DOptionsT)
+        and graph.is_type(image, Type.FLOAT32)
         and graph.is_type(kernel, Type.INT8)
+        and graph.quantization(kernel)[0] is not None
         and graph.real_constant(kernel) is not None
     )

@@ -19,7 +19,7 @@ def float_islands(graph: Graph) -> PassReport:
     stem = [operator for operator in graph.of_kind(Op.CONV_2D) if _is_of_image(graph, operator)]
     for operator in large + stem:
         source = graph.producer(operator.inputs[0])
-        if source is not None and graph.code(source) == Op.PAD and len(graph.consumers(operator.inputs[0])) == 1:
+        if source is not None and graph.code(source) == Op.PAD and _is_alone(graph, source):
             graph.replace(source, _island(graph, source))
         graph.replace(operator, _island(graph, operator))
     if not large and not stem:
@@ -37,7 +37,7 @@ def float_activations(graph: Graph) -> PassReport:
         operator
         for code in (Op.HARD_SWISH, Op.SOFTMAX)
         for operator in graph.of_kind(code)
-        if graph.is_type(operator.inputs[0], Type.INT8)
+        if _is_int8(graph, operator)
     ]
     for operator in found:
         graph.replace(operator, _island(graph, operator))
@@ -47,7 +47,8 @@ def float_activations(graph: Graph) -> PassReport:
 
 def _is_large_depthwise(graph: Graph, operator: schema.OperatorT) -> bool:
     return (
-        graph.is_type(operator.inputs[0], Type.INT8)
+        _is_int8(graph, operator)
+        and graph.is_map(operator.inputs[1])
         and graph.shape(operator.inputs[1])[1:3] == (7, 7)
         and _constants_known(graph, operator)
     )
@@ -56,15 +57,32 @@ def _is_large_depthwise(graph: Graph, operator: schema.OperatorT) -> bool:
 def _is_of_image(graph: Graph, operator: schema.OperatorT) -> bool:
     kernel = graph.shape(operator.inputs[1])
     return (
-        graph.is_type(operator.inputs[0], Type.INT8)
+        _is_int8(graph, operator)
+        and graph.is_map(operator.inputs[1])
         and kernel[3] <= _IMAGE_CHANNELS
         and kernel[1:3] != (1, 1)
         and _constants_known(graph, operator)
     )
 
 
+def _is_int8(graph: Graph, operator: schema.OperatorT) -> bool:
+    """From int8 to int8, each with one scale."""
+    return all(_is_int8_tensor(graph, index) for index in (operator.inputs[0], operator.outputs[0]))
+
+
+def _is_int8_tensor(graph: Graph, index: int) -> bool:
+    scale, _, _ = graph.quantization(index)
+    return graph.is_type(index, Type.INT8) and scale is not None and scale.size == 1
+
+
 def _constants_known(graph: Graph, operator: schema.OperatorT) -> bool:
     return all(graph.real_constant(index) is not None for index in operator.inputs[1:] if index >= 0)
+
+
+def _is_alone(graph: Graph, pad: schema.OperatorT) -> bool:
+    """Whether one operator alone reads the int8 result."""
+    result = pad.outputs[0]
+    return _is_int8(graph, pad) and len(graph.consumers(result)) == 1 and not graph.is_output(result)
 
 
 def _island(graph: Graph, operator: schema.OperatorT) -> list[schema.OperatorT]:

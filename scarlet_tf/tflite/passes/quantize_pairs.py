@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scarlet_tf.tflite.graph import Graph, Op
+from scarlet_tf.tflite.graph import Graph, Op, Type
 from scarlet_tf.tflite.passes.report import PassReport
 
 
@@ -14,7 +14,7 @@ def cancel_quantize_pairs(graph: Graph) -> PassReport:
         if source is None or graph.code(source) != Op.QUANTIZE:
             continue
         real, result = source.inputs[0], dequantize.outputs[0]
-        requantizes = graph.quantization(real)[0] is not None
+        requantizes = not (graph.is_type(real, Type.FLOAT32) and graph.is_type(result, Type.FLOAT32))
         through = real in graph.subgraph.inputs and graph.is_output(result)  # an output cannot be an input
         if not requantizes and not through:
             graph.redirect(result, real)

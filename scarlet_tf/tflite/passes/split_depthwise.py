@@ -65,7 +65,9 @@ def _is_7x7(graph: Graph, operator: schema.OperatorT) -> bool:
     image, kernel = operator.inputs[:2]
     options = operator.builtinOptions
     return (
-        graph.is_type(image, Type.FLOAT32)
+        isinstance(options, schema.DepthwiseConv2DOptionsT)
+        and graph.is_type(image, Type.FLOAT32)
+        and all(graph.is_map(index) for index in (image, kernel, *operator.outputs))
         and graph.shape(kernel)[1:3] == (KERNEL, KERNEL)
         and graph.shape(kernel)[3] == graph.shape(image)[3]
         and (options.dilationHFactor, options.dilationWFactor) == (1, 1)
@@ -100,7 +102,7 @@ def _window(graph: Graph, operator: schema.OperatorT) -> _Window | None:
     if source is None or graph.code(source) != Op.PAD:
         return _Window(image=image, before=(0, 0), same=False)
     amounts = graph.constant(source.inputs[1])
-    if amounts is None or amounts.shape != (4, 2) or amounts[[0, 3]].any():
+    if amounts is None or amounts.shape != (4, 2) or amounts[[0, 3]].any() or not graph.is_map(source.inputs[0]):
         return None
     return _Window(image=source.inputs[0], before=(int(amounts[1, 0]), int(amounts[2, 0])), same=False)
 
