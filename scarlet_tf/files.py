@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and finding out beforehand that it cannot be."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[B
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_place(path: str | os.PathLike) -> None:
+    """Raises OSError where no file can be written to, before the work whose result it is."""
+    path = Path(path)
+    if not path.resolve().parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")

@@ -30,8 +30,9 @@ _ADB = flags.DEFINE_string("adb", "adb", "The adb client.")
 
 
 def main() -> None:
+    from scarlet_tf.files import require_place
     from scarlet_tf.latency.android import measure_android
-    from scarlet_tf.latency.android_results import require_place, save_android
+    from scarlet_tf.latency.android_results import save_android
     from scarlet_tf.latency.android_settings import AndroidSettings, parse_threads
 
     settings = AndroidSettings(

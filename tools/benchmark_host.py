@@ -1,8 +1,14 @@
 """Latency of .tflite files on this machine: median, 10th and 90th percentile, and the ratio to the first file.
 
     python tools/benchmark_host.py --models=a.tflite,b.tflite --threads=2 --runs=100 --output=latency.json
+    python tools/benchmark_host.py --models=a.tflite --op_profile
 
-The files run in turn, one after the other in every round, so a change of the machine's speed hits all of them.
+The files run in turn, one after the other in every round, so a change of the machine's speed hits all of them; every
+round ends with a float32 matrix product of NumPy's BLAS on as many threads. The utilisation is a file's multiply-adds a
+second over the product's: how much of what the cores can do in float32 the file gets out of them.
+
+--op_profile cuts every operator out of its file and times it as a model of its own. The sum of these parts is not the
+whole's time: within the whole, inputs lie in caches, and a PAD or an activation is done by the convolution next to it.
 """
 
 from absl import flags
@@ -13,21 +19,59 @@ _MODELS = flags.DEFINE_list("models", None, "The .tflite files, separated by com
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads of each interpreter.", lower_bound=1)
 _RUNS = flags.DEFINE_integer("runs", 50, "Rounds that count.", lower_bound=1)
 _WARMUP = flags.DEFINE_integer("warmup", 5, "Rounds before them that do not.", lower_bound=0)
-_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: none.")
+_OP_PROFILE = flags.DEFINE_boolean("op_profile", False, "Also time every operator by itself, file by file.")
+_SLOWEST = flags.DEFINE_integer("slowest", 10, "Operators that the profile shows one by one.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write, with every round; default: none.")
 
 
 def main() -> None:
-    from scarlet_tf.latency import measure_host, save_json
+    import dataclasses
+    from pathlib import Path
 
-    latencies = measure_host(_MODELS.value, threads=_THREADS.value, runs=_RUNS.value, warmup=_WARMUP.value)
-    print(f"{'file':40} {'median ms':>10} {'p10':>8} {'p90':>8} {'ratio':>7}")
+    from scarlet_tf.files import require_place
+    from scarlet_tf.latency import measure_host, save_json
+    from scarlet_tf.tflite.profile import profile_operators
+
+    if flags.FLAGS["slowest"].present and not _OP_PROFILE.value:
+        raise ValueError("--slowest is the length of a list that --op_profile prints")
+    if _OUTPUT.value:
+        require_place(_OUTPUT.value)
+    paths, counts = _MODELS.value, {"threads": _THREADS.value, "runs": _RUNS.value, "warmup": _WARMUP.value}
+    profiled = paths if _OP_PROFILE.value else []
+    profiles = [profile_operators(Path(path).read_bytes(), label=path, **counts) for path in profiled]
+    latencies = measure_host(paths, **counts)
+    print_latencies(latencies)
+    for latency, profile in zip(latencies, profiles, strict=False):
+        print_profile(latency, profile)
+    if _OUTPUT.value:
+        save_json(latencies, _OUTPUT.value, profiles=[dataclasses.asdict(profile) for profile in profiles] or None)
+
+
+def print_latencies(latencies) -> None:
+    print(
+        f"{'file':40} {'median ms':>10} {'p10':>8} {'p90':>8} {'ratio':>7} {'partitions':>10} {'M MAdds':>9} "
+        f"{'utilisation':>11}"
+    )
     for latency in latencies:
         print(
             f"{latency.path:40} {latency.median_ms:10.2f} {latency.p10_ms:8.2f} {latency.p90_ms:8.2f} "
-            f"{latency.ratio:7.3f}"
+            f"{latency.ratio:7.3f} {latency.partitions:10} {latency.madds / 1e6:9.2f} {latency.utilisation:11.3f}"
         )
-    if _OUTPUT.value:
-        save_json(latencies, _OUTPUT.value)
+    print(f"matrix product: {latencies[0].sgemm_gmadds:.1f} G multiply-adds a second, threads {latencies[0].threads}")
+
+
+def print_profile(latency, profile) -> None:
+    print(f"\n{latency.path}: operators one by one {profile.sum_ms:.2f} ms, the whole {latency.median_ms:.2f} ms")
+    print(f"{'kind':24} {'count':>5} {'ms':>9} {'share':>6} {'M MAdds':>9}")
+    for kind in profile.kinds:
+        print(f"{kind.kind:24} {kind.count:5} {kind.ms:9.3f} {kind.share:6.1%} {kind.madds / 1e6:9.2f}")
+    print(f"{'slowest':24} {'ms':>9} {'M MAdds':>9} {'GMAdd/s':>8}  operands -> result")
+    for operator in profile.slowest(_SLOWEST.value):
+        shapes = ", ".join("x".join(map(str, shape)) or "()" for shape in operator.inputs[:2])
+        print(
+            f"{operator.kind:24} {operator.median_ms:9.3f} {operator.madds / 1e6:9.2f} {operator.gmadds:8.2f}  "
+            f"{shapes} -> {'x'.join(map(str, operator.output))}"
+        )
 
 
 if __name__ == "__main__":

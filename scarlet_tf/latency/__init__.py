@@ -5,6 +5,7 @@ from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_results import AndroidBenchmark, AndroidLatency, save_android
 from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.host import HostLatency, measure_host, save_json
+from scarlet_tf.latency.madds import count_madds
 from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter, operation_counts, partition_count
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "AndroidSettings",
     "HostLatency",
     "TFLiteFileError",
+    "count_madds",
     "measure_android",
     "measure_host",
     "open_interpreter",

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -96,15 +95,6 @@ def find_warnings(
         *_thermal_warnings(before, after),
         *(warning for latency in latencies for warning in _latency_warnings(latency, settings)),
     ]
-
-
-def require_place(path: str | os.PathLike) -> None:
-    """Raises OSError where no file can be written to, before hours of measuring."""
-    path = Path(path)
-    if not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder")
 
 
 def save_android(benchmark: AndroidBenchmark, path: str | os.PathLike, *, command: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Latency of .tflite files on this machine, several files interleaved."""
+"""Latency of .tflite files on this machine, several files and a matrix product interleaved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from scarlet_tf.files import write_atomically
-from scarlet_tf.latency.runtime import open_interpreter
+from scarlet_tf.latency.madds import count_madds
+from scarlet_tf.latency.matrix_product import MatrixProduct
+from scarlet_tf.latency.runtime import count_partitions, open_interpreter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,12 @@ class HostLatency:
     Attributes:
         ratio: median over the rounds of (this file's time / the first file's time in the same round). Unlike the
             milliseconds it holds on a machine whose speed drifts.
+        partitions: pieces that the XNNPACK delegate runs; what lies between them runs op by op.
+        madds: multiply-adds of one inference, see `count_madds`.
+        sgemm_gmadds: median rate of a float32 matrix product on as many threads, 10^9 multiply-adds a second.
+        utilisation: median over the rounds of (this file's multiply-adds a second / the product's in the same round).
+            The product is float32 whatever the file computes in.
+        round_ms: the time in every round that counts.
     """
 
     path: str
@@ -31,6 +39,11 @@ class HostLatency:
     ratio: float
     runs: int
     threads: int
+    partitions: int
+    madds: int
+    sgemm_gmadds: float
+    utilisation: float
+    round_ms: tuple[float, ...]
 
 
 def measure_host(
@@ -38,31 +51,59 @@ def measure_host(
 ) -> list[HostLatency]:
     """Runs every file once a round, in turn, on one random input each; the first `warmup` rounds do not count.
 
+    Every round ends with a matrix product, see `MatrixProduct`.
+
     Raises:
         ValueError: for no files, or counts out of range; TFLiteFileError for a damaged file.
         FileNotFoundError: for a missing file.
     """
     if not paths:
         raise ValueError("no .tflite files to measure")
-    for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
-        if value < least:
-            raise ValueError(f"{label} must be >= {least}, got {value}")
+    check_counts(threads=threads, runs=runs, warmup=warmup)
+    madds = [count_madds(path) for path in paths]
     interpreters = [open_interpreter(path, threads=threads) for path in paths]
     rng = np.random.default_rng(seed)
     for interpreter in interpreters:
         _set_random_inputs(interpreter, rng)
-    times = np.zeros((warmup + runs, len(paths)))
-    for row in tqdm(times, "measure", unit="round", leave=False, disable=None):
-        for column, interpreter in enumerate(interpreters):
-            start = time.perf_counter()
-            interpreter.invoke()
-            row[column] = time.perf_counter() - start
-    return _summaries(paths, 1e3 * times[warmup:], threads=threads)
+    times, rates = np.zeros((warmup + runs, len(paths))), np.zeros(warmup + runs)
+    with MatrixProduct(threads=threads) as product:
+        for turn in tqdm(range(warmup + runs), "measure", unit="round", leave=False, disable=None):
+            for column, interpreter in enumerate(interpreters):
+                start = time.perf_counter()
+                interpreter.invoke()
+                times[turn, column] = time.perf_counter() - start
+            rates[turn] = product.rate()
+    return _summaries(
+        paths,
+        1e3 * times[warmup:],
+        rates[warmup:],
+        threads=threads,
+        partitions=[count_partitions(interpreter) for interpreter in interpreters],
+        madds=madds,
+    )
 
 
-def save_json(latencies: Sequence[HostLatency], path: str | os.PathLike) -> None:
-    """A JSON list, one object a file; written whole or not at all."""
-    write_atomically(path, json.dumps([dataclasses.asdict(latency) for latency in latencies], indent=1) + "\n")
+def check_counts(*, threads: int, runs: int, warmup: int) -> None:
+    """ValueError for a count out of range."""
+    for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise ValueError(f"{label} must be >= {least}, got {value}")
+
+
+def save_json(
+    latencies: Sequence[HostLatency], path: str | os.PathLike, *, profiles: Sequence[dict | None] | None = None
+) -> None:
+    """A JSON list, one object a file; written whole or not at all.
+
+    Args:
+        profiles: of the files, for the key "op_profile", which is null without them.
+    """
+    profiles = [None] * len(latencies) if profiles is None else profiles
+    content = [
+        dataclasses.asdict(latency) | {"op_profile": profile}
+        for latency, profile in zip(latencies, profiles, strict=True)
+    ]
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def _set_random_inputs(interpreter, rng: np.random.Generator) -> None:
@@ -76,10 +117,20 @@ def _set_random_inputs(interpreter, rng: np.random.Generator) -> None:
         interpreter.set_tensor(detail["index"], value)
 
 
-def _summaries(paths: Sequence[str | os.PathLike], times: np.ndarray, *, threads: int) -> list[HostLatency]:
-    """One summary a column of `times`, (rounds, files) milliseconds."""
+def _summaries(
+    paths: Sequence[str | os.PathLike],
+    times: np.ndarray,
+    rates: np.ndarray,
+    *,
+    threads: int,
+    partitions: Sequence[int],
+    madds: Sequence[int],
+) -> list[HostLatency]:
+    """One summary a column of `times`, (rounds, files) milliseconds; `rates`: (rounds,), the product's."""
     p10, median, p90 = np.percentile(times, (10, 50, 90), axis=0)
     ratio = np.median(times / times[:, :1], axis=0)
+    achieved = 1e-6 * np.asarray(madds) / times  # 10^9 a second
+    utilisation = np.median(achieved / rates[:, np.newaxis], axis=0)
     return [
         HostLatency(
             path=os.fspath(path),
@@ -89,6 +140,11 @@ def _summaries(paths: Sequence[str | os.PathLike], times: np.ndarray, *, threads
             ratio=float(ratio[i]),
             runs=len(times),
             threads=threads,
+            partitions=partitions[i],
+            madds=madds[i],
+            sgemm_gmadds=float(np.median(rates)),
+            utilisation=float(utilisation[i]),
+            round_ms=tuple(times[:, i].tolist()),
         )
         for i, path in enumerate(paths)
     ]

@@ -34,6 +34,11 @@ def partition_count(interpreter: Interpreter) -> int:
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
 
 
+def count_partitions(interpreter: Interpreter) -> int:
+    """Pieces of an open model that a delegate runs, XNNPACK where no other was asked for."""
+    return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
+
+
 def operation_counts(path: str | os.PathLike) -> dict[str, int]:
     """How often each operation occurs in the file, most frequent first, before any delegate takes nodes over.
 

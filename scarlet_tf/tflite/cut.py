@@ -14,26 +14,33 @@ def cut_operator(content: bytes, position: int) -> bytes:
     """
     graph = Graph(content)
     operator = graph.operators[position]
-    kept, pending, inputs = [operator], list(operator.inputs), []
-    while pending:
-        index = pending.pop(0)
-        source = graph.producer(index)
-        if source is None and index >= 0 and not graph.is_constant(index):
-            inputs.append(index)
-        elif source is not None and _joins(graph, source):
-            kept.append(source)
-            pending += source.inputs
-        elif source is not None:
-            inputs.append(index)
+    kept, inputs = with_joined(graph, operator)
     graph.subgraph.operators = [known for known in graph.operators if any(known is one for one in kept)]
-    graph.subgraph.inputs = list(dict.fromkeys(inputs))
+    graph.subgraph.inputs = inputs
     graph.subgraph.outputs = list(operator.outputs)
     graph.model.signatureDefs = None
     graph.prune()
     return graph.to_bytes()
 
 
-def _joins(graph: Graph, source: schema.OperatorT) -> bool:
-    if graph.code(source) == Op.PAD:
+def with_joined(graph: Graph, operator: schema.OperatorT) -> tuple[list[schema.OperatorT], list[int]]:
+    """The operators that `cut_operator` keeps for one, and the tensors that become the inputs, in their order."""
+    kept, pending, inputs = [operator], list(operator.inputs), []
+    while pending:
+        index = pending.pop(0)
+        source = graph.producer(index)
+        if source is None and index >= 0 and not graph.is_constant(index):
+            inputs.append(index)
+        elif source is not None and joins_readers(graph, source):
+            kept.append(source)
+            pending += source.inputs
+        elif source is not None:
+            inputs.append(index)
+    return kept, list(dict.fromkeys(inputs))
+
+
+def joins_readers(graph: Graph, operator: schema.OperatorT) -> bool:
+    """Whether a runtime computes the operator within those that read its result, or beforehand: PAD, constants."""
+    if graph.code(operator) == Op.PAD:
         return True
-    return graph.code(source) == Op.DEQUANTIZE and graph.is_constant(source.inputs[0])
+    return graph.code(operator) == Op.DEQUANTIZE and graph.is_constant(operator.inputs[0])

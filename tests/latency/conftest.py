@@ -118,4 +118,21 @@ def tflite_file(tmp_path_factory):
 
     inputs = keras.Input((8, 8, 4))
     model = keras.Model(inputs, keras.layers.DepthwiseConv2D(3)(inputs))
-    return export_tflite(model, tmp_path_factory.mktemp("tflite") / "small.tflite")
+    path = tmp_path_factory.mktemp("tflite") / "small.tflite"
+    export_tflite(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """(spec, plain file, rewritten file) of a small network with kernels of 3, 5 and 7, and squeeze-excite."""
+    from scarlet_tf.arch import get_space
+    from scarlet_tf.export import export_tflite
+    from scarlet_tf.models import build
+    from scarlet_tf.tflite import optimize_file
+
+    spec = get_space("small").spec((11, 12, 2, 12, 5, 12), let=False)
+    plain = tmp_path_factory.mktemp("network") / "plain.tflite"
+    export_tflite(build(spec, classifier_activation="softmax"), plain, optimize_for="none")
+    optimize_file(plain, plain.with_name("fast.tflite"))
+    return spec, plain, plain.with_name("fast.tflite")

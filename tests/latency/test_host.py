@@ -4,25 +4,37 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scarlet_tf.latency import TFLiteFileError, host, measure_host, operation_counts, save_json
+from scarlet_tf.latency.matrix_product import MatrixProduct
+
+
+def summaries(times, rates=None):
+    files = times.shape[1]
+    rates = np.ones(len(times)) if rates is None else rates
+    return host._summaries(["a", "b"], times, rates, threads=2, partitions=[1] * files, madds=[10**6] * files)
 
 
 def test_summaries_of_known_times():
     times = np.stack([np.arange(1.0, 12.0), 3 * np.arange(1.0, 12.0)], axis=1)  # 1..11 ms, and three times that
-    first, second = host._summaries(["a", "b"], times, threads=2)
+    first, second = summaries(times)
     assert (first.p10_ms, first.median_ms, first.p90_ms, first.ratio) == (2.0, 6.0, 10.0, 1.0)
     assert (second.p10_ms, second.median_ms, second.p90_ms, second.ratio) == (6.0, 18.0, 30.0, 3.0)
     assert (second.path, second.runs, second.threads) == ("b", 11, 2)
+    assert second.round_ms == tuple(3.0 * n for n in range(1, 12))
 
 
-def test_ratio_holds_when_the_machine_slows_down():
+def test_ratio_and_utilisation_hold_when_the_machine_slows_down():
     drift = np.array([1.0, 1.0, 5.0, 5.0, 5.0])
-    times = np.stack([drift, 2 * drift], axis=1)
-    assert host._summaries(["a", "b"], times, threads=1)[1].ratio == 2.0
+    first, second = summaries(np.stack([drift, 2 * drift], axis=1), rates=40 / drift)
+    assert second.ratio == 2.0
+    assert first.utilisation == pytest.approx(1 / 40)  # 10^6 in 1 ms are 1 G a second, of 40
+    assert second.utilisation == pytest.approx(1 / 80)
+    assert first.sgemm_gmadds == 8.0
 
 
 def test_measure(tflite_file, tmp_path):
@@ -30,10 +42,26 @@ def test_measure(tflite_file, tmp_path):
     assert [latency.path for latency in latencies] == [str(tflite_file)] * 2
     for latency in latencies:
         assert 0 < latency.p10_ms <= latency.median_ms <= latency.p90_ms < 1000
+        assert (latency.partitions, latency.madds, len(latency.round_ms)) == (1, 6 * 6 * 4 * 9, 20)
+        assert 0.1 < latency.sgemm_gmadds < 10_000 and 0 < latency.utilisation < 1
     assert latencies[0].ratio == 1.0
     save_json(latencies, tmp_path / "latency.json")
-    assert json.loads((tmp_path / "latency.json").read_text()) == [dataclasses.asdict(latency) for latency in latencies]
+    saved = json.loads((tmp_path / "latency.json").read_text())
+    for row, latency in zip(saved, latencies, strict=True):
+        expected = dataclasses.asdict(latency) | {"round_ms": list(latency.round_ms), "op_profile": None}
+        assert row == expected
     assert [path.name for path in tmp_path.iterdir()] == ["latency.json"]
+
+
+def test_matrix_product_keeps_to_its_threads():
+    with MatrixProduct(threads=1) as product:
+        rates = [product.rate() for _ in range(3)]
+        threads = list(Path(f"/proc/{product._process.pid}/task").iterdir())
+        product._process.kill()
+        with pytest.raises(OSError, match="process ended with exit code -9"):
+            product.rate()
+    assert min(rates) > 0.1
+    assert len(threads) == 1
 
 
 def test_operation_counts(tflite_file):
