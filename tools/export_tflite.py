@@ -5,7 +5,8 @@
 
 Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
 the model gets random ones, and the BN statistics of a few images, so that its outputs differ. What every pass after the
-conversion did is reported too; --optimize_for=none leaves them out.
+conversion did is reported too; --optimize_for=none leaves them out. A folder that train.py --qat wrote needs no images
+for int8: it holds the ranges.
 """
 
 from absl import flags
@@ -46,14 +47,17 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
 
 def main() -> None:
     load_tensorflow()
+    from pathlib import Path
+
     import keras
 
-    from scarlet_tf.export import export_tflite, prepare, verify
-    from scarlet_tf.export.tflite import check_options
+    from scarlet_tf.export import Converted, export_tflite, prepare, verify
+    from scarlet_tf.export.tflite import check_options, rewrite, write_converted
 
     options = {"quantize": _QUANTIZE.value, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
     calibrated = _DATASET.value is not None
-    check_options(**options, has_representative=calibrated)
+    learnt = (Path(_MODEL.value) / "qat.npz").is_file() and _QUANTIZE.value == "int8" and not calibrated
+    check_options(**options, has_representative=calibrated or learnt)
     keras.utils.set_random_seed(_SEED.value)
     source = prepare(
         _MODEL.value,
@@ -64,11 +68,21 @@ def main() -> None:
         include_preprocessing=_PREPROCESSING.value,
         seed=_SEED.value,
     )
-    for slot in source.slots:
-        print(f"LET of slot {slot.slot}: {slot.reason}")
+    for line in source.notes:
+        print(line)
     path, images = _OUTPUT.value, source.images
-    representative = [images] if calibrated else None
-    converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)
+    if learnt:
+        if _PREPROCESSING.value:
+            raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
+        from scarlet_tf.compression import convert_qat
+
+        print("int8 with the ranges learnt in training")
+        content = convert_qat(_MODEL.value, input_type=_INPUT_TYPE.value)
+        converted = rewrite(content) if _OPTIMIZE_FOR.value == "xnnpack" else Converted(content=content, passes=())
+        converted = write_converted(converted, path, record=source.record | options)
+    else:
+        representative = [images] if calibrated else None
+        converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)
     for report in converted.passes:
         print(report)
     (check,) = verify(source.model, images[: _CHECKED.value], tflite=(path,)).formats

@@ -8,8 +8,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install --quiet uv
     # uv installs in seconds what takes pip minutes; where it cannot reach the index, pip's own settings may.
-    .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable '.[test]' ||
-        .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+    { .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable '.[test]' ||
+        .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'; } || return 1
     echo "$wanted" >"$stamp"
 fi
 export PATH="$PWD/.venv/bin:$PATH"

@@ -168,7 +168,14 @@ class ArchSpec:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ArchSpec:
-        """Reads a JSON file; SpecError names the path where it is damaged or of another version."""
+        """Reads a JSON file.
+
+        Raises:
+            FileNotFoundError: for a missing file.
+            SpecError: naming the path where it is damaged or of another version.
+        """
+        if not Path(path).exists():
+            raise FileNotFoundError(f"no such file: {path}")
         try:
             return cls.from_json(Path(path).read_text())
         except (SpecError, UnicodeDecodeError) as error:

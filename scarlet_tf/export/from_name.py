@@ -23,13 +23,13 @@ class Exportable:
     Attributes:
         model: a Keras model, its LETs folded where that is exact, or a ServedModel.
         images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
-        slots: what became of every LET.
+        notes: lines to tell the user: what became of every LET, and whether the weights are random.
         record: for the file's own metadata.
     """
 
     model: object
     images: np.ndarray
-    slots: tuple[SlotReport, ...]
+    notes: tuple[str, ...]
     record: dict
 
 
@@ -78,7 +78,10 @@ def prepare(
         "spec": None if loaded.spec is None else loaded.spec.to_dict(),
         "class_names": (loaded.training or {}).get("class_names"),
     }
-    return Exportable(model=model, images=images, slots=slots, record=record)
+    notes = [f"LET of slot {slot.slot}: {slot.reason}" for slot in slots]
+    if not loaded.from_file:
+        notes.append(f"{model.name} has random weights: none were given")
+    return Exportable(model=model, images=images, notes=tuple(notes), record=record)
 
 
 def _prepare_served(name, *, weights, dataset, data_dir, examples, seed, include_preprocessing) -> Exportable:
@@ -87,7 +90,7 @@ def _prepare_served(name, *, weights, dataset, data_dir, examples, seed, include
         raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
     model = ServedModel(name)
     images = _images(model.input_shape, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed)
-    return Exportable(model=model, images=images, slots=(), record={"model": model.name})
+    return Exportable(model=model, images=images, notes=(), record={"model": model.name})
 
 
 def _images(input_shape, *, dataset, data_dir, examples: int, seed: int) -> np.ndarray:

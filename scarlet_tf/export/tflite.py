@@ -65,8 +65,14 @@ def export_tflite(
             optimize_for=optimize_for,
         )
     if record is not None:
-        described = record | {"quantize": quantize, "input_type": input_type, "optimize_for": optimize_for}
-        converted = dataclasses.replace(converted, content=add_record(converted.content, described))
+        record = record | {"quantize": quantize, "input_type": input_type, "optimize_for": optimize_for}
+    return write_converted(converted, path, record=record)
+
+
+def write_converted(converted: Converted, path: str | os.PathLike, *, record: dict | None) -> Converted:
+    """Writes a converted file, with a record where there is one; returns what was written."""
+    if record is not None:
+        converted = dataclasses.replace(converted, content=add_record(converted.content, record))
     write_atomically(path, converted.content)
     return converted
 

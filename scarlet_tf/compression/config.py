@@ -1,0 +1,74 @@
+"""What compression does to a trained network, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from scarlet_tf.choices import require_known
+from scarlet_tf.training.config import TrainConfig, train_config
+
+METHODS = ("qat", "prune", "cluster")
+
+# Instead of the recipe's, for going on from trained weights: a tenth of its learning rate, falling to 0, and nothing
+# that needs a long run. Enough on Fashion-MNIST at 32x32; the recipe "paper" was not fine-tuned on ImageNet.
+FINE_TUNING = {"epochs": 2.0, "schedule": "cosine", "warmup_epochs": 0.0, "dropout": 0.0, "ema": 0.0}
+LEARNING_RATE_SHARE = {"qat": 0.1, "prune": 0.5, "cluster": 0.1}
+
+
+class CompressionError(ValueError):
+    """A compression that cannot be done; the message names the value and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompressionConfig:
+    """One method, its strength, and how the network is fine-tuned under it.
+
+    Attributes:
+        method: "qat": int8 weights and activations are emulated. "prune": the smallest weights of every kernel are
+            set to 0. "cluster": the weights of a kernel share a few values.
+        training: without dropout and weight averages, which do not fit masks and shared values.
+        sparsity: for "prune", share of zeros in every pruned kernel, in (0, 1).
+        clusters: for "cluster", number of values in every clustered kernel, 2..256.
+    """
+
+    method: str
+    training: TrainConfig
+    sparsity: float | None = None
+    clusters: int | None = None
+
+    def __post_init__(self) -> None:
+        require_known("compression method", self.method, METHODS, error=CompressionError)
+        for name, owner in (("sparsity", "prune"), ("clusters", "cluster")):
+            value = getattr(self, name)
+            if (value is not None) != (self.method == owner):
+                raise CompressionError(f"{name} belongs to method {owner!r}, got {value!r} with {self.method!r}")
+        if self.sparsity is not None and not (isinstance(self.sparsity, float) and 0 < self.sparsity < 1):
+            raise CompressionError(f"sparsity must be in (0, 1), got {self.sparsity!r}")
+        if self.clusters is not None and not (isinstance(self.clusters, int) and 2 <= self.clusters <= 256):
+            raise CompressionError(f"clusters must be an integer in 2..256, got {self.clusters!r}")
+        for name in ("dropout", "ema"):
+            if getattr(self.training, name) != 0:
+                raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
+
+
+def compression_config(
+    recipe: str, *, qat: bool = False, prune: float | None = None, cluster: int | None = None, **overrides
+) -> CompressionConfig | None:
+    """The config of what was asked for, None where nothing was.
+
+    Args:
+        recipe: of training; its batch, optimizer, augmentation, L2 and label smoothing stay, FINE_TUNING replaces the
+            rest.
+        qat, prune, cluster: one at most; prune is a sparsity, cluster a number of values.
+        overrides: of single training settings.
+    """
+    asked = {"qat": qat or None, "prune": prune, "cluster": cluster}
+    given = [method for method, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise CompressionError(f"one compression at a time, got {' and '.join(given)}")
+    if not given:
+        return None
+    (method,) = given
+    rate = train_config(recipe).learning_rate * LEARNING_RATE_SHARE[method]
+    training = train_config(recipe, **(FINE_TUNING | {"learning_rate": rate} | overrides))
+    return CompressionConfig(method=method, training=training, sparsity=prune, clusters=cluster)

@@ -1,0 +1,58 @@
+"""From a folder that quantisation-aware training left to an int8 .tflite file, with the ranges it learnt."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from scarlet_tf.choices import require_known
+from scarlet_tf.compression.config import CompressionError
+from scarlet_tf.compression.qat import QuantizedModel
+from scarlet_tf.compression.ranges import FILE, read_ranges
+from scarlet_tf.compression.source import open_source
+from scarlet_tf.compression.twin import make_twin
+from scarlet_tf.export import INPUT_TYPES
+
+
+def open_qat(folder: str | os.PathLike):
+    """The quantised tf_keras model of a folder written by `compress` with method "qat".
+
+    Raises:
+        CompressionError: where its ranges are missing, damaged, or another model's.
+    """
+    folder = Path(folder)
+    ranges = read_ranges(folder / FILE)
+    source = open_source(folder)
+    twin = make_twin(source.spec, source.weights, input_shape=source.input_shape, bn=source.bn)
+    quantized = QuantizedModel(twin, input_range=(0.0, 0.0))
+    try:
+        quantized.set_ranges(ranges)
+    except ValueError as error:
+        raise CompressionError(f"{folder / FILE} does not belong to its model: {error}") from error
+    return quantized.model
+
+
+def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32") -> bytes:
+    """The int8 .tflite file of such a folder: batch 1, built-in operations, float32 logits; no images are needed.
+
+    Args:
+        input_type: "float32", or "uint8": the normalised image quantized with the input's own scale and zero point.
+    """
+    require_known("input_type", input_type, INPUT_TYPES)
+    model = open_qat(folder)
+    function = tf.function(
+        lambda image: {"logits": model(image, training=False)},
+        input_signature=[tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")],
+    )
+    module = tf.Module()
+    module.weights = list(model.variables)
+    with tempfile.TemporaryDirectory() as saved_model:
+        tf.saved_model.save(module, saved_model, signatures={"serving_default": function.get_concrete_function()})
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]  # honours the fake quantisation
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.inference_input_type = tf.uint8 if input_type == "uint8" else tf.float32
+        return converter.convert()

@@ -1,0 +1,84 @@
+"""Magnitude pruning: the smallest weights of a kernel are held at zero while the rest is fine-tuned.
+
+Kernels of convolutions and dense layers are pruned. Depthwise kernels are not: they are 9 to 49 weights a channel and
+few in all, and a network loses far more by theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.compression.toolkit import tfmot
+from scarlet_tf.compression.twin import clone_with, has_dense_kernel
+from scarlet_tf.models import get_weights
+
+RAMP_SHARE = 0.5  # of the steps, in which sparsity rises to its final value; then the masks stay
+MASK_UPDATES = 20  # in that time
+
+
+class PrunedModel:
+    """A twin whose kernels carry masks, by tfmot's PruneLowMagnitude.
+
+    Attributes:
+        model: the tf_keras model to train.
+        variables: those that training changes.
+    """
+
+    def __init__(self, twin, *, sparsity: float, total_steps: int) -> None:
+        self.sparsity = sparsity
+        frequency = max(1, int(total_steps * RAMP_SHARE) // MASK_UPDATES)
+        # tfmot counts steps from 1. In the shortest of runs the first step has to set the final masks.
+        end = 1 + frequency * min(MASK_UPDATES, (total_steps - 1) // frequency)
+
+        def wrap(layer):
+            if not has_dense_kernel(layer):
+                return layer
+            # Rounded up to whole weights, so that no kernel has fewer zeros than asked for.
+            size = math.prod(layer.kernel.shape)
+            final = math.ceil(sparsity * size - 1e-9) / size
+            if end == 1:
+                schedule = tfmot.sparsity.keras.ConstantSparsity(final, begin_step=1, end_step=1, frequency=1)
+            else:
+                schedule = tfmot.sparsity.keras.PolynomialDecay(
+                    initial_sparsity=0.0, final_sparsity=final, begin_step=1, end_step=end, frequency=frequency
+                )
+            return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+
+        self.model = clone_with(twin, wrap)
+        self.variables = self.model.trainable_variables
+        self._wrappers = [layer for layer in self.model.layers if hasattr(layer, "pruning_vars")]
+
+    def before_step(self, number: tf.Tensor) -> None:
+        """Tells the wrappers which step comes, as tfmot's callback does; they update masks as they are called."""
+        for wrapper in self._wrappers:
+            wrapper.pruning_step.assign(number)
+
+    def finish(self) -> None:
+        """Puts the last step's weights under the masks."""
+        for wrapper in self._wrappers:
+            for kernel, mask, _ in wrapper.pruning_vars:
+                kernel.assign(kernel * mask)
+
+    def stripped(self):
+        """The plain tf_keras model, without masks."""
+        return tfmot.sparsity.keras.strip_pruning(self.model)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """By the network's own names."""
+        return get_weights(self.stripped())
+
+    def record(self, weights: Mapping[str, np.ndarray]) -> dict:
+        """Share of zeros in every pruned kernel of `weights`, and in all of them together."""
+        kernels = {name: weights[name] for name in self._kernel_names()}
+        zeros = sum(int(np.sum(kernel == 0)) for kernel in kernels.values())
+        return {
+            "sparsity": zeros / sum(kernel.size for kernel in kernels.values()),
+            "sparsity_by_kernel": {name: float(np.mean(kernel == 0)) for name, kernel in kernels.items()},
+        }
+
+    def _kernel_names(self) -> list[str]:
+        return [f"{wrapper.layer.name}/kernel" for wrapper in self._wrappers]

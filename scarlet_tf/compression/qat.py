@@ -1,0 +1,211 @@
+"""Quantisation-aware training: fake quantisation where the int8 TFLite kernels round, and nowhere else.
+
+TFLite folds a batch normalisation into the convolution before it and fuses ReLU6, so between these nothing is rounded.
+Kernels are symmetric int8, one scale for each output channel; as that scale takes the batch normalisation's factor in,
+rounding the plain kernel is exact. Activations are int8 with one range a tensor, learnt as a moving average.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from scarlet_tf.compression.toolkit import tfmot
+from scarlet_tf.compression.twin import clone_with
+from scarlet_tf.models import get_weights
+
+RANGE_DECAY = 0.99
+_LEAST_LIMIT = 1e-9  # of a kernel that is all zeros
+
+_quantization = tfmot.quantization.keras
+
+
+class Range(_quantization.quantizers.Quantizer):
+    """Of an activation: [min, max] with 0 inside, first of the first training batch, then their moving average.
+
+    tfmot's own starts at [-6, 6] and moves by a thousandth a step, too slowly for a short fine-tuning.
+    """
+
+    def build(self, tensor_shape, name, layer):
+        make = lambda end: layer.add_weight(f"{name}_{end}", initializer="zeros", trainable=False)  # noqa: E731
+        return {"min": make("min"), "max": make("max")}
+
+    def __call__(self, inputs, training, weights, **_):
+        least, most = weights["min"], weights["max"]
+        if training:
+            seen = (tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0))
+            first = tf.equal(least, most)
+            for variable, value in zip((least, most), seen, strict=True):
+                variable.assign(tf.where(first, value, RANGE_DECAY * variable + (1.0 - RANGE_DECAY) * value))
+        return tf.quantization.fake_quant_with_min_max_vars(inputs, least, most)
+
+    def get_config(self) -> dict:
+        return {}
+
+
+class KernelLimits(_quantization.quantizers.Quantizer):
+    """Of a kernel: symmetric in -127..127, the limit being the kernel's own at this moment.
+
+    Args:
+        axis: of the channels that have a limit each: 3, or 2 in a depthwise kernel (k, k, C, 1); None: one for all,
+            as a dense kernel needs, whose transposition the converter cannot do with more.
+    """
+
+    def __init__(self, axis: int | None) -> None:
+        self.axis = axis
+
+    def build(self, tensor_shape, name, layer):
+        return {}
+
+    def __call__(self, inputs, training, weights, **_):
+        if self.axis is None:
+            limit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(inputs)), _LEAST_LIMIT))
+            return tf.quantization.fake_quant_with_min_max_vars(inputs, -limit, limit, narrow_range=True)
+        kernel = tf.reshape(inputs, inputs.shape[: self.axis + 1])
+        limit = tf.reduce_max(tf.abs(kernel), axis=list(range(self.axis)))
+        limit = tf.stop_gradient(tf.maximum(limit, _LEAST_LIMIT))
+        rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -limit, limit, narrow_range=True)
+        return tf.reshape(rounded, inputs.shape)
+
+    def get_config(self) -> dict:
+        return {"axis": self.axis}
+
+
+@tf_keras.utils.register_keras_serializable(package="scarlet_tf")
+def quantized_h_sigmoid(x):
+    """relu6(x + 3) / 6, rounded where TFLite rounds: its ranges are known, [0, 6] and [0, 1]."""
+    inner = tf.quantization.fake_quant_with_min_max_args(tf.nn.relu6(x + 3.0), min=0.0, max=6.0)
+    return tf.quantization.fake_quant_with_min_max_args(inner * (1.0 / 6.0), min=0.0, max=1.0)
+
+
+@tf_keras.utils.register_keras_serializable(package="scarlet_tf")
+class Rounding(_quantization.QuantizeConfig):
+    """What of a layer is rounded.
+
+    Args:
+        kernel: name of the layer's kernel, or None.
+        output: whether its output (after its own activation) is.
+    """
+
+    def __init__(self, kernel: str | None, output: bool) -> None:
+        self.kernel = kernel
+        self.output = output
+
+    def get_weights_and_quantizers(self, layer):
+        if self.kernel is None:
+            return []
+        kernel = getattr(layer, self.kernel)
+        axis = 2 if self.kernel == "depthwise_kernel" else 3
+        return [(kernel, KernelLimits(axis if kernel.shape.rank == 4 else None))]
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        for kernel in quantize_weights:
+            setattr(layer, self.kernel, kernel)
+
+    def get_activations_and_quantizers(self, layer):
+        return []
+
+    def set_quantize_activations(self, layer, quantize_activations):
+        assert not quantize_activations  # a layer's own activation is part of its output
+
+    def get_output_quantizers(self, layer):
+        return [Range()] if self.output else []
+
+    def get_config(self) -> dict:
+        return {"kernel": self.kernel, "output": self.output}
+
+
+class QuantizedModel:
+    """A twin with fake quantisation, by tfmot's quantize_annotate_layer and quantize_apply.
+
+    Attributes:
+        model: the tf_keras model to train, with the twin's weights. Its activations' ranges are [0, 0] until the first
+            training step or `set_ranges`.
+        variables: those that training changes.
+    """
+
+    def __init__(self, twin, *, input_range: tuple[float, float]) -> None:
+        """input_range: of the normalised pixels, which is known."""
+        self._names = list(get_weights(twin))
+        with tf_keras.utils.custom_object_scope({"Rounding": Rounding}), _quantization.quantize_scope():
+            annotated = clone_with(twin, _annotated)
+            annotated.set_weights(twin.get_weights())
+            self.model = _quantization.quantize_apply(annotated)
+        self.variables = self.model.trainable_variables
+        for end, value in zip(("min", "max"), input_range, strict=True):
+            self._ranges()[f"quantize_layer/quantize_layer_{end}"].assign(value)
+
+    def before_step(self, number: tf.Tensor) -> None:
+        """Nothing depends on the step: ranges follow the activations that each step sees."""
+        del number
+
+    def finish(self) -> None:
+        """Nothing is left to do: kernels' limits follow from the kernels."""
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The float weights, by the network's own names."""
+        named = {_short_name(variable): variable for variable in self.model.variables}
+        return {name: named[name].numpy() for name in self._names}
+
+    def ranges(self) -> dict[str, np.ndarray]:
+        """Both ends of every activation's range, float32 scalars by name."""
+        return {name: variable.numpy() for name, variable in self._ranges().items()}
+
+    def set_ranges(self, ranges: Mapping[str, np.ndarray]) -> None:
+        """The reverse of `ranges`; ValueError unless the names agree exactly."""
+        variables = self._ranges()
+        if wrong := sorted(variables.keys() ^ ranges.keys()):
+            raise ValueError(f"ranges do not fit model {self.model.name!r}: {wrong[0]} is on one side only")
+        for name, variable in variables.items():
+            variable.assign(ranges[name])
+
+    def record(self, weights: Mapping[str, np.ndarray]) -> dict:
+        """Number of activations that have a range, and of weights in int8."""
+        kernels = [array.size for name, array in weights.items() if name.endswith("/kernel")]
+        return {"ranges": len(self._ranges()) // 2, "int8_weights": sum(kernels)}
+
+    def _ranges(self) -> dict[str, tf.Variable]:
+        return {
+            name: variable
+            for variable in self.model.variables
+            if (name := _range_name(variable)).endswith(("_min", "_max"))
+        }
+
+
+def _short_name(variable: tf.Variable) -> str:
+    """ "layer/variable" as `models.get_weights` has it."""
+    layer, name = variable.name.split(":")[0].split("/")[-2:]
+    return f"{layer}/{name.removeprefix('depthwise_')}"
+
+
+def _range_name(variable: tf.Variable) -> str:
+    """The same in every process: tfmot's layer of the input is numbered by how many there were before it."""
+    return re.sub(r"quantize_layer_\d+", "quantize_layer", _short_name(variable))
+
+
+def _annotated(layer):
+    copy = layer.__class__.from_config(layer.get_config())
+    if _is_gate(layer):
+        copy.activation = quantized_h_sigmoid
+    return _quantization.quantize_annotate_layer(copy, _rounding(layer))
+
+
+def _is_gate(layer) -> bool:
+    return isinstance(layer, tf_keras.layers.Activation) and layer.name.endswith("_gate")
+
+
+def _rounding(layer) -> Rounding:
+    layers = tf_keras.layers
+    followers = [node.outbound_layer for node in layer.outbound_nodes]
+    follower = followers[0] if len(followers) == 1 else None
+    if isinstance(layer, (layers.DepthwiseConv2D, layers.Conv2D, layers.Dense)):
+        kernel = "depthwise_kernel" if isinstance(layer, layers.DepthwiseConv2D) else "kernel"
+        return Rounding(kernel=kernel, output=not isinstance(follower, layers.BatchNormalization))
+    if isinstance(layer, layers.BatchNormalization):
+        return Rounding(kernel=None, output=not isinstance(follower, layers.ReLU))
+    computing = (layers.ReLU, layers.Activation, layers.Multiply, layers.Add, layers.GlobalAveragePooling2D)
+    return Rounding(kernel=None, output=isinstance(layer, computing) and not _is_gate(layer))

@@ -1,0 +1,74 @@
+"""The trained network that a compression starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.compression.config import CompressionError
+from scarlet_tf.export import fold_model
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.models import get_weights
+from scarlet_tf.training.folder import weights_digest
+from scarlet_tf.zoo import open_model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A network with trained weights, its foldable LETs folded.
+
+    They are folded first because folding multiplies kernels: zeros and shared values would not outlast it.
+
+    Attributes:
+        weights: as `models.get_weights` names them.
+        bn: settings of its batch normalisations.
+        fingerprint: of the run that trained it, or a digest of the weights where that is not known.
+    """
+
+    spec: ArchSpec
+    weights: dict[str, np.ndarray]
+    input_shape: tuple[int, int, int]
+    bn: BatchNorm
+    fingerprint: str
+
+
+def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> Source:
+    """A source from what a user names, see `zoo.open_model`.
+
+    Raises:
+        CompressionError: for initial weights, and for a lone `.keras` file, which does not say how it is built.
+        ValueError, FileNotFoundError: as `open_model`.
+    """
+    loaded = open_model(model, weights=weights)
+    if loaded.spec is None:
+        raise CompressionError(f"{model}: a trained model's folder was expected, or a spec with weights; got a file")
+    if not loaded.from_file:
+        raise CompressionError(f"{model}: compression starts from trained weights, and it has none")
+    network, spec = loaded.model, loaded.spec
+    original = get_weights(network)
+    if any(block.kind == "let" for block in spec.blocks):
+        network, folded = fold_model(network, spec)
+        spec = folded.spec
+    norm = network.get_layer("stem_bn")
+    return Source(
+        spec=spec,
+        weights=get_weights(network),
+        input_shape=network.input_shape[1:],
+        bn=BatchNorm(epsilon=norm.epsilon, momentum=norm.momentum),
+        fingerprint=_fingerprint(Path(model)) or weights_digest(original)[:16],
+    )
+
+
+def _fingerprint(folder: Path) -> str | None:
+    path = folder / "training.json"
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())["fingerprint"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CompressionError(f"{path} is damaged: {error}") from error

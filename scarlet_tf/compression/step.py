@@ -1,0 +1,78 @@
+"""One fine-tuning step of a tf_keras model under compression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.optimizers import make_optimizer
+from scarlet_tf.training.schedules import make_schedule
+
+
+class CompressedModel(Protocol):
+    """What the three methods have in common."""
+
+    model: tf_keras.Model
+    variables: list[tf.Variable]
+
+    def before_step(self, number: tf.Tensor) -> None: ...
+    def finish(self) -> None: ...
+    def weights(self) -> dict[str, np.ndarray]: ...
+    def record(self, weights: Mapping[str, np.ndarray]) -> dict: ...
+
+
+class FineTuneState:
+    """Compressed model and optimizer, and the step that changes them. On one device."""
+
+    def __init__(
+        self, compressed: CompressedModel, config: TrainConfig, *, steps_per_epoch: int, total_steps: int
+    ) -> None:
+        self.config = config
+        self.compressed = compressed
+        self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+        self._optimizer = make_optimizer(config, 0.0, keras=tf_keras)
+        self._optimizer.build(compressed.variables)
+        # Taken now: a clustered layer's own list of variables changes as it is called.
+        self._saved = [*compressed.model.variables, *self._optimizer.variables]
+        self._decayed = [v for v in compressed.variables if v.name.split(":")[0].endswith(("kernel", "bias"))]
+        self._step = tf.function(self._make_step)
+
+    def take_step(self, step: int, images, labels) -> dict:
+        """Makes step number `step` (0-based).
+
+        Returns:
+            Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
+        """
+        return self._step(tf.constant(step, tf.int64), images, labels)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that a resumed run needs, masks, ranges and shared values included."""
+        return {f"variable/{i:04d}": variable.numpy() for i, variable in enumerate(self._saved)}
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """The reverse of `arrays`."""
+        for i, variable in enumerate(self._saved):
+            variable.assign(arrays[f"variable/{i:04d}"])
+
+    def _make_step(self, number, images, labels):
+        config, model, variables = self.config, self.compressed.model, self.compressed.variables
+        rate = self._schedule(number)
+        self._optimizer.learning_rate.assign(rate)
+        self.compressed.before_step(number)
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            losses = keras.losses.categorical_crossentropy(
+                tf.one_hot(labels, logits.shape[-1]), logits, from_logits=True, label_smoothing=config.label_smoothing
+            )
+            decay = tf.add_n([tf.nn.l2_loss(variable) for variable in self._decayed])
+            loss = tf.reduce_mean(losses) + config.l2 * decay
+        gradients = tape.gradient(loss, variables)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
+        return {"loss": loss, "accuracy": tf.reduce_mean(hits), "learning_rate": rate}

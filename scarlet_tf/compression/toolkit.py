@@ -1,0 +1,25 @@
+"""tensorflow-model-optimization beside Keras 3: the one place that imports it.
+
+It works on tf_keras models. Importing it sets TF_USE_LEGACY_KERAS, and where nothing has used tf.keras yet, that turns
+tf.keras into tf_keras for the rest of the process. Here tf.keras is settled first and the variable is put back, so
+Keras 3 stays what everything else sees, child processes too.
+"""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+_VARIABLE = "TF_USE_LEGACY_KERAS"
+_before = os.environ.get(_VARIABLE)
+tf.keras.version()  # loads the module behind the lazy name
+
+import tensorflow_model_optimization as tfmot  # noqa: E402
+
+if _before is None:
+    os.environ.pop(_VARIABLE, None)
+else:
+    os.environ[_VARIABLE] = _before
+
+__all__ = ["tfmot"]

@@ -1,0 +1,37 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.training.config import train_config
+from scarlet_tf.training.trainer import train
+
+RUNS = Path(__file__).parents[1] / "training" / "runs.py"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Pictures of three colours, 16x16."""
+    spec = importlib.util.spec_from_file_location("scarlet_tf_compression_runs", RUNS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    root = tmp_path_factory.mktemp("pictures")
+    module.write_pictures(root)
+    return open_dataset(DataConfig(name=f"folder:{root}", image_size=16))
+
+
+@pytest.fixture(scope="session")
+def trained(data, tmp_path_factory):
+    """Folder of a trained network with 7x7, SE, a shortcut and stride 2."""
+    kinds = {"kind": "inverted_residual", "kernel_size": 7}
+    wide = BlockSpec(**kinds, in_channels=8, out_channels=8, hidden_channels=24, se_channels=6, shortcut=True)
+    down = BlockSpec(**kinds, in_channels=8, out_channels=16, hidden_channels=24, stride=2)
+    channels = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16}
+    spec = ArchSpec(name="tiny", blocks=(wide, down), resolution=16, classes=3, **channels)
+    folder = tmp_path_factory.mktemp("trained")
+    config = train_config("small", batch_size=12, epochs=15, ema=0.0)
+    result = train(spec, data, config, output=folder)
+    assert result["test"]["top1"] >= 0.9
+    return folder

@@ -1,0 +1,142 @@
+"""Each method from a trained folder to a .tflite file: what it promises of the weights holds in the file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scarlet_tf.compression import CompressionError, compress, compression_config, convert_qat, open_qat, open_source
+from scarlet_tf.compression.twin import make_twin
+from scarlet_tf.export import export_tflite
+from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
+from scarlet_tf.models import get_weights
+from scarlet_tf.tflite import Graph
+from scarlet_tf.tflite.graph import Op, Type
+from scarlet_tf.zoo import open_model
+
+SHORT = {"batch_size": 12, "epochs": 5, "augment": "none"}
+
+
+def run(trained, data, output, **options):
+    config = compression_config("small", **(SHORT | options))
+    return compress(open_source(trained), data, config, output=output, log_every=1)
+
+
+def kernels_of(content: bytes) -> list[np.ndarray]:
+    """Real values of convolutions' and dense layers' kernels, not of depthwise ones."""
+    graph = Graph(content)
+    layers = graph.of_kind(Op.CONV_2D) + graph.of_kind(Op.FULLY_CONNECTED)
+    return [graph.real_constant(operator.inputs[1]) for operator in layers]
+
+
+def test_twin_gives_the_models_outputs(trained, data):
+    source = open_source(trained)
+    twin = make_twin(source.spec, source.weights, input_shape=source.input_shape, bn=source.bn)
+    images, _ = data.arrays("test")
+    expected = np.asarray(open_model(trained).model(images))
+    assert np.abs(np.asarray(twin(images)) - expected).max() <= 1e-5 * np.abs(expected).max()
+    for name, array in get_weights(twin).items():
+        np.testing.assert_array_equal(array, source.weights[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_pruned_kernels_are_sparse_in_the_file(trained, data, tmp_path):
+    result = run(trained, data, tmp_path / "pruned", prune=0.5)
+    loaded = open_model(tmp_path / "pruned")
+    content = export_tflite(loaded.model, tmp_path / "a.tflite").content
+    shares = [float(np.mean(kernel == 0)) for kernel in kernels_of(content)]
+    assert len(shares) == 10 and min(shares) >= 0.5
+    assert max(shares) < 0.6
+    record = result["compression"]
+    assert record["reached"]["sparsity"] == pytest.approx(0.5, abs=0.02) and record["source_test"]["top1"] >= 0.9
+    assert result["test"]["top1"] >= 0.8
+
+
+@pytest.mark.slow
+def test_clustered_kernels_have_few_values_in_the_file(trained, data, tmp_path):
+    result = run(trained, data, tmp_path / "clustered", cluster=8)
+    content = export_tflite(open_model(tmp_path / "clustered").model, tmp_path / "a.tflite").content
+    values = [len(np.unique(kernel)) for kernel in kernels_of(content)]
+    assert len(values) == 10 and max(values) <= 8
+    assert result["test"]["top1"] >= 0.8
+
+
+@pytest.mark.slow
+def test_qat_file_is_int8_and_agrees_with_the_trained_ranges(trained, data, tmp_path):
+    result = run(trained, data, tmp_path / "qat", qat=True)
+    content = convert_qat(tmp_path / "qat")
+    (tmp_path / "a.tflite").write_bytes(content)
+    assert not [name for name in operation_counts(tmp_path / "a.tflite") if name.startswith("custom:")]
+    graph = Graph(content)
+    for operator in graph.of_kind(Op.CONV_2D) + graph.of_kind(Op.DEPTHWISE_CONV_2D):
+        assert all(graph.is_type(index, Type.INT8) for index in (*operator.inputs[:2], *operator.outputs))
+    images, labels = data.arrays("test")
+    interpreter = open_interpreter(tmp_path / "a.tflite")
+    runner = interpreter.get_signature_runner("serving_default")
+    logits = np.concatenate([runner(image=image[np.newaxis])["logits"] for image in images])
+    emulated = np.asarray(open_qat(tmp_path / "qat")(images, training=False))
+    assert np.abs(logits - emulated).max() <= 0.1 * np.abs(emulated).max()
+    accuracy = float(np.mean(logits.argmax(-1) == labels))
+    assert accuracy == pytest.approx(result["compression"]["quantized_test"]["top1"], abs=0.1) and accuracy >= 0.8
+
+
+@pytest.mark.slow
+def test_qat_folder_is_exported_and_rewritten_by_the_tool(trained, data, tmp_path, call_tool):
+    run(trained, data, tmp_path / "qat", qat=True, epochs=1)
+    done = call_tool("export_tflite", "--model=qat", "--output=q.tflite", "--quantize=int8", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ranges learnt in training" in done.stdout and partition_count(open_interpreter(tmp_path / "q.tflite")) == 1
+    done = call_tool("export_tflite", "--model=qat", "--output=p.tflite", "--quantize=int8_pure", cwd=tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "p.tflite").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [{"prune": 0.5}, {"cluster": 8}, {"qat": True}])
+def test_stopped_and_continued_ends_with_the_same_bits(trained, data, tmp_path, method, monkeypatch):
+    from scarlet_tf.compression.step import FineTuneState
+
+    config = compression_config("small", **(SHORT | {"epochs": 2} | method))
+    source = open_source(trained)
+    compress(source, data, config, output=tmp_path / "whole", checkpoint_every=3)
+    real = FineTuneState.take_step
+
+    def stops(self, step, images, labels):
+        if step == 5:
+            raise KeyboardInterrupt
+        return real(self, step, images, labels)
+
+    monkeypatch.setattr(FineTuneState, "take_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
+    monkeypatch.undo()
+    compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
+    whole, continued = (get_weights(open_model(tmp_path / name).model) for name in ("whole", "stopped"))
+    for name, array in whole.items():
+        np.testing.assert_array_equal(continued[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"qat": True, "prune": 0.5}, "one compression at a time, got qat and prune"),
+        ({"prune": 1.0}, r"sparsity must be in \(0, 1\), got 1.0"),
+        ({"cluster": 1}, "clusters must be an integer in 2..256, got 1"),
+        ({"qat": True, "dropout": 0.2}, "dropout must be 0 in compression, got 0.2"),
+    ],
+)
+def test_settings_that_cannot_be_met(options, message):
+    with pytest.raises(CompressionError, match=message):
+        compression_config("small", **options)
+
+
+def test_sources_that_cannot_be_compressed(trained, tmp_path):
+    with pytest.raises(CompressionError, match="starts from trained weights"):
+        open_source("scarlet_c")
+    with pytest.raises(CompressionError, match="a trained model's folder was expected"):
+        open_source(trained / "model.keras")
+    for name in ("spec.json", "model.keras"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "training.json").write_text("{")
+    with pytest.raises(ValueError, match="not JSON"):
+        open_source(tmp_path)
+    assert json.loads((trained / "training.json").read_text())["fingerprint"] == open_source(trained).fingerprint
