@@ -1,0 +1,109 @@
+"""The networks' .tflite files, each plain and rewritten, kept in a folder from one run to the next."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import scarlet_tf
+from scarlet_tf.choices import require_known
+from scarlet_tf.cli import load_tensorflow
+from scarlet_tf.files import write_atomically
+from scarlet_tf.tflite import optimize
+
+FORMATS = {"float32": "none", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # as `convert` names them
+IMAGES = 20  # to calibrate int8 with
+_NORM_IMAGES = 8
+# Sources, below scarlet_tf, that decide what is in a plain file, and what rewriting makes of it.
+_MADE_BY = (
+    *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
+    *("export/saved_model.py", "export/tflite.py", "export/untrained.py"),
+)
+_REWRITTEN_BY = ("tflite/**/*.py",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkFile:
+    """A network's file; `rewritten`: by scarlet_tf.tflite.optimize, else as TensorFlow's converter left it."""
+
+    network: str
+    format: str
+    rewritten: bool
+    path: Path
+
+
+def make_files(
+    networks: Mapping[str, Callable], formats: Sequence[str], folder: Path, *, seed: int
+) -> list[NetworkFile]:
+    """Two files for every network and format, those that the folder lacks converted.
+
+    A file's name holds a hash of what it depends on: versions, seed, and this project's sources.
+
+    Args:
+        networks: functions that build keras.Models with a fixed input size.
+        formats: of `FORMATS`.
+        seed: of weights and of images, standard normal, that settle BN statistics and calibrate int8. That is enough
+            for timing; nothing is said about accuracy.
+    """
+    if not networks or not formats:
+        raise ValueError("expected at least one network and one format")
+    for form in formats:
+        require_known("format", form, FORMATS)
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
+    made_by = _hash("\n".join([*versions, str(seed), str(IMAGES), _sources(_MADE_BY)]).encode())
+    files = []
+    for network, build in networks.items():
+        plain = {form: folder / f"{network}_{form}_{made_by}.tflite" for form in formats}
+        missing = {form: path for form, path in plain.items() if not path.exists()}
+        if missing:
+            _convert(build, missing, label=network, seed=seed)
+        for form, path in plain.items():
+            files.append(NetworkFile(network=network, format=form, rewritten=False, path=path))
+            files.append(NetworkFile(network=network, format=form, rewritten=True, path=_rewrite(path)))
+    return files
+
+
+def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: int) -> None:
+    load_tensorflow()
+    import keras
+
+    from scarlet_tf.export import convert, export_saved_model, settle_batch_norms
+
+    keras.utils.set_random_seed(seed)
+    model = build()
+    images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
+    settle_batch_norms(model, images[:_NORM_IMAGES])
+    with tempfile.TemporaryDirectory() as folder:
+        saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
+        for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):
+            representative = [images] if form == "int8" else None
+            converted = convert(saved_model, quantize=FORMATS[form], representative=representative, optimize_for="none")
+            write_atomically(path, converted.content)
+
+
+def _rewrite(path: Path) -> Path:
+    content = path.read_bytes()
+    made_by = _hash(content + _sources(_REWRITTEN_BY).encode())
+    target = path.with_name(f"{path.stem}_rewritten_{made_by}.tflite")
+    if not target.exists():
+        write_atomically(target, optimize(content, label=str(path)).content)
+    return target
+
+
+def _sources(patterns: Sequence[str]) -> str:
+    """Hash of the Python files."""
+    root = Path(scarlet_tf.__file__).parent
+    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    return _hash(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

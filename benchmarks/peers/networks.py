@@ -1,0 +1,49 @@
+"""SCARLET's networks and those of keras.applications that it is compared with, each with a softmax, random weights.
+
+All take the normalised image: what the others do to pixels inside the network, a few percent of a run, is cut off.
+Accuracy is no subject here, so no weights are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from scarlet_tf.choices import require_known
+
+SCARLET = {"SCARLET-A": "scarlet_a", "SCARLET-B": "scarlet_b", "SCARLET-C": "scarlet_c"}
+PEERS = ("EfficientNetB0", "MobileNetV2", "MobileNetV3Large")
+NAMES = (*SCARLET, *PEERS)
+_SIDE = 224
+
+
+def choose_networks(names: Sequence[str]) -> dict[str, Callable]:
+    """Functions that build keras.Models, float32 (B, 224, 224, 3) -> (B, 1000) probabilities, by name.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    for name in names:
+        require_known("network", name, NAMES)
+    return {name: _scarlet(SCARLET[name]) if name in SCARLET else _peer(name) for name in names}
+
+
+def _scarlet(model: str) -> Callable:
+    def build():
+        from scarlet_tf.zoo import create_model
+
+        return create_model(model, input_shape=(_SIDE, _SIDE, 3))
+
+    return build
+
+
+def _peer(name: str) -> Callable:
+    def build():
+        import keras
+
+        options = {"include_preprocessing": False} if name == "MobileNetV3Large" else {}
+        model = getattr(keras.applications, name)(weights=None, input_shape=(_SIDE, _SIDE, 3), **options)
+        if name == "EfficientNetB0":  # has no such option
+            model = keras.Model(model.get_layer("stem_conv_pad").input, model.output)
+        return model
+
+    return build

@@ -1,0 +1,144 @@
+"""Measuring the files, and what is kept of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from peers.files import IMAGES, NetworkFile
+from peers.networks import SCARLET
+from scarlet_tf.latency import HostLatency, measure_host
+
+FORMAT = "scarlet_tf.tflite_peers"
+VERSION = 1
+_CPU_FLAGS = ("sse4_1", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+_ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "sve")
+_VERSIONS = ("ai-edge-litert", "tensorflow", "keras", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A file and its times."""
+
+    file: NetworkFile
+    latency: HostLatency
+
+    @property
+    def kind(self) -> tuple[str, str, bool]:
+        return self.file.network, self.file.format, self.file.rewritten
+
+
+def measure_files(files: Sequence[NetworkFile], *, threads: int, rounds: int, warmup: int, seed: int) -> list[Measured]:
+    """Runs every file once a round, in turn, see `scarlet_tf.latency.measure_host`."""
+    paths = [file.path for file in files]
+    latencies = measure_host(paths, threads=threads, runs=rounds, warmup=warmup, seed=seed)
+    return [Measured(file=file, latency=latency) for file, latency in zip(files, latencies, strict=True)]
+
+
+def make_result(measured: Sequence[Measured], *, command: Sequence[str], seed: int, warmup: int) -> dict:
+    """A dictionary for JSON.
+
+    Args:
+        command: sys.argv.
+
+    Returns:
+        format, version, command, date, seed, warmup, calibration_images, machine, versions, "files" (one object a
+        file), and "ratios" (one object a pair of files, see `_ratios`).
+    """
+    first = measured[0].latency
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "command": " ".join(["python", f"benchmarks/{Path(command[0]).name}", *command[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "seed": seed,
+        "rounds": first.runs,
+        "warmup": warmup,
+        "threads": first.threads,
+        "calibration_images": IMAGES,
+        "machine": machine(),
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
+        | {"python": platform.python_version()},
+        "sgemm_gmadds": round(first.sgemm_gmadds, 3),
+        "files": [_row(one) for one in measured],
+        "ratios": _ratios(measured),
+    }
+
+
+def machine() -> dict:
+    """What decides the times, and nothing that names the machine."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    return {
+        "architecture": platform.machine(),
+        "cpu": facts.get("model name", "not known"),
+        "cpu_flags": [flag for flag in (*_CPU_FLAGS, *_ARM_FLAGS) if flag in flags],
+        "cores": os.cpu_count(),
+        "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.system(),
+    }
+
+
+def _row(one: Measured) -> dict:
+    content, latency = one.file.path.read_bytes(), one.latency
+    return {
+        "network": one.file.network,
+        "format": one.file.format,
+        "rewritten": one.file.rewritten,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "madds": latency.madds,
+        "partitions": latency.partitions,
+        "median_ms": round(latency.median_ms, 4),
+        "p10_ms": round(latency.p10_ms, 4),
+        "p90_ms": round(latency.p90_ms, 4),
+        "utilisation": round(latency.utilisation, 4),
+    }
+
+
+def _ratios(measured: Sequence[Measured]) -> list[dict]:
+    """Ratios of times: quotients of the same round, their median, 10th and 90th percentile.
+
+    Every rewritten file over its plain one; every SCARLET over every other network's file of the same format, plain and
+    rewritten; and every rewritten file of another format over the rewritten float32 one.
+    """
+    known = {one.kind: one for one in measured}
+    pairs = []
+    for network, form, rewritten in known:
+        if not rewritten:
+            continue
+        others = {name for name, *_ in known if name not in SCARLET} if network in SCARLET else ()
+        compared = [(network, form, False), (network, "float32", True)]
+        compared += [(other, form, kind) for other in sorted(others) for kind in (False, True)]
+        own = network, form, rewritten
+        pairs += [(known[own], known[other]) for other in compared if other in known and other != own]
+    return [_ratio(*pair) for pair in pairs]
+
+
+def _ratio(numerator: Measured, denominator: Measured) -> dict:
+    quotients = np.array(numerator.latency.round_ms) / np.array(denominator.latency.round_ms)
+    p10, median, p90 = np.percentile(quotients, (10, 50, 90))
+    return {
+        "numerator": _name(numerator),
+        "denominator": _name(denominator),
+        "median": round(float(median), 4),
+        "p10": round(float(p10), 4),
+        "p90": round(float(p90), 4),
+    }
+
+
+def _name(one: Measured) -> list:
+    """[network, format, "plain" or "rewritten"]."""
+    return [one.file.network, one.file.format, "rewritten" if one.file.rewritten else "plain"]

@@ -1,0 +1,66 @@
+"""Times SCARLET's .tflite files against those of keras.applications, all interleaved in one run on this machine.
+
+    python benchmarks/tflite_peers.py --rounds=100
+    python benchmarks/tflite_peers.py --networks=SCARLET-A,MobileNetV2 --formats=int8 --output=runs/peers
+
+Every network comes as a plain file, of TensorFlow's converter, and as one rewritten by scarlet_tf.tflite.optimize.
+Files are converted once and kept, so that a second run only measures. Weights and calibration images are random, which
+is enough for timing: accuracy is not measured. On a machine that others use, pin the run to a core.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_NETWORKS = flags.DEFINE_list(
+    "networks",
+    ["SCARLET-A", "SCARLET-B", "SCARLET-C", "EfficientNetB0", "MobileNetV2", "MobileNetV3Large"],
+    "Which of SCARLET-A, -B, -C, EfficientNetB0, MobileNetV2 and MobileNetV3Large, separated by commas.",
+)
+_FORMATS = flags.DEFINE_list(
+    "formats", ["float32", "float16", "dynamic", "int8"], "Which of float32, float16, dynamic and int8."
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 100, "Rounds that count.", lower_bound=1)
+_WARMUP = flags.DEFINE_integer("warmup", 5, "Rounds before them that do not.", lower_bound=0)
+_THREADS = flags.DEFINE_integer("threads", 1, "Threads of each interpreter.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of weights, calibration images and inputs.", lower_bound=0)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Path without its ending: writes .json, .md and .svg; default: zoo/results/tflite_peers."
+)
+_CACHE = flags.DEFINE_string(
+    "cache", None, "Folder that keeps the .tflite files; default: scarlet_tf/tflite_peers in the user's cache."
+)
+
+
+def main() -> None:
+    import json
+    import os
+
+    from peers.files import make_files
+    from peers.networks import choose_networks
+    from peers.page import make_markdown
+    from peers.plot import draw_bars
+    from peers.result import make_result, measure_files
+
+    from scarlet_tf.files import require_place, write_atomically
+
+    output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "tflite_peers")
+    require_place(f"{output}.json")
+    cache = _CACHE.value or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scarlet_tf" / "tflite_peers"
+    files = make_files(choose_networks(_NETWORKS.value), _FORMATS.value, Path(cache).expanduser(), seed=_SEED.value)
+    measured = measure_files(
+        files, threads=_THREADS.value, rounds=_ROUNDS.value, warmup=_WARMUP.value, seed=_SEED.value
+    )
+    result = make_result(measured, command=sys.argv, seed=_SEED.value, warmup=_WARMUP.value)
+    page = make_markdown(result, picture=f"{Path(output).name}.svg")
+    write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(f"{output}.svg", draw_bars(result))
+    write_atomically(f"{output}.md", page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)

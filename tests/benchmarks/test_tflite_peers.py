@@ -1,0 +1,172 @@
+"""The peers' benchmark with tiny networks: files, figures, table and picture; and what the script refuses."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers.files import NetworkFile, make_files
+from peers.networks import NAMES, choose_networks
+from peers.page import make_markdown
+from peers.plot import draw_bars
+from peers.result import Measured, make_result, measure_files
+
+from scarlet_tf.latency import HostLatency, count_madds
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tflite_peers.py"
+NETWORKS = ("SCARLET-A", "EfficientNetB0")
+FORMATS = ("float32", "int8")
+KINDS = [(name, form, rewritten) for name in NETWORKS for form in FORMATS for rewritten in (False, True)]
+
+
+def tiny_network(kernel):
+    def build():
+        import keras
+
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.DepthwiseConv2D(kernel, padding="same")(keras.layers.ReLU(6.0)(x))
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(5, activation="softmax")(x))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    networks = {"SCARLET-A": tiny_network(7), "EfficientNetB0": tiny_network(3)}
+    folder = tmp_path_factory.mktemp("cache") / "files"
+    first = make_files(networks, FORMATS, folder, seed=0)
+    unusable = dict.fromkeys(networks)  # not built again
+    assert make_files(unusable, FORMATS, folder, seed=0) == first
+    assert {path for path in folder.iterdir()} == {file.path for file in first}
+    return first
+
+
+@pytest.mark.slow
+def test_files(files):
+    assert [(file.network, file.format, file.rewritten) for file in files] == KINDS
+    same = {kind[:2]: plain.path.read_bytes() == rewritten.path.read_bytes() for kind, plain, rewritten in pairs(files)}
+    assert same["EfficientNetB0", "float32"]
+    assert not same["SCARLET-A", "float32"] and not same["SCARLET-A", "int8"]
+    assert [count_madds(file.path) for file in files] == [16 * 16 * 4 * (27 + 49) + 20] * 4 + [
+        16 * 16 * 4 * (27 + 9) + 20
+    ] * 4
+
+
+def pairs(files):
+    return [
+        ((plain.network, plain.format), plain, rewritten)
+        for plain, rewritten in zip(files[::2], files[1::2], strict=True)
+    ]
+
+
+@pytest.mark.slow
+def test_result_page_and_picture(files):
+    measured = measure_files(files, threads=1, rounds=4, warmup=1, seed=0)
+    result = make_result(measured, command=["/somewhere/tflite_peers.py", "--rounds=4"], seed=0, warmup=1)
+    assert json.loads(json.dumps(result)) == result
+    assert result["command"] == "python benchmarks/tflite_peers.py --rounds=4"
+    assert (result["rounds"], result["warmup"], result["threads"], result["seed"]) == (4, 1, 1, 0)
+    assert set(result["machine"]) == {"architecture", "cpu", "cpu_flags", "cores", "cores_used", "system"}
+    assert set(result["versions"]) == {"ai-edge-litert", "tensorflow", "keras", "numpy", "python"}
+    assert len(result["files"]) == 8
+    for row in result["files"]:
+        assert 0 < row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
+        assert row["partitions"] >= 1 and row["bytes"] > 1000 and len(row["sha256"]) == 64
+    page = make_markdown(result, picture="tflite_peers.svg")
+    table = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 8 and len({line.count("|") for line in table}) == 1
+    assert "/somewhere" not in page
+    picture = ET.fromstring(draw_bars(result))
+    bars = [group for group in picture.iter("{http://www.w3.org/2000/svg}g") if group.get("class")]
+    assert [bar.get("class") for bar in bars] == ["plain", "rewritten"] * 4
+    widths = [float(bar.find("{http://www.w3.org/2000/svg}rect").get("width")) for bar in bars]
+    medians = [row["median_ms"] for row in result["files"]]
+    assert np.allclose(widths, 560 * np.array(medians) / max(medians), atol=0.06)
+
+
+def test_ratios_are_of_the_same_round(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(b"content")
+    files = [
+        NetworkFile(network=name, format=form, rewritten=rewritten, path=tmp_path / "a.tflite")
+        for name, form, rewritten in KINDS
+    ]
+    rounds = np.array([1.0, 3.0, 9.0])  # a machine that slows down
+    measured = [fake(file, tuple(rounds * (position + 1))) for position, file in enumerate(files)]
+    result = make_result(measured, command=["tflite_peers.py"], seed=0, warmup=0)
+    ratios = {(" ".join(r["numerator"]), " ".join(r["denominator"])): r for r in result["ratios"]}
+    assert {pair: ratio["median"] for pair, ratio in ratios.items()} == {
+        ("SCARLET-A float32 rewritten", "SCARLET-A float32 plain"): 2.0,
+        ("SCARLET-A float32 rewritten", "EfficientNetB0 float32 plain"): 0.4,
+        ("SCARLET-A float32 rewritten", "EfficientNetB0 float32 rewritten"): 0.3333,
+        ("SCARLET-A int8 rewritten", "SCARLET-A int8 plain"): 1.3333,
+        ("SCARLET-A int8 rewritten", "SCARLET-A float32 rewritten"): 2.0,
+        ("SCARLET-A int8 rewritten", "EfficientNetB0 int8 plain"): 0.5714,
+        ("SCARLET-A int8 rewritten", "EfficientNetB0 int8 rewritten"): 0.5,
+        ("EfficientNetB0 float32 rewritten", "EfficientNetB0 float32 plain"): 1.2,
+        ("EfficientNetB0 int8 rewritten", "EfficientNetB0 int8 plain"): 1.1429,
+        ("EfficientNetB0 int8 rewritten", "EfficientNetB0 float32 rewritten"): 1.3333,
+    }
+    assert all(ratio["p10"] == ratio["median"] == ratio["p90"] for ratio in ratios.values())
+
+
+def fake(file, round_ms):
+    latency = HostLatency(
+        path=str(file.path),
+        median_ms=round_ms[1],
+        p10_ms=round_ms[0],
+        p90_ms=round_ms[2],
+        ratio=1.0,
+        runs=3,
+        threads=1,
+        partitions=1,
+        madds=10,
+        sgemm_gmadds=40.0,
+        utilisation=0.5,
+        round_ms=round_ms,
+    )
+    return Measured(file=file, latency=latency)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown network .MobileNetV4.: .* nearest is .MobileNetV2."):
+        choose_networks(["MobileNetV4"])
+    with pytest.raises(ValueError, match=r"unknown format 'int9': expected one of .*, nearest is 'int8'"):
+        make_files({"a": tiny_network(3)}, ["int9"], tmp_path / "cache", seed=0)
+    with pytest.raises(ValueError, match="at least one network"):
+        make_files({}, FORMATS, tmp_path / "cache", seed=0)
+    assert not list(tmp_path.iterdir())
+    assert list(choose_networks(NAMES)) == list(NAMES)
+
+
+def call(*arguments, cwd):
+    command = [sys.executable, "-X", "importtime", str(SCRIPT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60)
+
+
+def test_help_loads_no_tensorflow(tmp_path):
+    result = call("--help", cwd=tmp_path)
+    assert result.returncode == 0 and "--networks: " in result.stdout and "--rounds: " in result.stdout
+    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--networks=SCARLET-D"], "unknown network 'SCARLET-D'"),
+        (["--formats=int9"], "unknown format 'int9'"),
+        (["--output=absent/peers"], "no such folder: absent"),
+        (["--rounds=0"], "rounds"),
+    ],
+)
+def test_refuses(flags, message, tmp_path):
+    result = call("--output=peers", "--cache=cache", *flags, cwd=tmp_path)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+    assert result.returncode == 2 and len(lines) == 1 and message in lines[0]
+    assert not result.stdout and not list(tmp_path.iterdir())
