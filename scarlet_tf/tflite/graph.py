@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import flatbuffers
@@ -85,12 +86,17 @@ class Graph:
         return data is not None and len(data) > 0
 
     def constant(self, index: int) -> np.ndarray | None:
-        """A constant tensor's values as stored; None where it is computed or sparse, or of no type of `_DTYPES`."""
-        tensor = self.tensor(index)
+        """A constant tensor's values as stored.
+
+        None where it is computed or sparse, of no type of `_DTYPES`, or does not fill the sizes that it states.
+        """
+        tensor, shape = self.tensor(index), self.shape(index)
         if not self.is_constant(index) or tensor.type not in _DTYPES or tensor.sparsity is not None:
             return None
-        data = self.model.buffers[tensor.buffer].data
-        return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(self.shape(index))
+        data, dtype = bytes(self.model.buffers[tensor.buffer].data), _DTYPES[tensor.type]
+        if min(shape, default=1) < 1 or len(data) != math.prod(shape) * dtype.itemsize:
+            return None
+        return np.frombuffer(data, dtype).reshape(shape)
 
     def real_constant(self, index: int) -> np.ndarray | None:
         """A constant's real values, float32: dequantized, and read through a DEQUANTIZE of a constant."""
@@ -98,7 +104,8 @@ class Graph:
         if source is not None:
             if self.code(source) != Op.DEQUANTIZE or self.producer(source.inputs[0]) is not None:
                 return None
-            return self.real_constant(source.inputs[0])
+            values = self.real_constant(source.inputs[0])
+            return values if values is not None and values.shape == self.shape(index) else None
         values = self.constant(index)
         if values is None:
             return None

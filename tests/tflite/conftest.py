@@ -77,6 +77,8 @@ def depthwise(new_graph):
         bias=1.0,
         float16=False,
         pad_read=False,
+        amounts=((3, 3), (3, 3)),
+        dilation=1,
     ):
         rng = np.random.default_rng(size)
         graph = new_graph()
@@ -84,8 +86,8 @@ def depthwise(new_graph):
         height, width = size, size + 1
         outputs = []
         if padding == "pad":
-            amounts = graph.add_constant(np.int32([[0, 0], [3, 3], [3, 3], [0, 0]]), "amounts")
-            height, width = height + 6, width + 6
+            height, width = height + sum(amounts[0]), width + sum(amounts[1])
+            amounts = graph.add_constant(np.int32([[0, 0], *amounts, [0, 0]]), "amounts")
             image = graph.add_tensor(Type.FLOAT32, (1, height, width, 3), "padded")
             graph.operators.append(graph.new_operator(Op.PAD, [source, amounts], [image], options=schema.PadOptionsT()))
             outputs = [image] if pad_read else []
@@ -101,15 +103,16 @@ def depthwise(new_graph):
         if padding == "same":
             shape = (1, -(-height // stride), -(-width // stride), 3)
         else:
-            shape = (1, (height - kernel) // stride + 1, (width - kernel) // stride + 1, 3)
+            span = dilation * (kernel - 1)
+            shape = (1, (height - span - 1) // stride + 1, (width - span - 1) // stride + 1, 3)
         result = graph.add_tensor(Type.FLOAT32, shape, "result")
         options = schema.DepthwiseConv2DOptionsT(
             padding=schema.Padding.SAME if padding == "same" else schema.Padding.VALID,
             strideH=stride,
             strideW=stride,
             depthMultiplier=1,
-            dilationHFactor=1,
-            dilationWFactor=1,
+            dilationHFactor=dilation,
+            dilationWFactor=dilation,
             fusedActivationFunction=activation,
         )
         graph.operators.append(graph.new_operator(Op.DEPTHWISE_CONV_2D, ends, [result], options=options))

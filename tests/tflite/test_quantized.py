@@ -37,6 +37,8 @@ def test_int8_network(converted, run):
     steps = np.abs(before - after) / lsb(content)
     assert np.ptp(before) / lsb(content) > 100
     assert steps.max() <= 8 and steps.mean() <= 1.5
+    real = np.concatenate([run(converted("float"), image)[0] for image in images])
+    assert np.abs(after - real).mean() < np.abs(before - real).mean() < lsb(content)  # fewer roundings, closer
 
 
 @pytest.mark.slow
@@ -137,6 +139,15 @@ def test_large_depthwise_in_an_island(padded, large_depthwise, run, kinds):
     x = np.random.default_rng(1).integers(-128, 128, (1, 9, 9, 4), np.int8)
     (before,), (after,) = run(content, x), run(rewritten, x)
     assert np.ptp(before.astype(int)) > 100 and np.abs(before.astype(int) - after).max() <= 1
+
+
+def test_bias_without_scale_is_left(large_depthwise):
+    """Its real values are not known."""
+    graph = Graph(large_depthwise(False))
+    graph.tensor(graph.operators[0].inputs[2]).quantization = None
+    content = graph.to_bytes()
+    result = optimize(content, label="a")
+    assert result.content == content and result.passes[1].changes == 0 and result.relative_error == 0.0
 
 
 def test_small_int8_depthwise_is_left(large_depthwise):

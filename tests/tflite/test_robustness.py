@@ -203,6 +203,8 @@ TOOL_ERRORS = [
     (["in.tflite"], "expected in.tflite out.tflite, got in.tflite"),
     ([], "expected in.tflite out.tflite, got nothing"),
     (["in.tflite", "b.tflite", "c"], "got in.tflite b.tflite c"),
+    (["in.tflite", "folder"], "folder"),
+    (["folder", "b.tflite"], "no such file: folder"),
     (["missing.tflite", "b.tflite"], "no such file: missing.tflite"),
     (["in.tflite", "missing/b.tflite"], "no such folder: missing"),
     (["empty", "b.tflite"], "empty: not a model that can be run"),
@@ -217,11 +219,33 @@ def test_tool_refuses_in_one_line(arguments, message, content, tmp_path, call_to
     (tmp_path / "in.tflite").write_bytes(content)
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_text("not a model\n" * 100)
+    (tmp_path / "folder").mkdir()
     result = call_tool("optimize_tflite", *arguments, cwd=tmp_path)
     assert result.returncode == 2 and result.stdout == ""
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("optimize_tflite.py: ") and message in line
-    assert sorted(os.listdir(tmp_path)) == ["empty", "in.tflite", "text"]
+    assert sorted(os.listdir(tmp_path)) == ["empty", "folder", "in.tflite", "text"]
+    assert os.listdir(tmp_path / "folder") == [] and (tmp_path / "in.tflite").read_bytes() == content
+
+
+def test_a_file_may_be_rewritten_in_place(content, tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(content)
+    first = optimize_file(path, path)
+    assert path.read_bytes() == first.content != content and os.listdir(tmp_path) == ["a.tflite"]
+    assert optimize_file(path, path).content == first.content  # nothing is left to do
+
+
+def test_batch_that_the_converter_left_open(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.f = tf.function(lambda x: tf.nn.relu6(x), input_signature=[tf.TensorSpec((None, 4))])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.f.get_concrete_function()], module)
+    (tmp_path / "a.tflite").write_bytes(converter.convert())
+    with pytest.raises(TFLiteFileError, match=r"has an open size, \(-1, 4\): convert it with a fixed batch"):
+        optimize_file(tmp_path / "a.tflite", tmp_path / "b.tflite")
+    assert os.listdir(tmp_path) == ["a.tflite"]
 
 
 def test_tool(content, tmp_path, call_tool):

@@ -5,13 +5,15 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite import Graph, probe, run_passes
 from scarlet_tf.tflite.graph import Activation, Type
 from scarlet_tf.tflite.passes.split_depthwise import FLOAT_PARTS, INT8_PARTS, split_depthwise
 
-SIZES = (7, 8, 13, 14)
+SIZES = (7, 8, 13, 14, 28)
 SUMS = {"DEPTHWISE_CONV_2D": 5, "ADD": 4}
 # What a part needs of zeros depends on its taps, so each pads for itself.
 PADDED = SUMS | {"PAD": 5}
@@ -74,6 +76,22 @@ def test_three_parts(stride, depthwise, run, kinds, relative_difference):
     assert collections.Counter(kinds(graph.to_bytes()))["DEPTHWISE_CONV_2D"] == 3
 
 
+AMOUNT = st.integers(0, 6)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(7, 16), st.integers(1, 3), st.tuples(*[st.tuples(AMOUNT, AMOUNT)] * 2))
+def test_any_padding_is_taken_in_exactly_or_left(depthwise, run, relative_difference, size, stride, amounts):
+    """A part that would have to crop is not made: taps start at most two rows and one column into the window."""
+    content = depthwise(size, stride=stride, padding="pad", amounts=amounts)
+    rewritten, (report,) = run_passes(content, [split_depthwise])
+    needed = list(zip((2, 1), amounts, strict=True))
+    assert report.changes == 1 or any(min(pair) < need + stride - 1 for need, pair in needed)
+    assert report.changes == 0 or all(before >= need for need, (before, _) in needed)
+    image = np.random.default_rng(0).standard_normal((1, size, size + 1, 3)).astype(np.float32)
+    assert relative_difference(run(content, image), run(rewritten, image)) <= 1e-5
+
+
 def test_padding_that_others_read_stays_for_them(depthwise, split):
     counts, report, _ = split(depthwise(8, stride=2, padding="pad", pad_read=True))
     assert counts == PADDED | {"PAD": 6} and report.changes == 1
@@ -113,6 +131,8 @@ def test_float16_weights_stay_float16(depthwise, split):
     [
         ({"padding": "valid"}, "7x7 depthwise into 5 parts; 1 left, padded otherwise"),
         ({"padding": "valid", "stride": 2}, "7x7 depthwise into 5 parts; 1 left, padded otherwise"),
+        ({"dilation": 2}, "no float 7x7 depthwise convolution"),
+        ({"dilation": 2, "padding": "pad"}, "no float 7x7 depthwise convolution"),
         ({"kernel": 5}, "no float 7x7 depthwise convolution"),
         ({"kernel": 3, "stride": 2}, "no float 7x7 depthwise convolution"),
     ],

@@ -76,7 +76,10 @@ def _is_int8_tensor(graph: Graph, index: int) -> bool:
 
 
 def _constants_known(graph: Graph, operator: schema.OperatorT) -> bool:
-    return all(graph.real_constant(index) is not None for index in operator.inputs[1:] if index >= 0)
+    constants = [index for index in operator.inputs[1:] if index >= 0]
+    return all(
+        graph.quantization(index)[0] is not None and graph.real_constant(index) is not None for index in constants
+    )
 
 
 def _is_alone(graph: Graph, pad: schema.OperatorT) -> bool:

@@ -71,7 +71,20 @@ def _is_7x7(graph: Graph, operator: schema.OperatorT) -> bool:
         and graph.shape(kernel)[1:3] == (KERNEL, KERNEL)
         and graph.shape(kernel)[3] == graph.shape(image)[3]
         and (options.dilationHFactor, options.dilationWFactor) == (1, 1)
+        and _sizes_hold(graph, operator)
         and graph.real_constant(kernel) is not None
+    )
+
+
+def _sizes_hold(graph: Graph, operator: schema.OperatorT) -> bool:
+    """Whether the file states the output's sizes that the interpreter works out by itself."""
+    options = operator.builtinOptions
+    strides = options.strideH, options.strideW
+    lost = 0 if options.padding == schema.Padding.SAME else KERNEL - 1
+    sizes, outs = graph.shape(operator.inputs[0])[1:3], graph.shape(operator.outputs[0])[1:3]
+    return all(
+        stride > 0 and out == -(-(size - lost) // stride)
+        for size, out, stride in zip(sizes, outs, strides, strict=True)
     )
 
 
@@ -103,6 +116,8 @@ def _window(graph: Graph, operator: schema.OperatorT) -> _Window | None:
         return _Window(image=image, before=(0, 0), same=False)
     amounts = graph.constant(source.inputs[1])
     if amounts is None or amounts.shape != (4, 2) or amounts[[0, 3]].any() or not graph.is_map(source.inputs[0]):
+        return None
+    if graph.shape(image) != tuple(graph.shape(source.inputs[0]) + amounts.sum(axis=1)):
         return None
     return _Window(image=source.inputs[0], before=(int(amounts[1, 0]), int(amounts[2, 0])), same=False)
 

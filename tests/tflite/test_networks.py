@@ -1,0 +1,78 @@
+"""Whole networks of others and of the zoo, converted by TensorFlow and rewritten."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+IMAGES = 4
+
+
+def converted(make, size, scale):
+    """(function, float file) of a network whose outputs depend on the image, images (n, 1, size, size, 3) for it."""
+    import keras
+    import tensorflow as tf
+
+    from scarlet_tf.export import settle_batch_norms
+
+    keras.utils.set_random_seed(0)
+    images = scale * np.random.default_rng(0).standard_normal((IMAGES, 1, size, size, 3)).astype(np.float32)
+    model = make(keras)
+    settle_batch_norms(model, images[:, 0])
+    function = tf.function(lambda x: model(x, training=False), autograph=False)
+    traced = function.get_concrete_function(tf.TensorSpec((1, size, size, 3)))
+    return function, tf.lite.TFLiteConverter.from_concrete_functions([traced], model).convert(), images
+
+
+def mobilenet_v3(keras):
+    return keras.applications.MobileNetV3Small(
+        (64, 64, 3), alpha=0.75, weights=None, classes=10, classifier_activation=None, include_preprocessing=False
+    )
+
+
+def efficientnet_b0(keras):
+    return keras.applications.EfficientNetB0(
+        weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "scale", "partitions", "passes"),
+    [(mobilenet_v3, 1.0, 20, [0, 1, 19, 2, 0]), (efficientnet_b0, 50.0, 1, [0, 1, 0, 1, 0])],
+    ids=["mobilenet_v3", "efficientnet_b0"],
+)
+def test_networks_of_others(make, scale, partitions, passes, run):
+    """Nothing to do for the float file; the int8 one in one piece, and no farther from the float one than it was."""
+    from scarlet_tf.export.integer import quantize_to_int8
+    from scarlet_tf.tflite import optimize
+
+    _, real, images = converted(make, 64, scale)
+    assert optimize(real, label="float").content == real
+    content = quantize_to_int8(real, lambda: ([image] for image in images))
+    result = optimize(content, label="int8")
+    assert [report.changes for report in result.passes] == passes
+    assert (result.before.partitions, result.after.partitions) == (partitions, 1)
+    expected, before, after = (
+        np.concatenate([run(c, image)[0] for image in images]) for c in (real, content, result.content)
+    )
+    spread = np.ptp(expected)
+    assert np.ptp(expected, axis=0).mean() > 0.1 * spread
+    assert np.abs(after - expected).mean() <= 0.05 * spread
+    assert np.abs(after - before).mean() <= 0.05 * spread
+
+
+@pytest.mark.parametrize("size", [224, 225])
+def test_scarlet_a_against_keras(size, run, relative_difference):
+    from scarlet_tf import zoo
+    from scarlet_tf.models import build
+    from scarlet_tf.tflite import optimize
+
+    spec = zoo.get_spec("scarlet_a")
+    function, content, images = converted(
+        lambda keras: build(spec, input_shape=(size, size, 3), classifier_activation=None), size, 1.0
+    )
+    result = optimize(content, label="scarlet_a")
+    large = sum(block.kernel_size == 7 for block in spec.blocks)
+    assert result.passes[-1].changes == large > 5
+    assert result.before.partitions == result.after.partitions == 1
+    image = images[0]
+    assert relative_difference([function(image).numpy()], run(result.content, image)) <= 1e-5
