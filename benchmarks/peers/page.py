@@ -22,12 +22,15 @@ seed {result["seed"]}.
 ![Bars of the table]({picture})
 
 Plain: as TensorFlow's converter leaves it. Rewritten: by `scarlet_tf.tflite.optimize`. All files take the normalised
-image of 224 x 224 and end in a softmax over 1000 classes. Medians of {result["rounds"]} rounds after {result["warmup"]}
-that do not count; all files run once a round, in turn. The ratios are medians of the quotients of one round and hold
-where the milliseconds drift; where rewriting changed nothing, a ratio's distance from 1 is noise. Utilisation:
-multiply-adds a second over those of a float32 matrix product in the same round (median
-{result["sgemm_gmadds"]:.1f} G a second). int8 is calibrated on {result["calibration_images"]} random images, which is
-enough for timing: accuracy is not measured here. Partitions: pieces that XNNPACK runs.
+image of 224 x 224 and end in a softmax over 1000 classes; what keras.applications does to pixels is cut off.
+
+Medians of {result["rounds"]} rounds after {result["warmup"]} that do not count; all files run once a round, in turn. \
+The ratios are medians
+of the quotients of one round and hold where the milliseconds drift; where rewriting changed nothing, a ratio's distance
+from 1 is noise. Utilisation: multiply-adds a second over those of a float32 matrix product in the same round (median
+{result["sgemm_gmadds"]:.1f} G a second). int8 is calibrated on {result["calibration_images"]} random images, which is \
+enough for timing: accuracy is
+not measured here. Partitions: pieces that XNNPACK runs.
 
 | network | format | file | M MAdds | MB | partitions | ms | p10 | p90 | / plain | / {_REFERENCE} plain | \
 / {_REFERENCE} rewritten | utilisation |

@@ -53,14 +53,15 @@ def _bar(file: dict, *, y: float, scale: float) -> str:
 
 
 def _legend(formats: list[str]) -> str:
+    entries = [(form, _COLOURS[form], 1) for form in formats]
+    entries += [("pale: plain", "currentColor", _PALE), ("full: rewritten", "currentColor", 1)]
     parts, x = [], _LEFT
-    for form in formats:
-        for label, opacity in ((f"{form}, plain", _PALE), ("rewritten", 1)):
-            parts.append(
-                f'<rect x="{x}" y="24" width="10" height="10" fill="{_COLOURS[form]}" opacity="{opacity}"/>'
-                f"{_text(x + 14, 33, label, size=10)}"
-            )
-            x += 20 + 6 * len(label)
+    for label, colour, opacity in entries:
+        parts.append(
+            f'<rect x="{x}" y="24" width="10" height="10" fill="{colour}" opacity="{opacity}"/>'
+            f"{_text(x + 14, 33, label, size=10)}"
+        )
+        x += 30 + 6 * len(label)
     return "".join(parts)
 
 
