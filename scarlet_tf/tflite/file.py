@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from scarlet_tf.files import write_atomically
+from scarlet_tf.files import require_place, write_atomically
 from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.optimize import Optimized, optimize
 
@@ -21,14 +21,13 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
             no limit where int8 operators were rewritten, whose roundings a random input says little about.
 
     Raises:
-        FileNotFoundError: for a missing file, or a missing folder of the target.
+        OSError: for a missing file, or a target that is a folder or lies in none.
         TFLiteFileError: for a file that cannot be run or rewritten, and where outputs differ by more.
     """
     source, target = Path(source), Path(target)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {target.parent}")
+    require_place(target)
     result = optimize(source.read_bytes(), label=str(source))
     if max_error is None:
         max_error = math.inf if result.rounds_anew else EXACT

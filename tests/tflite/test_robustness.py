@@ -203,7 +203,7 @@ TOOL_ERRORS = [
     (["in.tflite"], "expected in.tflite out.tflite, got in.tflite"),
     ([], "expected in.tflite out.tflite, got nothing"),
     (["in.tflite", "b.tflite", "c"], "got in.tflite b.tflite c"),
-    (["in.tflite", "folder"], "folder"),
+    (["in.tflite", "folder"], "folder is a folder"),
     (["folder", "b.tflite"], "no such file: folder"),
     (["missing.tflite", "b.tflite"], "no such file: missing.tflite"),
     (["in.tflite", "missing/b.tflite"], "no such folder: missing"),
