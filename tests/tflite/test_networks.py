@@ -8,9 +8,13 @@ IMAGES = 4
 
 
 def converted(make, size, scale):
-    """A network whose outputs depend on the image, its float file of batch 1, images (n, 1, size, size, 3)."""
+    """A network whose outputs depend on the image, its float file of batch 1, images (n, 1, size, size, 3).
+
+    Frozen first: without Keras's export to a SavedModel, which takes most of a conversion's time.
+    """
     import keras
     import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from scarlet_tf.export import settle_batch_norms
 
@@ -18,8 +22,9 @@ def converted(make, size, scale):
     images = scale * np.random.default_rng(0).standard_normal((IMAGES, 1, size, size, 3)).astype(np.float32)
     model = make(keras)
     settle_batch_norms(model, images[:, 0])
-    image = keras.Input((size, size, 3), batch_size=1)
-    return model, tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, model(image))).convert(), images
+    function = tf.function(lambda x: model(x, training=False), autograph=False)
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(tf.TensorSpec((1, size, size, 3))))
+    return model, tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert(), images
 
 
 def mobilenet_v3(keras):
