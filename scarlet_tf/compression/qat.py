@@ -139,13 +139,6 @@ class QuantizedModel:
         for end, value in zip(("min", "max"), input_range, strict=True):
             self._ranges()[f"quantize_layer/quantize_layer_{end}"].assign(value)
 
-    def before_step(self, number: tf.Tensor) -> None:
-        """Nothing depends on the step: ranges follow the activations that each step sees."""
-        del number
-
-    def finish(self) -> None:
-        """Nothing is left to do: kernels' limits follow from the kernels."""
-
     def weights(self) -> dict[str, np.ndarray]:
         """The float weights, by the network's own names."""
         named = {_short_name(variable): variable for variable in self.model.variables}

@@ -21,8 +21,6 @@ class CompressedModel(Protocol):
     model: tf_keras.Model
     variables: list[tf.Variable]
 
-    def before_step(self, number: tf.Tensor) -> None: ...
-    def finish(self) -> None: ...
     def weights(self) -> dict[str, np.ndarray]: ...
     def record(self, weights: Mapping[str, np.ndarray]) -> dict: ...
 
@@ -40,7 +38,8 @@ class FineTuneState:
         self._optimizer.build(compressed.variables)
         # Taken now: a clustered layer's own list of variables changes as it is called.
         self._saved = [*compressed.model.variables, *self._optimizer.variables]
-        self._decayed = [v for v in compressed.variables if v.name.split(":")[0].endswith(("kernel", "bias"))]
+        decayed = ("kernel", "depthwise_kernel", "bias")  # not batch normalisation, nor the values of clusters
+        self._decayed = [v for v in compressed.variables if v.name.split(":")[0].split("/")[-1] in decayed]
         self._step = tf.function(self._make_step)
 
     def take_step(self, step: int, images, labels) -> dict:
@@ -64,7 +63,6 @@ class FineTuneState:
         config, model, variables = self.config, self.compressed.model, self.compressed.variables
         rate = self._schedule(number)
         self._optimizer.learning_rate.assign(rate)
-        self.compressed.before_step(number)
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
             losses = keras.losses.categorical_crossentropy(

@@ -73,7 +73,6 @@ def compress(
         checkpoint_every=checkpoint_every,
         log_every=log_every,
     )
-    compressed.finish()
     weights = compressed.weights()
     model = _keras_model(source, weights)
     record = {

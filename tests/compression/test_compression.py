@@ -29,11 +29,11 @@ def kernels_of(content: bytes) -> list[np.ndarray]:
     return [graph.real_constant(operator.inputs[1]) for operator in layers]
 
 
-def test_twin_gives_the_models_outputs(trained, data):
-    source = open_source(trained)
+def test_twin_gives_the_models_outputs(untrained, data):
+    source = open_source(untrained)
     twin = make_twin(source.spec, source.weights, input_shape=source.input_shape, bn=source.bn)
     images, _ = data.arrays("test")
-    expected = np.asarray(open_model(trained).model(images))
+    expected = np.asarray(open_model(untrained).model(images))
     assert np.abs(np.asarray(twin(images)) - expected).max() <= 1e-5 * np.abs(expected).max()
     for name, array in get_weights(twin).items():
         np.testing.assert_array_equal(array, source.weights[name], err_msg=name)
@@ -129,14 +129,21 @@ def test_settings_that_cannot_be_met(options, message):
         compression_config("small", **options)
 
 
-def test_sources_that_cannot_be_compressed(trained, tmp_path):
+def test_sources_that_cannot_be_compressed(untrained, tmp_path):
     with pytest.raises(CompressionError, match="starts from trained weights"):
         open_source("scarlet_c")
     with pytest.raises(CompressionError, match="a trained model's folder was expected"):
-        open_source(trained / "model.keras")
+        open_source(untrained / "model.keras")
     for name in ("spec.json", "model.keras"):
-        (tmp_path / name).write_bytes((trained / name).read_bytes())
+        (tmp_path / name).write_bytes((untrained / name).read_bytes())
     (tmp_path / "training.json").write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         open_source(tmp_path)
-    assert json.loads((trained / "training.json").read_text())["fingerprint"] == open_source(trained).fingerprint
+    assert json.loads((untrained / "training.json").read_text())["fingerprint"] == open_source(untrained).fingerprint
+
+
+def test_a_spec_with_weights_is_the_same_source(untrained):
+    folder, apart = open_source(untrained), open_source(untrained / "spec.json", weights=untrained / "model.keras")
+    assert apart.spec == folder.spec and apart.input_shape == (16, 16, 3) and len(apart.fingerprint) == 16
+    for name, array in folder.weights.items():
+        np.testing.assert_array_equal(apart.weights[name], array, err_msg=name)
