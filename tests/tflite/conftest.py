@@ -134,6 +134,24 @@ def relative_difference():
 
 
 @pytest.fixture(scope="session")
+def float_file():
+    """Function (Keras model, size) -> float file for images (1, size, size, 3).
+
+    Frozen first: without Keras's export to a SavedModel, which takes most of a conversion's time.
+    """
+    return _float_file
+
+
+def _float_file(model, size):
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    function = tf.function(lambda x: model(x, training=False), autograph=False)
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(tf.TensorSpec((1, size, size, 3))))
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
+
+
+@pytest.fixture(scope="session")
 def converted():
     """Function ("float" | "dynamic" | "int8") -> file of a network with 7x7 kernels, converted once."""
     return functools.cache(_converted)

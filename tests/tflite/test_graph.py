@@ -154,9 +154,7 @@ SPEC = ArchSpec(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 41])
-def test_network_against_keras(size, run, relative_difference):
-    import tensorflow as tf
-
+def test_network_against_keras(size, run, relative_difference, float_file):
     from scarlet_tf.models import build
 
     rng = np.random.default_rng(size)
@@ -170,7 +168,7 @@ def test_network_against_keras(size, run, relative_difference):
         else:
             value = 0.1 * rng.standard_normal(shape)
         variable.assign(value.astype(np.float32))
-    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    content = float_file(model, size)
     result = optimize(content, label="net")
     assert result.relative_error <= 1e-5 and result.passes[-1].changes == 3
     assert result.before.partitions == result.after.partitions == 1

@@ -7,14 +7,9 @@ pytestmark = pytest.mark.slow
 IMAGES = 4
 
 
-def converted(make, size, scale):
-    """A network whose outputs depend on the image, its float file of batch 1, images (n, 1, size, size, 3).
-
-    Frozen first: without Keras's export to a SavedModel, which takes most of a conversion's time.
-    """
+def converted(make, size, scale, float_file):
+    """A network whose outputs depend on the image, its float file of batch 1, images (n, 1, size, size, 3)."""
     import keras
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from scarlet_tf.export import settle_batch_norms
 
@@ -22,9 +17,7 @@ def converted(make, size, scale):
     images = scale * np.random.default_rng(0).standard_normal((IMAGES, 1, size, size, 3)).astype(np.float32)
     model = make(keras)
     settle_batch_norms(model, images[:, 0])
-    function = tf.function(lambda x: model(x, training=False), autograph=False)
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function(tf.TensorSpec((1, size, size, 3))))
-    return model, tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert(), images
+    return model, float_file(model, size), images
 
 
 def mobilenet_v3(keras):
@@ -44,12 +37,12 @@ def efficientnet_b0(keras):
     [(mobilenet_v3, 1.0, 20, [0, 1, 19, 2, 0]), (efficientnet_b0, 50.0, 1, [0, 1, 0, 1, 0])],
     ids=["mobilenet_v3", "efficientnet_b0"],
 )
-def test_networks_of_others(make, scale, partitions, passes, run):
+def test_networks_of_others(make, scale, partitions, passes, run, float_file):
     """Nothing to do for the float file; the int8 one in one piece, and no farther from the float one than it was."""
     from scarlet_tf.export.integer import quantize_to_int8
     from scarlet_tf.tflite import optimize
 
-    _, real, images = converted(make, 64, scale)
+    _, real, images = converted(make, 64, scale, float_file)
     assert optimize(real, label="float").content == real
     content = quantize_to_int8(real, lambda: ([image] for image in images))
     result = optimize(content, label="int8")
@@ -65,14 +58,14 @@ def test_networks_of_others(make, scale, partitions, passes, run):
 
 
 @pytest.mark.parametrize("size", [224, 225])
-def test_scarlet_a_against_keras(size, run, relative_difference):
+def test_scarlet_a_against_keras(size, run, relative_difference, float_file):
     from scarlet_tf import zoo
     from scarlet_tf.models import build
     from scarlet_tf.tflite import optimize
 
     spec = zoo.get_spec("scarlet_a")
     model, content, images = converted(
-        lambda keras: build(spec, input_shape=(size, size, 3), classifier_activation=None), size, 1.0
+        lambda keras: build(spec, input_shape=(size, size, 3), classifier_activation=None), size, 1.0, float_file
     )
     result = optimize(content, label="scarlet_a")
     large = sum(block.kernel_size == 7 for block in spec.blocks)
