@@ -141,6 +141,7 @@ SPEC = ArchSpec(
     blocks=(
         dataclasses.replace(BLOCK, se_channels=4, shortcut=True),
         dataclasses.replace(BLOCK, stride=2, se_channels=4),
+        BlockSpec(kind="identity", in_channels=8, out_channels=8, stride=2),
         dataclasses.replace(BLOCK, kernel_size=5, shortcut=True),
         dataclasses.replace(BLOCK, stride=2),
     ),
@@ -172,6 +173,7 @@ def test_network_against_keras(size, run, relative_difference, float_file):
     result = optimize(content, label="net")
     assert result.relative_error <= 1e-5 and result.passes[-1].changes == 3
     assert result.before.partitions == result.after.partitions == 1
+    assert result.after.operations["MAX_POOL_2D"] == 1
     depthwise = result.after.operations["DEPTHWISE_CONV_2D"]
     assert (result.before.operations["DEPTHWISE_CONV_2D"], depthwise) == (5, 2 + 3 * 5)
     for image in rng.standard_normal((4, 1, size, size, 3)).astype(np.float32):
