@@ -3,8 +3,8 @@
 The TFLite converter multiplies a batch normalisation's factor, another one for each channel, into the kernel before
 it; values that were shared would not be shared any more. So that factor goes into the kernel first, and what is left
 of the batch normalisation adds a bias and is trained as one. Kernels of convolutions and dense layers are clustered;
-depthwise ones are not (tfmot leaves them out, for their loss of accuracy; they are 3 % of SCARLET-A's weights), and keep
-their batch normalisation.
+depthwise ones are not (tfmot leaves them out, for their loss of accuracy; they are 3 % of SCARLET-A's weights), and
+keep their batch normalisation.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from scarlet_tf.training.config import TrainConfig, train_config
 
 METHODS = ("qat", "prune", "cluster")
 
-# Instead of the recipe's, for going on from trained weights: a tenth of its learning rate, falling to 0, and nothing
+# Instead of the recipe's, for going on from trained weights: a part of its learning rate, falling to 0, and nothing
 # that needs a long run. Enough on Fashion-MNIST at 32x32; the recipe "paper" was not fine-tuned on ImageNet.
 FINE_TUNING = {"epochs": 2.0, "schedule": "cosine", "warmup_epochs": 0.0, "dropout": 0.0, "ema": 0.0}
 LEARNING_RATE_SHARE = {"qat": 0.1, "prune": 0.5, "cluster": 0.5}

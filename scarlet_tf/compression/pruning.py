@@ -1,7 +1,7 @@
 """Magnitude pruning: the smallest weights of a kernel are held at zero while the rest is fine-tuned.
 
-Kernels of convolutions and dense layers are pruned. Depthwise kernels are not: tfmot has no masks for them, and they are
-3 % of SCARLET-A's weights.
+Kernels of convolutions and dense layers are pruned. Depthwise kernels are not: tfmot has no masks for them, and they
+are 3 % of SCARLET-A's weights.
 """
 
 from __future__ import annotations

@@ -24,21 +24,23 @@ def data(tmp_path_factory):
     return open_dataset(DataConfig(name=f"folder:{root}", image_size=16))
 
 
-def tiny_spec() -> ArchSpec:
-    kinds = {"kind": "inverted_residual", "kernel_size": 7}
-    wide = BlockSpec(**kinds, in_channels=8, out_channels=8, hidden_channels=24, se_channels=6, shortcut=True)
-    down = BlockSpec(**kinds, in_channels=8, out_channels=16, hidden_channels=24, stride=2)
+KINDS = {"kind": "inverted_residual", "kernel_size": 7}
+WIDE = BlockSpec(**KINDS, in_channels=8, out_channels=8, hidden_channels=24, se_channels=6, shortcut=True)
+DOWN = BlockSpec(**KINDS, in_channels=8, out_channels=16, hidden_channels=24, stride=2)
+
+
+def spec_of(*blocks: BlockSpec) -> ArchSpec:
     channels = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16}
-    return ArchSpec(name="tiny", blocks=(wide, down), resolution=16, classes=3, **channels)
+    return ArchSpec(name="tiny", blocks=blocks, resolution=16, classes=3, **channels)
 
 
 @pytest.fixture(scope="session")
 def untrained(data, tmp_path_factory):
-    """Folder like `trained`, at once: initial weights and the BN statistics of the pictures."""
+    """Folder like `trained`, at once and with one block: initial weights and the BN statistics of the pictures."""
     folder = tmp_path_factory.mktemp("untrained")
-    model = build(tiny_spec(), classifier_activation=None)
+    model = build(spec_of(WIDE), classifier_activation=None)
     settle_batch_norms(model, data.arrays("test")[0])
-    tiny_spec().save(folder / "spec.json")
+    spec_of(WIDE).save(folder / "spec.json")
     model.save(folder / "model.keras")
     (folder / "training.json").write_text('{"fingerprint": "0"}')
     return folder
@@ -49,6 +51,6 @@ def trained(data, tmp_path_factory):
     """Folder of a trained network with 7x7, SE, a shortcut and stride 2."""
     folder = tmp_path_factory.mktemp("trained")
     config = train_config("small", batch_size=12, epochs=15, ema=0.0)
-    result = train(tiny_spec(), data, config, output=folder)
+    result = train(spec_of(WIDE, DOWN), data, config, output=folder)
     assert result["test"]["top1"] >= 0.9
     return folder
