@@ -51,8 +51,8 @@ def main() -> None:
 
     import keras
 
-    from scarlet_tf.export import Converted, export_tflite, prepare, verify
-    from scarlet_tf.export.tflite import check_options, rewrite, write_converted
+    from scarlet_tf.export import export_tflite, prepare, verify
+    from scarlet_tf.export.tflite import check_options
 
     options = {"quantize": _QUANTIZE.value, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
     calibrated = _DATASET.value is not None
@@ -74,12 +74,11 @@ def main() -> None:
     if learnt:
         if _PREPROCESSING.value:
             raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
-        from scarlet_tf.compression import convert_qat
+        from scarlet_tf.compression import export_qat
 
         print("int8 with the ranges learnt in training")
-        content = convert_qat(_MODEL.value, input_type=_INPUT_TYPE.value)
-        converted = rewrite(content) if _OPTIMIZE_FOR.value == "xnnpack" else Converted(content=content, passes=())
-        converted = write_converted(converted, path, record=source.record | options)
+        targets = {"input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
+        converted = export_qat(_MODEL.value, path, **targets, record=source.record)
     else:
         representative = [images] if calibrated else None
         converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)

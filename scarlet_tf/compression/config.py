@@ -10,9 +10,11 @@ from scarlet_tf.training.config import TrainConfig, train_config
 METHODS = ("qat", "prune", "cluster")
 
 # Instead of the recipe's, for going on from trained weights: a part of its learning rate, falling to 0, and nothing
-# that needs a long run. Enough on Fashion-MNIST at 32x32; the recipe "paper" was not fine-tuned on ImageNet.
+# that needs a long run. With the recipe "small" and augmentation "flip_crop" the network in zoo/weights, 90.38 % right
+# on Fashion-MNIST, came to 90.5 % under QAT, 90.1 % with half its weights zero and 89.8 % with 16 values a kernel, one
+# run each; these settings were chosen by such runs. Not tried on ImageNet.
 FINE_TUNING = {"epochs": 2.0, "schedule": "cosine", "warmup_epochs": 0.0, "dropout": 0.0, "ema": 0.0}
-LEARNING_RATE_SHARE = {"qat": 0.1, "prune": 0.5, "cluster": 0.5}
+LEARNING_RATE_DIVISOR = {"qat": 10, "prune": 2, "cluster": 2}
 
 
 class CompressionError(ValueError):
@@ -69,6 +71,6 @@ def compression_config(
     if not given:
         return None
     (method,) = given
-    rate = train_config(recipe).learning_rate * LEARNING_RATE_SHARE[method]
+    rate = train_config(recipe).learning_rate / LEARNING_RATE_DIVISOR[method]
     training = train_config(recipe, **(FINE_TUNING | {"learning_rate": rate} | overrides))
     return CompressionConfig(method=method, training=training, sparsity=prune, clusters=cluster)

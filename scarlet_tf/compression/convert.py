@@ -14,7 +14,8 @@ from scarlet_tf.compression.qat import QuantizedModel
 from scarlet_tf.compression.ranges import FILE, read_ranges
 from scarlet_tf.compression.source import open_source
 from scarlet_tf.compression.twin import make_twin
-from scarlet_tf.export import INPUT_TYPES
+from scarlet_tf.export import INPUT_TYPES, TARGETS, Converted
+from scarlet_tf.export.tflite import rewrite, write_converted
 
 
 def open_qat(folder: str | os.PathLike):
@@ -33,6 +34,23 @@ def open_qat(folder: str | os.PathLike):
     except ValueError as error:
         raise CompressionError(f"{folder / FILE} does not belong to its model: {error}") from error
     return quantized.model
+
+
+def export_qat(
+    folder: str | os.PathLike,
+    path: str | os.PathLike,
+    *,
+    input_type: str = "float32",
+    optimize_for: str = "xnnpack",
+    record: dict | None = None,
+) -> Converted:
+    """Writes the int8 file of such a folder whole or not at all, as `export.export_tflite` does with images."""
+    require_known("optimize_for", optimize_for, TARGETS)
+    content = convert_qat(folder, input_type=input_type)
+    converted = rewrite(content) if optimize_for == "xnnpack" else Converted(content=content, passes=())
+    if record is not None:
+        record = record | {"quantize": "int8", "input_type": input_type, "optimize_for": optimize_for}
+    return write_converted(converted, path, record=record)
 
 
 def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32") -> bytes:

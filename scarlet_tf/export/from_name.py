@@ -52,13 +52,18 @@ def prepare(
         include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
         seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
     """
+    wanted = {"dataset": dataset, "data_dir": data_dir, "examples": examples, "seed": seed}
     if (Path(name) / "saved_model.pb").is_file():
-        return _prepare_served(name, weights=weights, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed,
-                               include_preprocessing=include_preprocessing)  # fmt: skip
+        for option, given in (("weights", weights), ("include_preprocessing", include_preprocessing)):
+            if given:
+                raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
+        served = ServedModel(name)
+        images = _images(served.input_shape, **wanted)
+        return Exportable(model=served, images=images, notes=(), record={"model": served.name})
     loaded = open_model(name, weights=weights)
     model = loaded.model
     mean, std = loaded.mean_and_std
-    images = _images(model.input_shape, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed)
+    images = _images(model.input_shape, **wanted)
     if not loaded.from_file:
         settle_batch_norms(model, images[:8])
     slots = ()
@@ -72,9 +77,10 @@ def prepare(
     if include_preprocessing:
         model = with_preprocessing(model, mean=mean, std=std)
         images = (images * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * np.float32(255.0)
+        mean, std = [0.0] * len(mean), [1.0 / 255.0] * len(std)  # of what is left to the caller
     record = {
         "model": model.name,
-        "input": {"mean": [0.0] * 3, "std": [1.0 / 255.0] * 3} if include_preprocessing else {"mean": mean, "std": std},
+        "input": {"mean": mean, "std": std},
         "spec": None if loaded.spec is None else loaded.spec.to_dict(),
         "class_names": (loaded.training or {}).get("class_names"),
     }
@@ -82,15 +88,6 @@ def prepare(
     if not loaded.from_file:
         notes.append(f"{model.name} has random weights: none were given")
     return Exportable(model=model, images=images, notes=tuple(notes), record=record)
-
-
-def _prepare_served(name, *, weights, dataset, data_dir, examples, seed, include_preprocessing) -> Exportable:
-    if weights is not None or include_preprocessing:
-        option = "weights" if weights is not None else "include_preprocessing"
-        raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
-    model = ServedModel(name)
-    images = _images(model.input_shape, dataset=dataset, data_dir=data_dir, examples=examples, seed=seed)
-    return Exportable(model=model, images=images, notes=(), record={"model": model.name})
 
 
 def _images(input_shape, *, dataset, data_dir, examples: int, seed: int) -> np.ndarray:

@@ -40,7 +40,6 @@ class ServedModel:
         (self.output_name,) = outputs
         self.name = os.path.basename(os.path.normpath(path))
         self.input_shape = tuple(spec.shape.as_list())
-        self.layers: list = []
         self.variables = list(self._function.variables)
 
     def __call__(self, images, training: bool = False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -129,22 +128,19 @@ class Graph:
         zero_point = np.zeros_like(scale) if parameters.zeroPoint is None else np.asarray(parameters.zeroPoint)
         return scale, zero_point.astype(np.float64), int(parameters.quantizedDimension)
 
-    def add_constant(self, values: np.ndarray, name: str, *, like: int | None = None) -> int:
-        """Index of a new constant; `like` names a tensor whose quantization it takes."""
+    def add_constant(self, values: np.ndarray, name: str) -> int:
+        """Index of a new constant of real values or plain integers."""
         values = np.ascontiguousarray(values)
         self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
         buffer = len(self.model.buffers) - 1
-        return self._add(_TYPES[values.dtype], values.shape, name, like=like, buffer=buffer)
+        return self._add(_TYPES[values.dtype], values.shape, name, buffer=buffer)
 
-    def add_tensor(self, kind: int, shape: Sequence[int], name: str, *, like: int | None = None) -> int:
-        """Index of a new computed tensor; `like` names a tensor whose quantization it takes."""
-        return self._add(kind, shape, name, like=like, buffer=0)
+    def add_tensor(self, kind: int, shape: Sequence[int], name: str) -> int:
+        """Index of a new computed tensor of real values."""
+        return self._add(kind, shape, name, buffer=0)
 
-    def _add(self, kind: int, shape: Sequence[int], name: str, *, like: int | None, buffer: int) -> int:
-        quantization = None if like is None else copy.deepcopy(self.tensor(like).quantization)
-        tensor = schema.TensorT(
-            shape=np.asarray(shape, np.int32), type=kind, buffer=buffer, name=name.encode(), quantization=quantization
-        )
+    def _add(self, kind: int, shape: Sequence[int], name: str, *, buffer: int) -> int:
+        tensor = schema.TensorT(shape=np.asarray(shape, np.int32), type=kind, buffer=buffer, name=name.encode())
         tensor.hasRank = True
         self.subgraph.tensors.append(tensor)
         return len(self.subgraph.tensors) - 1

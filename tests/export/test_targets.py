@@ -7,7 +7,7 @@ import tensorflow as tf
 from scarlet_tf.arch import get_space
 from scarlet_tf.export import export_saved_model, export_tflite, prepare, verify, with_preprocessing
 from scarlet_tf.export.served import ServedModel
-from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
+from scarlet_tf.latency import open_interpreter, partition_count
 from scarlet_tf.models import build, set_weights
 from scarlet_tf.tflite import Graph, read_record
 from scarlet_tf.tflite.graph import Type
@@ -111,8 +111,3 @@ def test_a_saved_model_that_is_none_is_refused(tmp_path):
     (tmp_path / "empty" / "saved_model.pb").write_bytes(b"junk")
     with pytest.raises(ValueError, match="not a SavedModel that can be loaded"):
         ServedModel(tmp_path / "empty")
-
-
-def test_operations_outside_xnnpack_stay_as_they_are(model, tmp_path):
-    export_tflite(model, tmp_path / "plain.tflite", optimize_for="none")
-    assert operation_counts(tmp_path / "plain.tflite")["DEPTHWISE_CONV_2D"] == 5
