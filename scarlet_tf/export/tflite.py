@@ -17,7 +17,7 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.export.integer import quantize_to_int8
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.files import write_atomically
-from scarlet_tf.tflite import INT8_ONLY_PASSES, XNNPACK_PASSES, PassReport, add_record, run_passes
+from scarlet_tf.tflite import AFTER_INT8_PASSES, INT8_ONLY_PASSES, XNNPACK_PASSES, PassReport, add_record, run_passes
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int8_pure")
 INPUT_TYPES = ("float32", "uint8")
@@ -90,7 +90,7 @@ def convert(
     Args:
         quantize: "none" (float32), "float16" (weights stored as float16), "dynamic" (int8 weights, activations
             quantized as they come), "int8" (weights and activations), or "int8_pure": int8 without any float
-            operation between its ends, for accelerators that have none.
+            operation between its ends, for accelerators that have none; a softmax is part of the float end.
         input_type: "float32", or with int8 also "uint8": the image quantized with the input's own scale and zero
             point. The output is float32 always.
         representative: for int8: batches of images as the model takes them, float32 (B, H, W, C), to calibrate
@@ -108,7 +108,8 @@ def convert(
     if quantize == "int8_pure" and rewritten:
         content, reports = run_passes(converter.convert(), INT8_ONLY_PASSES)
         content = quantize_to_int8(content, _feed(representative), input_type=input_type)
-        return Converted(content=content, passes=reports)
+        content, more = run_passes(content, AFTER_INT8_PASSES)
+        return Converted(content=content, passes=reports + more)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":

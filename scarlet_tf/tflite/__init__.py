@@ -2,12 +2,20 @@
 
 from scarlet_tf.tflite.file import optimize_file
 from scarlet_tf.tflite.graph import Graph
-from scarlet_tf.tflite.optimize import INT8_ONLY_PASSES, XNNPACK_PASSES, Optimized, optimize, run_passes
+from scarlet_tf.tflite.optimize import (
+    AFTER_INT8_PASSES,
+    INT8_ONLY_PASSES,
+    XNNPACK_PASSES,
+    Optimized,
+    optimize,
+    run_passes,
+)
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
 from scarlet_tf.tflite.record import add_record, read_record
 
 __all__ = [
+    "AFTER_INT8_PASSES",
     "INT8_ONLY_PASSES",
     "XNNPACK_PASSES",
     "Graph",

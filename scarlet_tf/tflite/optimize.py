@@ -10,9 +10,9 @@ import numpy as np
 from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
+from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
 from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
-from scarlet_tf.tflite.passes.quantize_pairs import cancel_quantize_pairs
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.passes.split_depthwise import INT8_PARTS, split_depthwise
 from scarlet_tf.tflite.probe import Probe, probe
@@ -23,7 +23,6 @@ XNNPACK_PASSES: tuple[Pass, ...] = (
     float_depthwise_weights,
     float_islands,
     float_activations,
-    cancel_quantize_pairs,
     split_depthwise,
 )
 
@@ -33,8 +32,9 @@ def split_depthwise_for_int8(graph: Graph) -> PassReport:
     return split_depthwise(graph, INT8_PARTS)
 
 
-# Of a float file that is to be quantized without leaving a float operation.
+# Of a float file that is to be quantized without leaving a float operation, and of what the quantizer then gives.
 INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise_for_int8, spell_hard_swish)
+AFTER_INT8_PASSES: tuple[Pass, ...] = (float_final_softmax,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

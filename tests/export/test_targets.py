@@ -28,26 +28,34 @@ def model(random_weights):
 
 
 @pytest.fixture(scope="module")
-def pure(model, images, tmp_path_factory):
+def with_softmax(random_weights):
+    built = build(SPEC)
+    set_weights(built, random_weights(SPEC, 3))
+    return built
+
+
+@pytest.fixture(scope="module")
+def pure(with_softmax, images, tmp_path_factory):
     path = tmp_path_factory.mktemp("pure") / "pure.tflite"
-    export_tflite(model, path, quantize="int8_pure", representative=[images], record={"model": SPEC.name})
+    export_tflite(with_softmax, path, quantize="int8_pure", representative=[images], record={"model": SPEC.name})
     return path
 
 
 def test_pure_int8_has_no_float_operation(pure):
+    """Between QUANTIZE at the start, and DEQUANTIZE and SOFTMAX at the end."""
     graph = Graph(pure.read_bytes())
-    between = [graph.name(op) for op in graph.operators if graph.name(op) not in ("QUANTIZE", "DEQUANTIZE")]
-    ends = [graph.name(op) for op in graph.operators if graph.name(op) in ("QUANTIZE", "DEQUANTIZE")]
-    assert ends == ["QUANTIZE", "DEQUANTIZE"] and "HARD_SWISH" not in between
+    names = [graph.name(op) for op in graph.operators]
+    assert names[0] == "QUANTIZE" and names[-2:] == ["DEQUANTIZE", "SOFTMAX"]
+    assert not {"QUANTIZE", "DEQUANTIZE", "HARD_SWISH", "SOFTMAX"} & set(names[1:-2])
     float_tensors = [t for t in graph.subgraph.tensors if t.type == Type.FLOAT32]
-    assert len(float_tensors) == 2  # the file's input and its output
+    assert len(float_tensors) == 3  # the file's input, its logits and its output
     kernels = [graph.shape(op.inputs[1])[1:3] for op in graph.operators if graph.name(op) == "DEPTHWISE_CONV_2D"]
     assert max(rows * columns for rows, columns in kernels) <= 25
     assert partition_count(open_interpreter(pure)) == 1
 
 
-def test_pure_int8_agrees_with_the_model(model, pure, images):
-    (check,) = verify(model, images, tflite=(pure,)).formats
+def test_pure_int8_agrees_with_the_model(with_softmax, pure, images):
+    (check,) = verify(with_softmax, images, tflite=(pure,)).formats
     assert check.relative_error <= 0.25 and check.top1_agreement >= 0.75
 
 
@@ -59,7 +67,7 @@ def test_record_is_read_back_and_the_signature_works(model, pure, images):
         "optimize_for": "xnnpack",
     }
     runner = open_interpreter(pure).get_signature_runner("serving_default")
-    assert runner(image=images[:1])["logits"].shape == (1, 10)
+    assert runner(image=images[:1])["probabilities"].shape == (1, 10)
 
 
 @pytest.mark.parametrize("quantize", ["none", "float16", "dynamic", "int8"])
