@@ -1,0 +1,195 @@
+"""The official PyTorch weights' names and layouts against ours, from an ArchSpec alone: NumPy, no framework.
+
+The official code registers a network's modules as `stem`, `separable_conv`, `mb_module.0` to `mb_module.18`,
+`conv_before_pooling` and `classifier`. An identity has a number and no tensors. Where a network is deeper than the
+published ones (depth scaling repeats every block right after itself), `mb_module` counts the blocks as they follow
+each other, copies included; the authors released no such checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec, BlockSpec
+
+_NAMES_SHOWN = 5
+_COUNTER = "num_batches_tracked"  # of steps in training; PyTorch wants one for every BN and inference ignores it
+
+
+class StateDictError(ValueError):
+    """Tensors that are not those of the network; the message lists the first that differ, and how many more do."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One tensor of a network under both names.
+
+    Attributes:
+        name: ours, as `scarlet_tf.models.get_weights` gives it; None for BN's counter, which Keras does not have.
+        key: the official state dict's.
+        shape: of the official tensor.
+        axes: the official tensor's axes in our order.
+    """
+
+    name: str | None
+    key: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def our_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape[axis] for axis in self.axes)
+
+
+def pairs(spec: ArchSpec) -> list[Pair]:
+    """Every tensor of the network, in the official state dict's order.
+
+    Raises:
+        StateDictError: for a spec with linearly equivalent transformations, which the official networks do not have.
+    """
+    lets = [index for index, block in enumerate(spec.blocks) if block.kind == "let"]
+    if lets:
+        raise StateDictError(
+            f"{spec.name!r}: blocks {', '.join(map(str, lets))} are linearly equivalent transformations, for which "
+            "official checkpoints have no names: expected a network without"
+        )
+    return list(_network(spec))
+
+
+def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our weights of an official state dict.
+
+    Args:
+        arrays: by official key. float16 and bfloat16 become float32, which holds them exactly; float64 must hold
+            float32 values. BN's counters may be absent, as files from before PyTorch 0.4.1 lack them.
+
+    Returns:
+        float32 arrays for `scarlet_tf.models.set_weights`.
+
+    Raises:
+        StateDictError: unless names and shapes agree exactly and every value is finite.
+    """
+    wanted = pairs(spec)
+    arrays = {key: np.asarray(array) for key, array in arrays.items()}
+    optional = {pair.key for pair in wanted if pair.name is None}
+    _require_fit(spec, arrays, {pair.key: pair.shape for pair in wanted}, optional=optional)
+    return {
+        pair.name: np.ascontiguousarray(_as_float32(arrays[pair.key], pair.key).transpose(pair.axes))
+        for pair in wanted
+        if pair.name is not None
+    }
+
+
+def to_state_dict(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The official state dict of our weights, in PyTorch's order; BN's counters are int64 0.
+
+    Raises:
+        StateDictError: as `from_state_dict`.
+    """
+    wanted = pairs(spec)
+    weights = {name: np.asarray(array) for name, array in weights.items()}
+    _require_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
+    return {
+        pair.key: np.zeros((), np.int64)
+        if pair.name is None
+        else np.ascontiguousarray(_as_float32(weights[pair.name], pair.name).transpose(np.argsort(pair.axes)))
+        for pair in wanted
+    }
+
+
+def _network(spec: ArchSpec) -> Iterator[Pair]:
+    stem, first, tail = spec.stem_channels, spec.first_channels, spec.tail_channels
+    yield from _conv("stem_conv", "stem.0", spec.input_channels, stem, kernel_size=3)
+    yield from _batch_norm("stem_bn", "stem.1", stem)
+    yield from _depthwise("separable_depthwise_conv", "separable_conv.0", stem, kernel_size=3)
+    yield from _batch_norm("separable_depthwise_bn", "separable_conv.1", stem)
+    yield from _conv("separable_project_conv", "separable_conv.3", stem, first)
+    yield from _batch_norm("separable_project_bn", "separable_conv.4", first)
+    for index, block in enumerate(spec.blocks):
+        if block.kind == "inverted_residual":
+            yield from _inverted_residual(f"block{index:02d}", f"mb_module.{index}", block)
+    yield from _conv("tail_conv", "conv_before_pooling.0", spec.feature_channels, tail)
+    yield from _batch_norm("tail_bn", "conv_before_pooling.1", tail)
+    yield from _dense("classifier", "classifier", tail, spec.classes)
+
+
+def _inverted_residual(name: str, key: str, block: BlockSpec) -> Iterator[Pair]:
+    hidden, squeezed = block.hidden_channels, block.se_channels
+    yield from _conv(f"{name}_expand_conv", f"{key}.conv1", block.in_channels, hidden)
+    yield from _batch_norm(f"{name}_expand_bn", f"{key}.bn1", hidden)
+    yield from _depthwise(f"{name}_depthwise_conv", f"{key}.conv2", hidden, kernel_size=block.kernel_size)
+    yield from _batch_norm(f"{name}_depthwise_bn", f"{key}.bn2", hidden)
+    if block.has_se:
+        yield from _conv(f"{name}_se_reduce", f"{key}.mid_se.squeeze_conv", hidden, squeezed)
+        yield _vector(f"{name}_se_reduce/bias", f"{key}.mid_se.squeeze_conv.bias", squeezed)
+        yield from _conv(f"{name}_se_expand", f"{key}.mid_se.excite_conv", squeezed, hidden)
+        yield _vector(f"{name}_se_expand/bias", f"{key}.mid_se.excite_conv.bias", hidden)
+    yield from _conv(f"{name}_project_conv", f"{key}.conv3", hidden, block.out_channels)
+    yield from _batch_norm(f"{name}_project_bn", f"{key}.bn3", block.out_channels)
+
+
+def _conv(name: str, key: str, inputs: int, outputs: int, *, kernel_size: int = 1) -> Iterator[Pair]:
+    """(out, in, height, width) -> (height, width, in, out)."""
+    shape = (outputs, inputs, kernel_size, kernel_size)
+    yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=shape, axes=(2, 3, 1, 0))
+
+
+def _depthwise(name: str, key: str, channels: int, *, kernel_size: int) -> Iterator[Pair]:
+    """(channels, 1, height, width) -> (height, width, channels, 1)."""
+    shape = (channels, 1, kernel_size, kernel_size)
+    yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=shape, axes=(2, 3, 0, 1))
+
+
+def _dense(name: str, key: str, inputs: int, outputs: int) -> Iterator[Pair]:
+    """(out, in) -> (in, out), and the bias."""
+    yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=(outputs, inputs), axes=(1, 0))
+    yield _vector(f"{name}/bias", f"{key}.bias", outputs)
+
+
+def _batch_norm(name: str, key: str, channels: int) -> Iterator[Pair]:
+    yield _vector(f"{name}/gamma", f"{key}.weight", channels)
+    yield _vector(f"{name}/beta", f"{key}.bias", channels)
+    yield _vector(f"{name}/moving_mean", f"{key}.running_mean", channels)
+    yield _vector(f"{name}/moving_variance", f"{key}.running_var", channels)
+    yield Pair(name=None, key=f"{key}.{_COUNTER}", shape=(), axes=())
+
+
+def _vector(name: str, key: str, size: int) -> Pair:
+    return Pair(name=name, key=key, shape=(size,), axes=(0,))
+
+
+def _require_fit(
+    spec: ArchSpec,
+    arrays: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    optional: set[str] | frozenset[str] = frozenset(),
+) -> None:
+    problems = [f"missing {name}" for name in shapes if name not in arrays and name not in optional]
+    problems += [f"unexpected {name}" for name in arrays if name not in shapes]
+    problems += [
+        f"{name} has shape {arrays[name].shape}, expected {shape}"
+        for name, shape in shapes.items()
+        if name in arrays and arrays[name].shape != shape
+    ]
+    if problems:
+        more = len(problems) - _NAMES_SHOWN
+        shown = "; ".join(problems[:_NAMES_SHOWN]) + (f" (and {more} more)" if more > 0 else "")
+        raise StateDictError(f"tensors do not fit {spec.name!r}: {shown}")
+
+
+def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
+    """Refuses what float32 does not hold exactly, and values that are not finite."""
+    # bfloat16 is no type of NumPy's own, and so not of its floating kind.
+    if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
+        raise StateDictError(f"tensor {name} is of {array.dtype}, expected floating point")
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+    if not np.isfinite(array.astype(np.float64)).all():
+        raise StateDictError(f"tensor {name} holds values that are not finite")
+    if array.dtype.itemsize > 4 and not np.array_equal(values, array):
+        raise StateDictError(f"tensor {name} is of {array.dtype} and does not fit into float32 without rounding")
+    return values
