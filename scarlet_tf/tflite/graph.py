@@ -180,15 +180,6 @@ class Graph:
         position = next(i for i, known in enumerate(self.operators) if known is operator)
         self.operators[position : position + 1] = replacement
 
-    def redirect(self, old: int, new: int) -> None:
-        """Makes everyone who reads tensor `old` read `new`, the graph's outputs included."""
-        for operator in self.operators:
-            operator.inputs = [new if index == old else index for index in operator.inputs]
-        self.subgraph.outputs = [new if index == old else index for index in self.subgraph.outputs]
-        for signature in self.model.signatureDefs or []:
-            for entry in signature.outputs or []:
-                entry.tensorIndex = new if entry.tensorIndex == old else entry.tensorIndex
-
     def prune(self) -> None:
         """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use.
 

@@ -48,22 +48,6 @@ def test_signature_works_by_name(signed, rewritten):
     np.testing.assert_allclose(results[1], results[0], atol=1e-5 * np.abs(results[0]).max())
 
 
-def test_signature_follows_an_output_that_moves(new_graph):
-    """A cancelled pair before the output: its name then means what was rounded."""
-    graph = new_graph()
-    x, real, back = (graph.add_tensor(Type.FLOAT32, (1, 4), name) for name in ("x", "real", "back"))
-    q = graph.quantized((1, 4), "q", 0.5, 0)
-    graph.operators.append(graph.new_operator(Op.NEG, [x], [real], options=schema.NegOptionsT()))
-    graph.operators.append(graph.new_operator(Op.QUANTIZE, [real], [q]))
-    graph.operators.append(graph.new_operator(Op.DEQUANTIZE, [q], [back], version=2))
-    inputs, outputs = ([schema.TensorMapT(name=n, tensorIndex=i)] for n, i in ((b"in", x), (b"out", back)))
-    graph.model.signatureDefs = [schema.SignatureDefT(inputs=inputs, outputs=outputs, signatureKey=b"s")]
-    result = optimize(graph.between([x], [back]), label="a")
-    values = np.float32([[0.1, 0.2, 0.9, -1.3]])
-    runner = Interpreter(model_content=result.content).get_signature_runner("s")
-    np.testing.assert_array_equal(runner(**{"in": values})["out"], -values)
-
-
 def test_nothing_unused_is_left(signed, rewritten):
     before, after = Graph(signed), Graph(rewritten)
     assert b"unused" in {tensor.name for tensor in before.subgraph.tensors}

@@ -19,9 +19,9 @@ def float_islands(graph: Graph) -> PassReport:
     stem = [operator for operator in graph.of_kind(Op.CONV_2D) if _is_of_image(graph, operator)]
     for operator in large + stem:
         source = graph.producer(operator.inputs[0])
-        if source is not None and graph.code(source) == Op.PAD and _is_alone(graph, source):
-            graph.replace(source, _island(graph, source))
-        graph.replace(operator, _island(graph, operator))
+        padded = source is not None and graph.code(source) == Op.PAD and _is_alone(graph, source)
+        graph.replace(operator, _island(graph, source, operator) if padded else _island(graph, operator))
+    graph.prune()
     if not large and not stem:
         return PassReport(name="float_islands", changes=0, note="no int8 7x7 depthwise or image convolution")
     note = f"{len(large)} 7x7 depthwise and {len(stem)} image convolutions in float"
@@ -88,21 +88,21 @@ def _is_alone(graph: Graph, pad: schema.OperatorT) -> bool:
     return _is_int8(graph, pad) and len(graph.consumers(result)) == 1 and not graph.is_output(result)
 
 
-def _island(graph: Graph, operator: schema.OperatorT) -> list[schema.OperatorT]:
-    """The operators in place of one: its first input dequantized, its constants real, its output quantized."""
-    image, output = operator.inputs[0], operator.outputs[0]
-    name = graph.tensor_name(output)
+def _island(graph: Graph, *chain: schema.OperatorT) -> list[schema.OperatorT]:
+    """The operators in place of a chain: its first input dequantized, its constants real, its output quantized."""
+    image = chain[0].inputs[0]
+    name = graph.tensor_name(chain[-1].outputs[0])
     real_image = graph.add_tensor(Type.FLOAT32, graph.shape(image), f"{name}/real_input")
-    real_output = graph.add_tensor(Type.FLOAT32, graph.shape(output), f"{name}/real")
-    constants = [_real(graph, index, name=f"{name}/real{number}") for number, index in enumerate(operator.inputs[1:])]
-    real = graph.new_operator(
-        graph.code(operator), [real_image, *constants], [real_output], options=operator.builtinOptions
-    )
-    return [
-        graph.new_operator(Op.DEQUANTIZE, [image], [real_image], version=2),
-        real,
-        graph.new_operator(Op.QUANTIZE, [real_output], [output]),
-    ]
+    made = [graph.new_operator(Op.DEQUANTIZE, [image], [real_image], version=2)]
+    for operator in chain:
+        output = operator.outputs[0]
+        prefix = f"{graph.tensor_name(output)}/real"
+        constants = [_real(graph, index, name=f"{prefix}{number}") for number, index in enumerate(operator.inputs[1:])]
+        real_output = graph.add_tensor(Type.FLOAT32, graph.shape(output), prefix)
+        inputs, options = [real_image, *constants], operator.builtinOptions
+        made.append(graph.new_operator(graph.code(operator), inputs, [real_output], options=options))
+        real_image = real_output
+    return [*made, graph.new_operator(Op.QUANTIZE, [real_image], [chain[-1].outputs[0]])]
 
 
 def _real(graph: Graph, index: int, *, name: str) -> int:
