@@ -40,7 +40,7 @@ def main() -> None:
     if not loaded.from_file:
         settle_batch_norms(model, images)
     path = export_saved_model(model, _OUTPUT.value, batch_size=_BATCH.value)
-    (check,) = verify(model, images, saved_model=path, batch_size=count).formats
+    (check,) = verify(model, images, saved_model=[path], batch_size=count).formats
     print(
         f"{path}: {check.bytes:,} bytes; against Keras on {count} random images: max error {check.max_error:.2e} "
         f"({check.relative_error:.2e} of the largest output)"

@@ -1,37 +1,86 @@
-"""Compares a trained model's Keras form with its SavedModel and .tflite files on real images.
+"""Does every form of a model compute what its Keras model computes? On real images, with a table and JSON.
 
+    python tools/verify.py --model=runs/m --output=verify.json
     python tools/verify.py --model=runs/m --saved_model=runs/m/saved_model --tflite=runs/m/fp32.tflite
+    python tools/verify.py --model=scarlet_a --weights=a.weights.h5 --checkpoint=a.pth --dataset=folder:photos
 
-Prints a table, and writes the report as JSON: error, top-1 agreement, accuracy, bytes and operations of every file.
+Without files of its own the whole chain is made and run: Keras, SavedModel, and .tflite in float32, float16, dynamic
+range, int8 and int8_pure; with --checkpoint also the official network in PyTorch. Of each: error, top-1 agreement,
+accuracy, bytes, operations and the pieces that XNNPACK runs. A model without weights gets random ones.
 """
 
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_MODEL = flags.DEFINE_string("model", None, "Folder that train.py wrote.", required=True)
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder; default: none.")
-_TFLITE = flags.DEFINE_list("tflite", [], "The .tflite files, separated by commas.")
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "A folder that train.py wrote, a zoo name, a spec's JSON file, a genome or a .keras file.",
+    required=True,
+)
+_WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, for a name, spec or genome.")
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder to check.")
+_TFLITE = flags.DEFINE_list("tflite", [], "The .tflite files to check, separated by commas.")
+_FORMATS = flags.DEFINE_list(
+    "formats",
+    None,
+    "What to make and check: saved_model, none, float16, dynamic, int8, int8_pure; default: all, or none where files "
+    "are given.",
+)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in torch."
+)
+_FOLDER = flags.DEFINE_string("folder", None, "A folder to keep the files made; default: they are not kept.")
 _DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many test images.", lower_bound=1)
+_EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Training images that calibrate int8.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: none.")
 
 
 def main() -> None:
     load_tensorflow()
-    from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.export import verify
-    from scarlet_tf.files import write_atomically
-    from scarlet_tf.zoo import open_model
+    import contextlib
+    import tempfile
 
-    loaded = open_model(_MODEL.value)
-    name = _DATASET.value or (loaded.training and loaded.training["data"]["name"])
+    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.export import FORMATS, export_chain, output_name, prepare, verify
+    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.zoo import read_training
+
+    if _OUTPUT.value:
+        require_place(_OUTPUT.value)
+    training = read_training(_MODEL.value)
+    name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
         raise ValueError(f"{_MODEL.value} does not say which data set it was trained on: give --dataset")
-    data = open_dataset(DataConfig(name=name, image_size=loaded.model.input_shape[1], data_dir=_DATA_DIR.value))
+    source = prepare(
+        _MODEL.value, weights=_WEIGHTS.value, dataset=name, data_dir=_DATA_DIR.value, examples=_EXAMPLES.value
+    )
+    others = {}
+    if _CHECKPOINT.value:
+        from scarlet_tf.convert import checkpoint_function
+
+        softmax = output_name(source.model) == "probabilities"
+        others[_CHECKPOINT.value] = checkpoint_function(source.spec, _CHECKPOINT.value, softmax=softmax)
+    formats = _FORMATS.value
+    if formats is None:
+        formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS
+    data = open_dataset(DataConfig(name=name, image_size=source.original.input_shape[1], data_dir=_DATA_DIR.value))
     images, labels = data.arrays("test", limit=_LIMIT.value)
-    report = verify(loaded.model, images, labels=labels, saved_model=_SAVED_MODEL.value, tflite=tuple(_TFLITE.value))
+    with contextlib.nullcontext(_FOLDER.value) if _FOLDER.value else tempfile.TemporaryDirectory() as folder:
+        made = export_chain(source, folder, formats=formats)
+        report = verify(
+            source.original,
+            images,
+            labels=labels if source.trained else None,
+            saved_model=[*made.saved_model, *([_SAVED_MODEL.value] if _SAVED_MODEL.value else [])],
+            tflite=(*made.tflite, *_TFLITE.value),
+            others=others,
+        )
+    for line in source.notes:
+        print(line)
     print(report.table())
     if _OUTPUT.value:
         write_atomically(_OUTPUT.value, report.to_json())

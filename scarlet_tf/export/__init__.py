@@ -1,17 +1,20 @@
 """From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
 
+from scarlet_tf.export.chain import FORMATS, Chain, export_chain
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.preprocessing import with_preprocessing
-from scarlet_tf.export.saved_model import export_saved_model
+from scarlet_tf.export.saved_model import export_saved_model, output_name
 from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, TARGETS, Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
 
 __all__ = [
+    "FORMATS",
     "INPUT_TYPES",
     "QUANTIZATIONS",
     "TARGETS",
+    "Chain",
     "Converted",
     "ExportError",
     "Exportable",
@@ -21,11 +24,13 @@ __all__ = [
     "SlotReport",
     "VerifyReport",
     "convert",
+    "export_chain",
     "export_saved_model",
     "export_tflite",
     "fold",
     "fold_dense",
     "fold_model",
+    "output_name",
     "prepare",
     "require_builtin_operations",
     "settle_batch_norms",

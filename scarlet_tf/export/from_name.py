@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.export.fold import SlotReport, fold_model
 from scarlet_tf.export.preprocessing import with_preprocessing
@@ -22,12 +23,18 @@ class Exportable:
 
     Attributes:
         model: a Keras model, its LETs folded where that is exact, or a ServedModel.
+        original: the same before folding.
+        spec: the original's; None where a file alone does not tell.
+        trained: whether the weights came from a file; else they are random.
         images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
         notes: lines to tell the user: what became of every LET, and whether the weights are random.
         record: for the file's own metadata.
     """
 
     model: object
+    original: object
+    spec: ArchSpec | None
+    trained: bool
     images: np.ndarray
     notes: tuple[str, ...]
     record: dict
@@ -59,7 +66,10 @@ def prepare(
                 raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
         served = ServedModel(name)
         images = _images(served.input_shape, **wanted)
-        return Exportable(model=served, images=images, notes=(), record={"model": served.name})
+        record = {"model": served.name}
+        return Exportable(
+            model=served, original=served, spec=None, trained=True, images=images, notes=(), record=record
+        )
     loaded = open_model(name, weights=weights)
     model = loaded.model
     mean, std = loaded.mean_and_std
@@ -67,6 +77,7 @@ def prepare(
     if not loaded.from_file:
         settle_batch_norms(model, images[:8])
     slots = ()
+    original = model
     if loaded.spec is not None and any(block.kind == "let" for block in loaded.spec.blocks):
         model, result = fold_model(model, loaded.spec)
         slots = result.slots
@@ -75,7 +86,8 @@ def prepare(
         lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
         slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
     if include_preprocessing:
-        model = with_preprocessing(model, mean=mean, std=std)
+        original = with_preprocessing(original, mean=mean, std=std)
+        model = original if not slots else with_preprocessing(model, mean=mean, std=std)
         images = (images * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * np.float32(255.0)
         mean, std = [0.0] * len(mean), [1.0 / 255.0] * len(std)  # of what is left to the caller
     record = {
@@ -87,7 +99,15 @@ def prepare(
     notes = [f"LET of slot {slot.slot}: {slot.reason}" for slot in slots]
     if not loaded.from_file:
         notes.append(f"{model.name} has random weights: none were given")
-    return Exportable(model=model, images=images, notes=tuple(notes), record=record)
+    return Exportable(
+        model=model,
+        original=original,
+        spec=loaded.spec,
+        trained=loaded.from_file,
+        images=images,
+        notes=tuple(notes),
+        record=record,
+    )
 
 
 def _images(input_shape, *, dataset, data_dir, examples: int, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -29,8 +29,8 @@ class FormatCheck:
 
     Attributes:
         bytes: of the file, or of all files of the folder.
-        operations: number of operations in the file, by name; empty for a SavedModel.
-        partitions: pieces that the XNNPACK delegate runs, best one; None for a SavedModel.
+        operations: number of operations in a .tflite file, by name; empty for every other kind.
+        partitions: pieces that the XNNPACK delegate runs, best one; None for every other kind.
         max_error: largest absolute difference of an output to Keras's.
         relative_error: max_error / the largest absolute output of Keras.
         top1_agreement: share of images whose top class is Keras's.
@@ -71,7 +71,7 @@ class VerifyReport:
         columns = f"{'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
         lines = [f"{'file':32} {columns} accuracy"]
         accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
-        lines.append(f"{'keras: ' + self.model:32} {'':{len(columns)}} {accuracy}")
+        lines.append(f"{'keras: ' + self.model:32} {f'on {self.images} images':>{len(columns)}} {accuracy}")
         for check in self.formats:
             accuracy = "-" if check.accuracy is None else f"{check.accuracy:.4f}"
             ops = str(check.ops) if check.operations else "-"
@@ -87,18 +87,20 @@ def verify(
     model: keras.Model,
     images: np.ndarray,
     *,
-    saved_model: str | os.PathLike | None = None,
-    tflite: tuple[str | os.PathLike, ...] = (),
+    saved_model: Sequence[str | os.PathLike] = (),
+    tflite: Sequence[str | os.PathLike] = (),
+    others: Mapping[str | os.PathLike, Callable[[np.ndarray], np.ndarray]] | None = None,
     labels: np.ndarray | None = None,
     batch_size: int | None = None,
     threads: int = 1,
 ) -> VerifyReport:
-    """Runs Keras, the SavedModel and every .tflite file on the same images.
+    """Runs Keras, every SavedModel folder, every .tflite file and what else there is on the same images.
 
     Args:
         images: float32 (n, H, W, C), normalised; a uint8 input gets them quantized with its scale and zero point.
+        others: for each further file a function that runs it, from images to outputs as Keras's.
         labels: (n,) integers, for accuracies.
-        batch_size: that the SavedModel takes, where it is fixed; None: it takes any.
+        batch_size: that the SavedModels take, where it is fixed; None: they take any.
 
     Raises:
         ExportError: where a .tflite file holds an operation outside the built-in set.
@@ -111,10 +113,10 @@ def verify(
         raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
     expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
     checks = []
-    if saved_model is not None:
-        size = sum(file.stat().st_size for file in Path(saved_model).rglob("*") if file.is_file())
-        outputs = _run(_saved_model_function(saved_model), images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
-        checks.append(_check(saved_model, size, outputs, expected=expected, labels=labels))
+    for path in saved_model:
+        size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+        outputs = _run(_saved_model_function(path), images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
+        checks.append(_check(path, size, outputs, expected=expected, labels=labels))
     for path in tflite:
         operations = require_builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
@@ -122,6 +124,9 @@ def verify(
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
         checks.append(_check(path, size, outputs, expected=expected, labels=labels, **made))
+    for path, function in (others or {}).items():
+        outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
+        checks.append(_check(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
     return VerifyReport(
         model=model.name, images=len(images), keras_accuracy=_accuracy(expected, labels), formats=tuple(checks)
     )

@@ -60,9 +60,13 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
         return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
     spec = ArchSpec.load(check_file(path / "spec.json"))
     model = load_keras_file(path / "model.keras")
-    record = path / "training.json"
+    return LoadedModel(model=model, spec=spec, from_file=True, training=read_training(path))
+
+
+def read_training(folder: str | os.PathLike) -> dict | None:
+    """What a trained model's folder says about its training; None where there is nothing, as for every other name."""
+    record = Path(folder) / "training.json"
     try:
-        training = json.loads(record.read_text()) if record.exists() else None
+        return json.loads(record.read_text()) if record.exists() else None
     except ValueError as error:
         raise ModelFileError(f"{record}: not JSON: {error}") from error
-    return LoadedModel(model=model, spec=spec, from_file=True, training=training)

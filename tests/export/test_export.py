@@ -52,7 +52,7 @@ def test_formats_agree_with_keras(model, images, exported):
     labels = np.asarray(model(images)).argmax(-1)
     labels[0] = (labels[0] + 1) % 10
     files = tuple(exported / f"{name}.tflite" for name in ("none", "float16", "dynamic", "int8", "uint8"))
-    report = verify(model, images, saved_model=exported / "saved_model", tflite=files, labels=labels)
+    report = verify(model, images, saved_model=[exported / "saved_model"], tflite=files, labels=labels)
     saved, none, float16, dynamic, int8, uint8 = report.formats
     assert np.ptp(np.asarray(model(images)), axis=0).max() > 0.04  # outputs depend on the image
     assert saved.relative_error <= 1e-6 and none.relative_error <= 1e-5
@@ -66,7 +66,7 @@ def test_formats_agree_with_keras(model, images, exported):
 
 
 def test_report_as_table_and_json(model, images, exported):
-    report = verify(model, images[:2], saved_model=exported / "saved_model", tflite=(exported / "none.tflite",))
+    report = verify(model, images[:2], saved_model=[exported / "saved_model"], tflite=(exported / "none.tflite",))
     table = report.table().splitlines()
     assert len(table) == 4 and table[3].startswith("none.tflite") and table[3].split()[-1] == "-"
     data = json.loads(report.to_json())

@@ -1,11 +1,14 @@
 """The export tools and the benchmark as a user runs them: from any directory; one line and exit code 2 when wrong."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from scarlet_tf.arch import get_space
 
+SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
+KINDS = ("float32", "float16", "dynamic", "int8", "int8_pure")
 BAD = [
     ("export_tflite", ["--model=scarlet_a", "--output=a.tflite", "--quantize=int9"], "int9"),
     ("export_tflite", ["--model=scarlet_a"], "output"),
@@ -43,3 +46,26 @@ def test_export_and_benchmark(tmp_path, call_tool):
     assert result.returncode == 0, result.stderr
     assert [row["runs"] for row in json.loads((tmp_path / "a.json").read_text())] == [5, 5]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.tflite", "saved", "spec.json"]
+
+
+@pytest.mark.slow
+def test_verify_makes_the_whole_chain(tmp_path, call_tool):
+    """Accuracy on 200 test images in steps of 1/200; the float formats give Keras's classes."""
+    flags = ["--limit=200", "--representative_examples=50", "--folder=files", "--output=report.json"]
+    result = call_tool("verify", f"--model={SHIPPED}", *flags, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    rows = {row["path"].split("/")[-1]: row for row in report["formats"]}
+    assert list(rows) == ["saved_model", *(f"{kind}.tflite" for kind in KINDS)]
+    assert report["images"] == 200 and 0.87 <= report["keras_accuracy"] <= 0.95
+    for name in ("saved_model", "float32.tflite", "float16.tflite"):
+        assert rows[name]["top1_agreement"] == 1.0 and rows[name]["accuracy"] == report["keras_accuracy"]
+    assert rows["float32.tflite"]["relative_error"] <= 1e-5
+    assert all(abs(row["accuracy"] - report["keras_accuracy"]) <= 0.02 for row in rows.values())
+    assert all(rows[f"{kind}.tflite"]["partitions"] == 1 for kind in KINDS)
+    assert rows["int8.tflite"]["bytes"] < 0.75 * rows["float32.tflite"]["bytes"]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(rows)
+    table = result.stdout.splitlines()
+    assert sum(line.split()[0] in rows for line in table if line) == len(rows) == 6
+    again = call_tool("verify", f"--model={SHIPPED}", "--limit=10", "--folder=files", cwd=tmp_path)
+    assert again.returncode == 2 and "files/saved_model exists" in again.stderr
