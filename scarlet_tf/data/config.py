@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from scarlet_tf.choices import require_known
+from scarlet_tf.files import user_cache
 
 AUGMENTATIONS = ("none", "flip_crop", "inception")
 FOLDER_PREFIX = "folder:"
@@ -20,8 +21,7 @@ def default_data_dir() -> Path:
     """Where tensorflow-datasets keeps its sets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
     if chosen := os.environ.get("SCARLET_TF_DATA"):
         return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "scarlet_tf" / "datasets"
+    return user_cache() / "datasets"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
