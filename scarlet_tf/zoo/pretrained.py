@@ -1,0 +1,46 @@
+"""Where the official ImageNet weights lie once they are converted; they are not part of this project."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from scarlet_tf.files import user_cache
+from scarlet_tf.zoo.registry import get_spec
+
+OFFICIAL = "https://github.com/xiaomi-automl/SCARLET-NAS"
+_RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
+
+
+class MissingWeightsError(ValueError, FileNotFoundError):
+    """Weights that have to be fetched and converted first; the message says from where and how."""
+
+
+def weights_dir() -> Path:
+    """Where converted weights are kept: $SCARLET_TF_WEIGHTS, else <user cache>/scarlet_tf/weights."""
+    chosen = os.environ.get("SCARLET_TF_WEIGHTS")
+    return Path(chosen).expanduser() if chosen else user_cache() / "weights"
+
+
+def imagenet_weights(name: str) -> Path:
+    """The file of a named network's ImageNet weights, `weights_dir()`/NAME.weights.h5.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest).
+        MissingWeightsError: where there is no such file.
+    """
+    get_spec(name)
+    path = weights_dir() / f"{name}.weights.h5"
+    if path.is_file():
+        return path
+    if name not in _RELEASED:
+        raise MissingWeightsError(
+            f"no ImageNet weights of {name!r} at {path}: its authors are not known to have released any, only those "
+            f"of {', '.join(_RELEASED)}"
+        )
+    raise MissingWeightsError(
+        f"no ImageNet weights of {name!r} at {path}: get the authors' checkpoint, FILE (the README of {OFFICIAL} "
+        f"links to it), then: python tools/convert_torch.py --model={name} --checkpoint=FILE "
+        f"--output={shlex.quote(str(path))}"
+    )
