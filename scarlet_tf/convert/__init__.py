@@ -1,16 +1,23 @@
-"""Official PyTorch weights to ours and back."""
+"""Official PyTorch weights to ours and back. Loads neither TensorFlow nor PyTorch until one is needed."""
 
+from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint
+from scarlet_tf.convert.keras_file import read_weights_record, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, to_state_dict
 from scarlet_tf.convert.torch_file import CheckpointFileError, read_checkpoint, require_torch, write_checkpoint
 
 __all__ = [
     "CheckpointFileError",
+    "Conversion",
     "Pair",
     "StateDictError",
+    "convert_checkpoint",
+    "export_checkpoint",
     "from_state_dict",
     "pairs",
     "read_checkpoint",
+    "read_weights_record",
     "require_torch",
     "to_state_dict",
     "write_checkpoint",
+    "write_keras_weights",
 ]

@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -32,3 +33,9 @@ def official(rule, official_shapes):
         key: rule.fill(key, shape).astype("int64" if key.endswith("num_batches_tracked") else "float32")
         for key, shape in official_shapes["scarlet_c"].items()
     }
+
+
+@pytest.fixture(scope="session")
+def golden_logits():
+    """SCARLET-C's, of those weights and the rule's images: (2, 1000)."""
+    return np.load(GOLDEN / "scarlet_c_logits.npz")["logits"]

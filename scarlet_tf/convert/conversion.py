@@ -1,0 +1,93 @@
+"""From a PyTorch checkpoint file to a Keras one, and back, checked on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
+from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, to_state_dict
+from scarlet_tf.convert.torch_file import read_checkpoint, write_checkpoint
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What was converted.
+
+    Attributes:
+        tensors: arrays of the Keras model.
+        params: values in them, BN's moving statistics apart.
+        sha256: of the PyTorch file.
+    """
+
+    tensors: int
+    params: int
+    sha256: str
+
+
+def convert_checkpoint(spec: ArchSpec, checkpoint: str | os.PathLike, output: str | os.PathLike) -> Conversion:
+    """Writes the official weights in `checkpoint` as NAME.weights.h5 or NAME.keras, and reads them back.
+
+    Raises:
+        FileNotFoundError: for a missing checkpoint.
+        ValueError: for one that cannot be read (CheckpointFileError), for another network's (StateDictError, which
+            names the one of the zoo that it is), or for an output of another suffix.
+    """
+    require_suffix(output)
+    state, digest = read_checkpoint(checkpoint)
+    try:
+        weights = from_state_dict(spec, state)
+    except StateDictError as error:
+        raise StateDictError(f"{checkpoint}: {error}{_hint(state)}") from error
+    write_keras_weights(output, spec, weights, source={"file": Path(checkpoint).name, "sha256": digest})
+    return _summary(weights, digest)
+
+
+def export_checkpoint(
+    model: str | os.PathLike, output: str | os.PathLike, *, weights: str | os.PathLike | None = None
+) -> Conversion:
+    """Writes a Keras model's weights as {"model_state": state dict} with the official keys, and reads them back.
+
+    Args:
+        model: a trained model's folder, a .keras file that `convert_checkpoint` wrote, or, with `weights`, whatever
+            `scarlet_tf.zoo.resolve_spec` takes.
+
+    Raises:
+        ValueError: for a model without weights of its own, without a spec, or with linearly equivalent transformations
+            (StateDictError); OSError where a file is missing or cannot be written.
+    """
+    from scarlet_tf.models import get_weights  # loads TensorFlow
+    from scarlet_tf.zoo import open_model
+
+    loaded = open_model(model, weights=weights)
+    if not loaded.from_file:
+        raise ValueError(f"{str(model)!r} has only its initial weights: say which file holds others")
+    arrays = get_weights(loaded.model)
+    write_checkpoint(output, to_state_dict(loaded.spec or _recorded_spec(model), arrays))
+    return _summary(arrays, hashlib.sha256(Path(output).read_bytes()).hexdigest())
+
+
+def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
+    record = read_weights_record(path)
+    if record is None:
+        raise ValueError(f"{path} does not say which network it is: give the network, and this file as its weights")
+    return ArchSpec.from_dict(record["spec"])
+
+
+def _hint(state: Mapping[str, np.ndarray]) -> str:
+    from scarlet_tf.zoo import get_spec, list_models
+
+    found = {key: array.shape for key, array in state.items()}
+    fitting = [name for name in list_models() if {pair.key: pair.shape for pair in pairs(get_spec(name))} == found]
+    return f"; it fits {fitting[0]!r}" if fitting else ""
+
+
+def _summary(weights: Mapping[str, np.ndarray], digest: str) -> Conversion:
+    params = sum(array.size for name, array in weights.items() if "/moving_" not in name)
+    return Conversion(tensors=len(weights), params=params, sha256=digest)

@@ -1,0 +1,34 @@
+"""Writes a Keras model's weights as a PyTorch checkpoint with the official code's names, and reads it back.
+
+    python tools/export_torch.py --model=scarlet_a --weights=scarlet_a.weights.h5 --output=scarlet_a.pth
+    python tools/export_torch.py --model=runs/trained --output=trained.pth
+
+The file holds {"model_state": state dict}. Needs PyTorch (pip install 'scarlet-tf[torch]').
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import load_tensorflow, run
+
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "A trained model's folder, a .keras file of convert_torch.py, or with --weights a zoo name, spec or genome.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The PyTorch file to write.", required=True)
+_WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, for a name, spec or genome.")
+
+
+def main() -> None:
+    load_tensorflow()
+    from scarlet_tf.convert import export_checkpoint
+
+    done = export_checkpoint(_MODEL.value, _OUTPUT.value, weights=_WEIGHTS.value)
+    print(
+        f"{_OUTPUT.value}: {done.tensors} tensors, {done.params:,} params, read back bit for bit; SHA-256 {done.sha256}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
