@@ -26,16 +26,18 @@ def scale(
     dropout: float | None = None,
     name: str | None = None,
 ) -> ArchSpec:
-    """Another spec with every channel count times `width`, every block repeated ceil(depth) times, another input side.
+    """Another spec with every channel count times `width`, more or fewer blocks, another input side.
 
-    Stem and tail widen too. A block's copies follow it at stride 1. Expansion ratios and the SE ratio are kept. The
-    genome is kept for reference; the scaled network is not in the search space any more unless nothing changed.
+    Stem and tail widen too. Expansion ratios and the SE ratio are kept. From depth 1 on every block is repeated
+    ceil(depth) times, its copies after it at stride 1; below 1 every stage (a first block, and those after it at the
+    same size and width) keeps its first ceil(depth * its blocks). The genome is kept for reference; the scaled network
+    is not in the search space any more unless nothing changed.
     """
     for label, value in (("width", width), ("depth", depth)):
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
             raise SpecError(f"{label} must be a number > 0, got {value!r}")
     blocks, channels = [], round_filters(spec.first_channels, width)
-    for block in spec.blocks:
+    for block in _shallower(spec.blocks, depth) if depth < 1 else spec.blocks:
         for copy in range(math.ceil(depth)):
             blocks.append(_scaled_block(block, channels, width=width, first=copy == 0))
             channels = blocks[-1].out_channels
@@ -49,6 +51,16 @@ def scale(
         tail_channels=round_filters(spec.tail_channels, width),
         dropout=spec.dropout if dropout is None else dropout,
     )
+
+
+def _shallower(blocks: tuple[BlockSpec, ...], depth: float) -> list[BlockSpec]:
+    """The first blocks of every stage."""
+    stages: list[list[BlockSpec]] = []
+    for block in blocks:
+        if not stages or block.stride > 1 or block.out_channels != stages[-1][-1].out_channels:
+            stages.append([])
+        stages[-1].append(block)
+    return [block for stage in stages for block in stage[: math.ceil(depth * len(stage))]]
 
 
 def _scaled_block(block: BlockSpec, in_channels: int, *, width: float, first: bool) -> BlockSpec:

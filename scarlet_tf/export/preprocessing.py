@@ -1,4 +1,4 @@
-"""Preprocessing as part of the model."""
+"""Preprocessing as part of a finished model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import keras
 
+from scarlet_tf.layers import normalise
+
 
 def with_preprocessing(model: keras.Model, *, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
-    """A model that takes pixels, float32 0..255, and normalises them itself: (x / 255 - mean) / std per channel.
-
-    Args:
-        mean, std: one number a channel, of pixels over 255.
-    """
+    """A model that takes pixels, float32 0..255, and normalises them itself, as `layers.normalise` says."""
     image = keras.Input(model.input_shape[1:], name="image")
-    scale = [1.0 / (255.0 * value) for value in std]
-    offset = [-m / s for m, s in zip(mean, std, strict=True)]
-    return keras.Model(image, model(keras.layers.Rescaling(scale, offset, name="normalise")(image)), name=model.name)
+    pixels = normalise(image, mean=mean, std=std, keras=keras, name="normalise")
+    return keras.Model(image, model(pixels), name=model.name)

@@ -8,6 +8,7 @@ from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6
 from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
 from scarlet_tf.layers.inverted_residual import inverted_residual
 from scarlet_tf.layers.let import identity, linearly_equivalent_transform
+from scarlet_tf.layers.preprocessing import normalise
 from scarlet_tf.layers.squeeze_excite import squeeze_excite
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "identity",
     "inverted_residual",
     "linearly_equivalent_transform",
+    "normalise",
     "relu6",
     "squeeze_excite",
 ]

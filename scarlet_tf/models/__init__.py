@@ -1,6 +1,15 @@
-"""ArchSpec -> keras.Model, and a model's weights by name."""
+"""ArchSpec -> keras.Model, a model's weights by name, its feature maps by stride."""
 
-from scarlet_tf.models.builder import block_name, build
+from scarlet_tf.models.builder import POOLINGS, block_name, build
+from scarlet_tf.models.features import feature_extractor
 from scarlet_tf.models.weights import WeightsMismatchError, get_weights, set_weights
 
-__all__ = ["WeightsMismatchError", "block_name", "build", "get_weights", "set_weights"]
+__all__ = [
+    "POOLINGS",
+    "WeightsMismatchError",
+    "block_name",
+    "build",
+    "feature_extractor",
+    "get_weights",
+    "set_weights",
+]

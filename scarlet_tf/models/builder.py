@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras as keras3
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.choices import require_known
 from scarlet_tf.layers import (
     BatchNorm,
     conv_bn,
@@ -12,6 +15,7 @@ from scarlet_tf.layers import (
     identity,
     inverted_residual,
     linearly_equivalent_transform,
+    normalise,
     relu6,
 )
 
@@ -27,14 +31,20 @@ def block_name(index: int) -> str:
     return f"block{index:02d}"
 
 
+POOLINGS = ("avg", "max")
+
+
 def build(
     spec: ArchSpec,
     *,
     keras=keras3,
     include_top: bool = True,
     input_shape: tuple[int | None, int | None, int] | None = None,
+    input_tensor=None,
     batch_size: int | None = None,
+    pooling: str | None = None,
     classifier_activation: str | None = "softmax",
+    mean_and_std: tuple[Sequence[float], Sequence[float]] | None = None,
     bn: BatchNorm | None = None,
     name: str | None = None,
 ):
@@ -44,16 +54,25 @@ def build(
         keras: the module to build with, keras (3) or tf_keras; the same layers in the same order either way.
         include_top: with the global pool, dropout and classifier; without, the model gives the tail's feature map.
         input_shape: (height, width, channels); height and width may be None. Default: the spec's resolution, square.
+        input_tensor: a tensor of Keras to begin at, in place of an input of its own.
         batch_size: a fixed batch, or None.
+        pooling: without the top, "avg" or "max" over the feature map; None keeps the map.
         classifier_activation: "softmax", or None for logits.
+        mean_and_std: where given, the model takes pixels, 0..255, and normalises them itself, see `layers.normalise`.
 
     Returns:
-        A functional model: (B, H, W, channels) -> (B, classes), or (B, h, w, tail_channels) without the top.
+        A functional model: (B, H, W, channels) -> (B, classes), or without the top (B, h, w, tail_channels), pooled
+        (B, tail_channels).
     """
     bn = bn or BatchNorm()
-    input_shape = input_shape or (spec.resolution, spec.resolution, spec.input_channels)
-    inputs = keras.Input(input_shape, batch_size=batch_size, name="image")
-    x = conv_bn(inputs, spec.stem_channels, kernel_size=3, stride=spec.stem_stride, keras=keras, bn=bn, name="stem")
+    if input_tensor is None:
+        shape = input_shape or (spec.resolution, spec.resolution, spec.input_channels)
+        input_tensor = keras.Input(shape, batch_size=batch_size, name="image")
+    x = input_tensor
+    if mean_and_std is not None:
+        mean, std = mean_and_std
+        x = normalise(x, mean=mean, std=std, keras=keras, name="normalise")
+    x = conv_bn(x, spec.stem_channels, kernel_size=3, stride=spec.stem_stride, keras=keras, bn=bn, name="stem")
     x = relu6(x, keras=keras, name="stem_relu6")
     x = depthwise_bn(x, kernel_size=3, keras=keras, bn=bn, name="separable_depthwise")
     x = relu6(x, keras=keras, name="separable_relu6")
@@ -64,7 +83,16 @@ def build(
     x = relu6(x, keras=keras, name="tail_relu6")
     if include_top:
         x = _top(x, spec, classifier_activation=classifier_activation, keras=keras)
-    return keras.Model(inputs, x, name=name or spec.name)
+    elif pooling is not None:
+        x = _pooled(x, pooling, keras=keras)
+    sources = keras.utils.get_source_inputs(input_tensor)
+    return keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or spec.name)
+
+
+def _pooled(x, pooling: str, *, keras):
+    require_known("pooling", pooling, POOLINGS)
+    layers = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+    return layers[pooling](name=f"{pooling}_pool")(x)
 
 
 def _top(x, spec: ArchSpec, *, classifier_activation: str | None, keras):

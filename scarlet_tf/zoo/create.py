@@ -1,21 +1,23 @@
-"""Models of named networks, spec files, genomes and specs."""
+"""Models of named networks, spec files, genomes and specs, with the arguments of keras.applications."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import os
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras as keras3
 import numpy as np
 
-from scarlet_tf.arch import ArchSpec, SpecError, get_space
-from scarlet_tf.models import build, get_weights, set_weights
-from scarlet_tf.zoo.files import ModelFileError, check_file, load_keras_file
+from scarlet_tf.arch import ArchSpec, SpecError, get_space, scale
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.models import build, set_weights
+from scarlet_tf.zoo.arguments import IMAGENET, check_arguments, resolve_input_shape
+from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.pretrained import imagenet_weights
 from scarlet_tf.zoo.registry import get_spec, list_models
+from scarlet_tf.zoo.weights import read_weights
 
 
 def create_model(
@@ -23,48 +25,89 @@ def create_model(
     *,
     include_top: bool = True,
     weights: str | os.PathLike | None = None,
+    input_tensor=None,
     input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
     classes: int | None = None,
-    dropout_rate: float | None = None,
     classifier_activation: str | None = "softmax",
+    include_preprocessing: bool = False,
+    dropout_rate: float | None = None,
+    bn_epsilon: float = 1e-5,
+    width: float = 1.0,
+    depth: float = 1.0,
+    resolution: int | None = None,
     keras=keras3,
     name: str | None = None,
 ):
-    """A Keras model.
+    """A Keras model, as keras.applications makes them.
 
     Args:
         model: a name from `list_models()`, the path of a spec's JSON file, a genome of the search space "scarlet" (a
             sequence of 19 integers, or text like "4,8,2,..."), or an ArchSpec.
         include_top: with the global pool, dropout and classifier; without, the model gives the tail's feature map.
-        weights: None for the official initialisation, or a file: `.weights.h5`, or `.keras` (with or without the top).
-        input_shape: (height, width, channels); height and width may be None. Default: the spec's resolution.
-        classes, dropout_rate: other values than the spec's (1000 and 0.2, 0.3 or 0.4 for the named networks).
+        weights: None for the official initialisation; "imagenet" for the official weights, converted beforehand; or a
+            file: `.weights.h5`, or `.keras` (with or without the top).
+        input_tensor: a tensor of Keras to begin at; `input_shape` is then its.
+        input_shape: (height, width, channels). Default: the spec's resolution; without the top any height and width.
+        pooling: without the top: None, "avg" or "max" over the feature map.
+        classes: of the top; default the spec's (1000 for the named networks).
         classifier_activation: "softmax", or None for logits.
+        include_preprocessing: the model takes RGB pixels, 0..255, and normalises them itself.
+        dropout_rate: before the classifier; default the spec's (0.2, 0.3 or 0.4 for the named networks).
+        width, depth, resolution: other than the spec's, see `arch.scale`; smaller than 1 too.
         keras: keras (3) or tf_keras.
 
     Returns:
-        A functional model: float32 (B, H, W, 3), normalised as IMAGENET_PREPROCESSING, -> (B, classes), or
-        (B, ceil(H/32), ceil(W/32), tail_channels) without the top.
+        A functional model: float32 (B, H, W, C), normalised as IMAGENET_PREPROCESSING, -> (B, classes), or without
+        the top (B, ceil(H/32), ceil(W/32), tail_channels), pooled (B, tail_channels).
 
     Raises:
-        ValueError: for an unknown name (with the nearest), a bad spec or genome, or weights that cannot be read
-            (ModelFileError) or do not fit (WeightsMismatchError).
-        FileNotFoundError: for a missing file.
+        ValueError: for an unknown name (with the nearest), a bad spec or genome, arguments that keras.applications
+            refuses too, or weights that cannot be read (ModelFileError) or do not fit (WeightsMismatchError).
     """
-    spec = resolve_spec(model)
-    changes = {"classes": classes, "dropout": dropout_rate}
-    spec = dataclasses.replace(spec, **{field: value for field, value in changes.items() if value is not None})
+    spec = scale(resolve_spec(model), width=width, depth=depth, resolution=resolution, dropout=dropout_rate)
+    if classes is not None:
+        spec = dataclasses.replace(spec, classes=classes)
+    if input_tensor is not None:
+        input_tensor, shape = _keras_tensor(input_tensor, input_shape, keras=keras)
+    else:
+        shape = resolve_input_shape(spec, input_shape, include_top=include_top, weights=weights)
+    check_arguments(
+        spec,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        classifier_activation=classifier_activation,
+        include_preprocessing=include_preprocessing,
+        channels=shape[-1],
+        keras=keras,
+    )
     built = build(
         spec,
         keras=keras,
         include_top=include_top,
-        input_shape=input_shape,
+        input_shape=shape,
+        input_tensor=input_tensor,
+        pooling=pooling,
         classifier_activation=classifier_activation,
+        mean_and_std=(IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std) if include_preprocessing else None,
+        bn=BatchNorm(epsilon=bn_epsilon),
         name=name,
     )
     if weights is not None:
-        set_weights(built, _read_weights(spec, weights, include_top=include_top))
+        path = imagenet_weights(spec.name) if weights == IMAGENET else weights
+        own = built if input_tensor is None else keras.Model(input_tensor, built.output)  # without what comes before
+        set_weights(own, read_weights(spec, path, include_top=include_top, channels=shape[-1]))
     return built
+
+
+def _keras_tensor(tensor, input_shape, *, keras):
+    """(a tensor of Keras, its shape without the batch); anything else becomes an input, as in keras.applications."""
+    if not keras.backend.is_keras_tensor(tensor):
+        tensor = keras.Input(tensor=tensor, shape=input_shape)
+    if len(tensor.shape) != 4 or tensor.shape[-1] is None:
+        raise ValueError(f"`input_tensor` should be (batch, height, width, channels). Received shape {tensor.shape}")
+    return tensor, tuple(tensor.shape)[1:]
 
 
 def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpec:
@@ -85,37 +128,22 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
     raise SpecError(f"a model is a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
 
 
-def _read_weights(spec: ArchSpec, path: str | os.PathLike, *, include_top: bool) -> dict[str, np.ndarray]:
-    """Named arrays of a file; the classifier's are left out where they are not wanted."""
-    path = Path(path)
-    if path.name.endswith(".keras"):
-        arrays = get_weights(load_keras_file(path))
-        return {key: array for key, array in arrays.items() if include_top or not key.startswith("classifier/")}
-    if not path.name.endswith(".weights.h5"):
-        raise ModelFileError(f"weights {str(path)!r}: expected a .weights.h5 or a .keras file")
-    check_file(path)
-    reader = build(spec, include_top=include_top)
-    with warnings.catch_warnings(record=True) as skipped:  # Keras only warns where it leaves layers unassigned
-        warnings.simplefilter("always", UserWarning)
-        try:
-            reader.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
-            raise ModelFileError(f"{path}: not readable as weights of {spec.name!r}: {error}") from error
-    if skipped:
-        raise ModelFileError(f"{path}: lacks weights of {spec.name!r}: {skipped[0].message}")
-    return get_weights(reader)
-
-
 def _named(model: str):
     """A function that creates one named network; takes `create_model`'s options."""
+    spec = get_spec(model)
 
     def create(**options):
         return create_model(model, **options)
 
     create.__name__ = create.__qualname__ = model
     create.__doc__ = f"{model.upper().replace('_', '-')} of the paper's Tables 3 and 4. Arguments: see `create_model`."
-    whole = inspect.signature(create_model)
-    create.__signature__ = whole.replace(parameters=[p for p in whole.parameters.values() if p.name != "model"])
+    own = {"classes": spec.classes, "dropout_rate": spec.dropout, "name": model}
+    parameters = [
+        parameter.replace(default=own.get(parameter.name, parameter.default))
+        for parameter in inspect.signature(create_model).parameters.values()
+        if parameter.name != "model"
+    ]
+    create.__signature__ = inspect.Signature(parameters)
     return create
 
 

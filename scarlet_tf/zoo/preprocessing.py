@@ -1,8 +1,10 @@
-"""What the published models expect of an image, as data (paper: "Training Strategy")."""
+"""What the published models expect of an image, as data (paper: "Training Strategy") and as a function."""
 
 from __future__ import annotations
 
 import dataclasses
+
+from keras.applications import imagenet_utils
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,3 +25,13 @@ class Preprocessing:
 
 
 IMAGENET_PREPROCESSING = Preprocessing()
+
+
+def preprocess_input(x, data_format: str | None = None):
+    """(x / 255 - mean) / std of RGB pixels, 0..255, with IMAGENET_PREPROCESSING's numbers, as keras.applications does.
+
+    Args:
+        x: array or tensor (B, H, W, 3) or (H, W, 3). A float array is changed in place.
+        data_format: "channels_last" or "channels_first"; default Keras's.
+    """
+    return imagenet_utils.preprocess_input(x, data_format=data_format, mode="torch")

@@ -56,42 +56,68 @@ _TABLE = {
 # fmt: on
 
 
+_REGISTERED: dict[str, ArchSpec] = {}  # of this process, by `register`
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """Facts of a published network.
+    """Facts of a network.
 
     Attributes:
-        genome: choice indices of the search space "scarlet"; A2 and A4 are A's, scaled by `width` and `depth`.
+        genome: choice indices of the search space it comes from, None where it comes from none; A2 and A4 are A's,
+            scaled.
+        resolution: side of the input in pixels.
+        dropout: rate before the classifier.
         madds, params: our count, plain numbers (`scarlet_tf.arch.count`).
         paper_madds, paper_params, paper_top1, paper_top5: what the paper prints; plain numbers, percent on ImageNet.
+            None for everything but the published networks.
+        source: where the network comes from.
         note: where our count and the paper's differ, and by how much.
     """
 
     name: str
-    genome: tuple[int, ...]
-    width: float
-    depth: float
+    genome: tuple[int, ...] | None
     resolution: int
     dropout: float
     madds: int
     params: int
-    paper_madds: int
-    paper_params: int
-    paper_top1: float
-    paper_top5: float
-    note: str
+    paper_madds: int | None = None
+    paper_params: int | None = None
+    paper_top1: float | None = None
+    paper_top5: float | None = None
+    source: str
+    note: str = ""
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names that match a shell-style pattern, such as "scarlet_a*", sorted."""
-    return sorted(fnmatch.filter(_TABLE, pattern))
+    return sorted(fnmatch.filter([*_TABLE, *_REGISTERED], pattern))
+
+
+def register(spec: ArchSpec) -> None:
+    """Makes a network of one's own known by its name, in this process, to everything that takes a model's name.
+
+    Raises:
+        ValueError: where the name is taken, or is one that would be read as a file's or a genome's.
+    """
+    if spec.name in _TABLE or _REGISTERED.get(spec.name, spec) != spec:
+        raise ValueError(f"a model {spec.name!r} is known already: expected another name")
+    if "," in spec.name or spec.name.endswith((".json", ".keras")):
+        raise ValueError(f"model name {spec.name!r}: expected no comma, and not the ending of a file")
+    _REGISTERED[spec.name] = spec
+
+
+def get_spec(name: str) -> ArchSpec:
+    """The named network's ArchSpec; ValueError names the nearest model."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    _require_known(name)
+    return _published(name)
 
 
 @functools.cache
-def get_spec(name: str) -> ArchSpec:
-    """The published network's ArchSpec; ValueError names the nearest model."""
-    entry = _lookup(name)
-    space = get_space("scarlet")
+def _published(name: str) -> ArchSpec:
+    entry, space = _TABLE[name], get_space("scarlet")
     return scale(
         space.spec(space.parse(entry.genome), name=name),
         width=entry.width,
@@ -101,29 +127,41 @@ def get_spec(name: str) -> ArchSpec:
     )
 
 
-def model_info(name: str) -> ModelInfo:
-    """Facts of a published network; ValueError names the nearest model."""
-    entry, spec = _lookup(name), get_spec(name)
+def model_info(model: str | ArchSpec) -> ModelInfo:
+    """Facts of a named network, or of any spec, such as `arch.scale(get_spec("scarlet_a"), width=0.5)`.
+
+    ValueError names the nearest model.
+    """
+    spec = model if isinstance(model, ArchSpec) else get_spec(model)
     counts = count(spec)
+    if spec.name in _TABLE and spec == _published(spec.name):
+        stated = _stated(_TABLE[spec.name])
+    else:
+        stated = {"source": f"search space {spec.space!r}" if spec.space else "a spec of one's own"}
     return ModelInfo(
-        name=name,
+        name=spec.name,
         genome=spec.genome,
-        width=entry.width,
-        depth=entry.depth,
-        resolution=entry.resolution,
-        dropout=entry.dropout,
+        resolution=spec.resolution,
+        dropout=spec.dropout,
         madds=counts.madds,
         params=counts.params,
-        paper_madds=round(entry.paper_madds * 1e6),
-        paper_params=round(entry.paper_params * 1e6),
-        paper_top1=entry.paper_top1,
-        paper_top5=entry.paper_top5,
-        note=entry.note,
+        **stated,
     )
 
 
-def _lookup(name: str) -> _Entry:
-    if name not in _TABLE:
-        nearest = difflib.get_close_matches(str(name), _TABLE, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown model {name!r}: expected one of {list_models()}, nearest is {nearest!r}")
-    return _TABLE[name]
+def _stated(entry: _Entry) -> dict:
+    return {
+        "paper_madds": round(entry.paper_madds * 1e6),
+        "paper_params": round(entry.paper_params * 1e6),
+        "paper_top1": entry.paper_top1,
+        "paper_top5": entry.paper_top5,
+        "source": "SCARLET-NAS, Tables 3 and 4",
+        "note": entry.note,
+    }
+
+
+def _require_known(name: str) -> None:
+    known = list_models()
+    if name not in known:
+        nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown model {name!r}: expected one of {known}, nearest is {nearest!r}")

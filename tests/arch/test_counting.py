@@ -31,6 +31,21 @@ def test_published_networks(model):
     assert (f"{counts.madds / 1e6:.2f}", f"{counts.params / 1e6:.3f}") == (madds, params)
 
 
+def test_smaller_than_published():
+    """By hand: at width 0.5 A's stem has 16 channels; at depth 0.5 its stages of 2, 4, 4, 4, 4, 1 blocks keep half."""
+    spec = SCARLET.spec(A)
+    half = scale(spec, width=0.5)
+    assert (half.stem_channels, half.first_channels, half.tail_channels) == (16, 8, 640)
+    widths = [16] * 2 + [24] * 4 + [40] * 4 + [48] * 4 + [96] * 4 + [160]
+    assert [block.out_channels for block in half.blocks] == widths
+    assert 0.2 < count(half).madds / count(spec).madds < 0.35
+    shallow = scale(spec, depth=0.5)
+    kept = (0, 2, 3, 6, 7, 10, 11, 14, 15, 18)
+    assert [block.out_channels for block in shallow.blocks] == [spec.blocks[i].out_channels for i in kept]
+    assert [block.kernel_size for block in shallow.blocks] == [spec.blocks[i].kernel_size for i in kept]
+    assert sum(block.stride == 2 for block in shallow.blocks) == 4
+
+
 @pytest.mark.parametrize(
     "model", ["A", "B", "C", pytest.param("A2", marks=pytest.mark.slow), pytest.param("A4", marks=pytest.mark.slow)]
 )

@@ -20,7 +20,7 @@ def genomes(space):
     return st.tuples(*[st.integers(0, 12)] * space.num_layers)
 
 
-@given(genomes(get_space("scarlet")), st.booleans(), st.sampled_from([1.0, 1.4]), st.sampled_from([1.0, 2.0]))
+@given(genomes(get_space("scarlet")), st.booleans(), st.sampled_from([0.5, 1.0, 1.4]), st.sampled_from([0.4, 1.0, 2.0]))
 def test_json_round_trip(genome, let, width, depth):
     spec = scale(get_space("scarlet").spec(genome, let=let), width=width, depth=depth)
     assert ArchSpec.from_json(spec.to_json()) == spec

@@ -92,7 +92,7 @@ def test_weights_of_another_model(trained):
 
 
 def test_weights_of_unknown_kind_or_missing(tmp_path):
-    with pytest.raises(zoo.ModelFileError, match=r"expected a \.weights\.h5 or a \.keras file"):
+    with pytest.raises(zoo.ModelFileError, match=r"a \.weights\.h5 or a \.keras file.*model\.pt"):
         zoo.create_model(SPEC, weights=tmp_path / "model.pt")
     with pytest.raises(FileNotFoundError):
         zoo.create_model(SPEC, weights=tmp_path / "missing.keras")

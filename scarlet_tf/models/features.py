@@ -1,0 +1,47 @@
+"""Feature maps of a built model at several strides, for detection and segmentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from scarlet_tf.choices import require_known
+
+_PARTS = re.compile(r"(stem|separable|block\d+)_")
+
+
+def feature_extractor(model, levels: Sequence[str] = ("P2", "P3", "P4", "P5")):
+    """A model with the same layers and weights that gives the last map of every wanted stride.
+
+    Args:
+        model: of `models.build` or `zoo.create_model`, Keras 3 or tf_keras, with or without the top.
+        levels: "Pn" is the map at stride 2**n, (B, ceil(H / 2**n), ceil(W / 2**n), C): the output of the last block
+            before the next halving; for the last level that is what the 1x1 tail convolution takes.
+
+    Returns:
+        A model from the images to a dict of maps by level.
+
+    Raises:
+        ValueError: for a level that the model does not have, naming those that it has.
+    """
+    found = _last_layers(model)
+    if not levels:
+        raise ValueError(f"expected at least one level of {tuple(found)}, got {levels!r}")
+    for level in levels:
+        require_known("level", level, tuple(found))
+    outputs = {level: found[level].output for level in levels}
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return type(model)(inputs, outputs, name=f"{model.name}_features")
+
+
+def _last_layers(model) -> dict[str, object]:
+    """Level -> the last layer of the last part of the body at that stride."""
+    parts: dict[str, list] = {}
+    for layer in model.layers:
+        if named := _PARTS.match(layer.name):
+            parts.setdefault(named[1], []).append(layer)
+    found, halvings = {}, 0
+    for layers in parts.values():
+        halvings += sum(tuple(getattr(layer, "strides", ())) == (2, 2) for layer in layers)
+        found[f"P{halvings}"] = layers[-1]
+    return found

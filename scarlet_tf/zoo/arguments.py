@@ -1,0 +1,80 @@
+"""The arguments that models share with keras.applications, checked as there: a ValueError names the value."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.models import POOLINGS
+
+IMAGENET = "imagenet"
+IMAGENET_CLASSES = 1000
+_SMALLEST_SIDE = 32  # as in keras.applications, for networks that halve five times
+
+
+def check_arguments(
+    spec: ArchSpec,
+    *,
+    include_top: bool,
+    weights,
+    pooling: str | None,
+    classifier_activation: str | None,
+    include_preprocessing: bool,
+    channels: int,
+    keras,
+) -> None:
+    """Raises ValueError for what cannot be met; `channels` are the input's."""
+    if keras.backend.image_data_format() != "channels_last":
+        raise ValueError("these models are for image_data_format 'channels_last', got 'channels_first'")
+    if weights == IMAGENET and include_top and spec.classes != IMAGENET_CLASSES:
+        raise ValueError(
+            f'If using `weights="imagenet"` with `include_top=True`, `classes` should be {IMAGENET_CLASSES}. '
+            f"Received classes={spec.classes}"
+        )
+    if pooling is not None and pooling not in POOLINGS:
+        raise ValueError(f"`pooling` should be None, 'avg' or 'max'. Received pooling={pooling!r}")
+    if weights is not None and include_top and classifier_activation not in (None, "softmax"):
+        raise ValueError(
+            "Only None and 'softmax' are allowed for `classifier_activation` with pretrained weights and "
+            f"`include_top=True`. Received classifier_activation={classifier_activation!r}"
+        )
+    if include_preprocessing and channels != 3:
+        raise ValueError(f"`include_preprocessing` is for RGB images. Received {channels} input channels")
+
+
+def resolve_input_shape(
+    spec: ArchSpec, input_shape: Sequence[int | None] | None, *, include_top: bool, weights
+) -> tuple[int | None, int | None, int]:
+    """(height, width, channels) to build with; height and width may be None without the top.
+
+    Raises:
+        ValueError: for anything but three numbers, a side below 32 pixels (or the network's own, where that is less),
+            unknown sides with the top, or another shape than ImageNet's weights are for.
+    """
+    default = (spec.resolution, spec.resolution, spec.input_channels)
+    if input_shape is None:
+        return default if include_top else (None, None, spec.input_channels)
+    received = f"Received input_shape={input_shape}"
+    if not isinstance(input_shape, Sequence) or len(input_shape) != 3:
+        raise ValueError(f"`input_shape` must be a tuple of three integers. {received}")
+    shape = tuple(input_shape)
+    height, width, channels = shape
+    known = [side for side in (height, width) if side is not None]
+    if not all(isinstance(number, int) and number > 0 for number in (*known, channels)):
+        raise ValueError(f"`input_shape` must be a tuple of three integers. {received}")
+    if weights != IMAGENET and channels not in (1, 3):
+        warnings.warn(f"This model usually expects 1 or 3 input channels. {received}", stacklevel=3)
+    if weights == IMAGENET and include_top and shape != default:
+        raise ValueError(
+            "When setting `include_top=True` and loading `imagenet` weights, `input_shape` should be "
+            f"{default}. {received}"
+        )
+    if weights == IMAGENET and channels != 3:
+        raise ValueError(f"The input must have 3 channels. {received}")
+    smallest = min(_SMALLEST_SIDE, spec.resolution)
+    if any(side < smallest for side in known):
+        raise ValueError(f"Input size must be at least {smallest}x{smallest}. {received}")
+    if include_top and len(known) < 2:
+        raise ValueError(f"If `include_top` is True, you should specify a static `input_shape`. {received}")
+    return shape

@@ -1,0 +1,42 @@
+"""Predictions of ImageNet's 1,000 classes by name."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import numpy as np
+
+from scarlet_tf.zoo.arguments import IMAGENET_CLASSES
+
+
+@functools.cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """(WordNet id, name) of every class, by label."""
+    text = resources.files("scarlet_tf.zoo").joinpath("imagenet_classes.tsv").read_text()
+    return tuple((wordnet_id, name) for wordnet_id, name in (line.split("\t") for line in text.splitlines()))
+
+
+def decode_predictions(preds, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """The `top` classes of every image, best first, as keras.applications gives them; nothing is downloaded.
+
+    Args:
+        preds: (B, 1000) array or tensor of scores.
+
+    Returns:
+        For every image a list of (WordNet id, name, score).
+
+    Raises:
+        ValueError: for another shape.
+    """
+    preds = np.asarray(preds)
+    if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES:
+        raise ValueError(
+            f"`decode_predictions` expects a batch of predictions (samples, {IMAGENET_CLASSES}). "
+            f"Received array with shape {preds.shape}"
+        )
+    best = np.argsort(-preds, axis=1, kind="stable")[:, :top]
+    return [
+        [(*imagenet_classes()[label], scores[label]) for label in labels]
+        for scores, labels in zip(preds, best, strict=True)
+    ]
