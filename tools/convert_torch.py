@@ -2,7 +2,7 @@
 
     python tools/convert_torch.py --model=scarlet_a --checkpoint=ScarletA.pth.tar --output=scarlet_a.weights.h5
 
-Needs PyTorch (pip install 'scarlet-tf[torch]'). Nothing in the checkpoint is run: another process reads its tensors.
+Needs PyTorch (the extra 'torch'). Nothing in the checkpoint is run: another process reads its tensors.
 What is written says which file it came from, and how images are normalised (scarlet_tf.convert.read_weights_record).
 """
 

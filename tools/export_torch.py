@@ -3,7 +3,7 @@
     python tools/export_torch.py --model=scarlet_a --weights=scarlet_a.weights.h5 --output=scarlet_a.pth
     python tools/export_torch.py --model=runs/trained --output=trained.pth
 
-The file holds {"model_state": state dict}. Needs PyTorch (pip install 'scarlet-tf[torch]').
+The file holds {"model_state": state dict}. Needs PyTorch (the extra 'torch').
 """
 
 from absl import flags

@@ -80,7 +80,9 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -
 def require_torch() -> None:
     """CheckpointFileError where PyTorch is not installed; does not load it."""
     if importlib.util.find_spec("torch") is None:
-        raise CheckpointFileError("PyTorch is needed to read and write its files: pip install 'scarlet-tf[torch]'")
+        raise CheckpointFileError(
+            "PyTorch is needed to read and write its files: install the extra 'torch', or pip install 'torch>=2.6'"
+        )
 
 
 def _run(path: Path, folder: Path) -> str | None:

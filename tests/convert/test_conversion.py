@@ -39,6 +39,7 @@ def small_weights():
     return {name: rng.random(array.shape, np.float32) for name, array in get_weights(build(SMALL)).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["c.weights.h5", "c.keras"])
 def test_golden_weights_to_keras(file, official, stand_in, tmp_path):
     output = tmp_path / "made" / file

@@ -23,7 +23,13 @@ def test_keys_shapes_and_order_are_the_checkpoints(name, official_shapes):
 
 @pytest.mark.parametrize(
     ("name", "tensors"),
-    [("scarlet_a", 355), ("scarlet_b", 333), ("scarlet_c", 314), ("scarlet_a2", 355), ("scarlet_a4", 688)],
+    [
+        ("scarlet_a", 355),
+        ("scarlet_b", 333),
+        ("scarlet_c", 314),
+        ("scarlet_a2", 355),
+        pytest.param("scarlet_a4", 688, marks=pytest.mark.slow),
+    ],
 )
 def test_every_network_of_the_zoo_goes_there_and_back_bit_for_bit(name, tensors):
     spec = zoo.get_spec(name)

@@ -23,6 +23,7 @@ def save(content, path, *, zipped=True):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before_1.6"])
 @pytest.mark.parametrize("bare", [True, False], ids=["bare", "model_state"])
 @pytest.mark.parametrize("prefix", ["", "module."])
