@@ -253,6 +253,6 @@ def test_tool(content, tmp_path, call_tool):
     result = call_tool("optimize_tflite", "in.tflite", "out.tflite", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     *passes, last = result.stdout.splitlines()
-    assert [line.split(":")[1].split(",")[0].strip() for line in passes] == ["nothing"] * 4 + ["1"]
+    assert [line.split(":")[1].split(",")[0].strip() for line in passes] == ["nothing"] * 3 + ["1"]
     assert last.startswith("in.tflite -> out.tflite: 3 -> 19 operations, 1 -> 1 partitions, outputs differ by ")
     assert probe((tmp_path / "out.tflite").read_bytes(), label="out").operations["DEPTHWISE_CONV_2D"] == 5
