@@ -43,7 +43,8 @@ def main() -> None:
     from scarlet_tf.training.evaluation import evaluate
     from scarlet_tf.zoo import open_model
 
-    model = open_model(_MODEL.value, weights=_WEIGHTS.value).model
+    loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
+    model, (mean, std) = loaded.model, loaded.mean_and_std
     config = _trained_on(Path(_MODEL.value) / "training.json")
     flagged = {
         "name": _DATASET.value,
@@ -56,7 +57,7 @@ def main() -> None:
     config |= {name: value for name, value in flagged.items() if value is not None}
     if "name" not in config:
         raise ValueError(f"--dataset is required: {_MODEL.value} does not say what it was trained on")
-    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1]} | config))
+    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1], "mean": mean, "std": std} | config))
     metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
     print(
         json.dumps(

@@ -6,21 +6,22 @@ a shorter run at a lower learning rate, without dropout and weight averages.
     python tools/train.py --model=spec.json --dataset=fashion_mnist --recipe=small --output=runs/small
     python tools/train.py --model=scarlet_a --dataset=imagenet2012 --recipe=paper --strategy=mirrored --output=runs/a
     python tools/train.py --inherit_from=runs/supernet --genome=12,1,12,6,3,8 --epochs=1 --output=runs/inherited
+    python tools/train.py --model=scarlet_a --weights=a.weights.h5 --dataset=folder:flowers --recipe=finetune --output=f
     python tools/train.py --model=runs/small --prune=0.5 --output=runs/small_pruned
 
 Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
 """
-
-import dataclasses
 
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "A zoo name, a spec's JSON file, a genome of the space scarlet; to compress, a trained folder."
+    "model", None, "A zoo name, a spec's JSON file, a genome of the space scarlet, or a trained folder to go on from."
 )
-_WEIGHTS = flags.DEFINE_string("weights", None, "Start from these: a .weights.h5 or .keras file.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "Start from these: a .weights.h5 or .keras file, of any number of classes; or imagenet."
+)
 _INHERIT_FROM = flags.DEFINE_string("inherit_from", None, "Start from the weights of --genome in this supernet folder.")
 _GENOME = flags.DEFINE_string("genome", None, "With --inherit_from: the path, such as 12,1,12,6,3,8; LETs are kept.")
 _QAT = flags.DEFINE_bool("qat", False, "Quantisation-aware: learn int8's rounding and ranges; see export_tflite.py.")
@@ -31,13 +32,17 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
 )
 _SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Training images to hold out.")
-_RECIPE = flags.DEFINE_string("recipe", "small", "paper or small.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Side in pixels; default: the network's.", lower_bound=1)
+_RECIPE = flags.DEFINE_string("recipe", "small", "paper, small, or finetune (first the classifier alone, then all).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
 _OVERRIDES = {
     "epochs": flags.DEFINE_float("epochs", None, "Instead of the recipe's."),
+    "frozen_epochs": flags.DEFINE_float(
+        "frozen_epochs", None, "Of those the first, in which only the classifier learns."
+    ),
     "batch_size": flags.DEFINE_integer("batch_size", None, "Global batch, instead of the recipe's."),
     "learning_rate": flags.DEFINE_float(
         "learning_rate", None, "At the recipe's reference batch; scales with the batch."
@@ -71,24 +76,24 @@ def main() -> None:
     strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
 
     from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.models import get_weights
     from scarlet_tf.training.trainer import train
-    from scarlet_tf.zoo import create_model, resolve_spec
+    from scarlet_tf.zoo import StartingPoint, starting_point
 
-    weights = None
     if _INHERIT_FROM.value:
         from scarlet_tf.supernet import load_supernet
 
         supernet = load_supernet(_INHERIT_FROM.value)
         genome = supernet.space.parse(_GENOME.value)
-        spec, weights = supernet.space.spec(genome, let=True), supernet.path_weights(genome)
+        start = StartingPoint(spec=supernet.space.spec(genome, let=True), weights=supernet.path_weights(genome))
     else:
-        spec = resolve_spec(_MODEL.value)
-    data = open_dataset(DataConfig(image_size=spec.resolution, augment=config.augment, **images))
+        start = starting_point(_MODEL.value, weights=_WEIGHTS.value)
+    pixels = {"image_size": _IMAGE_SIZE.value or start.spec.resolution, "mean": start.mean, "std": start.std}
+    data = open_dataset(DataConfig(augment=config.augment, **pixels, **images))
     if not _INHERIT_FROM.value:
-        spec = dataclasses.replace(spec, classes=data.num_classes)
-    if _WEIGHTS.value:
-        weights = get_weights(create_model(spec, weights=_WEIGHTS.value))
+        start = start.for_classes(data.num_classes)
+        if start.new_classifier:
+            print(f"a new classifier for {data.num_classes} classes")
+    spec, weights = start.spec, start.weights
     result = train(spec, data, config, output=_OUTPUT.value, weights=weights, strategy=strategy, **intervals)
     test = result["test"]
     print(f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s")

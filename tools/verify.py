@@ -37,20 +37,27 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many test images.", lower_bound=1)
 _EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Training images that calibrate int8.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: none.")
+_CARD = flags.DEFINE_string("card", None, "Card of the model, NAME.md, to write with what was found; default: none.")
 
 
 def main() -> None:
     load_tensorflow()
     import contextlib
+    import dataclasses
+    import json
     import tempfile
+    from pathlib import Path
 
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import FORMATS, export_chain, output_name, prepare, verify
     from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import read_training
+    from scarlet_tf.zoo.cards import make_card
 
-    if _OUTPUT.value:
-        require_place(_OUTPUT.value)
+    for path in filter(None, (_OUTPUT.value, _CARD.value)):
+        require_place(path)
+    card = make_card(_MODEL.value) if _CARD.value else None
     training = read_training(_MODEL.value)
     name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
@@ -67,7 +74,8 @@ def main() -> None:
     formats = _FORMATS.value
     if formats is None:
         formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS
-    data = open_dataset(DataConfig(name=name, image_size=source.original.input_shape[1], data_dir=_DATA_DIR.value))
+    pixels = {"image_size": source.original.input_shape[1], **source.record.get("input", {})}
+    data = open_dataset(DataConfig(name=name, data_dir=_DATA_DIR.value, **pixels))
     images, labels = data.arrays("test", limit=_LIMIT.value)
     with contextlib.nullcontext(_FOLDER.value) if _FOLDER.value else tempfile.TemporaryDirectory() as folder:
         made = export_chain(source, folder, formats=formats)
@@ -84,6 +92,10 @@ def main() -> None:
     print(report.table())
     if _OUTPUT.value:
         write_atomically(_OUTPUT.value, report.to_json())
+    if card:
+        card = dataclasses.replace(card, verification=json.loads(report.to_json()))
+        write_atomically(Path(_CARD.value).with_name(card.picture), draw_architecture(card.spec))
+        write_atomically(_CARD.value, card.markdown())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,15 @@ METHODS = ("qat", "prune", "cluster")
 # that needs a long run. With the recipe "small" and augmentation "flip_crop" the network in zoo/weights, 90.38 % right
 # on Fashion-MNIST, came to 90.5 % under QAT, 90.1 % with half its weights zero and 89.8 % with 16 values a kernel, one
 # run each; these settings were chosen by such runs. Not tried on ImageNet.
-FINE_TUNING = {"epochs": 2.0, "schedule": "cosine", "warmup_epochs": 0.0, "dropout": 0.0, "ema": 0.0}
+FINE_TUNING = {
+    "epochs": 2.0,
+    "frozen_epochs": 0.0,
+    "schedule": "cosine",
+    "warmup_epochs": 0.0,
+    "dropout": 0.0,
+    "ema": 0.0,
+    "measured_images": 0,
+}
 LEARNING_RATE_DIVISOR = {"qat": 10, "prune": 2, "cluster": 2}
 
 
@@ -28,7 +36,8 @@ class CompressionConfig:
     Attributes:
         method: "qat": int8 weights and activations are emulated. "prune": the smallest weights of every kernel are
             set to 0. "cluster": the weights of a kernel share a few values.
-        training: without dropout and weight averages, which do not fit masks and shared values.
+        training: without dropout, weight averages, frozen epochs and measured statistics, which do not fit masks and
+            shared values.
         sparsity: for "prune", share of zeros in every pruned kernel, in (0, 1).
         clusters: for "cluster", number of values in every clustered kernel, 2..256.
     """
@@ -48,7 +57,7 @@ class CompressionConfig:
             raise CompressionError(f"sparsity must be in (0, 1), got {self.sparsity!r}")
         if self.clusters is not None and not (isinstance(self.clusters, int) and 2 <= self.clusters <= 256):
             raise CompressionError(f"clusters must be an integer in 2..256, got {self.clusters!r}")
-        for name in ("dropout", "ema"):
+        for name in ("dropout", "ema", "frozen_epochs", "measured_images"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
 

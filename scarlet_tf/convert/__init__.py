@@ -4,12 +4,14 @@ from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export
 from scarlet_tf.convert.keras_file import read_weights_record, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, to_state_dict
 from scarlet_tf.convert.torch_file import CheckpointFileError, read_checkpoint, require_torch, write_checkpoint
+from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
 
 __all__ = [
     "CheckpointFileError",
     "Conversion",
     "Pair",
     "StateDictError",
+    "checkpoint_function",
     "convert_checkpoint",
     "export_checkpoint",
     "from_state_dict",
@@ -18,6 +20,7 @@ __all__ = [
     "read_weights_record",
     "require_torch",
     "to_state_dict",
+    "torch_function",
     "write_checkpoint",
     "write_keras_weights",
 ]

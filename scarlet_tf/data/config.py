@@ -37,6 +37,8 @@ class DataConfig:
         augment: of training batches. "none"; "flip_crop": zero-pad by 4, random crop, random flip; "inception": random
             area 0.08 to 1 and aspect 3/4 to 4/3, flip, colour. "inception" evaluates on the centre crop of an image
             whose short side is image_size * 256/224, the others on the whole image's centre square.
+        mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
+            the set's own.
         seed: decides which images are held out.
     """
 
@@ -45,6 +47,8 @@ class DataConfig:
     data_dir: str | os.PathLike | None = None
     search_validation: int = 0
     augment: str = "none"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,6 +58,8 @@ class DataConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise DataError(f"{field} must be an integer >= {least}, got {value!r}")
+        if (self.mean is None) != (self.std is None):
+            raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
         require_known("augment", self.augment, AUGMENTATIONS, error=DataError)
 
     @property

@@ -52,7 +52,7 @@ class ImageData:
     def __init__(self, config: DataConfig, source: Source) -> None:
         self.config = config
         self.class_names = source.class_names
-        self.mean, self.std = source.mean, source.std
+        self.mean, self.std = config.mean or source.mean, config.std or source.std
         self._source = source
         trainable = source.num_examples("train")
         order = np.random.default_rng(config.seed).permutation(trainable)

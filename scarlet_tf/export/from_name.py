@@ -28,7 +28,7 @@ class Exportable:
         trained: whether the weights came from a file; else they are random.
         images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
         notes: lines to tell the user: what became of every LET, and whether the weights are random.
-        record: for the file's own metadata.
+        record: for the file's own metadata; its "input" says how images are normalised, where that is known.
     """
 
     model: object
@@ -73,7 +73,7 @@ def prepare(
     loaded = open_model(name, weights=weights)
     model = loaded.model
     mean, std = loaded.mean_and_std
-    images = _images(model.input_shape, **wanted)
+    images = _images(model.input_shape, **wanted, mean=tuple(mean), std=tuple(std))
     if not loaded.from_file:
         settle_batch_norms(model, images[:8])
     slots = ()
@@ -110,10 +110,12 @@ def prepare(
     )
 
 
-def _images(input_shape, *, dataset, data_dir, examples: int, seed: int) -> np.ndarray:
+def _images(input_shape, *, dataset, data_dir, examples: int, seed: int, mean=None, std=None) -> np.ndarray:
     _, height, width, channels = input_shape
     if dataset is None:
         return np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
     # Training images prepared as for evaluation: the split that a search would hold out.
-    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, search_validation=examples)
+    config = DataConfig(
+        name=dataset, image_size=height, data_dir=data_dir, search_validation=examples, mean=mean, std=std
+    )
     return np.concatenate([batch.numpy() for batch, _ in open_dataset(config).eval_batches("search_validation", 1)])

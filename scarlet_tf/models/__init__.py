@@ -2,6 +2,7 @@
 
 from scarlet_tf.models.builder import POOLINGS, block_name, build
 from scarlet_tf.models.features import feature_extractor
+from scarlet_tf.models.statistics import measure_batch_norms
 from scarlet_tf.models.weights import WeightsMismatchError, get_weights, set_weights
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "build",
     "feature_extractor",
     "get_weights",
+    "measure_batch_norms",
     "set_weights",
 ]

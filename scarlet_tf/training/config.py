@@ -22,6 +22,8 @@ class TrainConfig:
     Attributes:
         recipe: name of the recipe that the settings came from.
         epochs: may be fractional; an epoch is the whole training batches of the set.
+        frozen_epochs: of those the first, in which only the classifier learns; the rest, batch normalisation's
+            statistics included, stays as it came.
         batch_size: global, over all replicas.
         optimizer: "rmsprop" (rho, momentum, epsilon inside the root), "sgd" (Nesterov momentum) or "adam"
             (beta_1 = momentum, epsilon outside the root).
@@ -32,6 +34,8 @@ class TrainConfig:
         l2: times tf.nn.l2_loss (half the sum of squares) of every variable but batch normalisation's.
         ema: share of the old average kept at a step; 0: none. Starts lower: min(ema, (1 + step) / (10 + step)).
         augment: of the images, see DataConfig.
+        measured_images: training images from which batch normalisation's statistics are measured at the end, for runs
+            too short for moving ones; 0: the moving ones stay.
         seed: of the initial weights, the order of images, augmentation and dropout.
     """
 
@@ -43,6 +47,7 @@ class TrainConfig:
     reference_batch: int
     schedule: str
     augment: str
+    frozen_epochs: float = 0.0
     momentum: float = 0.9
     rho: float = 0.9
     epsilon: float = 1e-3
@@ -53,6 +58,7 @@ class TrainConfig:
     l2: float = 1e-5
     label_smoothing: float = 0.1
     ema: float = 0.9999
+    measured_images: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,8 +72,11 @@ class TrainConfig:
             self._require(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number > 0")
         for name in ("momentum", "rho", "label_smoothing", "ema"):
             self._require(name, _is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "in [0, 1)")
-        for name in ("warmup_epochs", "l2"):
+        for name in ("warmup_epochs", "frozen_epochs", "l2"):
             self._require(name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number >= 0")
+        self._require("frozen_epochs", self.frozen_epochs <= self.epochs, f"at most the {self.epochs} epochs")
+        measured = self.measured_images
+        self._require("measured_images", isinstance(measured, int) and measured >= 0, "an integer >= 0")
         self._require("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
 
     def _require(self, name: str, ok: bool, expected: str) -> None:
@@ -115,7 +124,26 @@ SMALL = TrainConfig(
     ema=0.99,
 )
 
-_RECIPES = {config.recipe: config for config in (PAPER, SMALL)}
+# From trained weights to another set of images: first the classifier alone, then everything.
+FINETUNE = TrainConfig(
+    recipe="finetune",
+    epochs=10,
+    frozen_epochs=3,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=1e-3,
+    reference_batch=32,
+    schedule="cosine",
+    warmup_epochs=0.5,
+    augment="flip_crop",
+    epsilon=1e-7,
+    l2=1e-5,
+    label_smoothing=0.0,
+    ema=0.0,
+    measured_images=2048,
+)
+
+_RECIPES = {config.recipe: config for config in (PAPER, SMALL, FINETUNE)}
 
 
 def list_recipes() -> list[str]:

@@ -23,7 +23,8 @@ class TrainState:
     drawn from (seed, step) for the global batch, so that neither a restart nor the number of replicas changes it.
 
     Args:
-        weights: named arrays to start from, as `get_weights` gives; None: the official initialisation.
+        weights: named arrays to start from, as `get_weights` gives; None: the official initialisation. Without the
+            classifier's, that is initialised.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class TrainState:
             )
             self.model = fused(plain)
             if weights is not None:
-                set_weights(self.model, weights)
+                set_weights(self.model, {**_classifier(get_weights(self.model)), **weights})
             self._features = keras.Model(self.model.input, self.model.get_layer("pool").output)
+            self._frozen_steps = round(config.frozen_epochs * steps_per_epoch)
+            self._frozen = keras.Model(plain.input, plain.get_layer("pool").output) if self._frozen_steps else None
             self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
             self.optimizer = make_optimizer(config, self._schedule)
             self.optimizer.build(self.model.trainable_variables)
@@ -62,7 +65,9 @@ class TrainState:
                 for i, variable in enumerate(self.model.trainable_variables if config.ema else [])
             ]
         self._decayed = decayed_variables(self.model)
-        self._step = self._make_step()
+        self._freeze()
+        self._step = self._make_step(self._replica_step)
+        self._frozen_step = self._make_step(self._replica_frozen_step)
 
     def take_step(self, step: int, images, labels) -> dict:
         """Makes step number `step` (0-based) on per-replica batches.
@@ -70,7 +75,8 @@ class TrainState:
         Returns:
             Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
         """
-        return self._step(tf.constant(step, tf.int64), images, labels)
+        make = self._frozen_step if step < self._frozen_steps else self._step
+        return make(tf.constant(step, tf.int64), images, labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that a resumed run needs, by name."""
@@ -85,6 +91,13 @@ class TrainState:
         for kind, variables in (("optimizer", self.optimizer.variables), ("average", self._averages)):
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{kind}/{i:04d}"])
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """Gives the network that the frozen steps look through the weights of the one that is trained."""
+        if self._frozen is not None:
+            weights = get_weights(self.model)
+            set_weights(self._frozen, {name: weights[name] for name in weights.keys() - _classifier(weights).keys()})
 
     def final_weights(self) -> dict[str, np.ndarray]:
         """Named arrays to evaluate and keep: averaged weights where there are any, moving statistics as they are."""
@@ -95,11 +108,11 @@ class TrainState:
                 weights[names[id(variable)]] = average.numpy()
         return weights
 
-    def _make_step(self):
+    def _make_step(self, replica_step):
         # Not compiled as a whole: on a CPU, XLA's depthwise convolutions make the step 10 to 30 times as slow.
         @tf.function
         def step(number, images, labels):
-            losses, right = self.strategy.run(self._replica_step, args=(number, images, labels))
+            losses, right = self.strategy.run(replica_step, args=(number, images, labels))
             decay = ema_decay(self.config.ema, number)
             for variable, average in zip(self.model.trainable_variables, self._averages, strict=False):
                 average.assign(decay * average + (1.0 - decay) * variable.value)
@@ -113,17 +126,30 @@ class TrainState:
         return step
 
     def _replica_step(self, number, images, labels):
-        config = self.config
         with tf.GradientTape() as tape:
-            features = self._drop(self._features(images, training=True), number)
-            logits = self.model.get_layer("classifier")(features)
-            targets = tf.one_hot(labels, self._classes) * (1.0 - config.label_smoothing)
-            targets += config.label_smoothing / self._classes
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_sum(losses) / config.batch_size
-            loss += config.l2 * l2_penalty(self._decayed) / self.replicas
-        variables = self.model.trainable_variables
+            loss, right = self._loss(self._features(images, training=True), number, labels)
+        self._learn(tape, loss, self.model.trainable_variables)
+        return loss, right
+
+    def _replica_frozen_step(self, number, images, labels):
+        features = self._frozen(images, training=False)
+        with tf.GradientTape() as tape:
+            loss, right = self._loss(features, number, labels)
+        self._learn(tape, loss, self.model.get_layer("classifier").trainable_variables)
+        return loss, right
+
+    def _learn(self, tape, loss, variables) -> None:
         self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    def _loss(self, features, number, labels):
+        """This replica's share of the loss, and of the accuracy, from pooled features."""
+        config = self.config
+        logits = self.model.get_layer("classifier")(self._drop(features, number))
+        targets = tf.one_hot(labels, self._classes) * (1.0 - config.label_smoothing)
+        targets += config.label_smoothing / self._classes
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        loss = tf.reduce_sum(losses) / config.batch_size
+        loss += config.l2 * l2_penalty(self._decayed) / self.replicas
         hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
         return loss, tf.reduce_sum(hits) / config.batch_size
 
@@ -141,3 +167,7 @@ class TrainState:
 
 def _named_variables(model: keras.Model) -> dict:
     return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.trainable_variables}
+
+
+def _classifier(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in weights.items() if name.startswith("classifier/")}

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
-from scarlet_tf.models import build, set_weights
+from scarlet_tf.models import build, measure_batch_norms, set_weights
 from scarlet_tf.training import folder
 from scarlet_tf.training.checkpoints import fingerprint
 from scarlet_tf.training.config import TrainConfig
@@ -21,6 +21,8 @@ from scarlet_tf.training.evaluation import evaluate
 from scarlet_tf.training.session import count_steps, run_session
 from scarlet_tf.training.step import TrainState
 from scarlet_tf.training.strategy import make_strategy
+
+_MEASURED_BATCH = 128  # images at a time for batch normalisation's statistics
 
 
 def train(
@@ -41,7 +43,8 @@ def train(
     again after it ended, it returns the result that is there.
 
     Args:
-        weights: named arrays to start from, as `get_weights` gives; None: the official initialisation.
+        weights: named arrays to start from, as `get_weights` gives, the classifier's or not; None: the official
+            initialisation.
         strategy: None: "one_device". With several workers `output` must be a folder that all of them see.
 
     Returns:
@@ -86,6 +89,9 @@ def train(
     shape = (data.config.image_size, data.config.image_size, spec.input_channels)
     model = build(spec, input_shape=shape, classifier_activation=None)
     set_weights(model, state.final_weights())
+    if config.measured_images:
+        batches = data.eval_batches("train", _MEASURED_BATCH, limit=config.measured_images)
+        measure_batch_norms(model, (images for images, _ in batches))
     result = {
         "format": folder.FORMAT,
         "version": folder.FORMAT_VERSION,

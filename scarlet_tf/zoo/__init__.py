@@ -8,6 +8,7 @@ from scarlet_tf.zoo.loading import LoadedModel, open_model, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING, Preprocessing, preprocess_input
 from scarlet_tf.zoo.pretrained import MissingWeightsError
 from scarlet_tf.zoo.registry import ModelInfo, get_spec, list_models, model_info, register
+from scarlet_tf.zoo.starting import StartingPoint, starting_point
 
 __all__ = [
     "IMAGENET_PREPROCESSING",
@@ -16,6 +17,7 @@ __all__ = [
     "ModelFileError",
     "ModelInfo",
     "Preprocessing",
+    "StartingPoint",
     "create_model",
     "decode_predictions",
     "feature_extractor",
@@ -33,4 +35,5 @@ __all__ = [
     "scarlet_a4",
     "scarlet_b",
     "scarlet_c",
+    "starting_point",
 ]

@@ -10,7 +10,7 @@ from scarlet_tf.files import user_cache
 from scarlet_tf.zoo.registry import get_spec
 
 OFFICIAL = "https://github.com/xiaomi-automl/SCARLET-NAS"
-_RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
+RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
 
 
 class MissingWeightsError(ValueError, FileNotFoundError):
@@ -34,13 +34,13 @@ def imagenet_weights(name: str) -> Path:
     path = weights_dir() / f"{name}.weights.h5"
     if path.is_file():
         return path
-    if name not in _RELEASED:
+    if name not in RELEASED:
         raise MissingWeightsError(
             f"no ImageNet weights of {name!r} at {path}: its authors are not known to have released any, only those "
-            f"of {', '.join(_RELEASED)}"
+            f"of {', '.join(RELEASED)}"
         )
     raise MissingWeightsError(
-        f"no ImageNet weights of {name!r} at {path}: get the authors' checkpoint, FILE (the README of {OFFICIAL} "
-        f"links to it), then: python tools/convert_torch.py --model={name} --checkpoint=FILE "
+        f"no ImageNet weights of {name!r} at {path}: ask the authors for their checkpoint, FILE (the README of "
+        f"{OFFICIAL} links to their form), then: python tools/convert_torch.py --model={name} --checkpoint=FILE "
         f"--output={shlex.quote(str(path))}"
     )

@@ -46,7 +46,7 @@ def test_the_papers_recipe():
     assert (config.epochs, config.batch_size, config.warmup_epochs, config.decay_epochs) == (350, 4096, 5, 2.4)
     assert (config.l2, config.label_smoothing, config.ema, config.augment) == (1e-5, 0.1, 0.9999, "inception")
     assert config.dropout is None  # the spec's: 0.2, 0.3 or 0.4
-    assert list_recipes() == ["paper", "small"]
+    assert list_recipes() == ["finetune", "paper", "small"]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,8 @@ def test_the_papers_recipe():
         ("paper", {"dropout": -0.1}, r"dropout must be in \[0, 1\), or None, got -0\.1"),
         ("paper", {"l2": -1}, "l2 must be a number >= 0, got -1"),
         ("paper", {"seed": -1}, "seed must be an integer in"),
+        ("finetune", {"frozen_epochs": 11}, "frozen_epochs must be at most the 10 epochs, got 11"),
+        ("finetune", {"measured_images": -1}, "measured_images must be an integer >= 0, got -1"),
     ],
 )
 def test_bad_settings_are_named(recipe, overrides, message):

@@ -1,0 +1,165 @@
+"""A model's card: what it is, what it takes, what it is good for, and what was measured; Markdown from data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from scarlet_tf.arch import ArchSpec, count
+
+PAPER = "https://arxiv.org/abs/1908.06022"
+CITATION = """\
+@article{chu2019scarlet,
+  title={SCARLET-NAS: Bridging the Gap Between Scalability and Fairness in Neural Architecture Search},
+  author={Chu, Xiangxiang and Zhang, Bo and Li, Jixiang and Li, Qingyuan and Xu, Ruijun},
+  journal={arXiv preprint arXiv:1908.06022},
+  year={2019}
+}"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a card is written from.
+
+    Attributes:
+        model: how a tool's --model names it: a zoo name or a folder.
+        published: the paper's figures for it, by the names of zoo.ModelInfo; None for a network of one's own.
+        weights: sentences on where its weights come from.
+        mean, std: of the pixels over 255, per channel, that its images are normalised with.
+        training: a folder's training.json.
+        verification: what verify.py wrote about it.
+        latency: rows (file, pieces, ratio to EfficientNetB0's file of the same kind), with `latency_source`.
+    """
+
+    model: str
+    spec: ArchSpec
+    picture: str
+    weights: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    published: Mapping[str, object] | None = None
+    training: Mapping | None = None
+    verification: Mapping | None = None
+    latency: Sequence[tuple[str, int, float]] = ()
+    latency_source: str = ""
+
+    def markdown(self) -> str:
+        parts = [
+            f"# {self.spec.name}",
+            f"![{self.spec.name}: colour is the kernel, height the expansion, a frame means SE]({self.picture})",
+            self._facts(),
+            f"## Images\n\n{self._images()}",
+            f"## Weights\n\n{self.weights}",
+            f"## Use and limits\n\n{self._use()}",
+            f"## Export\n\n{self._export()}",
+        ]
+        if self.verification:
+            parts.append(f"## Checked\n\n{self._checked()}")
+        if self.latency:
+            parts.append(f"## Speed\n\n{self._speed()}")
+        parts.append(f"## Licence and citation\n\n{_licence(self.published is not None)}")
+        return "\n\n".join(parts) + "\n"
+
+    def _facts(self) -> str:
+        spec, counts = self.spec, count(self.spec)
+        rows = [
+            ("input", f"{spec.resolution} x {spec.resolution} x {spec.input_channels}"),
+            ("classes", f"{spec.classes:,}"),
+            ("multiply-adds", f"{counts.madds / 1e6:,.2f} M"),
+            ("params (trainable)", f"{counts.params:,}"),
+            ("blocks", f"{len(spec.blocks)}, of which {sum(b.kind == 'identity' for b in spec.blocks)} identities"),
+            ("dropout", f"{spec.dropout}"),
+        ]
+        if spec.genome:
+            rows.append(("genome", f"{','.join(map(str, spec.genome))} in the space `{spec.space}`"))
+        if self.published:
+            paper = self.published
+            rows += [
+                (
+                    "paper: multiply-adds, params",
+                    f"{paper['paper_madds'] / 1e6:,g} M, {paper['paper_params'] / 1e6:g} M",
+                ),
+                ("paper: ImageNet top-1, top-5", f"{paper['paper_top1']} %, {paper['paper_top5']} %"),
+            ]
+        if self.training:
+            test, data = self.training["test"], self.training["data"]["name"]
+            rows.append((f"{data}: test top-1", f"{test['top1']:.4f} on {test['examples']:,} images"))
+        table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+        note = self.published and self.published["note"]
+        return f"{table}\n\n{note[0].upper()}{note[1:]}." if note else table
+
+    def _images(self) -> str:
+        numbers = "; ".join(
+            f"{label} {', '.join(f'{value:g}' for value in values)}"
+            for label, values in (("mean", self.mean), ("standard deviation", self.std))
+        )
+        return (
+            f"RGB, divided by 255, then per channel less the mean, over the standard deviation: {numbers}.\n"
+            "`include_preprocessing=True`, or `--include_preprocessing` when exporting, puts that into the graph."
+        )
+
+    def _use(self) -> str:
+        if self.published:
+            return (
+                "Image classification on phones and other small machines, and, by `zoo.feature_extractor`, a backbone\n"
+                "for detection and segmentation. Nothing here was trained on ImageNet; the accuracy above is the\n"
+                "paper's, of the authors' weights. Random weights classify nothing. Classes, and what they leave out,\n"
+                "are ImageNet's: not for decisions about people, and not without tests on one's own images."
+            )
+        trained = f"on {self.training['data']['name']}" if self.training else "on images unknown to this card"
+        return (
+            f"Image classification as its training, {trained}, taught it: of its classes, and of images like those\n"
+            "that it saw. Accuracy elsewhere has to be measured there."
+        )
+
+    def _export(self) -> str:
+        weights = f" --weights={self.spec.name}.weights.h5" if self.published else ""
+        images = self.training["data"]["name"] if self.training else "folder:IMAGES"
+        lines = [
+            f"python tools/export_saved_model.py --model={self.model}{weights} --output=saved_model",
+            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.spec.name}.tflite",
+            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.spec.name}_int8.tflite \\\n"
+            f"    --quantize=int8 --representative_dataset={images}",
+        ]
+        return "```text\n" + "\n".join(lines) + "\n```"
+
+    def _checked(self) -> str:
+        report = self.verification
+        trained = report["keras_accuracy"] is not None
+        rows = [
+            "| form | bytes | operations | partitions | error / largest output | top-1 as Keras |",
+            "|---|---|---|---|---|---|",
+        ]
+        if trained:
+            rows = [rows[0] + " top-1 |", rows[1] + "---|", f"| Keras | | | | | | {report['keras_accuracy']:.4f} |"]
+        for check in report["formats"]:
+            cells = [
+                PurePath(check["path"]).name,
+                f"{check['bytes']:,}",
+                str(check["ops"] or ""),
+                str(check["partitions"] or ""),
+                f"{check['relative_error']:.1e}",
+                f"{check['top1_agreement']:.4f}",
+                *([f"{check['accuracy']:.4f}"] if trained else []),
+            ]
+            rows.append(f"| {' | '.join(cells)} |")
+        kind = "trained" if trained else "random"
+        return (
+            f"Every form against Keras, with {kind} weights on {report['images']:,} images, by `tools/verify.py`;\n"
+            "partitions are the pieces that XNNPACK runs.\n\n" + "\n".join(rows)
+        )
+
+    def _speed(self) -> str:
+        rows = ["| file | partitions | time / EfficientNetB0's |", "|---|---|---|"]
+        rows += [f"| {file} | {pieces} | {ratio:.2f} |" for file, pieces, ratio in self.latency]
+        return f"{self.latency_source}\n\n" + "\n".join(rows)
+
+
+def _licence(published: bool) -> str:
+    authors = (
+        " The authors' repository states no licence for their\ncheckpoints: ask them before shipping."
+        if published
+        else ""
+    )
+    return f"Code and this card: Apache-2.0.{authors} To cite the paper ({PAPER}):\n\n```text\n{CITATION}\n```"

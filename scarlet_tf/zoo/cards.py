@@ -1,0 +1,94 @@
+"""Cards of named networks and trained folders, from the registry and from measured results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.report.card import Card
+from scarlet_tf.zoo.files import check_file
+from scarlet_tf.zoo.loading import read_training
+from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.pretrained import OFFICIAL, RELEASED
+from scarlet_tf.zoo.registry import get_spec, model_info
+
+PEER = "EfficientNetB0"
+
+
+def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = None) -> Card:
+    """The card of a zoo name or of a trained model's folder.
+
+    Args:
+        results: a folder that holds, for published networks, tflite_peers.json and verify_NAME.json; what is not
+            there is left out of the card.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest), or a damaged file; FileNotFoundError for an unfit folder.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        training = read_training(folder)
+        data = training["data"] if training else {}
+        return Card(
+            model=os.fspath(model),
+            spec=ArchSpec.load(check_file(folder / "spec.json")),
+            picture=f"{folder.name}.svg",
+            weights=f"In `{folder.name}/model.keras`.",
+            mean=data.get("mean", IMAGENET_PREPROCESSING.mean),
+            std=data.get("std", IMAGENET_PREPROCESSING.std),
+            training=training,
+            verification=_read(folder / "verify.json"),
+        )
+    info, results = model_info(os.fspath(model)), Path(results) if results else None
+    peers = _read(results / "tflite_peers.json") if results else None
+    return Card(
+        model=info.name,
+        spec=get_spec(info.name),
+        picture=f"{info.name}.svg",
+        weights=_weights(info.name),
+        mean=IMAGENET_PREPROCESSING.mean,
+        std=IMAGENET_PREPROCESSING.std,
+        published=vars(info) if info.paper_top1 is not None else None,
+        verification=_read(results / f"verify_{info.name}.json") if results else None,
+        **(_latency(info.name, peers) if peers else {}),
+    )
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text()) if path.is_file() else None
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+
+
+def _weights(name: str) -> str:
+    if name not in RELEASED:
+        return "The authors are not known to have released any; `tools/train.py` trains them."
+    return (
+        "The authors hand out a PyTorch checkpoint after a questionnaire, to which\n"
+        f"{OFFICIAL} links. Then, with the extra `torch` installed:\n\n"
+        f"```text\npython tools/convert_torch.py --model={name} --checkpoint=FILE --output={name}.weights.h5\n```"
+    )
+
+
+def _latency(name: str, peers: Mapping) -> dict:
+    """The rows of a network in the comparison with its peers: time over that of the peer's plain file of a kind."""
+    network = name.upper().replace("_", "-")
+    rows = []
+    for file in peers["files"]:
+        if file["network"] != network:
+            continue
+        form = "rewritten" if file["rewritten"] else "plain"
+        wanted = ([network, file["format"], form], [PEER, file["format"], "plain"])
+        ratios = [r["median"] for r in peers["ratios"] if (r["numerator"], r["denominator"]) == wanted]
+        rows += [(f"{file['format']}, {form}", file["partitions"], ratio) for ratio in ratios]
+    machine = peers["machine"]
+    source = (
+        f"Against keras.applications' {PEER}, converted plainly to the same kind of file: medians of ratios of "
+        f"{peers['rounds']}\ninterleaved rounds by `{peers['command']}`, {peers['date']}, {machine['cpu']}, threads "
+        f"{peers['threads']}, seed {peers['seed']}."
+    )
+    return {"latency": tuple(rows), "latency_source": source} if rows else {}

@@ -1,0 +1,81 @@
+"""Where a training run begins: a network, and the weights that it may bring along."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.models import get_weights
+from scarlet_tf.zoo.arguments import IMAGENET
+from scarlet_tf.zoo.create import resolve_spec
+from scarlet_tf.zoo.files import ModelFileError
+from scarlet_tf.zoo.loading import open_model, read_training
+from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.pretrained import imagenet_weights
+from scarlet_tf.zoo.weights import read_weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StartingPoint:
+    """A network to train.
+
+    Attributes:
+        weights: as `models.get_weights` names them; None: the official initialisation.
+        mean, std: of the images that the weights were trained on, per channel; None: as the data set at hand.
+    """
+
+    spec: ArchSpec
+    weights: Mapping[str, np.ndarray] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @property
+    def new_classifier(self) -> bool:
+        """Whether there are weights, but none of the classifier."""
+        return self.weights is not None and "classifier/kernel" not in self.weights
+
+    def for_classes(self, classes: int) -> StartingPoint:
+        """The same for so many classes; a classifier of another number is left out of the weights."""
+        spec, weights = dataclasses.replace(self.spec, classes=classes), self.weights
+        if weights is not None and np.shape(weights.get("classifier/bias")) != (classes,):
+            weights = {name: array for name, array in weights.items() if not name.startswith("classifier/")}
+        return dataclasses.replace(self, spec=spec, weights=weights)
+
+
+def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> StartingPoint:
+    """What a user names on a command line.
+
+    Args:
+        model: a zoo name, a spec's JSON file, a genome, or a trained model's folder, which brings its weights.
+        weights: for all but a folder: "imagenet", a .weights.h5 or a .keras file. Images are normalised as the folder
+            says that the file lies in; else as IMAGENET_PREPROCESSING.
+
+    Raises:
+        ValueError, FileNotFoundError: as `create_model`; and for weights beside a folder, which has its own.
+    """
+    if Path(model).is_dir():
+        loaded = open_model(model, weights=weights)
+        mean, std = loaded.mean_and_std
+        return StartingPoint(spec=loaded.spec, weights=get_weights(loaded.model), mean=tuple(mean), std=tuple(std))
+    spec = resolve_spec(model)
+    if weights is None:
+        return StartingPoint(spec=spec)
+    path = imagenet_weights(spec.name) if weights == IMAGENET else Path(weights)
+    trained = read_training(path.parent)
+    mean, std = IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std
+    if trained and path.name == "model.keras":
+        mean, std = tuple(trained["data"]["mean"]), tuple(trained["data"]["std"])
+    return StartingPoint(spec=spec, weights=_any_classes(spec, path), mean=mean, std=std)
+
+
+def _any_classes(spec: ArchSpec, path: Path) -> Mapping[str, np.ndarray]:
+    """A file's arrays, with the classifier's where it has one for the spec's classes, or says what it has."""
+    try:
+        return read_weights(spec, path, include_top=True)
+    except ModelFileError:
+        return read_weights(spec, path, include_top=False)

@@ -1,0 +1,39 @@
+"""Writes the cards of models, Markdown and a picture, from data.
+
+    python tools/make_cards.py --output=zoo/cards
+    python tools/make_cards.py --models=runs/m --output=cards
+
+Default: the published networks. A trained model's folder gives its accuracy, and its verify.json where it has one;
+for a published network that is RESULTS/verify_NAME.json.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import load_tensorflow, run
+
+_MODELS = flags.DEFINE_list("models", None, "Zoo names and trained models' folders; default: the published networks.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write NAME.md and NAME.svg into.", required=True)
+_RESULTS = flags.DEFINE_string("results", None, "Folder with measured results; default: the project's zoo/results.")
+
+
+def main() -> None:
+    load_tensorflow()
+    from pathlib import Path
+
+    from scarlet_tf.files import write_atomically
+    from scarlet_tf.report import draw_architecture
+    from scarlet_tf.zoo import list_models
+    from scarlet_tf.zoo.cards import make_card
+
+    results = Path(_RESULTS.value or Path(__file__).parents[1] / "zoo" / "results")
+    output = Path(_OUTPUT.value)
+    cards = [make_card(model, results=results) for model in _MODELS.value or list_models()]
+    output.mkdir(parents=True, exist_ok=True)
+    for card in cards:
+        write_atomically(output / card.picture, draw_architecture(card.spec))
+        write_atomically(output / f"{card.spec.name}.md", card.markdown())
+        print(output / f"{card.spec.name}.md")
+
+
+if __name__ == "__main__":
+    run(main)
