@@ -87,6 +87,8 @@ def main() -> None:
             tflite=(*made.tflite, *_TFLITE.value),
             others=others,
         )
+    if not _FOLDER.value:
+        report = report.without(folder)  # which is no more
     for line in source.notes:
         print(line)
     print(report.table())

@@ -60,6 +60,19 @@ class VerifyReport:
     keras_accuracy: float | None
     formats: tuple[FormatCheck, ...]
 
+    def without(self, folder: str | os.PathLike) -> VerifyReport:
+        """The same with the paths of files in `folder` relative to it."""
+        inside = [(check, Path(check.path)) for check in self.formats]
+        return dataclasses.replace(
+            self,
+            formats=tuple(
+                dataclasses.replace(check, path=os.fspath(path.relative_to(folder)))
+                if path.is_relative_to(folder)
+                else check
+                for check, path in inside
+            ),
+        )
+
     def to_json(self) -> str:
         data = dataclasses.asdict(self)
         for row, check in zip(data["formats"], self.formats, strict=True):

@@ -127,12 +127,10 @@ class Card:
     def _checked(self) -> str:
         report = self.verification
         trained = report["keras_accuracy"] is not None
-        rows = [
-            "| form | bytes | operations | partitions | error / largest output | top-1 as Keras |",
-            "|---|---|---|---|---|---|",
-        ]
+        rows = ["| form | bytes | operations | partitions | error / largest output |", "|---|---|---|---|---|"]
         if trained:
-            rows = [rows[0] + " top-1 |", rows[1] + "---|", f"| Keras | | | | | | {report['keras_accuracy']:.4f} |"]
+            rows = [f"{rows[0]} top-1 as Keras | top-1 |", f"{rows[1]}---|---|"]
+            rows.append(f"| Keras | | | | | | {report['keras_accuracy']:.4f} |")
         for check in report["formats"]:
             cells = [
                 PurePath(check["path"]).name,
@@ -140,14 +138,13 @@ class Card:
                 str(check["ops"] or ""),
                 str(check["partitions"] or ""),
                 f"{check['relative_error']:.1e}",
-                f"{check['top1_agreement']:.4f}",
-                *([f"{check['accuracy']:.4f}"] if trained else []),
+                *([f"{check['top1_agreement']:.4f}", f"{check['accuracy']:.4f}"] if trained else []),
             ]
             rows.append(f"| {' | '.join(cells)} |")
-        kind = "trained" if trained else "random"
+        kind, then = ("trained", "") if trained else ("random", " What int8 does to accuracy needs trained weights.")
         return (
             f"Every form against Keras, with {kind} weights on {report['images']:,} images, by `tools/verify.py`;\n"
-            "partitions are the pieces that XNNPACK runs.\n\n" + "\n".join(rows)
+            f"partitions are the pieces that XNNPACK runs.{then}\n\n" + "\n".join(rows)
         )
 
     def _speed(self) -> str:

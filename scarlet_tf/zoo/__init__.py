@@ -2,11 +2,10 @@
 
 from scarlet_tf.models import feature_extractor
 from scarlet_tf.zoo.create import create_model, resolve_spec, scarlet_a, scarlet_a2, scarlet_a4, scarlet_b, scarlet_c
-from scarlet_tf.zoo.files import ModelFileError, load_keras_file
+from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, load_keras_file
 from scarlet_tf.zoo.labels import decode_predictions
 from scarlet_tf.zoo.loading import LoadedModel, open_model, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING, Preprocessing, preprocess_input
-from scarlet_tf.zoo.pretrained import MissingWeightsError
 from scarlet_tf.zoo.registry import ModelInfo, get_spec, list_models, model_info, register
 from scarlet_tf.zoo.starting import StartingPoint, starting_point
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.report.card import Card
+from scarlet_tf.zoo.create import resolve_spec
 from scarlet_tf.zoo.files import check_file
 from scarlet_tf.zoo.loading import read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
 from scarlet_tf.zoo.pretrained import OFFICIAL, RELEASED
-from scarlet_tf.zoo.registry import get_spec, model_info
+from scarlet_tf.zoo.registry import model_info
 
 PEER = "EfficientNetB0"
 
 
 def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = None) -> Card:
-    """The card of a zoo name or of a trained model's folder.
+    """The card of a zoo name, a trained model's folder, a spec's JSON file or a genome.
 
     Args:
         results: a folder that holds, for published networks, tflite_peers.json and verify_NAME.json; what is not
@@ -42,16 +43,20 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
             training=training,
             verification=_read(folder / "verify.json"),
         )
-    info, results = model_info(os.fspath(model)), Path(results) if results else None
+    if folder.name.endswith(".keras"):
+        raise ValueError(f"{os.fspath(model)!r} does not say what it is: a card wants a folder, a name or a spec")
+    spec, results = resolve_spec(model), Path(results) if results else None
+    info = model_info(spec)
+    published = info.paper_top1 is not None
     peers = _read(results / "tflite_peers.json") if results else None
     return Card(
-        model=info.name,
-        spec=get_spec(info.name),
+        model=os.fspath(model),
+        spec=spec,
         picture=f"{info.name}.svg",
-        weights=_weights(info.name),
+        weights=_weights(info.name) if published else "The spec alone has none; `tools/train.py` trains them.",
         mean=IMAGENET_PREPROCESSING.mean,
         std=IMAGENET_PREPROCESSING.std,
-        published=vars(info) if info.paper_top1 is not None else None,
+        published=vars(info) if published else None,
         verification=_read(results / f"verify_{info.name}.json") if results else None,
         **(_latency(info.name, peers) if peers else {}),
     )

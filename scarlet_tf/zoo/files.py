@@ -13,6 +13,10 @@ class ModelFileError(ValueError):
     """A model or weights file that cannot be used; the message names its path."""
 
 
+class MissingWeightsError(ModelFileError, FileNotFoundError):
+    """Weights that are not there; the message says where to get them, or what is allowed."""
+
+
 def check_file(path: str | os.PathLike) -> Path:
     """The path of an existing file; FileNotFoundError or ModelFileError otherwise."""
     path = Path(path)

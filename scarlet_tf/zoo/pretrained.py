@@ -7,14 +7,11 @@ import shlex
 from pathlib import Path
 
 from scarlet_tf.files import user_cache
+from scarlet_tf.zoo.files import MissingWeightsError
 from scarlet_tf.zoo.registry import get_spec
 
 OFFICIAL = "https://github.com/xiaomi-automl/SCARLET-NAS"
 RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
-
-
-class MissingWeightsError(ValueError, FileNotFoundError):
-    """Weights that have to be fetched and converted first; the message says from where and how."""
 
 
 def weights_dir() -> Path:

@@ -10,13 +10,9 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import build, get_weights
-from scarlet_tf.zoo.files import ModelFileError, check_file, load_keras_file
+from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, check_file, load_keras_file
 
 SUFFIXES = (".weights.h5", ".keras")
-
-
-class WeightsNotFoundError(ModelFileError, FileNotFoundError):
-    """`weights` names no file; the message says what is allowed."""
 
 
 def read_weights(
@@ -29,7 +25,7 @@ def read_weights(
 
     Raises:
         ModelFileError: for a file of another kind, a damaged one, or one of another model.
-        WeightsNotFoundError: for none.
+        MissingWeightsError: for none.
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
@@ -38,7 +34,7 @@ def read_weights(
             f"Received weights={str(path)!r}"
         )
     if not path.exists():
-        raise WeightsNotFoundError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
+        raise MissingWeightsError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
     if path.name.endswith(".keras"):
         arrays = get_weights(load_keras_file(path))
         return {key: array for key, array in arrays.items() if include_top or not key.startswith("classifier/")}

@@ -39,9 +39,7 @@ def tiny_spec():
     return ArchSpec(name="tiny", blocks=(wide, let), resolution=16, classes=3, dropout=0.3, **channels)
 
 
-def tiny_run(
-    root, output, *, strategy="one_device", devices=None, checkpoint_every=5, augment="flip_crop", **overrides
-):
+def tiny_run(root, output, *, strategy="one_device", devices=None, checkpoint_every=5, weights=None, **overrides):
     """Trains `tiny_spec` on the pictures in `root`; returns the result."""
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.training.config import train_config
@@ -53,7 +51,12 @@ def tiny_run(
     config = train_config("small", **(basis | overrides))
     data = open_dataset(DataConfig(name=f"folder:{root}", image_size=16, augment=config.augment))
     return train(
-        tiny_spec(), data, config, output=output, strategy=made, checkpoint_every=checkpoint_every, log_every=1
+        *(tiny_spec(), data, config),
+        output=output,
+        weights=weights,
+        strategy=made,
+        checkpoint_every=checkpoint_every,
+        log_every=1,
     )
 
 
