@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from scarlet_tf.training.checkpoints import CheckpointStore
 from scarlet_tf.training.interrupt import StopRequest
@@ -14,8 +16,16 @@ from scarlet_tf.training.runlog import RunLog
 SIGTERM_EXIT_CODE = 143
 
 
+# What the workers that are left see when another one is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+
+
 class DivergedError(ValueError):
     """The loss stopped being a number."""
+
+
+class WorkerLostError(ConnectionError):
+    """Another worker ended, or cannot be reached; the message says how to go on."""
 
 
 def run_steps(
@@ -39,8 +49,9 @@ def run_steps(
     Raises:
         SystemExit: with code 143, after SIGTERM and a checkpoint.
         DivergedError: the logged loss is not finite.
+        WorkerLostError: another worker of a distributed run is gone.
     """
-    with log, StopRequest() as stop:
+    with log, StopRequest() as stop, _say_what_is_lost():
         for step in range(start_step, total_steps):
             scalars = take_step(step)
             done = step + 1
@@ -56,3 +67,14 @@ def run_steps(
                 store.save(done, state())
             if stop.requested and not last:
                 sys.exit(SIGTERM_EXIT_CODE)
+
+
+@contextlib.contextmanager
+def _say_what_is_lost() -> Iterator[None]:
+    try:
+        yield
+    except _LOST as error:
+        raise WorkerLostError(
+            f"a worker was lost ({type(error).__name__}): start all workers again, and the run goes on from its last "
+            "checkpoint"
+        ) from error

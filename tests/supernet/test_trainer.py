@@ -136,28 +136,32 @@ def relative_difference(arrays, expected) -> float:
 
 def test_two_mirrored_devices_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
     finish(start(tmp_path, tiny_data, "mirrored"))
-    assert relative_difference(final_arrays(tmp_path), final_arrays(uninterrupted)) < 1e-3
+    assert relative_difference(final_arrays(tmp_path), final_arrays(uninterrupted)) < 1e-4
 
 
-def test_two_workers_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
+def start_workers(tmp_path, tiny_data):
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             ports.append(probe.getsockname()[1])
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    workers = [
-        start(
-            tmp_path,
-            tiny_data,
-            "multi_worker",
-            env={"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
-        )
-        for index in range(2)
-    ]
-    for worker in workers:
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
+    return [start(tmp_path, tiny_data, "multi_worker", env={"TF_CONFIG": json.dumps(task)}) for task in tasks]
+
+
+def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterrupted, tiny_data, tmp_path):
+    """The one that is left says so, and does not wait; started again, both go on."""
+    chief, other = start_workers(tmp_path, tiny_data)
+    log = tmp_path / "log.jsonl"
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 4, chief)
+    other.kill()
+    other.communicate()
+    _, errors = chief.communicate(timeout=120)
+    assert chief.returncode != 0 and "a worker was lost" in errors
+    for worker in start_workers(tmp_path, tiny_data):
         finish(worker)
-    chief = final_arrays(tmp_path)
-    assert relative_difference(chief, final_arrays(uninterrupted)) < 1e-3
+    weights = final_arrays(tmp_path)
+    assert relative_difference(weights, final_arrays(uninterrupted)) < 1e-4
     for name, value in final_arrays(tmp_path / "worker-1").items():
-        np.testing.assert_array_equal(value, chief[name], err_msg=name)
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
