@@ -14,6 +14,27 @@ from scarlet_tf.cli import load_tensorflow
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
 
+# Files of a minute and more, first: with two processes that take whole files, one of them would else run on alone.
+LONG = (
+    "tools/test_docs.py",
+    "tflite/test_robustness.py",
+    "supernet/test_trainer.py",
+    "zoo/test_contract.py",
+    "training/test_trainer_resume.py",
+    "training/test_trainer_distributed.py",
+    "compression/test_killed.py",
+    "export/test_tools.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return LONG.index(path) if path in LONG else len(LONG)
+
+    items.sort(key=place)  # which keeps the order of all else
+
+
 TOOLS = Path(__file__).parents[1] / "tools"
 
 

@@ -2,4 +2,4 @@
 # All set-up, then the tests; arguments go to pytest, such as: bash tools/run_tests.sh -m "not slow"
 set -euo pipefail
 source "$(dirname "$0")/set_up.sh"
-exec python -m pytest -n 2 --dist loadfile "$@"
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
