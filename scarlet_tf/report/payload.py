@@ -14,6 +14,15 @@ from scarlet_tf.search.objectives import ACCURACY
 
 DIGITS = "0123456789abc"  # one letter a gene
 
+# What to do with a model of the page; GENOME is its own.
+COMMANDS = (
+    "python tools/train.py --inherit_from=SUPERNET --genome=GENOME --output=MODEL",
+    "python tools/export_tflite.py --model=MODEL --output=MODEL/fp32.tflite",
+    "python tools/export_tflite.py --model=MODEL --output=MODEL/int8.tflite --quantize=int8 "
+    "--representative_dataset=DATASET",
+    "python tools/verify.py --model=MODEL",
+)
+
 
 class ReportError(ValueError):
     """What a page cannot be made from; the message names it and what was expected."""
@@ -89,13 +98,42 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
             "rows": [effort_row(summary, constraints) for summary in history.summaries],
         },
         "operators": _operators(history),
+        "survivors": _survivors(history, evaluated),
+        "family": _family(history, evaluated),
         "drawing": drawing_parts(space),
+        "commands": list(COMMANDS),
     }
 
 
 def _operators(history: SearchHistory) -> dict:
     names = sorted({name for counts in history.operators for name in counts})
     return {"labels": names, "rows": [[counts.get(name, 0) for name in names] for counts in history.operators]}
+
+
+def _survivors(history: SearchHistory, evaluated: Models) -> dict:
+    """Of the models that a generation evaluated, how many each operator brought into its population."""
+    names = sorted({name for counts in history.operators for name in counts})
+    made = dict(zip(evaluated.ids.tolist(), history.lineage.operators, strict=False))  # a running search adds models
+    rows, before = [], set()
+    for members in history.generations:
+        ids = set(members.models.ids.tolist())
+        new = [made[model] for model in ids - before]
+        rows.append([new.count(name) for name in names])
+        before = ids
+    return {"labels": names, "rows": rows}
+
+
+def _family(history: SearchHistory, evaluated: Models) -> dict:
+    """Rows of the parents of every model, -1 for none, and the operator that made it."""
+    lineage = history.lineage
+    names = sorted(set(lineage.operators))
+    rows = {"mothers": lineage.mothers, "fathers": lineage.fathers}
+    known = {name: ids[ids >= 0] for name, ids in rows.items()}
+    for name, ids in rows.items():
+        found = np.full(len(ids), -1)
+        found[ids >= 0] = rows_of(evaluated, known[name])
+        rows[name] = found.tolist()
+    return rows | {"operators": names, "made": [names.index(name) for name in lineage.operators]}
 
 
 def embed_json(value: object) -> str:

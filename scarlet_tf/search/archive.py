@@ -74,6 +74,15 @@ class Models:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """Where the evaluated models come from, in order of evaluation; every array has n rows."""
+
+    mothers: np.ndarray  # (n,) int64 ids, -1 for models drawn without parents
+    fathers: np.ndarray  # (n,) int64 ids, as `mothers`
+    operators: tuple[str, ...]  # n names
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Members:
     """A population of one generation."""
 
@@ -164,6 +173,14 @@ class Archive:
         """How many of the models evaluated in a generation each operator has made."""
         query = "SELECT operator, COUNT(*) FROM models WHERE generation = ? GROUP BY operator ORDER BY operator"
         return dict(self._rows(query, (generation,)))
+
+    def lineage(self) -> Lineage:
+        """Of every evaluated model, in order of evaluation."""
+        rows = self._rows("SELECT COALESCE(mother, -1), COALESCE(father, -1), operator FROM models ORDER BY id")
+        mothers, fathers, operators = zip(*rows, strict=True) if rows else ((), (), ())
+        return Lineage(
+            mothers=np.array(mothers, np.int64), fathers=np.array(fathers, np.int64), operators=tuple(operators)
+        )
 
     def mutators(self, generation: int) -> str:
         """The mutators' states after a generation, as JSON."""

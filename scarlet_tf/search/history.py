@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from scarlet_tf.search.archive import Archive, Members, Models, Summary, read_archive
+from scarlet_tf.search.archive import Archive, Lineage, Members, Models, Summary, read_archive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class SearchHistory:
         generations: one population a generation; the first is P_0 with Q_0, 2n models drawn uniformly.
         summaries: one a generation.
         operators: one a generation: how many of its evaluated models each operator has made.
+        lineage: parents and operator of every evaluated model.
         picked: the K models at the end, by rank and then from the best to the worst first objective; none before.
     """
 
@@ -26,6 +27,7 @@ class SearchHistory:
     generations: tuple[Members, ...]
     summaries: tuple[Summary, ...]
     operators: tuple[dict[str, int], ...]
+    lineage: Lineage
     picked: Models
 
     @property
@@ -67,5 +69,6 @@ def history_of(archive: Archive) -> SearchHistory:
         generations=tuple(archive.members(generation) for generation in generations),
         summaries=tuple(archive.summary(generation) for generation in generations),
         operators=tuple(archive.operators(generation) for generation in generations),
+        lineage=archive.lineage(),
         picked=models.take(np.searchsorted(models.ids, picks)),
     )

@@ -114,6 +114,22 @@ def test_effort_and_operators_add_up(page, searched):
     assert dict(zip(data["operators"]["labels"], operators[0].tolist(), strict=True))["uniform"] == operators[0].sum()
 
 
+def test_family_and_survivors_are_the_archives(page, searched):
+    history, evaluated, _ = searched
+    data = embedded(page)
+    family, lineage = data["family"], history.lineage
+    assert [family["operators"][made] for made in family["made"]] == list(lineage.operators)
+    for rows, ids in ((family["mothers"], lineage.mothers), (family["fathers"], lineage.fathers)):
+        assert [evaluated.ids[row] if row >= 0 else -1 for row in rows] == ids.tolist()
+        assert min(rows) == -1 and max(rows) > 0
+    # Of 24 uniform models the first population holds all; later ones only what is new in them.
+    survivors, made = np.array(data["survivors"]["rows"]), np.array(data["operators"]["rows"])
+    assert data["survivors"]["labels"] == data["operators"]["labels"]
+    assert survivors[0].sum() == len(history.generations[0].models) and (survivors <= made).all()
+    for before, after, row in zip(history.generations, history.generations[1:], survivors[1:], strict=False):
+        assert row.sum() == len(set(after.models.ids.tolist()) - set(before.models.ids.tolist()))
+
+
 def test_table_names_columns_and_marks_what_is_missing(searched):
     history = searched[0]
     first, second, third = history.picked.genomes.tolist()

@@ -19,7 +19,31 @@ function drawPanel() {
   byId("panel-body").replaceChildren(drawing(row), html("dl", {}, ...facts), html("code", { class: "wide" }, genesOf(row).join(",")));
 }
 
+// Three generations of ancestors, each a button that opens it.
+function drawFamily() {
+  const row = state.selected;
+  if (row === null) return;
+  const { mothers, fathers, operators, made } = data.family;
+  const genes = (child, parent) => genesOf(child).filter((gene, layer) => gene !== genesOf(parent)[layer]).length;
+  const branch = (member, role, child, depth) => {
+    const difference = child === null ? "" : `, ${genes(child, member)} of ${data.layers} genes differ`;
+    const text = `${role}${nameOf(member)} · ${written("accuracy", data.values.accuracy[member])}, by ${operators[made[member]] ?? "a search that goes on"}${difference}`;
+    const button = html("button", { type: "button", class: "kin", role: "treeitem", style: `--depth:${depth}` }, text);
+    button.addEventListener("click", () => update({ selected: member }));
+    const parents = depth === 3 ? [] : [[mothers[member], "mother: "], [fathers[member], "father: "]].filter(([parent]) => parent >= 0);
+    return [button, ...parents.flatMap(([parent, name]) => branch(parent, name, member, depth + 1))];
+  };
+  byId("family").replaceChildren(...branch(row, "", null, 0));
+}
+
+function drawCommands() {
+  if (state.selected === null) return;
+  const genome = genesOf(state.selected).join(",");
+  byId("commands").textContent = data.commands.map((line) => line.replaceAll("GENOME", genome)).join("\n");
+}
+
 function makePanel() {
+  listen(["selected"], () => { drawFamily(); drawCommands(); });
   listen(["selected"], drawPanel);
   byId("copy").addEventListener("click", async () => {
     const text = genesOf(state.selected).join(",");
@@ -31,6 +55,8 @@ function makePanel() {
     byId("panel").scrollIntoView({ block: "center" });
   }));
   drawPanel();
+  drawFamily();
+  drawCommands();
 }
 
 function makeSlider() {
@@ -72,5 +98,6 @@ makePanel();
 makeLine("hypervolume", data.hypervolume, { label: "Hypervolume", factor: 1, write: (v) => v.toFixed(4) });
 makeLine("identity", data.identityShare, { label: "Share of identity", factor: 100, write: (v) => `${(100 * v).toFixed(1)} %` });
 makeStack("effort", data.effort, ["--c0", ...data.effort.labels.slice(1).map((label, i) => label.includes("known") ? "--c5" : ["--c1", "--c4", "--c3"][i % 3])]);
+makeStack("survivors", data.survivors, ["--c0", "--c4", "--c3", "--c2", "--c1"]);
 makeStack("operators", data.operators, ["--c0", "--c4", "--c3", "--c2", "--c1"]);
 document.documentElement.dataset.ready = "true";
