@@ -87,5 +87,7 @@ def _help(doc: str) -> str:
     lines = [doc.strip(), "", "flags:"]
     for flag in sorted(own, key=lambda flag: flag.name):
         default = "" if flag.default is None else f" (default: {flag.default_as_str})"
+        if any("must have a value" in validator.message for validator in flag.validators):
+            default = " (required)"
         lines.append(f"  --{flag.name}: {' '.join(flag.help.split())}{default}")
     return "\n".join(lines)

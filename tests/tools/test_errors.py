@@ -32,6 +32,7 @@ def test_help_is_quick_and_loads_no_tensorflow(name, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert result.returncode == 0
     assert "flags:" in result.stdout and "--" in result.stdout
+    assert ("(required)" in result.stdout) == ("required=True" in (TOOLS / f"{name}.py").read_text())
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
     assert not imported & {"tensorflow", "keras", "tensorflow_datasets"}
 
