@@ -3,8 +3,9 @@
     python tools/report.py --archive=runs/search/archive.sqlite --output=report.html --models=runs/model_0,runs/model_1
     python tools/report.py --archive=search.sqlite --output=report.html --results=trained.json --metadata=about.json
 
-Models are folders that train.py wrote. Results are JSON lists of {"name", "genome", "columns": {"keras_top1": 0.91, ...}}; the metadata is a JSON object of
-texts for the footer, such as {"title": ..., "dataset": ..., "machine": ..., "search_command": ...}.
+Models are folders that train.py wrote. Results are JSON lists of {"name", "genome", "columns": {"keras_top1": 0.91,
+...}}; the metadata is a JSON object of texts for the footer, such as {"title": ..., "dataset": ..., "machine": ...,
+"search_command": ...}.
 """
 
 import shlex

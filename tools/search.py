@@ -12,7 +12,9 @@ from scarlet_tf.cli import load_tensorflow, run
 _SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the search.", required=True)
 _POPULATION = flags.DEFINE_integer("population", 70, "Members of a population.")
-_GENERATIONS = flags.DEFINE_integer("generations", 120, "Generations of children; generation 0, twice the population drawn uniformly, comes first.")
+_GENERATIONS = flags.DEFINE_integer(
+    "generations", 120, "Generations of children, after generation 0: twice the population, drawn."
+)
 _OBJECTIVES = flags.DEFINE_string(
     "objectives", "accuracy:max:0.4,madds:min:0.4,params:max:0.2", "name:max|min:weight,..."
 )
