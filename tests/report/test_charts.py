@@ -12,6 +12,10 @@ def panel(*marks):
     return Panel(title="a < b", x_label="x", y_label="y", marks=marks)
 
 
+def points_of(element):
+    return [tuple(map(float, point.split(","))) for point in element.get("points").split()]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0.712, 0.894, [0.75, 0.8, 0.85]), (-3, 1200, [0, 500, 1000])],
@@ -34,10 +38,8 @@ def test_a_line_runs_in_its_band_and_a_histogram_stands_on_zero():
     histogram = Histogram(label="h", edges=[0, 1, 2], heights=[4, 2])
     root = ElementTree.fromstring(draw_chart([panel(line), panel(histogram)], title="t"))
     polyline = next(root.iter(f"{SVG}polyline"))
-    band, bars = (
-        [tuple(map(float, p.split(","))) for p in e.get("points").split()] for e in root.iter(f"{SVG}polygon")
-    )
-    middle = [tuple(map(float, p.split(","))) for p in polyline.get("points").split()]
+    band, bars = map(points_of, root.iter(f"{SVG}polygon"))
+    middle = points_of(polyline)
     assert middle[0][1] == pytest.approx((band[0][1] + band[3][1]) / 2, abs=0.1)
     assert middle[1][1] == pytest.approx((band[1][1] + band[2][1]) / 2, abs=0.1)
     floor = bars[0][1]

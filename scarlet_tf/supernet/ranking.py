@@ -1,0 +1,178 @@
+"""How well a supernet ranks models: one-shot accuracy against accuracy after training each model on its own.
+
+One-shot accuracy is on the images held out for the search; stand-alone accuracy is on the test set, of models without
+LETs trained from scratch on the same images as the supernet. Kendall's tau-b compares the two orders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace, count
+from scarlet_tf.arch.space import IDENTITY
+from scarlet_tf.bootstrap import Estimate, bootstrap
+from scarlet_tf.choices import require_known
+from scarlet_tf.data import open_dataset
+from scarlet_tf.files import write_atomically
+from scarlet_tf.report.charts import Panel, Points, draw_chart
+from scarlet_tf.supernet.evaluator import SupernetEvaluator
+from scarlet_tf.supernet.paths import BN_MODES
+from scarlet_tf.supernet.trainer import TrainedSupernet, load_supernet
+from scarlet_tf.training.config import train_config
+from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.training.trainer import train
+
+DRAWS = ("uniform", "depth")
+_MOST_DRAWS = 100  # for each model asked for
+
+
+def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
+    """Kendall's tau-b of two rankings, (n,) each, with its correction for ties; nan where one is all ties.
+
+    tau_b = (concordant - discordant) / sqrt((pairs - ties in a) * (pairs - ties in b))
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
+        raise ValueError(f"two rankings of the same 2 or more models are needed, got shapes {a.shape} and {b.shape}")
+    first, second = np.triu_indices(len(a), 1)
+    order_a, order_b = np.sign(a[first] - a[second]), np.sign(b[first] - b[second])
+    untied = np.sqrt(np.sum(order_a != 0) * np.sum(order_b != 0, dtype=np.float64))
+    return float(np.sum(order_a * order_b) / untied) if untied else float("nan")
+
+
+def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uniform") -> np.ndarray:
+    """Different genomes, (models, num_layers) int64; with more models the first stay the same.
+
+    Args:
+        draw: "uniform" over the space, where most models have about num_layers/13 identities; "depth": the number of
+            identities is uniform in 0..num_layers, then their layers and the other choices are.
+    """
+    require_known("draw", draw, DRAWS)
+    if models < 2:
+        raise ValueError(f"a ranking needs 2 or more models, got {models}")
+    rng = np.random.default_rng(seed)
+    if draw == "uniform":
+        drawn = space.random(rng, _MOST_DRAWS * models)
+    else:
+        drawn = np.stack([_of_some_depth(space, rng) for _ in range(_MOST_DRAWS * models)])
+    _, first = np.unique(drawn, axis=0, return_index=True)
+    if len(first) < models:
+        raise ValueError(f"space {space.name!r} has {space.size} models, too few to draw {models} different ones")
+    return drawn[np.sort(first)[:models]]
+
+
+def _of_some_depth(space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
+    genome = rng.integers(0, IDENTITY, space.num_layers)
+    genome[rng.permutation(space.num_layers)[: rng.integers(0, space.num_layers + 1)]] = IDENTITY
+    return genome
+
+
+def rank(
+    supernet: str | Path,
+    output: str | Path,
+    *,
+    models: int = 16,
+    draw: str = "uniform",
+    recipe: str = "small",
+    epochs: float | None = None,
+    images: int | None = None,
+    seed: int = 0,
+    data_dir: str | None = None,
+) -> dict:
+    """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
+
+    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json and rank.svg in `output`. Called again it goes on: a
+    finished model is not trained again, so `models` may grow.
+
+    Args:
+        supernet: folder of a trained supernet.
+        draw: see `draw_genomes`.
+        epochs: of the stand-alone training; None: the recipe's.
+        images: held-out images for one-shot accuracy; None: all.
+        seed: of the genomes, and of the stand-alone training.
+
+    Returns:
+        The content of rank.json.
+    """
+    trained = load_supernet(supernet)
+    genomes = draw_genomes(trained.space, models, seed=seed, draw=draw)
+    overrides = {} if epochs is None else {"epochs": epochs}
+    config = train_config(recipe, seed=seed, **overrides)
+    alone = _train_alone(trained, genomes, config, Path(output), data_dir=data_dir)
+    one_shot = {
+        bn: SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes) for bn in BN_MODES
+    }
+    madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
+    result = {
+        "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
+        "stand_alone": dataclasses.asdict(config),
+        "draw": draw,
+        "seed": seed,
+        "tau": {name: dataclasses.asdict(_tau(values, alone)) for name, values in one_shot.items()},
+        "tau_of_madds": dataclasses.asdict(_tau(madds, alone)),
+        "models": [
+            {
+                "genome": genome.tolist(),
+                "madds": int(madds[i]),
+                "stand_alone": float(alone[i]),
+                "one_shot": {bn: float(values[i]) for bn, values in one_shot.items()},
+            }
+            for i, genome in enumerate(genomes)
+        ],
+    }
+    write_atomically(Path(output) / "rank.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(Path(output) / "rank.svg", draw_ranking(result))
+    return result
+
+
+def _train_alone(trained: TrainedSupernet, genomes: np.ndarray, config, output: Path, *, data_dir) -> np.ndarray:
+    """Test accuracy of every model after training from scratch, (n,)."""
+    data = open_dataset(dataclasses.replace(trained.config.data, augment=config.augment, data_dir=data_dir))
+    accuracies = []
+    with RunLog(output, total_steps=len(genomes), description="models") as log:
+        for done, genome in enumerate(genomes.tolist(), start=1):
+            folder = output / "models" / "_".join(map(str, genome))
+            result = train(trained.space.spec(genome), data, config, output=folder)
+            accuracies.append(result["test"]["top1"])
+            log.log(done, {"test_top1": accuracies[-1], "seconds": result["seconds"]})
+            log.advance(done, {"test_top1": accuracies[-1]})
+    return np.array(accuracies)
+
+
+def _tau(predicted: np.ndarray, actual: np.ndarray) -> Estimate:
+    """tau-b, bootstrapped over models."""
+    pairs = np.stack([predicted, actual], axis=1)
+    return bootstrap(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
+
+
+def describe_ranking(result: dict) -> str:
+    """The result in lines of text."""
+    lines = [f"Kendall's tau of {len(result['models'])} models, [95 % bootstrap interval over models]:"]
+    taus = {f"one-shot, {bn} BN": tau for bn, tau in result["tau"].items()}
+    taus["MAdds alone"] = result["tau_of_madds"]
+    return "\n".join(lines + [f"  {name}: {Estimate(**tau)}" for name, tau in taus.items()])
+
+
+def draw_ranking(result: dict) -> str:
+    """An SVG picture: stand-alone over one-shot accuracy, a panel for each BN way."""
+    models = result["models"]
+    panels = [
+        Panel(
+            title=f"{bn} BN",
+            x_label="one-shot accuracy, held-out images",
+            y_label="stand-alone accuracy, test",
+            marks=(
+                Points(
+                    label=f"tau {Estimate(**result['tau'][bn])}",
+                    x=[model["one_shot"][bn] for model in models],
+                    y=[model["stand_alone"] for model in models],
+                ),
+            ),
+        )
+        for bn in result["tau"]
+    ]
+    return draw_chart(panels, title=f"{len(models)} models: one-shot and stand-alone accuracy")

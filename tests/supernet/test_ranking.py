@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from scarlet_tf.arch import count, get_space
+from scarlet_tf.data import open_dataset
+from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet, ranking
+from scarlet_tf.supernet.ranking import describe_ranking, draw_genomes, kendall_tau, rank
+from scarlet_tf.training.checkpoints import CheckpointStore
+
+
+@pytest.mark.parametrize("levels", [3, 10, 1000])
+def test_tau_is_scipys_with_and_without_ties(levels):
+    rng = np.random.default_rng(levels)
+    for n in (2, 7, 30):
+        a = rng.integers(0, levels, n)
+        b = a + rng.integers(0, levels, n)
+        np.testing.assert_allclose(kendall_tau(a, b), scipy.stats.kendalltau(a, b).statistic, atol=1e-12)
+
+
+def test_tau_of_known_orders():
+    assert kendall_tau([1, 2, 3, 4], [10, 20, 30, 40]) == 1
+    assert kendall_tau([1, 2, 3, 4], [4, 3, 2, 1]) == -1
+    assert kendall_tau([1, 2, 3], [1, 3, 2]) == pytest.approx(1 / 3)
+    assert np.isnan(kendall_tau([1, 1, 1], [1, 2, 3]))
+    with pytest.raises(ValueError, match=r"got shapes \(3,\) and \(2,\)"):
+        kendall_tau([1, 2, 3], [1, 2])
+
+
+def test_genomes_are_different_and_more_models_keep_the_first():
+    space = get_space("small")
+    for draw in ranking.DRAWS:
+        genomes = draw_genomes(space, 60, seed=3, draw=draw)
+        assert len(np.unique(genomes, axis=0)) == 60
+        np.testing.assert_array_equal(draw_genomes(space, 20, seed=3, draw=draw), genomes[:20])
+    identities = (draw_genomes(space, 400, seed=0, draw="depth") == 12).sum(axis=1)
+    counts = np.bincount(identities, minlength=7)
+    assert counts[6] == 1  # there is one such model
+    assert (np.abs(counts[:6] - 400 / 6.5) < 30).all()
+    assert (draw_genomes(space, 400, seed=0) == 12).mean() == pytest.approx(1 / 13, abs=0.02)
+    with pytest.raises(ValueError, match=r"'dept'.*nearest is 'depth'"):
+        draw_genomes(space, 4, seed=0, draw="dept")
+    with pytest.raises(ValueError, match=r"2 or more models, got 1"):
+        draw_genomes(space, 1, seed=0)
+
+
+@pytest.mark.slow
+def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
+    tiny_data, tiny_space, supernet, tmp_path, monkeypatch
+):
+    folder = tmp_path / "supernet"
+    CheckpointStore(folder, kind="supernet", fingerprint="any").save(3, supernet.state())
+    config = SupernetConfig(space=tiny_space, data=tiny_data, steps=3)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    specs = []
+
+    def scripted_training(spec, data, config, *, output):
+        """Accuracy by size, without the training; a finished folder is not trained again."""
+        output.mkdir(parents=True, exist_ok=True)
+        if not (output / "done").exists():
+            (output / "done").touch()
+            specs.append(spec)
+            assert all(block.kind != "let" for block in spec.blocks)
+            assert data.fingerprint == open_dataset(tiny_data).fingerprint
+        return {"test": {"top1": count(spec).madds / 1e8}, "seconds": 1.0}
+
+    monkeypatch.setattr(ranking, "train", scripted_training)
+    rank(folder, tmp_path / "rank", models=2, draw="depth", seed=5)
+    result = rank(folder, tmp_path / "rank", models=4, draw="depth", seed=5)
+    assert [spec.genome for spec in specs] == [tuple(model["genome"]) for model in result["models"]]
+    assert json.loads((tmp_path / "rank" / "rank.json").read_text()) == result
+    assert result["tau_of_madds"]["value"] == 1.0
+
+    trained = load_supernet(folder)
+    genomes = np.array([model["genome"] for model in result["models"]])
+    alone = [count(tiny_space.spec(genome)).madds for genome in genomes]
+    for bn in ("moving", "recalibrated"):
+        expected = SupernetEvaluator(trained, bn=bn).evaluate(genomes)
+        np.testing.assert_array_equal([model["one_shot"][bn] for model in result["models"]], expected)
+        tau = scipy.stats.kendalltau(expected, alone).statistic
+        np.testing.assert_allclose(result["tau"][bn]["value"], tau, atol=1e-12)
+        assert f"{bn} BN: {tau:.3f} [" in describe_ranking(result)
+    assert (tmp_path / "rank" / "rank.svg").read_text().count("<circle") == 8
+    lines = [json.loads(line) for line in (tmp_path / "rank" / "log.jsonl").read_text().splitlines()]
+    assert [line["test_top1"] for line in lines] == pytest.approx([madds / 1e8 for madds in alone])

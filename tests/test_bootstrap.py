@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from scarlet_tf.bootstrap import Estimate, bootstrap
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_approximation():
+    samples = np.random.default_rng(0).normal(3.0, 2.0, 400)
+    estimate = bootstrap(np.mean, samples, resamples=4000)
+    error = samples.std() / np.sqrt(400)
+    assert estimate.value == samples.mean()
+    assert estimate.low == pytest.approx(samples.mean() - 1.96 * error, abs=0.03)
+    assert estimate.high == pytest.approx(samples.mean() + 1.96 * error, abs=0.03)
+    assert estimate == bootstrap(np.mean, samples, resamples=4000)
+    assert estimate != bootstrap(np.mean, samples, resamples=4000, seed=1)
+
+
+def test_three_samples_give_nearly_their_range():
+    """The ends of the interval are the extreme resamples: each has a share of 1/27, above 1/40."""
+    estimate = bootstrap(np.mean, np.array([0.1, 0.2, 0.6]))
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.3, 0.1, 0.6))
+
+
+def test_rows_stay_together_and_undefined_resamples_are_left_out():
+    rows = np.array([[1.0, 2.0], [3.0, 6.0], [5.0, 10.0]])
+
+    def slope(pairs):
+        x, y = pairs.T
+        return np.nan if np.ptp(x) == 0 else np.polyfit(x, y, 1)[0]
+
+    estimate = bootstrap(slope, rows, resamples=200)
+    np.testing.assert_allclose([estimate.value, estimate.low, estimate.high], 2.0)
+
+
+def test_bad_requests_are_refused():
+    with pytest.raises(ValueError, match=r"got 0, 0.95, 2000"):
+        bootstrap(np.mean, np.array([]))
+    with pytest.raises(ValueError, match=r"got 1, 1.5, 2000"):
+        bootstrap(np.mean, np.ones(1), level=1.5)
+
+
+def test_text_holds_value_and_interval():
+    assert str(Estimate(value=0.61234, low=0.4, high=0.75, level=0.95)) == "0.612 [0.400, 0.750]"

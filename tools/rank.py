@@ -1,0 +1,43 @@
+"""Says how well a supernet ranks models: Kendall's tau of one-shot and stand-alone accuracy of random models.
+
+    python tools/rank.py --supernet=runs/quickstart/supernet --models=16 --output=runs/rank
+
+Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json and rank.svg.
+Run again after it was stopped, or with more --models, it trains only what is missing.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import load_tensorflow, run
+
+_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
+_MODELS = flags.DEFINE_integer("models", 16, "Models to compare.", lower_bound=2)
+_DRAW = flags.DEFINE_string("draw", "uniform", "uniform over the space, or depth: uniform in the number of identities.")
+_RECIPE = flags.DEFINE_string("recipe", "small", "Of the stand-alone training: small or paper.")
+_EPOCHS = flags.DEFINE_float("epochs", None, "Of the stand-alone training; default: the recipe's.")
+_IMAGES = flags.DEFINE_integer("images", None, "Held-out images for one-shot accuracy; default: all.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the genomes and of the stand-alone training.", lower_bound=0)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+
+
+def main() -> None:
+    load_tensorflow()
+    from scarlet_tf.supernet.ranking import describe_ranking, rank
+
+    result = rank(
+        _SUPERNET.value,
+        _OUTPUT.value,
+        models=_MODELS.value,
+        draw=_DRAW.value,
+        recipe=_RECIPE.value,
+        epochs=_EPOCHS.value,
+        images=_IMAGES.value,
+        seed=_SEED.value,
+        data_dir=_DATA_DIR.value,
+    )
+    print(describe_ranking(result))
+
+
+if __name__ == "__main__":
+    run(main)
