@@ -18,6 +18,7 @@ KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 6)
 IDENTITY = 12
 NUM_CHOICES = 13
+IDENTITIES = ("let", "plain", "none")
 
 
 def choice_index(*, expansion: int, kernel_size: int, se: bool) -> int:
@@ -58,6 +59,9 @@ class SearchSpace:
 
     Attributes:
         out_channels, strides: one entry a searchable layer.
+        identity: what choice 12 is in the supernet. "let": the LET. "plain" (the paper's baseline, Fig. 1): nothing
+            is learnt; where a layer changes the channel count, the channels that both have pass on, and new ones are
+            zero. "none": there is no choice 12.
         The rest as in ArchSpec.
     """
 
@@ -71,8 +75,10 @@ class SearchSpace:
     tail_channels: int = 1280
     classes: int = 1000
     dropout: float = 0.2
+    identity: str = "let"
 
     def __post_init__(self) -> None:
+        require_known("identity", self.identity, IDENTITIES, error=SpecError)
         if not self.out_channels or len(self.out_channels) != len(self.strides):
             raise SpecError(
                 f"space {self.name!r}: out_channels and strides must have one entry a layer, "
@@ -86,12 +92,19 @@ class SearchSpace:
 
     @property
     def num_choices(self) -> int:
-        return NUM_CHOICES
+        return NUM_CHOICES - (self.identity == "none")
 
     @property
     def size(self) -> int:
-        """Number of models, 13 ** num_layers."""
+        """Number of models, num_choices ** num_layers."""
         return self.num_choices**self.num_layers
+
+    def to_dict(self) -> dict:
+        """The fields; `identity` only where it is not the LET, as in records made before it was a field."""
+        fields = dataclasses.asdict(self)
+        if self.identity == "let":
+            del fields["identity"]
+        return fields
 
     def check(self, genome: Sequence[int]) -> tuple[int, ...]:
         """The genome as a tuple of ints; SpecError where it is not one of this space."""

@@ -148,7 +148,7 @@ class Search:
     def identity(self, evaluator: Evaluator) -> dict[str, object]:
         """What decides the course of this search, as JSON values; generations, picks and patience do not."""
         return {
-            "space": dataclasses.asdict(self.space),
+            "space": self.space.to_dict(),
             "evaluator": evaluator.fingerprint,
             "settings": {
                 "population": self.config.population,

@@ -193,9 +193,12 @@ class MixedLayer:
 
     Args:
         inputs, outputs, stride: as in the search space; in the supernet every choice takes `inputs` channels.
+        identity: as in the search space. A plain identity is a LET that stays as it starts: ones on the diagonal.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, init: InitConfig, rng, name: str) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int, identity: str, init: InitConfig, rng, name: str
+    ) -> None:
         self.stride = stride
         self.shortcut = stride == 1 and inputs == outputs
         self.groups = [
@@ -204,25 +207,30 @@ class MixedLayer:
         ]
         gamma = init.residual_gamma if self.shortcut else 1.0
         self.project_bn = BatchNormVariables(2 * GROUP, outputs, f"{name}/project_bn", gamma=gamma)
-        let = np.eye(inputs, outputs) if init.let == "identity" else normal(rng, (inputs, outputs), fan_out=outputs)
-        self.let = new_variable(let, f"{name}/let")
+        self.let = None
+        if identity != "none":
+            start = (
+                np.eye(inputs, outputs) if init.let == "identity" else normal(rng, (inputs, outputs), fan_out=outputs)
+            )
+            self.let = new_variable(start, f"{name}/let", trainable=identity == "let")
 
     def variables(self) -> list[tf.Variable]:
         groups = [variable for group in self.groups for variable in group.variables()]
-        return [*groups, *self.project_bn.variables(), self.let]
+        return [*groups, *self.project_bn.variables(), *([] if self.let is None else [self.let])]
 
     def __call__(self, x: tf.Tensor, norm) -> tf.Tensor:
-        """(13 or 1, B, H, W, in) in slot order -> (13, B, H', W', out) in slot order.
+        """(13 or 1, B, H, W, in) in slot order -> (13, B, H', W', out) in slot order; 12 without an identity.
 
         One slot of input serves all choices. `norm(variables, x, activation)` normalises, by batch or by moving
         statistics.
         """
-        *parts, last = [x] * 3 if x.shape[0] == 1 else tf.split(x, (GROUP, GROUP, 1))
-        projected = [group(part, norm) for group, part in zip(self.groups, parts, strict=True)]
+        slots = (GROUP, GROUP) if self.let is None else (GROUP, GROUP, 1)
+        parts = [x] * len(slots) if x.shape[0] == 1 else tf.split(x, slots)
+        projected = [group(part, norm) for group, part in zip(self.groups, parts[:2], strict=True)]
         y = norm(self.project_bn, tf.concat(projected, axis=0), "linear")
         if self.shortcut:
-            y = y + (x if x.shape[0] == 1 else tf.concat(parts, axis=0))
-        return tf.concat([y, self._identity(last)], axis=0)
+            y = y + (x if x.shape[0] == 1 else tf.concat(parts[:2], axis=0))
+        return y if self.let is None else tf.concat([y, self._identity(parts[2])], axis=0)
 
     def _identity(self, x: tf.Tensor) -> tf.Tensor:
         """The LET: (1, B, H, W, in) -> (1, B, H', W', out)."""

@@ -51,6 +51,11 @@ class Supernet:
     """
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, init: InitConfig | None = None) -> None:
+        init = init or InitConfig()
+        if space.identity != "let" and init.let != "identity":
+            raise ValueError(
+                f"LET initialisation {init.let!r} needs a space with LETs, got identity {space.identity!r}"
+            )
         rng = np.random.default_rng(seed)
         self.space = space
         stem, first, tail = space.stem_channels, space.first_channels, space.tail_channels
@@ -60,9 +65,8 @@ class Supernet:
         self.layers = []
         width = first
         for index, (outputs, stride) in enumerate(zip(space.out_channels, space.strides, strict=True)):
-            layer = MixedLayer(
-                width, outputs, stride=stride, init=init or InitConfig(), rng=rng, name=f"layer{index:02d}"
-            )
+            name = f"layer{index:02d}"
+            layer = MixedLayer(width, outputs, stride=stride, identity=space.identity, init=init, rng=rng, name=name)
             self.layers.append(layer)
             width = outputs
         self.tail = _ConvBn((1, 1, width, tail), tail, rng=rng, name="tail")
@@ -93,7 +97,7 @@ class Supernet:
         return [*self.tail.variables(), self.classifier, self.classifier_bias]
 
     def fair_logits(self, images: tf.Tensor, routes: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """Logits of the 13 paths of a fair step, every choice of every layer used once.
+        """Logits of the 13 paths (12 without an identity) of a fair step, every choice of every layer used once.
 
         Args:
             images: (B, H, W, 3) float32.
@@ -182,8 +186,9 @@ def _shared_pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 def _routes_between_slots(routes: tf.Tensor) -> tf.Tensor:
     """Routes between choices -> routes between slots."""
-    slots = tf.constant(np.argsort(SLOT_CHOICES), tf.int32)
-    return tf.gather(slots, tf.gather(routes, tf.constant(SLOT_CHOICES), axis=1))
+    choices = SLOT_CHOICES[: routes.shape[1]]  # the identity is last: a space may lack it
+    slots = tf.constant(np.argsort(choices), tf.int32)
+    return tf.gather(slots, tf.gather(routes, tf.constant(choices), axis=1))
 
 
 @tf.custom_gradient

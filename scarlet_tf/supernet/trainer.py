@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ class SupernetConfig:
 
     def to_dict(self) -> dict:
         data = dataclasses.replace(self.data, data_dir=None)  # where the data lie does not change a run
-        settings = dataclasses.asdict(dataclasses.replace(self, data=data))
+        settings = dataclasses.asdict(dataclasses.replace(self, data=data)) | {"space": self.space.to_dict()}
         return json.loads(json.dumps(settings))  # tuples become lists, as in the file
 
     @classmethod
@@ -97,12 +97,17 @@ def train_supernet(
     strategy: tf.distribute.Strategy,
     checkpoint_every: int = 500,
     log_every: int = 20,
+    after_step: Callable[[int, Supernet], None] | None = None,
 ) -> Supernet:
     """Trains, or goes on with, the run in folder `output`; returns the trained supernet.
 
     The folder gets config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed
     goes on from its newest checkpoint and ends with the same weights, bit for bit on the same machine, as one that
     was not.
+
+    Args:
+        after_step: called after every step with the number of finished steps and the supernet, which it must not
+            change. After a resume it may see steps again that were made after the last checkpoint.
 
     Raises:
         CheckpointError: the folder holds a run with other settings.
@@ -137,6 +142,8 @@ def train_supernet(
         paths = fair_paths(config.seed, step, num_layers=space.num_layers, num_choices=space.num_choices)
         rate = np.float32(config.learning_rate_at(step))
         scalars = fair_step(images, labels, tf.constant(routes(paths)), tf.constant(rate))
+        if after_step:
+            after_step(step + 1, supernet)
         return scalars | {"learning_rate": rate}
 
     if start < config.steps:

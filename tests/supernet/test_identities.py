@@ -1,0 +1,100 @@
+"""Supernets whose identity learns nothing, and without one: the baselines of Fig. 1."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.arch.spec import SpecError
+from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet, SupernetConfig
+from scarlet_tf.supernet.mixed import SLOT_CHOICES
+from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.step import make_fair_step
+from scarlet_tf.training.strategy import make_strategy
+
+LABELS = np.arange(8) % 3
+
+
+def space_with(tiny_space, identity):
+    return dataclasses.replace(tiny_space, identity=identity)
+
+
+def randomised(space):
+    """With BN values that a mistake in naming or order would show; LETs stay as they are."""
+    supernet, rng = Supernet(space, seed=1), np.random.default_rng(0)
+    for variable in supernet.variables:
+        if "_bn/" in variable.name:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return supernet
+
+
+@pytest.mark.parametrize(("identity", "choices"), [("plain", 13), ("none", 12)])
+def test_fair_pass_equals_each_paths_own_model(tiny_space, images, identity, choices):
+    supernet = randomised(space_with(tiny_space, identity))
+    paths = fair_paths(5, 0, num_layers=3, num_choices=supernet.space.num_choices)
+    assert paths.shape == (choices, 3) and paths.max() == choices - 1
+    logits = supernet.fair_logits(tf.constant(images), tf.constant(routes(paths)), training=False).numpy()
+    assert logits.shape == (choices, 8, 3)
+    evaluated = PathEvaluator(supernet, bn="moving").logits(paths, images)
+    for path, by_evaluator in zip(paths, evaluated, strict=True):
+        row = SLOT_CHOICES.index(int(path[-1]))
+        scale = np.abs(logits[row]).max()
+        np.testing.assert_allclose(by_evaluator, logits[row], atol=1e-5 * scale)
+        if path.max() == choices - 1:
+            np.testing.assert_allclose(supernet.extract(path)(images), logits[row], atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("identity", ["plain", "none"])
+def test_a_step_trains_everything_but_a_plain_identity(tiny_space, images, identity, monkeypatch):
+    monkeypatch.setattr(tf, "function", lambda **_: lambda step: step)  # one step is not worth a compilation
+    space = space_with(tiny_space, identity)
+    supernet = Supernet(space, seed=1)
+    optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.01)
+    step = make_fair_step(supernet, optimizer, make_strategy("one_device"), shared_gradient="mean")
+    paths = fair_paths(0, 0, num_layers=3, num_choices=space.num_choices)
+    before = supernet.state()
+    step(tf.constant(images), tf.constant(LABELS, tf.int32), tf.constant(routes(paths)), tf.constant(0.1))
+    after = supernet.state()
+    unchanged = {name for name, value in after.items() if np.array_equal(value, before[name])}
+    lets = {f"layer{layer:02d}/let" for layer in range(3)}
+    assert unchanged == (lets if identity == "plain" else set())
+    assert lets & set(after) == (set() if identity == "none" else lets)
+
+
+def test_a_plain_identity_passes_channels_on_and_adds_zeros(tiny_space, images):
+    supernet = Supernet(space_with(tiny_space, "plain"))
+    kernel = supernet.layers[2].choice_weights(12)["let/kernel"]
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 8)).astype(np.float32)
+    y = tf.nn.conv2d(x, kernel, 1, "VALID").numpy()
+    np.testing.assert_array_equal(y[..., :8], x)
+    np.testing.assert_array_equal(y[..., 8:], 0)
+
+
+def test_the_other_weights_start_alike_in_all_three(tiny_space):
+    starts = [Supernet(space_with(tiny_space, identity), seed=4).state() for identity in ("let", "plain", "none")]
+    assert set(starts[0]) == set(starts[1]) == set(starts[2]) | {f"layer{layer:02d}/let" for layer in range(3)}
+    for other in starts[1:]:
+        for name, value in other.items():
+            np.testing.assert_array_equal(value, starts[0][name], err_msg=name)
+
+
+def test_a_space_without_identity_has_no_choice_12(tiny_space):
+    space = space_with(tiny_space, "none")
+    assert (space.num_choices, space.size, space.random(np.random.default_rng(0), 500).max()) == (12, 12**3, 11)
+    with pytest.raises(SpecError, match=r"gene 1 must be an integer in 0..11, got 12"):
+        space.spec((0, 12, 0))
+    with pytest.raises(SpecError, match=r"'plane'.*nearest is 'plain'"):
+        space_with(tiny_space, "plane")
+    with pytest.raises(ValueError, match=r"LET initialisation 'normal' needs"):
+        Supernet(space, init=InitConfig(let="normal"))
+
+
+def test_records_of_let_spaces_are_as_before_and_others_say_what_they_are(tiny_space, tiny_data):
+    config = SupernetConfig(space=tiny_space, data=tiny_data, steps=1)
+    assert "identity" not in config.to_dict()["space"]
+    for identity in ("let", "plain", "none"):
+        variant = dataclasses.replace(config, space=space_with(tiny_space, identity))
+        assert variant.to_dict()["space"].get("identity", "let") == identity
+        assert SupernetConfig.from_dict(variant.to_dict()) == variant
