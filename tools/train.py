@@ -87,7 +87,9 @@ def main() -> None:
         start = StartingPoint(spec=supernet.space.spec(genome, let=True), weights=supernet.path_weights(genome))
     else:
         start = starting_point(_MODEL.value, weights=_WEIGHTS.value)
-    pixels = {"image_size": _IMAGE_SIZE.value or start.spec.resolution, "mean": start.mean, "std": start.std}
+    if _IMAGE_SIZE.value:
+        start = start.at_resolution(_IMAGE_SIZE.value)
+    pixels = {"image_size": start.spec.resolution, "mean": start.mean, "std": start.std}
     data = open_dataset(DataConfig(augment=config.augment, **pixels, **images))
     if not _INHERIT_FROM.value:
         start = start.for_classes(data.num_classes)

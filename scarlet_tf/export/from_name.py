@@ -55,7 +55,7 @@ def prepare(
     Args:
         name: as `zoo.open_model` takes it, or a SavedModel's folder.
         dataset: whose first training images, prepared as for evaluation, are used; None: random normal ones.
-        examples: number of images.
+        examples: number of images; all there are where a set has fewer.
         include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
         seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
     """
@@ -114,8 +114,9 @@ def _images(input_shape, *, dataset, data_dir, examples: int, seed: int, mean=No
     _, height, width, channels = input_shape
     if dataset is None:
         return np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
-    # Training images prepared as for evaluation: the split that a search would hold out.
-    config = DataConfig(
-        name=dataset, image_size=height, data_dir=data_dir, search_validation=examples, mean=mean, std=std
-    )
-    return np.concatenate([batch.numpy() for batch, _ in open_dataset(config).eval_batches("search_validation", 1)])
+    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, mean=mean, std=std)
+    data = open_dataset(config)
+    if examples >= data.num_examples["train"]:
+        return data.arrays("train")[0]
+    # Drawn from all classes, prepared as for evaluation: the split that a search would hold out.
+    return open_dataset(dataclasses.replace(config, search_validation=examples)).arrays("search_validation")[0]

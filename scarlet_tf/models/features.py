@@ -25,6 +25,11 @@ def feature_extractor(model, levels: Sequence[str] = ("P2", "P3", "P4", "P5")):
         ValueError: for a level that the model does not have, naming those that it has.
     """
     found = _last_layers(model)
+    if not found:
+        raise ValueError(
+            f"{model.name!r} has none of these networks' layers: expected a model of build or create_model; where one "
+            "is a layer of another model, that layer"
+        )
     if not levels:
         raise ValueError(f"expected at least one level of {tuple(found)}, got {levels!r}")
     for level in levels:

@@ -39,6 +39,10 @@ class StartingPoint:
         """Whether there are weights, but none of the classifier."""
         return self.weights is not None and "classifier/kernel" not in self.weights
 
+    def at_resolution(self, resolution: int) -> StartingPoint:
+        """The same for square images of another side, in pixels."""
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, resolution=resolution))
+
     def for_classes(self, classes: int) -> StartingPoint:
         """The same for so many classes; a classifier of another number is left out of the weights."""
         spec, weights = dataclasses.replace(self.spec, classes=classes), self.weights

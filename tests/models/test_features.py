@@ -44,5 +44,7 @@ def test_maps_are_the_models_own(module):
 def test_unknown_level():
     with pytest.raises(ValueError, match=r"unknown level 'P7'.*nearest is 'P"):
         feature_extractor(zoo.scarlet_c(), levels=("P7",))
+    with pytest.raises(ValueError, match="'other' has none of these networks' layers"):
+        feature_extractor(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="other"))
     with pytest.raises(ValueError, match="at least one level"):
         feature_extractor(zoo.scarlet_c(), levels=())

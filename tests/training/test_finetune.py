@@ -60,6 +60,7 @@ def test_starting_point_of_a_trained_folder():
     other = start.for_classes(4)
     assert other.spec.classes == 4 and other.new_classifier and not other.weights.keys() & CLASSIFIER
     from_file = starting_point(SHIPPED / "spec.json", weights=SHIPPED / "model.keras")
+    assert start.at_resolution(64).spec.resolution == 64
     assert from_file.mean == start.mean and from_file.weights.keys() == start.weights.keys()
 
 
