@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scarlet_tf.arch.space import IDENTITY, SearchSpace, block_spec
-from scarlet_tf.arch.spec import ArchSpec, BlockSpec
+from scarlet_tf.arch.spec import LET_KINDS, ArchSpec, BlockSpec
 
 
 class Counts(NamedTuple):
@@ -46,7 +46,7 @@ def count_block(block: BlockSpec, side: int) -> Counts:
     after = strided(side, block.stride)
     if block.kind == "identity":
         return Counts(0, 0)
-    if block.kind == "let":
+    if block.kind in LET_KINDS:
         return _conv(block.in_channels, block.out_channels, kernel=1, side=after)
     hidden = block.hidden_channels
     parts = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from scarlet_tf.arch.spec import ArchSpec, BlockSpec, SpecError
+from scarlet_tf.arch.spec import LET_KINDS, ArchSpec, BlockSpec, SpecError
 
 
 def round_filters(channels: int, width: float, *, divisor: int = 8) -> int:
@@ -68,8 +68,8 @@ def _scaled_block(block: BlockSpec, in_channels: int, *, width: float, first: bo
     if block.kind == "identity":
         return BlockSpec(kind="identity", in_channels=in_channels, out_channels=in_channels, stride=stride)
     out_channels = round_filters(block.out_channels, width)
-    if block.kind == "let":
-        return BlockSpec(kind="let", in_channels=in_channels, out_channels=out_channels, stride=stride)
+    if block.kind in LET_KINDS:
+        return BlockSpec(kind=block.kind, in_channels=in_channels, out_channels=out_channels, stride=stride)
     hidden = round(in_channels * block.hidden_channels / block.in_channels)
     return dataclasses.replace(
         block,

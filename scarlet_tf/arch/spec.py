@@ -18,7 +18,8 @@ from scarlet_tf.files import write_atomically
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
 
-BLOCK_KINDS = ("inverted_residual", "identity", "let")
+BLOCK_KINDS = ("inverted_residual", "identity", "let", "let_relu")
+LET_KINDS = ("let", "let_relu")
 
 
 class SpecError(ValueError):
@@ -43,6 +44,7 @@ class BlockSpec:
     kind "inverted_residual": 1x1 expand to `hidden_channels`, depthwise `kernel_size`, optional SE with `se_channels`
     (0: none), 1x1 project; `shortcut` adds the input. kind "identity": passes its input on, max-pooled at stride 2.
     kind "let": the linearly equivalent transformation, a bare 1x1 convolution, after the max pool at stride 2.
+    kind "let_relu": the same with a ReLU, so not linear; for comparison only (paper: Fig. 4).
     """
 
     kind: str

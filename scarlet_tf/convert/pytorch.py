@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.arch.spec import LET_KINDS
 
 _NAMES_SHOWN = 5
 _COUNTER = "num_batches_tracked"  # of steps in training; PyTorch wants one for every BN and inference ignores it
@@ -50,7 +51,7 @@ def pairs(spec: ArchSpec) -> list[Pair]:
     Raises:
         StateDictError: for a spec with linearly equivalent transformations, which the official networks do not have.
     """
-    lets = [index for index, block in enumerate(spec.blocks) if block.kind == "let"]
+    lets = [index for index, block in enumerate(spec.blocks) if block.kind in LET_KINDS]
     if lets:
         raise StateDictError(
             f"{spec.name!r}: blocks {', '.join(map(str, lets))} are linearly equivalent transformations, for which "

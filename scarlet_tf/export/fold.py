@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.arch.spec import LET_KINDS
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import block_name, build, get_weights, set_weights
 
@@ -71,7 +72,8 @@ def fold(spec: ArchSpec, weights: Mapping[str, np.ndarray], *, epsilon: float = 
         epsilon: of the batch normalisations.
     """
     net = _Network(spec, weights)
-    slots = [_fold_slot(net, slot, epsilon=epsilon) for slot, block in enumerate(spec.blocks) if block.kind == "let"]
+    lets = [slot for slot, block in enumerate(spec.blocks) if block.kind in LET_KINDS]
+    slots = [_fold_slot(net, slot, epsilon=epsilon) for slot in lets]
     return FoldResult(spec=net.spec(), weights=net.cast_weights(), slots=tuple(slots))
 
 
@@ -187,6 +189,8 @@ def _passes_through(block: BlockSpec) -> bool:
 
 
 def _fold_slot(net: _Network, slot: int, *, epsilon: float) -> SlotReport:
+    if net.blocks[slot].kind == "let_relu":
+        return SlotReport(slot=slot, action="kept", reason="kept: a ReLU follows it, so it is not linear")
     following = net.neighbour(slot, +1)
     why_not_forward = _forward_obstacle(net, following)
     if why_not_forward is None:
@@ -215,7 +219,7 @@ def _backward_obstacle(net: _Network, slot: int, previous: int) -> str | None:
     block = net.blocks[previous]
     if block.kind == "inverted_residual":
         return "the previous block has a shortcut" if block.shortcut else None
-    return "a max pool lies between"
+    return "a ReLU lies between" if block.kind == "let_relu" else "a max pool lies between"
 
 
 def _fold_forward(net: _Network, slot: int, following: int) -> SlotReport:
@@ -225,7 +229,7 @@ def _fold_forward(net: _Network, slot: int, following: int) -> SlotReport:
         return SlotReport(slot=slot, action="forward", reason="folded into the tail convolution")
     block, name = net.blocks[following], block_name(following)
     net.blocks[following] = dataclasses.replace(block, in_channels=let.shape[2])
-    if block.kind == "let":
+    if block.kind in LET_KINDS:
         net.before_kernel(f"{name}_let/kernel", let)
         return SlotReport(slot=slot, action="merged", reason=f"merged into the LET of slot {following}")
     net.before_kernel(f"{name}_expand_conv/kernel", let)

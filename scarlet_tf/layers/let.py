@@ -13,7 +13,7 @@ def identity(x, block: BlockSpec, *, keras, name: str):
 
 
 def linearly_equivalent_transform(x, block: BlockSpec, *, keras, name: str):
-    """Max pool at stride 2, then a 1x1 convolution with no bias, BN or activation."""
+    """Max pool at stride 2, then a 1x1 convolution with no bias or BN; no activation, but for kind "let_relu"."""
     conv = keras.layers.Conv2D(
         block.out_channels,
         1,
@@ -21,4 +21,5 @@ def linearly_equivalent_transform(x, block: BlockSpec, *, keras, name: str):
         kernel_initializer=keras.initializers.RandomNormal(stddev=(2.0 / block.out_channels) ** 0.5),
         name=f"{name}_let",
     )
-    return conv(identity(x, block, keras=keras, name=name))
+    x = conv(identity(x, block, keras=keras, name=name))
+    return keras.layers.ReLU(name=f"{name}_let_relu")(x) if block.kind == "let_relu" else x

@@ -23,6 +23,7 @@ _BLOCKS = {
     "inverted_residual": inverted_residual,
     "identity": lambda x, block, *, bn, **where: identity(x, block, **where),
     "let": lambda x, block, *, bn, **where: linearly_equivalent_transform(x, block, **where),
+    "let_relu": lambda x, block, *, bn, **where: linearly_equivalent_transform(x, block, **where),
 }
 
 

@@ -92,7 +92,11 @@ def describe_block(block: BlockSpec) -> str:
         words = f"kernel {block.kernel_size}{_TIMES}{block.kernel_size}, expansion {_expansion(block):g}"
         words += ", squeeze-excite" if block.has_se else ""
         return words + (", stride 2" if block.stride == 2 else "")
-    words = "identity" if block.kind == "identity" else f"linearly equivalent transformation (1{_TIMES}1 convolution)"
+    words = {
+        "identity": "identity",
+        "let": f"linearly equivalent transformation (1{_TIMES}1 convolution)",
+        "let_relu": f"1{_TIMES}1 convolution and ReLU",
+    }[block.kind]
     return words + (f" after a 2{_TIMES}2 max pool" if block.stride == 2 else "")
 
 

@@ -13,8 +13,8 @@ from scarlet_tf.models import build, get_weights, set_weights
 SMALL = get_space("small")
 
 
-def let(inputs, outputs, *, stride=1):
-    return BlockSpec(kind="let", in_channels=inputs, out_channels=outputs, stride=stride)
+def let(inputs, outputs, *, stride=1, kind="let"):
+    return BlockSpec(kind=kind, in_channels=inputs, out_channels=outputs, stride=stride)
 
 
 def residual(inputs, outputs, *, stride=1, shortcut=False):
@@ -79,6 +79,14 @@ CASES = {
             "folded into the expand convolution of slot 3",
         ],
     ),
+    "a ReLU after one": (
+        network(residual(4, 6), let(6, 8), let(8, 9, kind="let_relu"), let(9, 8), residual(8, 8, shortcut=True)),
+        [
+            "merged into the LET of slot 2",
+            "kept: a ReLU follows it, so it is not linear",
+            "kept: the next block has a shortcut; backward: a ReLU lies between",
+        ],
+    ),
     "a pool between two, backward": (
         network(residual(4, 6), let(6, 7), let(7, 8, stride=2), let(8, 9), residual(9, 9, shortcut=True)),
         [
@@ -97,7 +105,7 @@ def test_cases(case, random_weights):
     result = fold(spec, weights)
     assert [slot.reason for slot in result.slots] == reasons
     kept = [slot.slot for slot in result.slots if slot.action == "kept"]
-    assert [i for i, block in enumerate(result.spec.blocks) if block.kind == "let"] == kept
+    assert [i for i, block in enumerate(result.spec.blocks) if block.kind in ("let", "let_relu")] == kept
     assert [block.stride for block in result.spec.blocks] == [block.stride for block in spec.blocks]
     assert {array.dtype for array in result.weights.values()} == {np.dtype(np.float32)}
     assert verify_fold(spec, weights, result) <= 1e-5

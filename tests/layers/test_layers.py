@@ -92,14 +92,17 @@ def test_identity_pools_in_ceil_mode(module, side):
 
 
 @BOTH
-def test_let_is_one_matrix_after_the_pool(module):
+@pytest.mark.parametrize("kind", ["let", "let_relu"])
+def test_let_is_one_matrix_after_the_pool_and_may_have_a_relu(module, kind):
     x = np.random.default_rng(3).standard_normal((1, 4, 4, 2)).astype(np.float32)
-    block = BlockSpec(kind="let", in_channels=2, out_channels=3, stride=2)
+    block = BlockSpec(kind=kind, in_channels=2, out_channels=3, stride=2)
     output, model = run(layers.linearly_equivalent_transform, x, module, block=block)
     (kernel,) = model.get_weights()
     assert kernel.shape == (1, 1, 2, 3)
     pooled = x.reshape(1, 2, 2, 2, 2, 2).max((2, 4))
-    np.testing.assert_allclose(output, pooled @ kernel[0, 0], atol=1e-6)
+    expected = pooled @ kernel[0, 0]
+    assert expected.min() < 0
+    np.testing.assert_allclose(output, np.maximum(expected, 0) if kind == "let_relu" else expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shortcut", "adds"), [(True, 1), (False, 0)])

@@ -1,0 +1,105 @@
+"""Figure 4: the paper's meta model, nearly half of it LETs, trained on its own with and without a ReLU after each LET.
+
+Two networks stand for the meta model on small images:
+
+- "small": the space "small" has 6 layers; layer i takes the gene of the meta model's layer round(18 * i / 5).
+- "deep": all 19 layers, on 32x32 images with a quarter of the width (`scale`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec, get_space, scale
+from scarlet_tf.bootstrap import Estimate, bootstrap
+from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.training.trainer import train
+
+META_GENOME = (1, 3, 1, 0, 12, 0, 0, 0, 12, 12, 12, 12, 12, 0, 0, 0, 12, 12, 9)
+NETWORKS = ("small", "deep")
+KINDS = ("let", "let_relu")
+_SIDE = 32
+_DEEP_WIDTH = 0.25
+_BINS = 12  # points of a curve
+
+
+def meta_spec(network: str, kind: str, *, classes: int) -> ArchSpec:
+    """The network named in NETWORKS with LETs of a kind of KINDS."""
+    if network == "small":
+        space = get_space("small", classes=classes)
+        layers = np.linspace(0, len(META_GENOME) - 1, space.num_layers).round().astype(int)
+        spec = space.spec([META_GENOME[layer] for layer in layers], let=True)
+    else:
+        whole = get_space("scarlet", classes=classes).spec(META_GENOME, let=True)
+        spec = scale(whole, width=_DEEP_WIDTH, depth=1.0, resolution=_SIDE)
+    blocks = tuple(dataclasses.replace(b, kind=kind) if b.kind == "let" else b for b in spec.blocks)
+    return dataclasses.replace(spec, name=f"meta_{network}_{kind}", blocks=blocks, genome=None, space=None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What was measured of one network with one kind of LET.
+
+    Attributes:
+        steps: (T,) finished steps at the curve's points.
+        curve: (seeds, T) accuracy on the training batches, each the mean since the point before.
+        test: (seeds,) test accuracy at the end, of the averaged weights.
+    """
+
+    steps: np.ndarray
+    curve: np.ndarray
+    test: np.ndarray
+
+
+def run_figure4(
+    data: DataConfig, config: TrainConfig, output: str | Path, *, seeds: int = 3
+) -> dict[str, dict[str, Trained]]:
+    """Trains every network with every kind of LET and all seeds 0..seeds-1, or goes on with that, in folders of
+    `output`; what was measured, by network and kind.
+
+    Both kinds of a seed start from the same weights and see the same batches.
+
+    Raises:
+        ValueError: settings that do not fit, or a folder that holds a run with others.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds must be >= 1, got {seeds}")
+    images = open_dataset(dataclasses.replace(data, augment=config.augment))
+    runs = [(seed, network, kind) for seed in range(seeds) for network in NETWORKS for kind in KINDS]
+    curves: dict[tuple, list] = {}
+    with RunLog(output, total_steps=len(runs), description="runs") as log:
+        for done, (seed, network, kind) in enumerate(runs, start=1):
+            folder = Path(output) / f"{network}_{kind}_seed{seed}"
+            spec = meta_spec(network, kind, classes=images.num_classes)
+            result = train(spec, images, dataclasses.replace(config, seed=seed), output=folder, log_every=1)
+            curves.setdefault((network, kind), []).append((*_curve(folder / "log.jsonl"), result["test"]["top1"]))
+            log.log(done, {"test_top1": result["test"]["top1"], "seconds": result["seconds"]})
+            log.advance(done, {"test_top1": result["test"]["top1"]})
+    return {network: {kind: _gather(curves[network, kind]) for kind in KINDS} for network in NETWORKS}
+
+
+def _curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, training accuracy) of a log, averaged in _BINS equal parts."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    parts = np.array_split(np.array([(line["step"], line["accuracy"]) for line in lines]), min(_BINS, len(lines)))
+    return np.array([part[-1, 0] for part in parts]), np.array([part[:, 1].mean() for part in parts])
+
+
+def _gather(runs: list) -> Trained:
+    steps, curves, tests = zip(*runs, strict=True)
+    return Trained(steps=steps[0], curve=np.stack(curves), test=np.array(tests))
+
+
+def compare_relu(trained: dict[str, Trained]) -> dict[str, Estimate]:
+    """Without less with ReLU: training accuracy over the last part, and test accuracy; over seeds in pairs."""
+    plain, relu = trained["let"], trained["let_relu"]
+    return {
+        "training": bootstrap(np.mean, plain.curve[:, -1] - relu.curve[:, -1]),
+        "test": bootstrap(np.mean, plain.test - relu.test),
+    }

@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+
+from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.reproduce import figure4, run_figure4, write_figure4
+from scarlet_tf.reproduce.figure4 import KINDS, META_GENOME, NETWORKS, Trained, compare_relu, meta_spec
+from scarlet_tf.training.config import train_config
+
+
+def test_meta_models():
+    small, deep = (meta_spec(network, "let", classes=10) for network in NETWORKS)
+    assert [block.kind == "let" for block in small.blocks] == [False, True, False, True, False, False]
+    assert [block.kernel_size for block in small.blocks if block.kind != "let"] == [3, 3, 3, 5]  # genes 1, 0, 0, 9
+    assert [block.kind == "let" for block in deep.blocks] == [gene == 12 for gene in META_GENOME]
+    assert deep.blocks[-1].out_channels == 80 and deep.resolution == 32
+    for network in NETWORKS:
+        plain, relu = (meta_spec(network, kind, classes=10) for kind in KINDS)
+        assert [b.kind for b in relu.blocks] == [b.kind.replace("let", "let_relu") for b in plain.blocks]
+        assert relu.name == f"meta_{network}_let_relu"
+
+
+def test_both_kinds_have_the_same_weights_but_compute_something_else():
+    plain, relu = (build(meta_spec("small", kind, classes=10), classifier_activation=None) for kind in KINDS)
+    set_weights(relu, get_weights(plain))
+    images = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    a, b = np.asarray(plain(images)), np.asarray(relu(images))
+    assert np.abs(a - b).max() > 1e-2 * np.abs(a).max()
+
+
+def trained(curve, test):
+    return Trained(steps=np.array([5, 10]), curve=np.array(curve), test=np.array(test))
+
+
+def test_comparison_is_paired_by_seed():
+    kinds = {
+        "let": trained([[0.5, 0.8], [0.4, 0.6]], [0.9, 0.7]),
+        "let_relu": trained([[0.5, 0.7], [0.4, 0.3]], [0.8, 0.5]),
+    }
+    found = compare_relu(kinds)
+    assert (found["training"].value, found["training"].low, found["training"].high) == pytest.approx((0.2, 0.1, 0.3))
+    assert (found["test"].value, found["test"].low, found["test"].high) == pytest.approx((0.15, 0.1, 0.2))
+
+
+def test_runs_are_gathered_by_network_and_kind(tmp_path, tiny_data, monkeypatch):
+    def scripted_training(spec, data, config, *, output, log_every):
+        """Accuracy falls with the seed and with a ReLU."""
+        output.mkdir(parents=True)
+        best = 0.9 - 0.1 * config.seed - 0.05 * spec.name.endswith("relu")
+        lines = [json.dumps({"step": step, "accuracy": best * step / 24}) for step in range(log_every, 25, log_every)]
+        (output / "log.jsonl").write_text("\n".join(lines))
+        return {"test": {"top1": best}, "seconds": 1.0}
+
+    monkeypatch.setattr(figure4, "train", scripted_training)
+    config = train_config("small", epochs=1.0)
+    found = run_figure4(tiny_data, config, tmp_path, seeds=2)
+    for network in NETWORKS:
+        for kind, worse in (("let", 0.0), ("let_relu", 0.05)):
+            run = found[network][kind]
+            np.testing.assert_allclose(run.test, [0.9 - worse, 0.8 - worse])
+            assert run.steps.tolist() == list(range(2, 25, 2))
+            np.testing.assert_allclose(run.curve[1, -1], (0.8 - worse) * 23.5 / 24)
+    text = write_figure4(tmp_path, config, found)
+    assert "deep, let_relu: 0.7833, 0.8000" in text
+    assert "small, without less with ReLU, test: 0.050 [0.050, 0.050]" in text
+    result = json.loads((tmp_path / "figure4.json").read_text())
+    assert result["without_less_with_relu"]["deep"]["test"]["value"] == pytest.approx(0.05)
+    np.testing.assert_allclose(result["networks"]["small"]["let"]["test"], [0.9, 0.8])
+    assert (tmp_path / "figure4.svg").read_text().count("<polyline") == 4
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 8
+    with pytest.raises(ValueError, match=r"seeds must be >= 1, got 0"):
+        run_figure4(tiny_data, config, tmp_path, seeds=0)
