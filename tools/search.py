@@ -19,6 +19,9 @@ _OBJECTIVES = flags.DEFINE_string(
     "objectives", "accuracy:max:0.4,madds:min:0.4,params:max:0.2", "name:max|min:weight,..."
 )
 _CONSTRAINTS = flags.DEFINE_string("constraints", "madds<500e6,accuracy>0.4", "name<bound or name>bound, ...")
+_MUTATION = flags.DEFINE_string(
+    "mutation", "random:0.2,reinforced:0.65,roulette:0.15", "name:share, ...: of the mutations, which sum to 1."
+)
 _PICKS = flags.DEFINE_integer("picks", 3, "Models picked along the final front.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.")
 _BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recalibrated or moving.")
@@ -29,7 +32,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 def main() -> None:
     load_tensorflow()
-    from scarlet_tf.search import SearchConfig, parse_constraints, parse_objectives
+    from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
@@ -38,6 +41,7 @@ def main() -> None:
         generations=_GENERATIONS.value,
         objectives=parse_objectives(_OBJECTIVES.value),
         constraints=parse_constraints(_CONSTRAINTS.value),
+        mixture=parse_mutation(_MUTATION.value),
         picks=_PICKS.value,
         seed=_SEED.value,
     )

@@ -2,6 +2,7 @@
 
 from scarlet_tf.search.archive import ArchiveError, Members, Models, Summary
 from scarlet_tf.search.constrained import Patience, SearchStalledError
+from scarlet_tf.search.controller import ControllerConfig, ReinforcedMutation
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, evaluated_models, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
@@ -14,13 +15,21 @@ from scarlet_tf.search.objectives import (
     parse_constraints,
     parse_objectives,
 )
-from scarlet_tf.search.operators import MutationMixture, Mutator, RandomMutation, RouletteMutation
+from scarlet_tf.search.operators import (
+    MutationMixture,
+    Mutator,
+    Parents,
+    RandomMutation,
+    RouletteMutation,
+    parse_mutation,
+)
 
 __all__ = [
     "DEFAULT_CONSTRAINTS",
     "DEFAULT_OBJECTIVES",
     "ArchiveError",
     "Constraint",
+    "ControllerConfig",
     "Evaluator",
     "Members",
     "Models",
@@ -28,8 +37,10 @@ __all__ = [
     "Mutator",
     "Objective",
     "ObjectiveError",
+    "Parents",
     "Patience",
     "RandomMutation",
+    "ReinforcedMutation",
     "RouletteMutation",
     "Search",
     "SearchConfig",
@@ -38,6 +49,7 @@ __all__ = [
     "Summary",
     "evaluated_models",
     "parse_constraints",
+    "parse_mutation",
     "parse_objectives",
     "search_history",
 ]

@@ -107,6 +107,7 @@ class Summary:
         proposed: genomes drawn.
         rejected: of these, by reason: a constraint such as "madds<500000000", or "already evaluated".
         best_accuracy: of the population.
+        survivors: this generation's models that are in its population, by operator; empty in older archives.
         seconds, evaluation_seconds: wall clock of the generation without the write, and the evaluator's part of it.
     """
 
@@ -121,6 +122,7 @@ class Summary:
     best_accuracy: float
     seconds: float
     evaluation_seconds: float
+    survivors: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def saved_evaluations(self) -> int:
@@ -183,7 +185,7 @@ class Archive:
         )
 
     def mutators(self, generation: int) -> str:
-        """The mutators' states after a generation, as JSON."""
+        """The mutators' states after the last generation, as JSON; large, so "" for those before."""
         return self._rows("SELECT mutators FROM generations WHERE generation = ?", (generation,))[0][0]
 
     def picks(self) -> np.ndarray:
@@ -222,15 +224,15 @@ class Archive:
         ]
         columns = zip(members.models.ids, members.ranks, members.crowding, strict=True)
         population = [(generation, at, int(i), int(rank), float(d)) for at, (i, rank, d) in enumerate(columns)]
+        row = (generation, json.dumps(dataclasses.asdict(summary)), mutators)
         with _explained(self.path), self._connection:
-            self._connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, '')",
-                (generation, json.dumps(dataclasses.asdict(summary)), mutators),
-            )
+            self._connection.execute("UPDATE generations SET mutators = '' WHERE generation = ?", (generation - 1,))
+            self._connection.execute("INSERT INTO generations VALUES (?, ?, ?, '')", row)
             self._connection.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 14)})", models)
             self._connection.executemany("INSERT INTO populations VALUES (?, ?, ?, ?, ?)", population)
-            digest = _digest(self._connection, self.identity, _GENERATION, (generation,))
-            self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, generation))
+            for changed in (generation - 1, generation):
+                digest = _digest(self._connection, self.identity, _GENERATION, (changed,))
+                self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, changed))
 
     def write_picks(self, ids: np.ndarray) -> None:
         """Sets the models that the search ended with."""
@@ -320,7 +322,7 @@ def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
         raise ArchiveError(f"{path}: is of archive version {version}, this program reads version {VERSION}")
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
-        raise ArchiveError(f"{path}: is damaged: {complaint}")
+        raise ArchiveError(f"{path}: is damaged: {' '.join(complaint.split())}")
     _make_durable(connection)
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     try:

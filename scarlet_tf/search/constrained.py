@@ -11,7 +11,7 @@ import numpy as np
 
 from scarlet_tf.search.evaluator import Evaluator, evaluate_checked
 from scarlet_tf.search.objectives import ACCURACY, CheapQuantity, Constraint, measure
-from scarlet_tf.search.operators import Proposals
+from scarlet_tf.search.operators import Proposals, genome_key
 
 KNOWN = "already evaluated"
 
@@ -111,11 +111,6 @@ def collect(
             )
     effort = Effort(proposed=draws.proposed, rejected=dict(draws.rejected), evaluation_seconds=seconds)
     return _concatenate(parts), effort
-
-
-def genome_key(genome: np.ndarray) -> bytes:
-    """What genomes are compared by."""
-    return genome.astype(np.int64).tobytes()
 
 
 class _Draws:

@@ -11,7 +11,8 @@ import numpy as np
 
 from scarlet_tf.arch import IDENTITY, SearchSpace
 from scarlet_tf.search.archive import Archive, ArchiveError, Members, Models, Summary, open_archive
-from scarlet_tf.search.constrained import Evaluated, Patience, collect, genome_key
+from scarlet_tf.search.constrained import Evaluated, Patience, collect
+from scarlet_tf.search.controller import ReinforcedMutation
 from scarlet_tf.search.crowding import rank_and_crowd, survivors
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, history_of
@@ -37,6 +38,7 @@ from scarlet_tf.search.operators import (
     RandomMutation,
     RouletteMutation,
     frozen_states,
+    genome_key,
     offspring,
     restore_states,
 )
@@ -101,7 +103,7 @@ class Search:
         Args:
             archive: path of the SQLite file, made where there is none; None: in memory.
             cheap: further quantities by name, for objectives and constraints; madds and params are always there.
-            mutators: as the mixture names them, in their initial states; by default random and roulette.
+            mutators: as the mixture names them, in their initial states; by default every one that has a share.
 
         Raises:
             ObjectiveError: for objectives or constraints on unknown quantities, or weights whose sum is not 1.
@@ -112,10 +114,7 @@ class Search:
         self._constraints = check_constraints(config.constraints, known=(ACCURACY, *self._cheap))
         self._weights = weights(self._objectives)
         self._box = cost_box(space, self._objectives, self._cheap)
-        if mutators is None:
-            roulette = RouletteMutation(space.num_layers, space.num_choices, objectives=self._objectives)
-            mutators = (RandomMutation(space.num_choices), roulette)
-        self._mutators = tuple(mutators)
+        self._mutators = tuple(self._default_mutators() if mutators is None else mutators)
         config.mixture.probabilities([mutator.name for mutator in self._mutators])
         self._initial_states = frozen_states(self._mutators)
 
@@ -190,6 +189,7 @@ class Search:
             hypervolume=self._hypervolume(members.models),
             identity_share=float((members.models.genomes == IDENTITY).mean()),
             front_size=int((members.ranks == 0).sum()),
+            survivors=_survivors_by_operator(evaluated, children.ids, members),
             evaluated=len(evaluated.genomes),
             feasible=len(children),
             proposed=effort.proposed,
@@ -201,6 +201,15 @@ class Search:
         archive.commit(evaluated, members, summary=summary, mutators=frozen_states(self._mutators))
         return members, summary
 
+    def _default_mutators(self) -> list[Mutator]:
+        size, objectives = (self.space.num_layers, self.space.num_choices), self._objectives
+        known = (
+            RandomMutation(self.space.num_choices),
+            ReinforcedMutation(*size, objectives=objectives),
+            RouletteMutation(*size, objectives=objectives),
+        )
+        return [mutator for mutator in known if self.config.mixture.shares[mutator.name] > 0]
+
     def _uniform(self, rng: np.random.Generator, count: int) -> Proposals:
         nobody = np.full((count, 2), -1, np.int64)
         return Proposals(self.space.random(rng, count), nobody, np.full(count, UNIFORM, dtype=object))
@@ -210,6 +219,7 @@ class Search:
             rng,
             parents.models.genomes,
             parents.models.ids,
+            values=parents.models.values,
             ranks=parents.ranks,
             crowding=parents.crowding,
             count=self.config.population,
@@ -231,6 +241,15 @@ class Search:
         ideal, reference = self._box
         scaled = (self._costs(models) - ideal) / np.where(reference > ideal, reference - ideal, 1.0)
         return hypervolume(np.maximum(scaled, 0.0), np.ones(len(ideal)))
+
+
+def _survivors_by_operator(evaluated: Evaluated, ids: np.ndarray, members: Members) -> dict[str, int]:
+    """How many of this generation's feasible models, whose ids these are, are members, by the operator that made them.
+
+    Operators that made a feasible model are in it even where none of theirs survived.
+    """
+    operators, alive = evaluated.operators[evaluated.feasible], np.isin(ids, members.models.ids)
+    return {str(name): int(alive[operators == name].sum()) for name in np.unique(operators.astype(str))}
 
 
 def _models(evaluated: Evaluated, *, first_id: int) -> Models:

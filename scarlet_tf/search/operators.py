@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from scarlet_tf.choices import require_known
 from scarlet_tf.search.objectives import ACCURACY, Objective
 
 CROSSOVER = "crossover"
@@ -38,6 +38,18 @@ def single_point_crossover(rng: np.random.Generator, mothers: np.ndarray, father
     return np.where(np.arange(length) < cuts, mothers, fathers)
 
 
+def genome_key(genome: np.ndarray) -> bytes:
+    """What genomes are compared by."""
+    return genome.astype(np.int64).tobytes()
+
+
+class Parents(NamedTuple):
+    """Of whom n genomes are the crossover; of each, the mother first."""
+
+    genomes: np.ndarray  # (n, 2, L) int64
+    values: dict[str, np.ndarray]  # (n, 2) each: accuracy and the cheap quantities
+
+
 class Mutator(Protocol):
     """A way to change genomes, which may learn from what was evaluated.
 
@@ -53,8 +65,11 @@ class Mutator(Protocol):
     name: str
     settings: dict[str, object]
 
-    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(n, L) int64 genomes -> (n, L) mutants; draws from `rng` alone, so that a resumed search is the same."""
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents) -> np.ndarray:
+        """(n, L) int64 genomes -> (n, L) mutants; draws from `rng` alone, so that a resumed search is the same.
+
+        The genomes are children of crossover, not evaluated themselves; what is known of them is their parents.
+        """
         ...
 
     def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
@@ -79,7 +94,7 @@ class RandomMutation:
         self._num_choices = num_choices
         self.settings: dict[str, object] = {}
 
-    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents | None = None) -> np.ndarray:
         mutants, rows = genomes.copy(), np.arange(len(genomes))
         layers = rng.integers(0, genomes.shape[1], len(genomes))
         shifts = rng.integers(1, self._num_choices, len(genomes))
@@ -136,7 +151,7 @@ class RouletteMutation:
         low, high = means.min(axis=2, keepdims=True), means.max(axis=2, keepdims=True)
         return (means - low) / np.where(high > low, high - low, 1.0) + self._floor
 
-    def propose(self, genomes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents | None = None) -> np.ndarray:
         n, length = genomes.shape
         mutants, rows = genomes.copy(), np.arange(n)
         followed = rng.choice(len(self._objectives), n, p=self._shares)
@@ -186,7 +201,7 @@ class MutationMixture:
 
     `mutation_ratio` is the probability that a child of crossover is mutated at all; random, reinforced and roulette
     are the mutators' shares of those mutations. Shares are renormalised over the mutators that a search has: one
-    without a reinforced controller, which is the default, uses random 0.2/0.35 and roulette 0.15/0.35.
+    that is given no reinforced controller uses random 0.2/0.35 and roulette 0.15/0.35.
     """
 
     mutation_ratio: float = 0.8
@@ -208,15 +223,38 @@ class MutationMixture:
     def probabilities(self, names: Sequence[str]) -> np.ndarray:
         """(len(names),) float64 with sum 1; ValueError for an unknown mutator, or where no share is left."""
         for name in names:
-            if name not in self.shares:
-                nearest = difflib.get_close_matches(name, self.shares, n=1, cutoff=0)[0]
-                raise ValueError(
-                    f"unknown mutator {name!r}: the mixture has {sorted(self.shares)}, nearest is {nearest!r}"
-                )
+            require_known("mutator", name, tuple(self.shares))
         shares = np.array([self.shares[name] for name in names], np.float64)
         if not shares.sum() > 0:
             raise ValueError(f"the shares of the mutators {list(names)} are all 0: nothing would mutate")
         return shares / shares.sum()
+
+
+def parse_mutation(text: str) -> MutationMixture:
+    """A mixture from text like "random:0.2,reinforced:0.65,roulette:0.15"; a mutator that is left out has share 0.
+
+    Raises:
+        ValueError: for an unknown mutator, one given twice, or shares that are no numbers >= 0 with sum 1.
+    """
+    shares = dict.fromkeys(MutationMixture().shares, 0.0)
+    given: set[str] = set()
+    for part in text.split(","):
+        name, colon, number = (field.strip() for field in part.partition(":"))
+        if not colon:
+            raise ValueError(f"bad mutation {part.strip()!r}: expected NAME:SHARE, such as random:0.2")
+        require_known("mutator", name, tuple(shares))
+        if name in given:
+            raise ValueError(f"mutator {name!r} is given twice in {text!r}: expected each one once")
+        given.add(name)
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            raise ValueError(f"bad mutation {part.strip()!r}: the share must be a number, got {number!r}") from None
+    mixture = MutationMixture(**shares)
+    total = sum(shares.values())
+    if not math.isclose(total, 1, abs_tol=1e-6):
+        raise ValueError(f"shares of mutators must sum to 1, got {total:.12g} from {text!r}")
+    return mixture
 
 
 class Proposals(NamedTuple):
@@ -232,6 +270,7 @@ def offspring(
     genomes: np.ndarray,
     ids: np.ndarray,
     *,
+    values: Mapping[str, np.ndarray],
     ranks: np.ndarray,
     crowding: np.ndarray,
     count: int,
@@ -244,7 +283,7 @@ def offspring(
     tournaments had the same winner.
 
     Args:
-        genomes: (n, L); ids, ranks, crowding: (n,).
+        genomes: (n, L); ids, ranks, crowding, and each of the values: (n,).
     """
     winners = tournament(rng, ranks, crowding, 2 * count).reshape(count, 2)
     children = single_point_crossover(rng, genomes[winners[:, 0]], genomes[winners[:, 1]])
@@ -254,7 +293,9 @@ def offspring(
     for index, mutator in enumerate(mutators):
         rows = np.flatnonzero(mutated & (used == index))
         if rows.size:
-            children[rows] = mutator.propose(children[rows], rng)
+            pairs = winners[rows]
+            parents = Parents(genomes[pairs], {name: column[pairs] for name, column in values.items()})
+            children[rows] = mutator.propose(children[rows], rng, parents)
             operators[rows] = mutator.name
     return Proposals(children, ids[winners], operators)
 

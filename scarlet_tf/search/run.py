@@ -42,6 +42,7 @@ def search_into(
                 "identity_share": summary.identity_share,
                 "evaluated": summary.evaluated,
                 "saved_evaluations": summary.saved_evaluations,
+                **_shares_of_survivors(summary),
             }
             log.log(summary.generation + 1, scalars)
             log.advance(summary.generation + 1, {"front": summary.front_size, "hv": summary.hypervolume})
@@ -50,6 +51,12 @@ def search_into(
     for index, genome in enumerate(history.picked.genomes):
         space.spec(genome).save(output / f"pick_{index}.json")
     return history
+
+
+def _shares_of_survivors(summary: Summary) -> dict[str, float]:
+    """By operator, among the generation's models that are in its population; none where there are none."""
+    total = sum(summary.survivors.values())
+    return {f"survivors/{name}": count / total for name, count in summary.survivors.items()} if total else {}
 
 
 def describe_picks(history: SearchHistory) -> str:

@@ -4,7 +4,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from scarlet_tf.search import ArchiveError, SearchConfig, evaluated_models, search_history
+from scarlet_tf.search import ArchiveError, MutationMixture, SearchConfig, evaluated_models, search_history
 from scarlet_tf.search.archive import APPLICATION_ID, open_archive, read_archive
 
 
@@ -32,7 +32,7 @@ def test_every_model_is_there_with_where_it_came_from(finished):
             if generation == 0:
                 assert (mother, father, operator) == (None, None, "uniform")
             else:
-                assert operator in ("crossover", "random", "roulette") and max(mother, father) < model
+                assert operator in ("crossover", "random", "reinforced", "roulette") and max(mother, father) < model
 
 
 def test_one_file_is_left(finished):
@@ -155,19 +155,21 @@ def test_a_full_disk_keeps_the_last_good_generation(synthetic, tmp_path, monkeyp
 
     def connect_small(*args, **kwargs):
         connection = real_connect(*args, **kwargs)
-        connection.execute("PRAGMA max_page_count = 30")
+        connection.execute("PRAGMA max_page_count = 20")
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect_small)
-    done = []
+    done, mixture = [], MutationMixture(reinforced=0.0)  # a controller's state would not fit in at all
     with pytest.raises(ArchiveError, match="full"):
-        synthetic.search(path).run(synthetic.SyntheticEvaluator(19), progress=lambda s: done.append(s.generation))
+        synthetic.search(path, mixture=mixture).run(
+            synthetic.SyntheticEvaluator(19), progress=lambda s: done.append(s.generation)
+        )
     monkeypatch.undo()
     assert 0 < len(done) < 12
     assert len(search_history(path).generations) == len(done)
     assert len(search_history(path).picked) == 0
-    resumed = synthetic.search(path).run(synthetic.SyntheticEvaluator(19))
-    whole = synthetic.search(None).run(synthetic.SyntheticEvaluator(19))
+    resumed = synthetic.search(path, mixture=mixture).run(synthetic.SyntheticEvaluator(19))
+    whole = synthetic.search(None, mixture=mixture).run(synthetic.SyntheticEvaluator(19))
     assert resumed.picked.genomes.tolist() == whole.picked.genomes.tolist()
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from scarlet_tf.search.constrained import Patience, SearchStalledError, collect, genome_key
+from scarlet_tf.search.constrained import Patience, SearchStalledError, collect
 from scarlet_tf.search.evaluator import evaluate_checked
 from scarlet_tf.search.objectives import parse_constraints
-from scarlet_tf.search.operators import Proposals
+from scarlet_tf.search.operators import Proposals, genome_key
 
 
 class FirstGene:

@@ -135,12 +135,61 @@ def test_bad_mixtures(setting):
         op.MutationMixture(**setting)
 
 
+def test_mutation_as_text():
+    assert op.parse_mutation("random:0.2,reinforced:0.65,roulette:0.15") == op.MutationMixture()
+    assert op.parse_mutation(" roulette:1 ") == op.MutationMixture(random=0.0, reinforced=0.0, roulette=1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("random:0.2,reinforcd:0.8", "unknown mutator 'reinforcd'.*nearest is 'reinforced'"),
+        ("random", "bad mutation 'random': expected NAME:SHARE"),
+        ("", "bad mutation ''"),
+        ("random:some", "share must be a number, got 'some'"),
+        ("random:0.5,random:0.5", "'random' is given twice"),
+        ("random:0.5,roulette:0.4", "must sum to 1, got 0.9"),
+        ("random:-0.5,roulette:1.5", "share of random mutation must be a number >= 0, got -0.5"),
+        ("random:nan,roulette:1", "share of random mutation must be a number >= 0, got nan"),
+    ],
+)
+def test_bad_mutation_as_text(text, complaint):
+    with pytest.raises(ValueError, match=complaint) as caught:
+        op.parse_mutation(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_mutators_are_told_the_parents_of_each_child():
+    class Listener(op.RandomMutation):
+        def propose(self, genomes, rng, parents):
+            np.testing.assert_array_equal(parents.genomes[:, :, 0], parents.values["accuracy"] * 10)
+            assert ((genomes == parents.genomes[:, 0]) | (genomes == parents.genomes[:, 1])).all()
+            assert (genomes[:, 0] == parents.genomes[:, 0, 0]).all()  # the mother's genes come first
+            self.heard = len(genomes)
+            return super().propose(genomes, rng)
+
+    listener = Listener(13)
+    op.offspring(
+        rng(),
+        np.repeat(np.arange(10)[:, None], 19, axis=1),
+        np.arange(10),
+        values={"accuracy": np.arange(10) / 10},
+        ranks=np.zeros(10, int),
+        crowding=np.ones(10),
+        count=200,
+        mixture=op.MutationMixture(mutation_ratio=1.0),
+        mutators=[listener],
+    )
+    assert listener.heard == 200
+
+
 def test_offspring_operators_and_parents():
     genomes = np.repeat(np.arange(10)[:, None], 19, axis=1)
     proposals = op.offspring(
         rng(),
         genomes,
         np.arange(100, 110),
+        values={"accuracy": np.arange(10) / 10},
         ranks=np.zeros(10, int),
         crowding=np.ones(10),
         count=20_000,

@@ -28,6 +28,10 @@ def test_folder_holds_archive_log_and_picks(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert lines[-1]["hypervolume"] == pytest.approx(history.hypervolume[-1])
+    shares = {name: share for name, share in lines[-1].items() if name.startswith("survivors/")}
+    assert sum(shares.values()) == pytest.approx(1) and set(shares) <= {
+        f"survivors/{name}" for name in ("crossover", "random", "reinforced", "roulette")
+    }
     picks = [ArchSpec.load(tmp_path / f"pick_{k}.json") for k in range(3)]
     assert [spec.genome for spec in picks] == [tuple(map(int, genome)) for genome in history.picked.genomes]
     assert picks[0] == SPACE.spec(picks[0].genome)

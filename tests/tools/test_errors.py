@@ -71,6 +71,8 @@ BAD_VALUES = [
     ("search", ["--supernet=absent", "--output=o"], "absent"),
     ("search", ["--supernet=absent", "--output=o", "--objectives=acuracy:max:1"], "accuracy"),
     ("search", ["--supernet=absent", "--output=o", "--constraints=madds=5"], "madds=5"),
+    ("search", ["--supernet=absent", "--output=o", "--mutation=random:0.2,reinforcd:0.8"], "nearest is 'reinforced'"),
+    ("search", ["--supernet=absent", "--output=o", "--mutation=random:0.2"], "must sum to 1, got 0.2"),
     ("train", ["--model=scarlet_d", "--output=o"], "scarlet_"),
     ("train", ["--model=scarlet_a", "--recipe=papr", "--output=o"], "nearest is 'paper'"),
     ("train", ["--model=absent.json", "--output=o"], "absent.json"),

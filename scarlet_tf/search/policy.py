@@ -1,0 +1,185 @@
+"""The policy of reinforced mutation and its PPO objective (Schulman et al. 2017), as functions of arrays.
+
+An action changes one gene: action l * num_choices + c gives layer l choice c. The policy is a softmax over all actions,
+its logits linear in the preference w among the objectives, which is drawn for every proposal:
+
+    worth(l, c | w) = parameters[l, c] . (1, w)
+    logit(l, c | genome, w) = worth(l, c | w) - worth(l, genome[l] | w)
+
+so one table says both which layers need a change and what to. The gene that is there already has probability 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Adam's decay rates. The second is lower than usual because a search makes only some hundred steps.
+_MOMENTUM, _SQUARES = 0.9, 0.99
+
+
+class Batch(NamedTuple):
+    """What one update of a policy learns from: n proposals that were evaluated."""
+
+    genomes: np.ndarray  # (n, L) int64, before mutation
+    preferences: np.ndarray  # (n, m) float64
+    actions: np.ndarray  # (n,) int64, taken
+    old: np.ndarray  # (n, L * C) float64, the policy's probabilities when it proposed
+    advantages: np.ndarray  # (n, L * C) float64, of every action as the value baseline expects it
+    surprises: np.ndarray  # (n,) float64, how much better the action taken was than expected
+
+
+def policy(parameters: np.ndarray, genomes: np.ndarray, preferences: np.ndarray) -> np.ndarray:
+    """Probability of every action.
+
+    Args:
+        parameters: (L, C, 1 + m).
+        genomes: (n, L) int64.
+        preferences: (n, m).
+
+    Returns:
+        (n, L * C) float64, rows of sum 1.
+    """
+    num_layers, num_choices, _ = parameters.shape
+    worth = (_features(preferences) @ parameters.reshape(num_layers * num_choices, -1).T).reshape(
+        -1, num_layers, num_choices
+    )
+    logits = worth - np.take_along_axis(worth, genomes[:, :, None], axis=2)
+    np.put_along_axis(logits, genomes[:, :, None], -np.inf, axis=2)
+    logits = logits.reshape(len(genomes), -1)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def ppo_objective(parameters: np.ndarray, batch: Batch, *, clip: float, entropy: float) -> tuple[float, np.ndarray]:
+    """What PPO maximises, and its gradient.
+
+    With r = p / p_old and f(r, A) = min(r A, clip(r, 1 - clip, 1 + clip) A), the mean over the batch of
+
+        sum_a p_old(a) f(r(a), advantage(a)) + f(r(taken), surprise) + entropy * H(p)
+
+    A deviation from PPO, which has the advantage of the action taken alone: the value baseline is a function of the
+    genome, so it prices every action, and the first term is the exact expectation of that; the second corrects it by
+    what was seen. Both together have the expectation of PPO's term and much less variance (a control variate, as in
+    Q-Prop: Gu et al. 2017).
+
+    Returns:
+        The objective and its gradient, (L, C, 1 + m).
+    """
+    n, rows = len(batch.actions), np.arange(len(batch.actions))
+    probabilities = policy(parameters, batch.genomes, batch.preferences)
+    possible = batch.old > 0
+    ratios = np.divide(probabilities, batch.old, out=np.ones_like(batch.old), where=possible)
+    expected = batch.old * _clipped(ratios, batch.advantages, clip)
+    taken = ratios[rows, batch.actions]
+    logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
+    entropies = -(probabilities * logs).sum(axis=1)
+    value = (expected.sum(axis=1) + _clipped(taken, batch.surprises, clip) + entropy * entropies).mean()
+
+    # d/d log p of the three terms; then through the softmax, the difference of worths, and the features.
+    slopes = probabilities * np.where(_moves(ratios, batch.advantages, clip) & possible, batch.advantages, 0.0)
+    slopes[rows, batch.actions] += np.where(_moves(taken, batch.surprises, clip), taken * batch.surprises, 0.0)
+    slopes -= probabilities * slopes.sum(axis=1, keepdims=True)
+    slopes -= entropy * probabilities * (logs + entropies[:, None])
+    num_layers, num_choices, _ = parameters.shape
+    slopes = slopes.reshape(n, num_layers, num_choices)
+    current = np.take_along_axis(slopes, batch.genomes[:, :, None], axis=2) - slopes.sum(axis=2, keepdims=True)
+    np.put_along_axis(slopes, batch.genomes[:, :, None], current, axis=2)
+    gradient = slopes.reshape(n, -1).T @ _features(batch.preferences) / n
+    return float(value), gradient.reshape(parameters.shape)
+
+
+def _features(preferences: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.ones((len(preferences), 1)), preferences], axis=1)
+
+
+def _clipped(ratios: np.ndarray, advantages: np.ndarray, clip: float) -> np.ndarray:
+    return np.minimum(ratios * advantages, np.clip(ratios, 1 - clip, 1 + clip) * advantages)
+
+
+def _moves(ratios: np.ndarray, advantages: np.ndarray, clip: float) -> np.ndarray:
+    """Where `_clipped` still depends on the ratio."""
+    return np.where(advantages > 0, ratios < 1 + clip, ratios > 1 - clip)
+
+
+class Policy:
+    """A policy's parameters, (L, C, 1 + m), with the moments of its optimizer (Adam)."""
+
+    def __init__(self, num_layers: int, num_choices: int, *, num_objectives: int):
+        self.parameters, self._mean, self._square = np.zeros((3, num_layers, num_choices, 1 + num_objectives))
+        self._steps = 0
+
+    def probabilities(self, genomes: np.ndarray, preferences: np.ndarray) -> np.ndarray:
+        """As `policy`."""
+        return policy(self.parameters, genomes, preferences)
+
+    def improve(self, batch: Batch, *, epochs: int, learning_rate: float, clip: float, entropy: float) -> None:
+        """`epochs` steps up the PPO objective of the whole batch."""
+        for _ in range(epochs):
+            _, gradient = ppo_objective(self.parameters, batch, clip=clip, entropy=entropy)
+            self._steps += 1
+            self._mean = _MOMENTUM * self._mean + (1 - _MOMENTUM) * gradient
+            self._square = _SQUARES * self._square + (1 - _SQUARES) * gradient**2
+            mean = self._mean / (1 - _MOMENTUM**self._steps)
+            square = self._square / (1 - _SQUARES**self._steps)
+            self.parameters = self.parameters + learning_rate * mean / (np.sqrt(square) + 1e-8)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that it is, as float64 arrays; `set_arrays` takes them back."""
+        steps = np.array([self._steps], np.float64)
+        return {"parameters": self.parameters, "mean": self._mean, "square": self._square, "steps": steps}
+
+    def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        self.parameters, self._mean, self._square = arrays["parameters"], arrays["mean"], arrays["square"]
+        self._steps = int(arrays["steps"][0])
+
+
+class ValueBaseline:
+    """Expected costs of a genome: a sum of one number a gene and objective, by ridge regression on all that was seen.
+
+    Models of t updates ago count `memory` ** t, so that it fits where the population is now: objectives need be
+    additive only near there. `ridge` draws an unseen gene to 0, the mean (the constant is free).
+    """
+
+    def __init__(self, num_layers: int, num_choices: int, *, num_objectives: int, ridge: float, memory: float):
+        self._num_choices, self._memory = num_choices, memory
+        size = num_layers * num_choices + 1  # the last one is the constant
+        self._prior = np.diag([*[ridge] * (size - 1), 1e-6])
+        self._squares, self._products = self._prior.copy(), np.zeros((size, num_objectives))
+        self._solution = np.zeros((size, num_objectives))
+        self._triangle = np.triu_indices(size)
+
+    def update(self, genomes: np.ndarray, costs: np.ndarray) -> None:
+        """(n, L) evaluated genomes and their (n, m) costs."""
+        inputs = np.zeros((len(genomes), len(self._prior)))
+        np.put_along_axis(inputs, self._columns(genomes), 1.0, axis=1)
+        inputs[:, -1] = 1.0
+        self._squares = self._memory * self._squares + (1 - self._memory) * self._prior + inputs.T @ inputs
+        self._products = self._memory * self._products + inputs.T @ costs
+        self._solution = np.linalg.solve(self._squares, self._products)
+
+    def costs(self, genomes: np.ndarray) -> np.ndarray:
+        """(n, L) -> (n, m)."""
+        return self._solution[self._columns(genomes)].sum(axis=1) + self._solution[-1]
+
+    def savings(self, genomes: np.ndarray) -> np.ndarray:
+        """(n, L) -> (n, L * C, m): by how much every action lowers each cost; 0 for the genes that are there."""
+        n, num_layers = genomes.shape
+        table = self._solution[:-1].reshape(1, num_layers, self._num_choices, -1)
+        current = self._solution[self._columns(genomes)][:, :, None, :]
+        return (current - table).reshape(n, num_layers * self._num_choices, -1)
+
+    def _columns(self, genomes: np.ndarray) -> np.ndarray:
+        return np.arange(genomes.shape[1]) * self._num_choices + genomes
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that it has learnt, as float64 arrays; `set_arrays` takes them back."""
+        triangle = self._squares[self._triangle]  # the matrix is symmetric, to the last bit: it sums counts
+        return {"triangle": triangle, "products": self._products, "solution": self._solution}
+
+    def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        squares = np.zeros_like(self._squares)
+        squares[self._triangle] = arrays["triangle"]
+        self._squares = np.maximum(squares, squares.T)  # every entry is >= 0
+        self._products, self._solution = arrays["products"], arrays["solution"]
