@@ -14,6 +14,7 @@ from scarlet_tf.cli import load_tensorflow, run
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
+_ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
@@ -30,7 +31,8 @@ def main() -> None:
 
     data = DataConfig(name=_DATASET.value, image_size=32, search_validation=5000, data_dir=_DATA_DIR.value)
     if _FIGURE.value == "1":
-        config = Figure1Config(data=data, seeds=_SEEDS.value, steps=_STEPS.value, learning_rate=_RATE.value)
+        settings = {"seeds": _SEEDS.value, "steps": _STEPS.value, "learning_rate": _RATE.value}
+        config = Figure1Config(data=data, arms=tuple(_ARMS.value), **settings)
         print(write_figure1(_OUTPUT.value, config, run_figure1(config, _OUTPUT.value)))
     else:
         config = train_config("small", epochs=_EPOCHS.value)

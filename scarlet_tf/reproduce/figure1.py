@@ -1,7 +1,7 @@
 """Figure 1: a supernet's paths while it is trained with LETs, with plain identities, and without a choice to skip.
 
 The arms of a seed start from the same weights (LETs apart) and see the same batches; a plain identity is a LET that
-stays as it starts, see `SearchSpace.identity`. The paper does not say how LETs start, so both ways are an arm. Accuracy
+stays as it starts, see `SearchSpace.identity`. The paper does not say how LETs start, so either way is an arm. Accuracy
 is measured on training images, as in the paper.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from scarlet_tf.arch.space import IDENTITY, SearchSpace, get_space
 from scarlet_tf.bootstrap import Estimate, bootstrap
+from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
 from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
@@ -33,6 +34,7 @@ class Figure1Config:
     """The experiment; the defaults are a third of the quickstart's supernet.
 
     Attributes:
+        arms: of ARMS; "let", which the others are compared with, has to be one.
         seeds: runs an arm, with seeds 0..seeds-1.
         paths: random paths that are measured; the same in every run of an arm.
         images: training images that they are measured on.
@@ -41,6 +43,7 @@ class Figure1Config:
 
     data: DataConfig
     space: str = "small"
+    arms: tuple[str, ...] = ("let", "plain", "none")
     seeds: int = 3
     steps: int = 400
     batch_size: int = 32
@@ -51,6 +54,10 @@ class Figure1Config:
     measurements: int = 5
 
     def __post_init__(self) -> None:
+        for arm in self.arms:
+            require_known("arm", arm, tuple(ARMS))
+        if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms must be different ones, 'let' among them, got {','.join(self.arms)}")
         for field in ("seeds", "steps", "paths", "images", "measurements"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")
@@ -114,9 +121,9 @@ def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
         CheckpointError: a folder holds a run with other settings.
     """
     images, labels = open_dataset(config.data).arrays("train", limit=config.images)
-    found: dict[str, list] = {arm: [] for arm in ARMS}
+    found: dict[str, list] = {arm: [] for arm in config.arms}
     for seed in range(config.seeds):
-        for arm in ARMS:
+        for arm in config.arms:
             folder = Path(output) / f"{arm}_seed{seed}"
             probe = PathProbe(
                 folder / "paths.jsonl",

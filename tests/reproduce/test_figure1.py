@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf.data import open_dataset
-from scarlet_tf.reproduce import Figure1Config, figure1, run_figure1, write_figure1
+from scarlet_tf.reproduce import Figure1Config, run_figure1, write_figure1
 from scarlet_tf.reproduce.figure1 import ARMS, Arm, compare
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
 from scarlet_tf.supernet import PathEvaluator, Supernet, load_supernet
@@ -67,19 +67,25 @@ def test_probe_measures_every_few_steps_and_again_after_a_resume(tmp_path, tiny_
 
 
 @pytest.mark.slow
-def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, tiny_data, uncompiled, monkeypatch):
-    two = {"plain": ARMS["plain"], "none": ARMS["none"]}
-    monkeypatch.setattr(figure1, "ARMS", two)
+def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, tiny_data, uncompiled):
     config = Figure1Config(
-        data=tiny_data, seeds=1, steps=2, batch_size=8, warmup_steps=0, paths=3, images=8, measurements=2
+        data=tiny_data,
+        arms=("let", "none"),
+        seeds=1,
+        steps=2,
+        batch_size=8,
+        warmup_steps=0,
+        paths=3,
+        images=8,
+        measurements=2,
     )
     arms = run_figure1(config, tmp_path)
-    assert set(arms) == set(two)
-    for name, (identity, _) in two.items():
+    assert set(arms) == set(config.arms)
+    for name in config.arms:
         assert arms[name].steps.tolist() == [1, 2]
         assert arms[name].accuracies.shape == (1, 2, 3)
         trained = load_supernet(tmp_path / f"{name}_seed0")
-        assert trained.space == dataclasses.replace(tiny_space, identity=identity)
+        assert trained.space == dataclasses.replace(tiny_space, identity=name)
         images, labels = open_dataset(tiny_data).arrays("train", limit=8)
         evaluator = PathEvaluator(trained.supernet, bn="recalibrated", calibration=images)
         expected = evaluator.accuracies(arms[name].genomes, images, labels)
@@ -91,5 +97,9 @@ def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, t
 def test_settings_that_do_not_fit_are_refused(tiny_data):
     with pytest.raises(ValueError, match=r"3 measurements do not divide 400 steps"):
         Figure1Config(data=tiny_data, measurements=3)
+    with pytest.raises(ValueError, match=r"'plane'.*nearest is 'plain'"):
+        Figure1Config(data=tiny_data, arms=("let", "plane"))
+    with pytest.raises(ValueError, match=r"'let' among them, got plain,none"):
+        Figure1Config(data=tiny_data, arms=("plain", "none"))
     with pytest.raises(ValueError, match=r"seeds must be >= 1, got 0"):
         Figure1Config(data=tiny_data, seeds=0)
