@@ -76,12 +76,13 @@ class Histogram:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One frame with its axes; every mark has a colour and a line in the legend."""
+    """One frame with its axes; every mark has a colour and a line in the legend, at the top left or bottom right."""
 
     title: str
     x_label: str
     y_label: str
     marks: tuple[Points | Line | Histogram, ...]
+    legend: str = "top"
 
 
 def draw_chart(panels: Sequence[Panel], *, title: str) -> str:
@@ -125,9 +126,11 @@ def _panel(panel: Panel) -> str:
         parts.append(f'<path d="M0 {height:.1f}H{_WIDTH}" stroke="currentColor" opacity=".12"/>')
         parts.append(_text(-5, height + 3, f"{y:.4g}", size=10, anchor="end"))
     parts += [mark.draw(at, COLOURS[i % len(COLOURS)]) for i, mark in enumerate(panel.marks)]
+    corner = {"top": (8, 8), "bottom": (_WIDTH - 170, _HEIGHT - 4 - 14 * len(panel.marks))}[panel.legend]
     for i, mark in enumerate(panel.marks):
-        parts.append(f'<rect x="8" y="{8 + 14 * i}" width="9" height="9" fill="{COLOURS[i % len(COLOURS)]}"/>')
-        parts.append(_text(22, 16 + 14 * i, mark.label, size=10))
+        x, y = corner[0], corner[1] + 14 * i
+        parts.append(f'<rect x="{x}" y="{y}" width="9" height="9" fill="{COLOURS[i % len(COLOURS)]}"/>')
+        parts.append(_text(x + 14, y + 8, mark.label, size=10))
     parts.append(_text(0, -7, panel.title, size=11))
     parts.append(_text(_WIDTH / 2, _HEIGHT + 32, panel.x_label, size=11, anchor="middle"))
     upright = _text(0, 0, panel.y_label, size=11, anchor="middle")

@@ -89,6 +89,7 @@ def write_figure4(output: str | Path, config: TrainConfig, trained: dict[str, di
             title=f"{network}, mean and range of seeds",
             x_label="steps",
             y_label="training accuracy",
+            legend="bottom",
             marks=tuple(
                 Line(
                     label=f"{_KIND_LABELS[kind]}, test {run.test.mean():.4f}",

@@ -54,6 +54,12 @@ def test_legend_titles_and_colours():
     assert len(set(re.findall(r'<circle[^>]*fill="(#\w+)"', picture))) == 3
 
 
+def test_a_legend_may_stand_at_the_bottom():
+    marks = (Points(label="low", x=[0, 1], y=[0, 1]),)
+    picture = draw_chart([Panel(title="t", x_label="x", y_label="y", marks=marks, legend="bottom")], title="t")
+    assert '<rect x="130" y="202" width="9"' in picture and '<text x="144.0" y="210.0"' in picture
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match=r"'a < b' needs finite numbers"):
         draw_chart([panel(Points(label="p", x=[0.0], y=[float("nan")]))], title="t")
