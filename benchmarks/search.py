@@ -1,0 +1,86 @@
+"""Compares the mixture of mutations with each alone and with pymoo's NSGA-II, at equal evaluations; times a generation.
+
+    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/search.py
+    python benchmarks/search.py --seeds=3 --methods=mixture,random --output=runs/search
+
+Searches the whole `scarlet` space with synthetic accuracies whose best model is known. A run is one objective, method
+and seed; finished ones are kept in the user's cache as long as the search's code is the same, so that the benchmark can
+be stopped and called again. Writes a .json and a .md file.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_SEEDS = flags.DEFINE_integer("seeds", 20, "Seeds of each method and objective: first_seed and those after it.", 1)
+_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first seed.", lower_bound=0)
+_METHODS = flags.DEFINE_list(
+    "methods",
+    ["mixture", "random", "roulette", "pymoo_point", "pymoo_sbx"],
+    "Which of mixture, random, roulette, pymoo_point and pymoo_sbx, separated by commas.",
+)
+_OBJECTIVES = flags.DEFINE_list("objectives", ["separable", "epistatic"], "Which of separable and epistatic.")
+_POPULATION = flags.DEFINE_integer("population", 70, "Members of a population.", lower_bound=2)
+_EVALUATIONS = flags.DEFINE_integer("evaluations", 8400, "Evaluated models of a run.", lower_bound=1)
+_TIMED = flags.DEFINE_integer("timed", 60, "Generations of which the overhead is measured.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/search.")
+_CACHE = flags.DEFINE_string("cache", None, "Folder of the finished runs; default: in the user's cache.")
+
+
+def main() -> None:
+    import datetime
+    import importlib.metadata
+    import json
+
+    from mutation.accuracy import OBJECTIVES
+    from mutation.methods import METHODS, run_method
+    from mutation.overhead import measure_overhead
+    from mutation.result import make_markdown, summarise
+    from mutation.store import RunStore
+    from peers.result import machine
+    from tqdm import tqdm
+
+    from scarlet_tf.arch import get_space
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.files import require_place, user_cache, write_atomically
+
+    for what, given, known in (("method", _METHODS, METHODS), ("objective", _OBJECTIVES, OBJECTIVES)):
+        for value in given.value:
+            require_known(what, value, known)
+    size = {"population": _POPULATION.value, "evaluations": _EVALUATIONS.value}
+    if size["evaluations"] % size["population"] or size["evaluations"] < 3 * size["population"]:
+        raise ValueError(f"evaluations must be a multiple of the population, at least 3 of it, got {size}")
+    output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search")
+    require_place(f"{output}.json")
+    space, seeds = get_space("scarlet"), range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
+    store = RunStore(Path(_CACHE.value) if _CACHE.value else user_cache() / "search_benchmark", **size)
+    wanted = [(o, method, seed) for seed in seeds for o in _OBJECTIVES.value for method in _METHODS.value]
+    runs = []
+    for objective, method, seed in tqdm(wanted, unit="run", dynamic_ncols=True):
+        finished = store.read(objective, method, seed)
+        if finished is None:
+            finished = run_method(space, objective, method, seed=seed, **size)
+            store.write(finished)
+        runs.append(finished)
+    result = {
+        "command": " ".join(["python", "benchmarks/search.py", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "pymoo")},
+        **size,
+        "seeds": list(seeds),
+        "overhead": measure_overhead(space, population=size["population"], generations=_TIMED.value),
+        "summary": summarise(runs),
+        "runs": runs,
+    }
+    page = make_markdown(result)
+    write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(f"{output}.md", page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""The benchmark of mutations: exact optima, equal evaluations, resuming, and what the script refuses."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mutation.accuracy import OBJECTIVES, SyntheticAccuracy
+from mutation.methods import METHODS, run_method
+from mutation.overhead import measure_overhead
+from mutation.result import make_markdown, summarise
+from mutation.store import RunStore
+
+from scarlet_tf.arch import SearchSpace, get_space
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search.py"
+TINY = SearchSpace(name="tiny", out_channels=(16, 24, 24), strides=(1, 2, 1), resolution=32)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_optimum_is_that_of_all_models(objective):
+    accuracy = SyntheticAccuracy(TINY, objective)
+    genomes = np.array(list(itertools.product(range(13), repeat=3)))
+    values = accuracy.evaluate(genomes)
+    assert genomes[values.argmax()].tolist() == accuracy.best.tolist() and values.max() == 1
+    assert genomes[values.argmin()].tolist() == accuracy.worst.tolist() and values.min() == 0
+
+
+def test_only_one_of_them_is_separable():
+    genomes = np.array([[0, 1, 2], [5, 1, 2], [0, 7, 2], [5, 7, 2]])
+    for objective in OBJECTIVES:
+        none, first, second, both = SyntheticAccuracy(TINY, objective).evaluate(genomes)
+        additive = np.isclose(first - none, both - second)
+        assert additive == (objective == "separable")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_evaluates_as_much_and_repeats(method):
+    runs = [
+        run_method(get_space("small"), "separable", method, seed=3, population=10, evaluations=50) for _ in range(2)
+    ]
+    assert runs[0] == runs[1] and runs[0]["evaluations"] == 50
+    assert 0 < runs[0]["hypervolume"] <= runs[0]["hypervolume_all"] < 1
+    assert 0.4 < runs[0]["best_accuracy"] <= 1
+
+
+def fake_runs():
+    for seed in range(4):
+        yield {"objective": "separable", "method": "mixture", "seed": seed, "hypervolume": 0.5 + 0.01 * seed}
+        yield {"objective": "separable", "method": "random", "seed": seed, "hypervolume": 0.49 + 0.01 * seed}
+
+
+def test_summary():
+    runs = [run | {"hypervolume_all": 0.6, "best_accuracy": 1.0} for run in fake_runs()]
+    ours, random = summarise(runs)
+    assert ours["hypervolume"][0] == 0.515 and ours["hypervolume"][1] >= 0.5 and "wins" not in ours
+    assert random["mixture_above"][0] == pytest.approx(0.01)
+    assert random["wins"] == (1 + 2 + 3 + 4) / 16  # ties count for nobody
+    assert ours["best_accuracy"] == [1.0, 1.0, 1.0]
+
+
+def test_overhead_leaves_evaluation_out():
+    overhead = measure_overhead(get_space("small"), population=10, generations=3)
+    without, mixture = overhead["without controller"], overhead["with controller"]
+    assert 0 < without["cpu_ms"] < mixture["cpu_ms"] < 1000
+
+
+def test_script_goes_on_where_it_was(tmp_path):
+    flags = ["--population=10", "--evaluations=30", "--timed=2", "--objectives=separable", f"--output={tmp_path / 'o'}"]
+
+    def call(*more):
+        command = [sys.executable, str(SCRIPT), *flags, f"--cache={tmp_path / 'cache'}", *more]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    result = call("--methods=random", "--seeds=1")
+    assert result.returncode == 0, result.stderr[-2000:]
+    (kept,) = (tmp_path / "cache").glob("*/*.json")
+    marked = json.loads(kept.read_text()) | {"hypervolume": 0.123}
+    kept.write_text(json.dumps(marked))
+    assert call("--methods=random,roulette", "--seeds=2").returncode == 0
+    result = json.loads((tmp_path / "o.json").read_text())
+    assert [(run["method"], run["seed"]) for run in result["runs"]] == [
+        ("random", 0),
+        ("roulette", 0),
+        ("random", 1),
+        ("roulette", 1),
+    ]
+    assert result["runs"][0]["hypervolume"] == 0.123  # not run again
+    assert make_markdown(result) == (tmp_path / "o.md").read_text()
+    assert "benchmarks/search.py --population=10" in (tmp_path / "o.md").read_text()
+
+
+def test_runs_of_another_size_are_not_taken(tmp_path):
+    store = RunStore(tmp_path, population=10, evaluations=50)
+    store.write({"objective": "separable", "method": "random", "seed": 1})
+    assert store.read("separable", "random", 1)["seed"] == 1
+    assert RunStore(tmp_path, population=10, evaluations=60).read("separable", "random", 1) is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "naming"),
+    [
+        ("--methods=randon", "nearest is 'random'"),
+        ("--objectives=seperable", "nearest is 'separable'"),
+        ("--evaluations=100", "multiple of the population"),
+        ("--output=absent/search", "no such folder"),
+    ],
+)
+def test_bad_values(flag, naming, tmp_path):
+    command = [sys.executable, str(SCRIPT), flag]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert result.returncode == 2 and naming in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
