@@ -1,6 +1,6 @@
 """Constrained, weighted multi-objective search over genomes. Pure NumPy and SQLite; never imports TensorFlow."""
 
-from scarlet_tf.search.archive import ArchiveError, Members, Models, Summary
+from scarlet_tf.search.archive import ArchiveError
 from scarlet_tf.search.constrained import Patience, SearchStalledError
 from scarlet_tf.search.controller import ControllerConfig, ReinforcedMutation
 from scarlet_tf.search.evaluator import Evaluator
@@ -23,6 +23,7 @@ from scarlet_tf.search.operators import (
     RouletteMutation,
     parse_mutation,
 )
+from scarlet_tf.search.records import Members, Models, Summary
 
 __all__ = [
     "DEFAULT_CONSTRAINTS",

@@ -1,8 +1,12 @@
 """The SQLite file that a search lives in: every model ever evaluated, every generation, and what resuming needs.
 
-One transaction a generation, with a rollback journal and full synchronisation: a process that is killed, or a disk
-that fills up, leaves the generations before. SQLite has no checksums, so each generation stores a digest of its own
-rows, which is checked when the file is opened.
+One transaction a generation: a process that is killed, or a disk that fills up, leaves the generations before. SQLite
+has no checksums, so each generation stores a digest of its own rows, which is checked when the file is opened.
+
+While it is written to, what is new is in a write-ahead log beside it (-wal and -shm files), which is flushed to the
+disk now and then, not with every generation: that took as long as all else. So if the power fails, the last
+generations may be missing, but the ones before are whole, and a resumed search makes the same ones again. Closing the
+archive leaves one file. After a kill the log stays; the next to open the archive takes it in.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.search.constrained import Evaluated
+from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
 VERSION = 1
@@ -47,89 +52,6 @@ class ArchiveError(ValueError):
     """An archive that cannot be used or written; the message, one line, starts with its path."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Models:
-    """Evaluated models; every array has n rows."""
-
-    ids: np.ndarray  # (n,) int64, in order of evaluation
-    genomes: np.ndarray  # (n, num_layers) int64
-    values: dict[str, np.ndarray]  # (n,) float64 accuracy in [0, 1], int64 madds and params, float64 others
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, rows: np.ndarray) -> Models:
-        """The models at these positions (or under this mask)."""
-        values = {name: column[rows] for name, column in self.values.items()}
-        return Models(ids=self.ids[rows], genomes=self.genomes[rows], values=values)
-
-    def joined(self, other: Models) -> Models:
-        """These models, then the other ones."""
-        values = {name: np.concatenate([column, other.values[name]]) for name, column in self.values.items()}
-        return Models(
-            ids=np.concatenate([self.ids, other.ids]),
-            genomes=np.concatenate([self.genomes, other.genomes]),
-            values=values,
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Lineage:
-    """Where the evaluated models come from, in order of evaluation; every array has n rows."""
-
-    mothers: np.ndarray  # (n,) int64 ids, -1 for models drawn without parents
-    fathers: np.ndarray  # (n,) int64 ids, as `mothers`
-    operators: tuple[str, ...]  # n names
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Members:
-    """A population of one generation."""
-
-    models: Models
-    ranks: np.ndarray  # (n,) int64, 0 for the front
-    crowding: np.ndarray  # (n,) float64 weighted crowding distance
-
-    @property
-    def front(self) -> Models:
-        return self.models.take(self.ranks == 0)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Summary:
-    """One generation in numbers.
-
-    Attributes:
-        hypervolume: of the population, in the unit box of `objectives.cost_box`, 0..1.
-        identity_share: identity genes among all genes of the population, 0..1 (paper: Fig. 6 bottom).
-        front_size: members of rank 0.
-        evaluated, feasible: models evaluated in this generation, and those of them that satisfy every constraint.
-        proposed: genomes drawn.
-        rejected: of these, by reason: a constraint such as "madds<500000000", or "already evaluated".
-        best_accuracy: of the population.
-        survivors: this generation's models that are in its population, by operator; empty in older archives.
-        seconds, evaluation_seconds: wall clock of the generation without the write, and the evaluator's part of it.
-    """
-
-    generation: int
-    hypervolume: float
-    identity_share: float
-    front_size: int
-    evaluated: int
-    feasible: int
-    proposed: int
-    rejected: dict[str, int]
-    best_accuracy: float
-    seconds: float
-    evaluation_seconds: float
-    survivors: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    @property
-    def saved_evaluations(self) -> int:
-        """Evaluations that the cheap checks, made first, have saved."""
-        return self.proposed - self.evaluated
-
-
 class Archive:
     """An open archive; a context manager. Use `open_archive` to search, `read_archive` to look."""
 
@@ -140,6 +62,11 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # One file to copy, also to a place that cannot be written, is what another journal than the log gives. Not now
+        # where another process has it open, or the disk is full: then the log stays, and nothing is lost.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     @property
@@ -191,6 +118,13 @@ class Archive:
     def picks(self) -> np.ndarray:
         """(k,) ids of the models that the search ended with; empty before the end."""
         return np.array([row[0] for row in self._rows("SELECT model FROM picks ORDER BY position")], np.int64)
+
+    def log_ahead(self) -> None:
+        """To be called before anything is written: makes a commit take no waiting for the disk."""
+        with _explained(self.path):
+            # Where the file system cannot have it, the answer is another mode, which needs full synchronisation.
+            if self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def commit(self, evaluated: Evaluated, members: Members, *, summary: Summary, mutators: str) -> None:
         """Adds one generation, all of it or nothing; its models get the ids that follow on from the last one.
@@ -263,10 +197,13 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
     if not os.path.exists(path):
         _create_file(Path(path), identity)
     archive = read_archive(path)
-    difference = _difference(archive.identity, identity)
-    if difference:
-        archive.__exit__()
-        raise ArchiveError(f"{path}: belongs to another search: {difference}")
+    with contextlib.ExitStack() as stack:
+        stack.push(archive)
+        difference = _difference(archive.identity, identity)
+        if difference:
+            raise ArchiveError(f"{path}: belongs to another search: {difference}")
+        archive.log_ahead()
+        stack.pop_all()
     return archive
 
 
@@ -293,25 +230,21 @@ def _create_file(path: Path, identity: dict) -> None:
         try:
             with contextlib.closing(sqlite3.connect(temporary)) as connection:
                 _create(connection, identity)
+            # What a killed search left beside an archive that is gone would be taken for part of the new one.
+            for suffix in ("-wal", "-shm", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def _create(connection: sqlite3.Connection, identity: dict) -> None:
-    _make_durable(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
     with connection:
         connection.execute("INSERT INTO meta VALUES ('identity', ?)", (json.dumps(identity),))
         _write_picks_digest(connection, identity)
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    # One file besides the transaction's own journal, which the next to open it rolls back: no -wal to lose.
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
@@ -323,7 +256,6 @@ def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
         raise ArchiveError(f"{path}: is damaged: {' '.join(complaint.split())}")
-    _make_durable(connection)
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     try:
         identity = json.loads(meta["identity"])

@@ -7,7 +7,8 @@ import os
 
 import numpy as np
 
-from scarlet_tf.search.archive import Archive, Lineage, Members, Models, Summary, read_archive
+from scarlet_tf.search.archive import Archive, read_archive
+from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

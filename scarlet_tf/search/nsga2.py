@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from scarlet_tf.arch import IDENTITY, SearchSpace
-from scarlet_tf.search.archive import Archive, ArchiveError, Members, Models, Summary, open_archive
+from scarlet_tf.search.archive import Archive, ArchiveError, open_archive
 from scarlet_tf.search.constrained import Evaluated, Patience, collect
 from scarlet_tf.search.controller import ReinforcedMutation
 from scarlet_tf.search.crowding import rank_and_crowd, survivors
@@ -43,6 +43,7 @@ from scarlet_tf.search.operators import (
     restore_states,
 )
 from scarlet_tf.search.pareto import equispaced, hypervolume
+from scarlet_tf.search.records import Members, Models, Summary
 
 UNIFORM = "uniform"
 

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.search.archive import Summary
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
+from scarlet_tf.search.records import Summary
 
 ARCHIVE = "archive.sqlite"
 

@@ -1,5 +1,8 @@
 """A search whose accuracy is a formula: imported by tests, and run as a process of its own by those that kill it."""
 
+import os
+import resource
+import signal
 import sys
 import time
 
@@ -31,5 +34,14 @@ def search(archive, *, generations=12, population=12, **settings):
 
 
 if __name__ == "__main__":
-    evaluator = SyntheticEvaluator(19, pause=float(sys.argv[2]))
-    search(sys.argv[1]).run(evaluator, progress=lambda summary: print(summary.generation, flush=True))
+    # ARCHIVE PAUSE [die_after=GENERATION] [file_limit=BYTES]
+    wanted = dict(option.split("=") for option in sys.argv[3:])
+    if "file_limit" in wanted:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(wanted["file_limit"]),) * 2)
+
+    def show(summary):
+        print(summary.generation, flush=True)
+        if wanted.get("die_after") == str(summary.generation):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    search(sys.argv[1]).run(SyntheticEvaluator(19, pause=float(sys.argv[2])), progress=show)

@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,6 @@ from scarlet_tf.search import (
     SearchStalledError,
     search_history,
 )
-from scarlet_tf.search.archive import read_archive
 from scarlet_tf.search.crowding import rank_and_crowd
 from scarlet_tf.search.objectives import DEFAULT_OBJECTIVES, cheap_quantities, cost_box, costs
 from scarlet_tf.search.pareto import hypervolume
@@ -126,57 +124,6 @@ def test_further_quantities_are_objectives_like_any_other(synthetic, tmp_path):
 def test_bad_settings(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         SearchConfig(**setting)
-
-
-def contents(path):
-    """All that an archive holds, but for the clock."""
-    with read_archive(path) as archive:
-        models = archive._rows("SELECT * FROM models ORDER BY id")
-        populations = archive._rows("SELECT * FROM populations ORDER BY generation, position")
-        last = archive.last_generation
-        states = [archive.mutators(generation) for generation in range(last + 1)]
-        summaries = [archive.summary(generation) for generation in range(last + 1)]
-        clock = [name for (_, name, *_) in archive._rows("PRAGMA table_info(models)")].index("evaluated_at")
-        models = [row[:clock] + row[clock + 1 :] for row in models]
-        counts = [(s.hypervolume, s.identity_share, s.evaluated, s.proposed, s.rejected) for s in summaries]
-        return models, populations, states, counts, archive.picks().tolist()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(synthetic, tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "a.sqlite"
-    synthetic.search(path).run(synthetic.SyntheticEvaluator(19))
-    return contents(path)
-
-
-def test_stopped_and_resumed_at_every_generation_is_the_same(synthetic, tmp_path, uninterrupted):
-    path = tmp_path / "a.sqlite"
-    for generations in range(1, 13):
-        synthetic.search(path, generations=generations).run(synthetic.SyntheticEvaluator(19))
-    assert contents(path) == uninterrupted
-
-
-def test_a_finished_search_evaluates_nothing(synthetic, tmp_path):
-    path = tmp_path / "a.sqlite"
-    first = synthetic.search(path, generations=2).run(synthetic.SyntheticEvaluator(19))
-    evaluator = synthetic.SyntheticEvaluator(19)
-    again = synthetic.search(path, generations=2).run(evaluator)
-    assert evaluator.seen == [] and again.picked.ids.tolist() == first.picked.ids.tolist()
-
-
-@pytest.mark.parametrize("moment", range(5))
-def test_killed_at_a_random_moment_and_resumed_is_the_same(synthetic, tmp_path, uninterrupted, moment):
-    path, script = tmp_path / "a.sqlite", synthetic.__file__
-    delay = np.random.default_rng().uniform(0, 0.5)
-    process = subprocess.Popen([sys.executable, script, str(path), "0.05"], stdout=subprocess.PIPE, text=True)
-    if moment:  # the first time, anywhere in start-up too
-        process.stdout.readline()
-    time.sleep(delay)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
-    subprocess.run([sys.executable, script, str(path), "0"], check=True, stdout=subprocess.DEVNULL)
-    assert contents(path) == uninterrupted, f"killed after {delay} s"
 
 
 @pytest.mark.parametrize(
