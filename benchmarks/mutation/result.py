@@ -45,7 +45,7 @@ def summarise(runs: Sequence[dict]) -> list[dict]:
 
 
 def make_markdown(result: dict) -> str:
-    machine, overhead = result["machine"], result["overhead"]
+    machine, overhead, timed = result["machine"], result["overhead"], result["overhead_measured"]
     tables = "\n\n".join(_table(objective, result["summary"]) for objective in _objectives(result["summary"]))
     lines = "\n".join(
         f"| {name} | {ms['cpu_ms']:.1f} | {ms['cpu_p90_ms']:.1f} | {ms['wall_ms']:.1f} | {ms['wall_p90_ms']:.1f} |"
@@ -72,10 +72,13 @@ which the mixture's hypervolume is the greater one. Nothing here is accuracy on 
 
 ## Overhead
 
-Milliseconds of a generation without its evaluations: population {result["population"]}, 19 genes, 3 objectives. \
-CPU: all that is
-computed, the archive's content included; wall: with waiting for the disk, which the archive's transaction does a few
-times, and for whatever else runs on the machine.
+    {timed["command"]}
+
+{timed["date"]}; {timed["machine"]["cpu"]}, {timed["machine"]["cores"]} cores of which the run was given \
+{timed["machine"]["cores_used"]}.
+Milliseconds of a generation without its evaluations: population {result["population"]}, 19 genes, 3 objectives. CPU: \
+all that is
+computed, the archive's content included; wall: with what waits for the disk, and for whatever else runs on the machine.
 
 | | CPU, median | p90 | wall, median | p90 |
 |---|---|---|---|---|

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,10 @@ import numpy as np
 from peers.files import IMAGES, NetworkFile
 from peers.networks import SCARLET
 from scarlet_tf.latency import HostLatency, measure_host
+from scarlet_tf.machine import machine
 
 FORMAT = "scarlet_tf.tflite_peers"
 VERSION = 1
-_CPU_FLAGS = ("sse4_1", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
-_ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "sve")
 _VERSIONS = ("ai-edge-litert", "tensorflow", "keras", "numpy")
 
 
@@ -70,24 +68,6 @@ def make_result(measured: Sequence[Measured], *, command: Sequence[str], seed: i
         "sgemm_gmadds": round(first.sgemm_gmadds, 3),
         "files": [_row(one) for one in measured],
         "ratios": _ratios(measured),
-    }
-
-
-def machine() -> dict:
-    """What decides the times, and nothing that names the machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    facts = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    flags = facts.get("flags", facts.get("Features", "")).split()
-    return {
-        "architecture": platform.machine(),
-        "cpu": facts.get("model name", "not known"),
-        "cpu_flags": [flag for flag in (*_CPU_FLAGS, *_ARM_FLAGS) if flag in flags],
-        "cores": os.cpu_count(),
-        "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.system(),
     }
 
 

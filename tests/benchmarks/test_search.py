@@ -91,6 +91,10 @@ def test_script_goes_on_where_it_was(tmp_path):
     assert result["runs"][0]["hypervolume"] == 0.123  # not run again
     assert make_markdown(result) == (tmp_path / "o.md").read_text()
     assert "benchmarks/search.py --population=10" in (tmp_path / "o.md").read_text()
+    assert call("--part=overhead", "--seeds=7").returncode == 0
+    timed = json.loads((tmp_path / "o.json").read_text())
+    assert "--part=overhead" in timed["overhead_measured"]["command"] and timed["overhead"] != result["overhead"]
+    assert {name for name in timed if timed[name] != result[name]} == {"overhead", "overhead_measured"}
 
 
 def test_runs_of_another_size_are_not_taken(tmp_path):
