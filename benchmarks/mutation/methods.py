@@ -7,7 +7,7 @@ import numpy as np
 from mutation.accuracy import SyntheticAccuracy
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search import DEFAULT_OBJECTIVES, MutationMixture, Search, SearchConfig
-from scarlet_tf.search.objectives import ACCURACY, cheap_quantities, cost_box, costs, measure
+from scarlet_tf.search.objectives import ACCURACY, cheap_quantities, cost_box, measure, scaled_costs
 from scarlet_tf.search.pareto import hypervolume, non_dominated_ranks
 
 MIXTURES = {
@@ -69,9 +69,8 @@ def run_method(
 def _scaled_costs(space: SearchSpace, accuracy: SyntheticAccuracy, genomes: np.ndarray) -> np.ndarray:
     """(n, L) -> (n, 3) costs, 0..1 in the box."""
     cheap = cheap_quantities(space)
-    ideal, reference = cost_box(space, DEFAULT_OBJECTIVES, cheap)
     values = measure(cheap, genomes) | {ACCURACY: accuracy.evaluate(genomes)}
-    return (costs(DEFAULT_OBJECTIVES, values) - ideal) / (reference - ideal)
+    return scaled_costs(DEFAULT_OBJECTIVES, values, box=cost_box(space, DEFAULT_OBJECTIVES, cheap))
 
 
 def _front(scaled: np.ndarray) -> np.ndarray:

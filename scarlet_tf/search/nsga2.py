@@ -29,6 +29,7 @@ from scarlet_tf.search.objectives import (
     check_objectives,
     cost_box,
     costs,
+    scaled_costs,
     weights,
 )
 from scarlet_tf.search.operators import (
@@ -239,9 +240,8 @@ class Search:
         return models.take(survivors(self._costs(models), self._weights, self.config.population))
 
     def _hypervolume(self, models: Models) -> float:
-        ideal, reference = self._box
-        scaled = (self._costs(models) - ideal) / np.where(reference > ideal, reference - ideal, 1.0)
-        return hypervolume(np.maximum(scaled, 0.0), np.ones(len(ideal)))
+        scaled = scaled_costs(self._objectives, models.values, box=self._box)
+        return hypervolume(scaled, np.ones(len(self._objectives)))
 
 
 def _survivors_by_operator(evaluated: Evaluated, ids: np.ndarray, members: Members) -> dict[str, int]:

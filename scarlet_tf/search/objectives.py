@@ -206,3 +206,12 @@ def cost_box(
     values[ACCURACY] = np.linspace(0, 1, len(genomes))
     corners = costs(objectives, values)
     return corners.min(axis=0), corners.max(axis=0)
+
+
+def scaled_costs(
+    objectives: Sequence[Objective], values: Mapping[str, np.ndarray], *, box: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """(n, m) costs in units of a `cost_box`: 0 at its best corner, or better than that, and 1 at its worst."""
+    ideal, reference = box
+    scaled = (costs(objectives, values) - ideal) / np.where(reference > ideal, reference - ideal, 1.0)
+    return np.maximum(scaled, 0.0)
