@@ -2,33 +2,52 @@
 
     python tools/reproduce.py --figure=1 --output=runs/figure1
     python tools/reproduce.py --figure=4 --output=runs/figure4
+    python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
 
 Figure 1: supernets with LETs, with plain identities and without; one-shot training accuracy of the same paths.
 Figure 4: the paper's meta model with and without ReLU after its LETs.
-Writes figureN.json, figureN.svg and a folder for every run. Run again after it was stopped, it continues.
+Figure 6: searches of a trained supernet with and without a least accuracy: fronts, and share of identities.
+Writes figureN.json, figureN.svg (and figure6.md) and a folder for every run. Run again after it was stopped, it
+continues.
 """
+
+import sys
 
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_FIGURE = flags.DEFINE_enum("figure", None, ["1", "4"], "Of the paper.", required=True)
+_FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
 _ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
 _EPOCHS = flags.DEFINE_float("epochs", 1.0, "Figure 4: epochs of a run.")
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
+_SUPERNET = flags.DEFINE_string("supernet", None, "Figure 6: folder that train_supernet.py wrote.")
+_POPULATION = flags.DEFINE_integer("population", 70, "Figure 6: members of a population.")
+_GENERATIONS = flags.DEFINE_integer("generations", 20, "Figure 6: generations of a search.")
+_QUANTILES = flags.DEFINE_list(
+    "quantiles", ["0.5"], "Figure 6: an arm each, Acc_min being that quantile of the accuracies of uniform models."
+)
+_DRAWS = flags.DEFINE_integer("draws", 200, "Figure 6: uniform models behind Acc_min.")
+_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on.")
+_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Figure 6: training images that recalibrate BN.")
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
 def main() -> None:
+    if _FIGURE.value == "6" and _SUPERNET.value is None:
+        raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
     load_tensorflow()
     from scarlet_tf.data import DataConfig
     from scarlet_tf.reproduce import Figure1Config, run_figure1, run_figure4, write_figure1, write_figure4
     from scarlet_tf.training.config import train_config
 
+    if _FIGURE.value == "6":
+        print(_figure6())
+        return
     data = DataConfig(name=_DATASET.value, image_size=32, search_validation=5000, data_dir=_DATA_DIR.value)
     if _FIGURE.value == "1":
         settings = {"seeds": _SEEDS.value, "steps": _STEPS.value, "learning_rate": _RATE.value}
@@ -38,6 +57,33 @@ def main() -> None:
         config = train_config("small", epochs=_EPOCHS.value)
         trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
         print(write_figure4(_OUTPUT.value, config, trained))
+
+
+def _figure6() -> str:
+    from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
+    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+
+    config = Figure6Config(
+        quantiles=_quantiles(),
+        draws=_DRAWS.value,
+        population=_POPULATION.value,
+        generations=_GENERATIONS.value,
+        seeds=_SEEDS.value,
+    )
+    trained = load_supernet(_SUPERNET.value)
+    settings = {"bn": "recalibrated", "images": _IMAGES.value, "calibration_images": _CALIBRATION.value}
+    evaluator = SupernetEvaluator(trained, data_dir=_DATA_DIR.value, **settings)
+    arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
+    evaluation = {"supernet": trained.fingerprint, **settings}
+    command = " ".join(["python", "tools/reproduce.py", *sys.argv[1:]])
+    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=command)
+
+
+def _quantiles() -> tuple[float, ...]:
+    try:
+        return tuple(float(text) for text in _QUANTILES.value)
+    except ValueError:
+        raise ValueError(f"--quantiles must be numbers between 0 and 1, got {','.join(_QUANTILES.value)!r}") from None
 
 
 if __name__ == "__main__":

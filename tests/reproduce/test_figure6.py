@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pytest
+
+from scarlet_tf.arch import get_space
+from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
+from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, SearchArm, arm_archive, compare_identity
+from scarlet_tf.search import ArchiveError, search_history
+from scarlet_tf.search.uniform import evaluate_uniform
+
+SPACE = get_space("small")
+CONFIG = Figure6Config(quantiles=(0.5, 0.25), draws=40, population=10, generations=4, seeds=2)
+EVALUATION = {"supernet": "abc", "bn": "recalibrated", "images": 100, "calibration_images": 50}
+
+
+class ByIdentities:
+    """Every identity costs accuracy, a little more of it in earlier layers."""
+
+    fingerprint = "by-identities"
+
+    def __init__(self):
+        self.evaluated = 0
+
+    def evaluate(self, genomes: np.ndarray) -> np.ndarray:
+        self.evaluated += len(genomes)
+        return 0.9 - (genomes == 12) @ np.linspace(0.12, 0.08, 6) - 0.001 * genomes.sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    output = tmp_path_factory.mktemp("figure6")
+    return output, run_figure6(CONFIG, output, space=SPACE, evaluator=ByIdentities())
+
+
+def test_bounds_are_quantiles_of_uniform_models(finished):
+    output, arms = finished
+    assert list(arms) == [UNCONSTRAINED, "quantile_0.5", "quantile_0.25"]
+    genomes, accuracies = evaluate_uniform(
+        SPACE, ByIdentities(), path=output / "uniform.json", count=CONFIG.draws, seed=1000
+    )
+    np.testing.assert_array_equal(accuracies, ByIdentities().evaluate(genomes))
+    assert [arm.accuracy_above for arm in arms.values()] == [
+        None,
+        np.quantile(accuracies, 0.5),
+        np.quantile(accuracies, 0.25),
+    ]
+
+
+def test_a_least_accuracy_keeps_identities_out(finished):
+    _, arms = finished
+    for name, arm in arms.items():
+        assert arm.identity_share.shape == (2, 5)
+        if name != UNCONSTRAINED:
+            assert (arm.accuracy_range[:, 0] > arm.accuracy_above).all()
+            assert compare_identity(arms, constrained=name)["final_population"].low > 0
+    free = arms[UNCONSTRAINED]
+    assert (free.identity_share[:, -1] > free.identity_share[:, 0]).all()
+    assert (free.accuracy_range[:, 0] < arms["quantile_0.5"].accuracy_above).all()
+
+
+def test_fronts_rise_in_accuracy_with_madds_and_nothing_beats_them(finished):
+    _, arms = finished
+    for arm in arms.values():
+        for front, search in zip(arm.fronts(), arm.searches, strict=True):
+            everyone = search.final.models.values
+            accuracy, madds = front.values["accuracy"], front.values["madds"]
+            assert (np.diff(madds) >= 0).all() and (np.diff(accuracy) >= 0).all()
+            assert accuracy[-1] == everyone["accuracy"].max() and madds[0] == everyone["madds"].min()
+            better = (everyone["accuracy"] > accuracy[:, None]) & (everyone["madds"] <= madds[:, None])
+            assert not better.any()
+
+
+class _Shares:
+    def __init__(self, *shares):
+        self.identity_share = np.array(shares)
+
+
+def test_difference_is_paired_by_seed():
+    arms = {
+        UNCONSTRAINED: SearchArm(accuracy_above=None, searches=(_Shares(0.1, 0.2, 0.3), _Shares(0.1, 0.3, 0.5))),
+        "quantile_0.5": SearchArm(accuracy_above=0.4, searches=(_Shares(0.1, 0.1, 0.1), _Shares(0.1, 0.2, 0.0))),
+    }
+    found = compare_identity(arms, constrained="quantile_0.5")
+    last, mean = found["final_population"], found["mean_over_generations"]
+    assert (last.value, last.low, last.high) == pytest.approx((0.35, 0.2, 0.5))
+    assert (mean.value, mean.low, mean.high) == pytest.approx((0.15, 0.1, 0.2))
+
+
+def test_called_again_it_evaluates_nothing_and_goes_on_with_what_is_missing(tmp_path):
+    small = {"draws": 20, "population": 6, "generations": 2}
+    first = run_figure6(Figure6Config(**small, seeds=1), tmp_path, space=SPACE, evaluator=ByIdentities())
+    idle = ByIdentities()
+    again = run_figure6(Figure6Config(**small, seeds=1), tmp_path, space=SPACE, evaluator=idle)
+    assert idle.evaluated == 0
+    for name in first:
+        np.testing.assert_array_equal(first[name].identity_share, again[name].identity_share)
+    more = run_figure6(Figure6Config(**small, seeds=2, quantiles=(0.5, 0.1)), tmp_path, space=SPACE, evaluator=idle)
+    np.testing.assert_array_equal(more[UNCONSTRAINED].identity_share[0], first[UNCONSTRAINED].identity_share[0])
+    assert idle.evaluated >= 4 * 4 * 6  # four more searches, of 2 + 2 populations
+    assert len(search_history(arm_archive(tmp_path, "quantile_0.1", 1)).generations) == 3
+    other = ByIdentities()
+    other.fingerprint = "another"
+    with pytest.raises(ValueError, match=r"uniform.json: its models are of another evaluator: 'by-identities'"):
+        run_figure6(Figure6Config(**small), tmp_path, space=SPACE, evaluator=other)
+    with pytest.raises(ArchiveError, match=r"settings.population is 6, this search's is 7"):
+        run_figure6(Figure6Config(**small | {"population": 7}), tmp_path, space=SPACE, evaluator=idle)
+
+
+def test_result_holds_curves_differences_a_picture_and_a_page(finished, tmp_path):
+    _, arms = finished
+    page = write_figure6(tmp_path, CONFIG, arms, evaluation=EVALUATION, command="python tools/reproduce.py --figure=6")
+    assert page == (tmp_path / "figure6.md").read_text()
+    bound, share = arms["quantile_0.5"].accuracy_above, arms["quantile_0.5"].identity_share
+    assert f"{bound:.4g} (quantile 0.5), " in page and "seeds 0 to 1" in page
+    assert f"| accuracy > {bound:.4g} | {share[:, 0].mean():.3f} | {share[:, -1].mean():.3f} |" in page
+    result = json.loads((tmp_path / "figure6.json").read_text())
+    assert result["config"]["quantiles"] == [0.5, 0.25] and result["evaluation"] == EVALUATION
+    np.testing.assert_allclose(result["arms"]["quantile_0.5"]["identity_share"], share)
+    less = arms[UNCONSTRAINED].identity_share - share
+    difference = result["identity_share_without_less_with"]["quantile_0.5"]
+    assert difference["final_population"]["value"] == pytest.approx(less[:, -1].mean())
+    assert difference["mean_over_generations"]["value"] == pytest.approx(less.mean())
+    picture = (tmp_path / "figure6.svg").read_text()
+    members = sum(len(front) for arm in arms.values() for front in arm.fronts())
+    assert picture.count("<polyline") == 3 and picture.count("<circle") == members
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 1.0"):
+        Figure6Config(quantiles=(1.0,))
+    with pytest.raises(ValueError, match=r"different ones, at least one, got \[\]"):
+        Figure6Config(quantiles=())
+    with pytest.raises(ValueError, match=r"draws must be >= 1, got 0"):
+        Figure6Config(draws=0)
