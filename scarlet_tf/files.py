@@ -59,3 +59,16 @@ def require_place(path: str | os.PathLike) -> None:
         raise FileNotFoundError(f"no such folder: {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
+
+
+def require_new_folder(path: str | os.PathLike) -> None:
+    """Raises FileExistsError where a folder cannot be written to without mixing it with what is there."""
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(f"{path} exists and is not an empty folder")
+
+
+def require_holding(folder: str | os.PathLike, name: str, *, what: str) -> None:
+    """Raises FileNotFoundError where a folder has not the file, by its name, that makes it `what`."""
+    if not (Path(folder) / name).is_file():
+        raise FileNotFoundError(f"no {what} in {folder}: it has no {name}")

@@ -18,11 +18,16 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .weights.h5 or .keras file to
 
 
 def main() -> None:
-    load_tensorflow()
-    from scarlet_tf.convert import convert_checkpoint
+    from scarlet_tf.convert import convert_checkpoint, require_suffix, require_torch
     from scarlet_tf.zoo import resolve_spec
+    from scarlet_tf.zoo.files import check_file
 
-    done = convert_checkpoint(resolve_spec(_MODEL.value), _CHECKPOINT.value, _OUTPUT.value)
+    spec = resolve_spec(_MODEL.value)
+    require_suffix(_OUTPUT.value)
+    check_file(_CHECKPOINT.value)
+    require_torch()
+    load_tensorflow()
+    done = convert_checkpoint(spec, _CHECKPOINT.value, _OUTPUT.value)
     print(
         f"{_OUTPUT.value}: {done.tensors} tensors, {done.params:,} params, read back bit for bit; "
         f"{_CHECKPOINT.value} has SHA-256 {done.sha256}"

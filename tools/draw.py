@@ -5,7 +5,7 @@ python tools/draw.py --model=scarlet_a --output=a.svg
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The .svg file to write.", required=True)
@@ -13,11 +13,11 @@ _LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
 
 
 def main() -> None:
-    load_tensorflow()
-    from scarlet_tf.files import write_atomically
+    from scarlet_tf.files import require_place, write_atomically
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import resolve_spec
 
+    require_place(_OUTPUT.value)
     picture = draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value)
     write_atomically(_OUTPUT.value, picture)
     print(_OUTPUT.value)

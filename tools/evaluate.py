@@ -34,17 +34,19 @@ _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many images.", l
 
 
 def main() -> None:
-    load_tensorflow()
     if not _MODEL.value:
         raise ValueError(
             "--model is required: a trained model's folder, a .keras file, a zoo name or a spec's JSON file"
         )
-    from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.training.evaluation import evaluate
-    from scarlet_tf.zoo import open_model
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.data.config import AUGMENTATIONS, SPLITS
+    from scarlet_tf.zoo import require_model
 
-    loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
-    model, (mean, std) = loaded.model, loaded.mean_and_std
+    require_known("split", _SPLIT.value, SPLITS)
+    if _AUGMENT.value is not None:
+        require_known("augment", _AUGMENT.value, AUGMENTATIONS)
+    require_model(_MODEL.value, weights=_WEIGHTS.value)
     config = _trained_on(Path(_MODEL.value) / "training.json")
     flagged = {
         "name": _DATASET.value,
@@ -57,6 +59,14 @@ def main() -> None:
     config |= {name: value for name, value in flagged.items() if value is not None}
     if "name" not in config:
         raise ValueError(f"--dataset is required: {_MODEL.value} does not say what it was trained on")
+    require_image_folder(config["name"])
+    load_tensorflow()
+    from scarlet_tf.data import open_dataset
+    from scarlet_tf.training.evaluation import evaluate
+    from scarlet_tf.zoo import open_model
+
+    loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
+    model, (mean, std) = loaded.model, loaded.mean_and_std
     data = open_dataset(DataConfig(**{"image_size": model.input_shape[1], "mean": mean, "std": std} | config))
     metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
     print(

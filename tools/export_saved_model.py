@@ -25,6 +25,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images tha
 
 
 def main() -> None:
+    from scarlet_tf.files import require_new_folder
+    from scarlet_tf.zoo import require_model
+
+    require_model(_MODEL.value, weights=_WEIGHTS.value)
+    require_new_folder(_OUTPUT.value)
     load_tensorflow()
     import keras
     import numpy as np

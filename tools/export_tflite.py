@@ -46,18 +46,26 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
 
 
 def main() -> None:
-    load_tensorflow()
     from pathlib import Path
 
-    import keras
-
-    from scarlet_tf.export import export_tflite, prepare, verify
-    from scarlet_tf.export.tflite import check_options
+    from scarlet_tf.data import require_image_folder
+    from scarlet_tf.tflite import check_options
+    from scarlet_tf.zoo import require_model
 
     options = {"quantize": _QUANTIZE.value, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
     calibrated = _DATASET.value is not None
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and _QUANTIZE.value == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
+    if learnt and _PREPROCESSING.value:
+        raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
+    require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
+    if calibrated:
+        require_image_folder(_DATASET.value)
+    load_tensorflow()
+    import keras
+
+    from scarlet_tf.export import export_tflite, prepare, verify
+
     keras.utils.set_random_seed(_SEED.value)
     source = prepare(
         _MODEL.value,
@@ -72,8 +80,6 @@ def main() -> None:
         print(line)
     path, images = _OUTPUT.value, source.images
     if learnt:
-        if _PREPROCESSING.value:
-            raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
         from scarlet_tf.compression import export_qat
 
         print("int8 with the ranges learnt in training")

@@ -21,9 +21,11 @@ _WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, f
 
 
 def main() -> None:
-    load_tensorflow()
-    from scarlet_tf.convert import export_checkpoint
+    from scarlet_tf.convert import export_checkpoint, require_torch, require_trained
 
+    require_trained(_MODEL.value, weights=_WEIGHTS.value)
+    require_torch()
+    load_tensorflow()
     done = export_checkpoint(_MODEL.value, _OUTPUT.value, weights=_WEIGHTS.value)
     print(
         f"{_OUTPUT.value}: {done.tensors} tensors, {done.params:,} params, read back bit for bit; SHA-256 {done.sha256}"

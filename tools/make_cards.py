@@ -9,7 +9,7 @@ for a published network that is RESULTS/verify_NAME.json.
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import run
 
 _MODELS = flags.DEFINE_list("models", None, "Zoo names and trained models' folders; default: the published networks.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to write NAME.md and NAME.svg into.", required=True)
@@ -17,7 +17,6 @@ _RESULTS = flags.DEFINE_string("results", None, "Folder with measured results; d
 
 
 def main() -> None:
-    load_tensorflow()
     from pathlib import Path
 
     from scarlet_tf.files import write_atomically

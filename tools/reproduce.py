@@ -40,31 +40,41 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
-    load_tensorflow()
-    from scarlet_tf.data import DataConfig
-    from scarlet_tf.reproduce import Figure1Config, run_figure1, run_figure4, write_figure1, write_figure4
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.training.config import train_config
 
+    for arm in _ARMS.value:
+        require_known("arm", arm, ("let", "let_normal", "plain", "none"))
     if _FIGURE.value == "6":
         print(_figure6())
         return
     data = DataConfig(name=_DATASET.value, image_size=32, search_validation=5000, data_dir=_DATA_DIR.value)
+    config = train_config("small", epochs=_EPOCHS.value)
+    require_image_folder(data.name)
+    load_tensorflow()
+    from scarlet_tf.reproduce import Figure1Config, run_figure1, run_figure4, write_figure1, write_figure4
+
     if _FIGURE.value == "1":
         settings = {"seeds": _SEEDS.value, "steps": _STEPS.value, "learning_rate": _RATE.value}
-        config = Figure1Config(data=data, arms=tuple(_ARMS.value), **settings)
-        print(write_figure1(_OUTPUT.value, config, run_figure1(config, _OUTPUT.value)))
+        figure = Figure1Config(data=data, arms=tuple(_ARMS.value), **settings)
+        print(write_figure1(_OUTPUT.value, figure, run_figure1(figure, _OUTPUT.value)))
     else:
-        config = train_config("small", epochs=_EPOCHS.value)
         trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
         print(write_figure4(_OUTPUT.value, config, trained))
 
 
 def _figure6() -> str:
+    from scarlet_tf.files import require_holding
+
+    quantiles = _quantiles()
+    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    load_tensorflow()
     from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
     config = Figure6Config(
-        quantiles=_quantiles(),
+        quantiles=quantiles,
         draws=_DRAWS.value,
         population=_POPULATION.value,
         generations=_GENERATIONS.value,

@@ -31,10 +31,9 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 
 def main() -> None:
-    load_tensorflow()
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.files import require_holding
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives
-    from scarlet_tf.search.run import describe_picks, search_into
-    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
     config = SearchConfig(
         population=_POPULATION.value,
@@ -45,6 +44,12 @@ def main() -> None:
         picks=_PICKS.value,
         seed=_SEED.value,
     )
+    require_known("BN mode", _BN.value, ("moving", "recalibrated"))
+    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    load_tensorflow()
+    from scarlet_tf.search.run import describe_picks, search_into
+    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+
     trained = load_supernet(_SUPERNET.value)
     evaluator = SupernetEvaluator(
         trained,

@@ -63,18 +63,33 @@ def main() -> None:
         raise ValueError("--inherit_from and --genome go together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
-    load_tensorflow()
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.data import require_image_folder
+    from scarlet_tf.files import require_holding
+    from scarlet_tf.training.config import train_config
+    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
+    from scarlet_tf.zoo import require_model
+
     overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
     images = {"name": _DATASET.value, "data_dir": _DATA_DIR.value, "search_validation": _SEARCH_VALIDATION.value}
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
-    if _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None:
-        return _compress(overrides, images, intervals)
-    from scarlet_tf.training.config import train_config
-    from scarlet_tf.training.strategy import make_strategy
+    compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
+    config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
+    require_known("strategy", _STRATEGY.value, STRATEGIES)
+    if _INHERIT_FROM.value:
+        require_holding(_INHERIT_FROM.value, "config.json", what="supernet")
+    else:
+        require_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
+    require_image_folder(_DATASET.value)
+    load_tensorflow()
+    if compressed:
+        print(_compress(config, images, intervals))
+    else:
+        strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
+        print(_train(config, images, intervals, strategy=strategy))
 
-    config = train_config(_RECIPE.value, **overrides)
-    strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
 
+def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.training.trainer import train
     from scarlet_tf.zoo import StartingPoint, starting_point
@@ -98,20 +113,25 @@ def main() -> None:
     spec, weights = start.spec, start.weights
     result = train(spec, data, config, output=_OUTPUT.value, weights=weights, strategy=strategy, **intervals)
     test = result["test"]
-    print(f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s")
+    return f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s"
 
 
-def _compress(overrides: dict, images: dict, intervals: dict) -> None:
+def _compression(overrides: dict):
     if _INHERIT_FROM.value or _STRATEGY.value != "one_device":
         raise ValueError("--qat, --prune and --cluster take a --model, on --strategy=one_device")
-    from scarlet_tf.compression import compress, compression_config, open_source, summarize
-    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.compression import compression_config
 
     asked = {"qat": _QAT.value, "prune": _PRUNE.value, "cluster": _CLUSTER.value}
-    config = compression_config(_RECIPE.value, **asked, **overrides)
+    return compression_config(_RECIPE.value, **asked, **overrides)
+
+
+def _compress(config, images: dict, intervals: dict) -> str:
+    from scarlet_tf.compression import compress, open_source, summarize
+    from scarlet_tf.data import DataConfig, open_dataset
+
     source = open_source(_MODEL.value, weights=_WEIGHTS.value)
     data = open_dataset(DataConfig(image_size=source.input_shape[0], augment=config.training.augment, **images))
-    print(summarize(compress(source, data, config, output=_OUTPUT.value, **intervals)))
+    return summarize(compress(source, data, config, output=_OUTPUT.value, **intervals))
 
 
 if __name__ == "__main__":

@@ -15,31 +15,33 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Image side in pixels; default: the space's.")
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Training images held out for the search.")
 _AUGMENT = flags.DEFINE_string("augment", "none", "none, flip_crop or inception.")
-_STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.")
-_EPOCHS = flags.DEFINE_integer("epochs", 60, "Epochs, where --steps is not given (paper: 60).")
-_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.")
-_RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate; cosine to 0.")
-_WARMUP = flags.DEFINE_integer("warmup_steps", 0, "Steps of linear warm-up.")
-_DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 on kernels.")
+_STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.", lower_bound=1)
+_EPOCHS = flags.DEFINE_integer("epochs", 60, "Epochs, where --steps is not given (paper: 60).", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.", lower_bound=1)
+_RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate; cosine to 0.", lower_bound=0.0)
+_WARMUP = flags.DEFINE_integer("warmup_steps", 0, "Steps of linear warm-up.", lower_bound=0)
+_DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 on kernels.", lower_bound=0.0)
 _SHARED = flags.DEFINE_string("shared_gradient", "mean", "sum or mean of the 13 paths' gradients for stem and tail.")
 _LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: identity or normal.")
 _GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
-_CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.")
-_PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.")
+_CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
+_PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
 
 
 def main() -> None:
-    load_tensorflow()
     import dataclasses
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
-    from scarlet_tf.training.strategy import make_strategy
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
+    require_known("strategy", _STRATEGY.value, STRATEGIES)
+    require_known("shared_gradient", _SHARED.value, ("sum", "mean"))
+    require_known("LET initialisation", _LET.value, ("normal", "identity"))
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -48,6 +50,11 @@ def main() -> None:
         search_validation=_HELD_OUT.value,
         augment=_AUGMENT.value,
     )
+    require_image_folder(data.name)
+    load_tensorflow()
+    from scarlet_tf.data import open_dataset
+    from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
+
     images = open_dataset(data)
     steps = _STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value)
     config = SupernetConfig(

@@ -41,20 +41,31 @@ _CARD = flags.DEFINE_string("card", None, "Card of the model, NAME.md, to write 
 
 
 def main() -> None:
-    load_tensorflow()
     import contextlib
     import dataclasses
     import json
     import tempfile
     from pathlib import Path
 
-    from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.export import FORMATS, export_chain, output_name, prepare, verify
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.data import require_image_folder
+    from scarlet_tf.files import require_holding, require_place, write_atomically
+    from scarlet_tf.latency import open_interpreter
     from scarlet_tf.report import draw_architecture
-    from scarlet_tf.zoo import read_training
+    from scarlet_tf.tflite import FORMATS
+    from scarlet_tf.zoo import read_training, require_model
     from scarlet_tf.zoo.cards import make_card
+    from scarlet_tf.zoo.files import check_file
 
+    for wanted in _FORMATS.value or ():
+        require_known("format", wanted, FORMATS)
+    require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
+    for path in _TFLITE.value:
+        open_interpreter(path)  # damaged files, before the long work
+    if _CHECKPOINT.value:
+        check_file(_CHECKPOINT.value)
+    if _SAVED_MODEL.value:
+        require_holding(_SAVED_MODEL.value, "saved_model.pb", what="SavedModel")
     for path in filter(None, (_OUTPUT.value, _CARD.value)):
         require_place(path)
     card = make_card(_MODEL.value) if _CARD.value else None
@@ -62,6 +73,11 @@ def main() -> None:
     name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
         raise ValueError(f"{_MODEL.value} does not say which data set it was trained on: give --dataset")
+    require_image_folder(name)
+    load_tensorflow()
+    from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.export import export_chain, output_name, prepare, verify
+
     source = prepare(
         _MODEL.value, weights=_WEIGHTS.value, dataset=name, data_dir=_DATA_DIR.value, examples=_EXAMPLES.value
     )

@@ -1,9 +1,16 @@
 """Compressing trained networks with tensorflow-model-optimization: quantisation-aware training, pruning, clustering."""
 
 from scarlet_tf.compression.config import METHODS, CompressionConfig, CompressionError, compression_config
-from scarlet_tf.compression.convert import convert_qat, export_qat, open_qat
-from scarlet_tf.compression.source import Source, open_source
-from scarlet_tf.compression.trainer import compress, summarize
+from scarlet_tf.lazy import later
+
+__getattr__ = later(
+    __name__,
+    {
+        "scarlet_tf.compression.convert": ("convert_qat", "export_qat", "open_qat"),
+        "scarlet_tf.compression.source": ("Source", "open_source"),
+        "scarlet_tf.compression.trainer": ("compress", "summarize"),
+    },
+)
 
 __all__ = [
     "METHODS",

@@ -1,7 +1,7 @@
 """Official PyTorch weights to ours and back. Loads neither TensorFlow nor PyTorch until one is needed."""
 
-from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint
-from scarlet_tf.convert.keras_file import read_weights_record, write_keras_weights
+from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint, require_trained
+from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, to_state_dict
 from scarlet_tf.convert.torch_file import CheckpointFileError, read_checkpoint, require_torch, write_checkpoint
 from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
@@ -18,7 +18,9 @@ __all__ = [
     "pairs",
     "read_checkpoint",
     "read_weights_record",
+    "require_suffix",
     "require_torch",
+    "require_trained",
     "to_state_dict",
     "torch_function",
     "write_checkpoint",

@@ -62,15 +62,22 @@ def export_checkpoint(
         ValueError: for a model without weights of its own, without a spec, or with linearly equivalent transformations
             (StateDictError); OSError where a file is missing or cannot be written.
     """
+    require_trained(model, weights=weights)
     from scarlet_tf.models import get_weights  # loads TensorFlow
     from scarlet_tf.zoo import open_model
 
     loaded = open_model(model, weights=weights)
-    if not loaded.from_file:
-        raise ValueError(f"{str(model)!r} has only its initial weights: say which file holds others")
     arrays = get_weights(loaded.model)
     write_checkpoint(output, to_state_dict(loaded.spec or _recorded_spec(model), arrays))
     return _summary(arrays, hashlib.sha256(Path(output).read_bytes()).hexdigest())
+
+
+def require_trained(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> None:
+    """As `zoo.require_model`, and ValueError for a model that has only its initial weights."""
+    from scarlet_tf.zoo import require_model
+
+    if not require_model(model, weights=weights):
+        raise ValueError(f"{str(model)!r} has only its initial weights: say which file holds others")
 
 
 def _recorded_spec(path: str | os.PathLike) -> ArchSpec:

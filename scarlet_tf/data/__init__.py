@@ -1,7 +1,20 @@
-"""Image sets from tensorflow-datasets or folders, as deterministic, resumable batches."""
+"""Image sets from tensorflow-datasets or folders, as deterministic, resumable batches.
 
-from scarlet_tf.data.config import DataConfig, DataError, default_data_dir
-from scarlet_tf.data.dataset import ImageData, open_dataset
+Loads TensorFlow when the first set is opened.
+"""
+
+from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
+from scarlet_tf.lazy import later
 
-__all__ = ["DataConfig", "DataError", "ImageData", "default_data_dir", "open_dataset", "prepare_fashion_mnist"]
+__getattr__ = later(__name__, {"scarlet_tf.data.dataset": ("ImageData", "open_dataset")})
+
+__all__ = [
+    "DataConfig",
+    "DataError",
+    "ImageData",
+    "default_data_dir",
+    "open_dataset",
+    "prepare_fashion_mnist",
+    "require_image_folder",
+]

@@ -10,6 +10,7 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.files import user_cache
 
 AUGMENTATIONS = ("none", "flip_crop", "inception")
+SPLITS = ("train", "search_validation", "test")
 FOLDER_PREFIX = "folder:"
 
 
@@ -22,6 +23,17 @@ def default_data_dir() -> Path:
     if chosen := os.environ.get("SCARLET_TF_DATA"):
         return Path(chosen).expanduser()
     return user_cache() / "datasets"
+
+
+def require_image_folder(name: str) -> None:
+    """DataError where a data set's name is "folder:PATH" and there is no such folder."""
+    folder = _folder(name)
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png)")
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name.removeprefix(FOLDER_PREFIX)).expanduser() if name.startswith(FOLDER_PREFIX) else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +77,4 @@ class DataConfig:
     @property
     def folder(self) -> Path | None:
         """PATH of "folder:PATH", or None for a named set."""
-        if not self.name.startswith(FOLDER_PREFIX):
-            return None
-        return Path(self.name.removeprefix(FOLDER_PREFIX)).expanduser()
+        return _folder(self.name)

@@ -10,11 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.config import DataConfig, DataError
+from scarlet_tf.data.config import SPLITS, DataConfig, DataError
 from scarlet_tf.data.decoding import decode, decoded_arrays
 from scarlet_tf.data.source import Source
-
-SPLITS = ("train", "search_validation", "test")
 
 # Sets whose decoded images take less are held in memory; larger ones are streamed from disk.
 MEMORY_LIMIT_BYTES = 500_000_000

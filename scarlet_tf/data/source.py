@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from scarlet_tf.data.config import DataConfig, DataError, default_data_dir
+from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 
 # Sets whose "test" split has no labels: the public validation set is what papers report on.
@@ -89,8 +89,7 @@ def _folder_class():
 
 
 def _folder_builder(config: DataConfig):
-    if not config.folder.is_dir():
-        raise DataError(f"no image folder at {config.folder}: expected {config.folder}/train/CLASS/*.jpg (or .png)")
+    require_image_folder(config.name)
     builder = _folder_class()(str(config.folder))
     splits = {name: split.num_examples for name, split in builder.info.splits.items()}
     if not splits.get("train"):

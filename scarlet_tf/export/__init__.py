@@ -5,9 +5,10 @@ from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model, output_name
-from scarlet_tf.export.tflite import INPUT_TYPES, QUANTIZATIONS, TARGETS, Converted, convert, export_tflite
+from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
+from scarlet_tf.tflite import INPUT_TYPES, QUANTIZATIONS, TARGETS
 
 __all__ = [
     "FORMATS",

@@ -12,10 +12,8 @@ from tqdm import tqdm
 from scarlet_tf.choices import require_known
 from scarlet_tf.export.from_name import Exportable
 from scarlet_tf.export.saved_model import export_saved_model
-from scarlet_tf.export.tflite import QUANTIZATIONS, export_tflite
-
-SAVED_MODEL = "saved_model"
-FORMATS = (SAVED_MODEL, *QUANTIZATIONS)
+from scarlet_tf.export.tflite import export_tflite
+from scarlet_tf.tflite import FORMATS, SAVED_MODEL
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

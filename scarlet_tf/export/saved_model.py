@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from scarlet_tf.files import require_new_folder
+
 SIGNATURE = "serving_default"
 
 
@@ -25,8 +27,7 @@ def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_siz
         FileExistsError: where path is a file or a folder that is not empty.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(f"{path} exists and is not an empty folder")
+    require_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

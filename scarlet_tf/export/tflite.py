@@ -13,15 +13,18 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from scarlet_tf.choices import require_known
 from scarlet_tf.export.integer import quantize_to_int8
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.files import write_atomically
-from scarlet_tf.tflite import AFTER_INT8_PASSES, INT8_ONLY_PASSES, XNNPACK_PASSES, PassReport, add_record, run_passes
-
-QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int8_pure")
-INPUT_TYPES = ("float32", "uint8")
-TARGETS = ("xnnpack", "none")
+from scarlet_tf.tflite import (
+    AFTER_INT8_PASSES,
+    INT8_ONLY_PASSES,
+    XNNPACK_PASSES,
+    PassReport,
+    add_record,
+    check_options,
+    run_passes,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,20 +136,3 @@ def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np
     if not images:
         raise ValueError("int8 needs representative images to calibrate with, got none")
     return lambda: ([image] for image in tqdm(images, "calibrate", unit="image", disable=None))
-
-
-def check_options(*, quantize: str, input_type: str, has_representative: bool, optimize_for: str) -> None:
-    """ValueError for options that cannot be met together; says the nearest for a misspelt one."""
-    for label, value, known in (
-        ("quantize", quantize, QUANTIZATIONS),
-        ("input_type", input_type, INPUT_TYPES),
-        ("optimize_for", optimize_for, TARGETS),
-    ):
-        require_known(label, value, known)
-    integer = quantize.startswith("int8")
-    if input_type == "uint8" and not integer:
-        raise ValueError(f"input_type 'uint8' needs quantize 'int8' or 'int8_pure', got {quantize!r}")
-    if integer and not has_representative:
-        raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
-    if not integer and has_representative:
-        raise ValueError(f"representative images calibrate quantize 'int8' only, got {quantize!r}")

@@ -1,13 +1,28 @@
-"""The published networks by name, and models of them."""
+"""The published networks by name, and models of them. Loads TensorFlow when the first model is made or read."""
 
-from scarlet_tf.models import feature_extractor
-from scarlet_tf.zoo.create import create_model, resolve_spec, scarlet_a, scarlet_a2, scarlet_a4, scarlet_b, scarlet_c
-from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, load_keras_file
+from scarlet_tf.lazy import later
+from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, load_keras_file, read_training
 from scarlet_tf.zoo.labels import decode_predictions
-from scarlet_tf.zoo.loading import LoadedModel, open_model, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING, Preprocessing, preprocess_input
-from scarlet_tf.zoo.registry import ModelInfo, get_spec, list_models, model_info, register
-from scarlet_tf.zoo.starting import StartingPoint, starting_point
+from scarlet_tf.zoo.registry import ModelInfo, get_spec, list_models, model_info, register, resolve_spec
+
+__getattr__ = later(
+    __name__,
+    {
+        "scarlet_tf.models": ("feature_extractor",),
+        "scarlet_tf.zoo.create": (
+            "create_model",
+            "scarlet_a",
+            "scarlet_a2",
+            "scarlet_a4",
+            "scarlet_b",
+            "scarlet_c",
+        ),
+        "scarlet_tf.zoo.loading": ("LoadedModel", "open_model"),
+        "scarlet_tf.zoo.starting": ("StartingPoint", "starting_point"),
+    },
+)
 
 __all__ = [
     "IMAGENET_PREPROCESSING",
@@ -28,6 +43,7 @@ __all__ = [
     "preprocess_input",
     "read_training",
     "register",
+    "require_model",
     "resolve_spec",
     "scarlet_a",
     "scarlet_a2",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import POOLINGS
+from scarlet_tf.zoo.labels import IMAGENET_CLASSES
+from scarlet_tf.zoo.pretrained import IMAGENET
 
-IMAGENET = "imagenet"
-IMAGENET_CLASSES = 1000
 _SMALLEST_SIDE = 32  # as in keras.applications, for networks that halve five times
 
 

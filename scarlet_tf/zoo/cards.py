@@ -9,12 +9,10 @@ from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.report.card import Card
-from scarlet_tf.zoo.create import resolve_spec
-from scarlet_tf.zoo.files import check_file
-from scarlet_tf.zoo.loading import read_training
+from scarlet_tf.zoo.files import check_file, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
 from scarlet_tf.zoo.pretrained import OFFICIAL, RELEASED
-from scarlet_tf.zoo.registry import model_info
+from scarlet_tf.zoo.registry import model_info, resolve_spec
 
 PEER = "EfficientNetB0"
 

@@ -8,15 +8,14 @@ import os
 from collections.abc import Sequence
 
 import keras as keras3
-import numpy as np
 
-from scarlet_tf.arch import ArchSpec, SpecError, get_space, scale
+from scarlet_tf.arch import ArchSpec, scale
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
-from scarlet_tf.zoo.arguments import IMAGENET, check_arguments, resolve_input_shape
+from scarlet_tf.zoo.arguments import check_arguments, resolve_input_shape
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
-from scarlet_tf.zoo.pretrained import imagenet_weights
-from scarlet_tf.zoo.registry import get_spec, list_models
+from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
+from scarlet_tf.zoo.registry import get_spec, resolve_spec
 from scarlet_tf.zoo.weights import read_weights
 
 
@@ -108,24 +107,6 @@ def _keras_tensor(tensor, input_shape, *, keras):
     if len(tensor.shape) != 4 or tensor.shape[-1] is None:
         raise ValueError(f"`input_tensor` should be (batch, height, width, channels). Received shape {tensor.shape}")
     return tensor, tuple(tensor.shape)[1:]
-
-
-def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpec:
-    """The ArchSpec of a name, a JSON file, a genome of the search space "scarlet", or an ArchSpec itself."""
-    if isinstance(model, ArchSpec):
-        return model
-    if isinstance(model, (str, os.PathLike)):
-        text = os.fspath(model)
-        if text in list_models():
-            return get_spec(text)
-        if text.endswith(".json"):
-            return ArchSpec.load(text)
-        if "," in text:
-            return get_space("scarlet").spec(get_space("scarlet").parse(text))
-        return get_spec(text)
-    if isinstance(model, (Sequence, np.ndarray)):
-        return get_space("scarlet").spec(model)
-    raise SpecError(f"a model is a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
 
 
 def _named(model: str):

@@ -7,7 +7,7 @@ from importlib import resources
 
 import numpy as np
 
-from scarlet_tf.zoo.arguments import IMAGENET_CLASSES
+IMAGENET_CLASSES = 1000
 
 
 @functools.cache

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 
 import keras
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.zoo.create import create_model, resolve_spec
-from scarlet_tf.zoo.files import ModelFileError, check_file, load_keras_file
+from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.create import create_model
+from scarlet_tf.zoo.files import check_file, load_keras_file, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.registry import resolve_spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,24 +50,13 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
     Raises:
         ValueError, FileNotFoundError: as `create_model`; and for weights beside a model that has its own.
     """
+    require_model(model, weights=weights)
     path = Path(model)
-    is_folder, is_keras = path.is_dir(), path.name.endswith(".keras")
-    if not (is_folder or is_keras):
+    if path.name.endswith(".keras"):
+        return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
+    if not path.is_dir():
         spec = resolve_spec(model)
         return LoadedModel(model=create_model(spec, weights=weights), spec=spec, from_file=weights is not None)
-    if weights is not None:
-        raise ValueError(f"weights {str(weights)!r}: {str(model)!r} has its own weights")
-    if is_keras:
-        return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
     spec = ArchSpec.load(check_file(path / "spec.json"))
     model = load_keras_file(path / "model.keras")
     return LoadedModel(model=model, spec=spec, from_file=True, training=read_training(path))
-
-
-def read_training(folder: str | os.PathLike) -> dict | None:
-    """What a trained model's folder says about its training; None where there is nothing, as for every other name."""
-    record = Path(folder) / "training.json"
-    try:
-        return json.loads(record.read_text()) if record.exists() else None
-    except ValueError as error:
-        raise ModelFileError(f"{record}: not JSON: {error}") from error

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from keras.applications import imagenet_utils
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -34,4 +32,6 @@ def preprocess_input(x, data_format: str | None = None):
         x: array or tensor (B, H, W, 3) or (H, W, 3). A float array is changed in place.
         data_format: "channels_last" or "channels_first"; default Keras's.
     """
+    from keras.applications import imagenet_utils
+
     return imagenet_utils.preprocess_input(x, data_format=data_format, mode="torch")

@@ -10,6 +10,7 @@ from scarlet_tf.files import user_cache
 from scarlet_tf.zoo.files import MissingWeightsError
 from scarlet_tf.zoo.registry import get_spec
 
+IMAGENET = "imagenet"  # the word for these weights
 OFFICIAL = "https://github.com/xiaomi-automl/SCARLET-NAS"
 RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
 

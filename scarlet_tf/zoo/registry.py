@@ -1,4 +1,4 @@
-"""The published networks: one table (paper: Tables 3 and 4)."""
+"""The published networks: one table (paper: Tables 3 and 4). Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import dataclasses
 import difflib
 import fnmatch
 import functools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
 
-from scarlet_tf.arch import ArchSpec, count, get_space, scale
+import numpy as np
+
+from scarlet_tf.arch import ArchSpec, SpecError, count, get_space, scale
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,6 +121,40 @@ def get_spec(name: str) -> ArchSpec:
     return _published(name)
 
 
+def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpec:
+    """The ArchSpec of a name, a JSON file, a genome of the search space "scarlet", or an ArchSpec itself.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest), a bad spec or genome, or the path of something else.
+        FileNotFoundError: for what looks like a path, by a separator or the ending of a file, where nothing is.
+    """
+    if isinstance(model, ArchSpec):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        text = os.fspath(model)
+        if text in list_models():
+            return get_spec(text)
+        if text.endswith(".json"):
+            return ArchSpec.load(text)
+        _refuse_path(text)
+        if "," in text:
+            return get_space("scarlet").spec(get_space("scarlet").parse(text))
+        return get_spec(text)
+    if isinstance(model, (Sequence, np.ndarray)):
+        return get_space("scarlet").spec(model)
+    raise SpecError(f"a model is a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
+
+
+def _refuse_path(text: str) -> None:
+    path = Path(text)
+    if path.exists():
+        kind, spec = "folder" if path.is_dir() else "file", path / "spec.json"
+        hint = f", such as {spec}" if spec.is_file() else ""
+        raise ValueError(f"{text} is a {kind}: expected a model's name, a spec's .json file{hint}, or a genome")
+    if {"/", os.sep} & set(text) or re.search(r"\.[A-Za-z]\w*$", text):
+        raise FileNotFoundError(f"no such file or folder: {text}")
+
+
 @functools.cache
 def _published(name: str) -> ArchSpec:
     entry, space = _TABLE[name], get_space("scarlet")
@@ -127,12 +167,12 @@ def _published(name: str) -> ArchSpec:
     )
 
 
-def model_info(model: str | ArchSpec) -> ModelInfo:
-    """Facts of a named network, or of any spec, such as `arch.scale(get_spec("scarlet_a"), width=0.5)`.
+def model_info(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ModelInfo:
+    """Facts of whatever `create_model` takes, such as `arch.scale(get_spec("scarlet_a"), width=0.5)`.
 
-    ValueError names the nearest model.
+    Raises as `resolve_spec`.
     """
-    spec = model if isinstance(model, ArchSpec) else get_spec(model)
+    spec = resolve_spec(model)
     counts = count(spec)
     if spec.name in _TABLE and spec == _published(spec.name):
         stated = _stated(_TABLE[spec.name])

@@ -11,12 +11,12 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import get_weights
-from scarlet_tf.zoo.arguments import IMAGENET
-from scarlet_tf.zoo.create import resolve_spec
-from scarlet_tf.zoo.files import ModelFileError
-from scarlet_tf.zoo.loading import open_model, read_training
+from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.files import ModelFileError, read_training
+from scarlet_tf.zoo.loading import open_model
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
-from scarlet_tf.zoo.pretrained import imagenet_weights
+from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
+from scarlet_tf.zoo.registry import resolve_spec
 from scarlet_tf.zoo.weights import read_weights
 
 
@@ -62,6 +62,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
     Raises:
         ValueError, FileNotFoundError: as `create_model`; and for weights beside a folder, which has its own.
     """
+    require_model(model, weights=weights, keras_file=False)
     if Path(model).is_dir():
         loaded = open_model(model, weights=weights)
         mean, std = loaded.mean_and_std

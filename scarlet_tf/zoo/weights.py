@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import build, get_weights
-from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, check_file, load_keras_file
-
-SUFFIXES = (".weights.h5", ".keras")
+from scarlet_tf.zoo.files import ModelFileError, check_weights_file, load_keras_file
 
 
 def read_weights(
@@ -27,18 +24,10 @@ def read_weights(
         ModelFileError: for a file of another kind, a damaged one, or one of another model.
         MissingWeightsError: for none.
     """
-    path = Path(path)
-    if not path.name.endswith(SUFFIXES):
-        raise ModelFileError(
-            "`weights` should be None, 'imagenet', or the path of a .weights.h5 or a .keras file. "
-            f"Received weights={str(path)!r}"
-        )
-    if not path.exists():
-        raise MissingWeightsError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
+    path = check_weights_file(path)
     if path.name.endswith(".keras"):
         arrays = get_weights(load_keras_file(path))
         return {key: array for key, array in arrays.items() if include_top or not key.startswith("classifier/")}
-    check_file(path)
     reader = build(spec, include_top=include_top, input_shape=(spec.resolution, spec.resolution, channels))
     with warnings.catch_warnings(record=True) as skipped:  # Keras only warns where it leaves layers unassigned
         warnings.simplefilter("always", UserWarning)

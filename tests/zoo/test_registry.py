@@ -86,6 +86,34 @@ def test_resolve_spec_refuses(tmp_path):
         zoo.resolve_spec(tmp_path / "cut.json")
 
 
+@pytest.mark.parametrize("function", [zoo.resolve_spec, zoo.model_info, zoo.create_model, zoo.open_model])
+def test_what_looks_like_a_path_is_none_or_another_thing(function, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("runs/absent", "absent.tflite", tmp_path / "absent"):
+        with pytest.raises(FileNotFoundError, match=f"no such file or folder: {path}$"):
+            function(path)
+    (tmp_path / "notes").touch()
+    with pytest.raises(ValueError, match=r"notes is a file: expected a model's name, a spec's \.json file"):
+        function("notes")
+
+
+def test_a_folder_where_a_spec_is_asked_for(tmp_path):
+    zoo.get_spec("scarlet_a").save(tmp_path / "spec.json")
+    with pytest.raises(ValueError, match=rf"is a folder: expected .* file, such as {tmp_path}/spec\.json, or a genome"):
+        zoo.resolve_spec(tmp_path)
+
+
+def test_model_info_of_whatever_create_model_takes(tmp_path):
+    spec = zoo.get_spec("scarlet_b")
+    spec.save(tmp_path / "b.json")
+    genome = ",".join(map(str, spec.genome))
+    infos = [zoo.model_info(model) for model in (genome, spec.genome, tmp_path / "b.json")]
+    assert {info.madds for info in infos} == {zoo.model_info("scarlet_b").madds}
+    assert [info.genome for info in infos] == [spec.genome] * 3 and infos[0].paper_top1 is None
+    with pytest.raises(ValueError, match="19 genes, got 2"):
+        zoo.model_info("1,2")
+
+
 def test_specs_are_of_the_search_space():
     for name in ("scarlet_a", "scarlet_b", "scarlet_c"):
         spec = zoo.get_spec(name)

@@ -1,0 +1,57 @@
+"""What can be said against a model that a user names before it is opened, which takes TensorFlow and its time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.zoo.files import check_file, check_weights_file
+from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
+from scarlet_tf.zoo.registry import resolve_spec
+
+
+def require_model(
+    model: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | None = None,
+    keras_file: bool = True,
+    saved_model: bool = False,
+) -> bool:
+    """Raises what `open_model` would for these arguments, but for files that are there and damaged.
+
+    Args:
+        keras_file, saved_model: whether a lone .keras file, or a SavedModel's folder, will do too.
+
+    Returns:
+        Whether the weights come from a file.
+
+    Raises:
+        ValueError, FileNotFoundError: for an unknown name (with the nearest), a path where nothing is or something
+            else, a bad spec or genome, weights that are not there, and weights beside a model that has its own.
+    """
+    path = Path(model)
+    if saved_model and (path / "saved_model.pb").is_file():
+        return True
+    has_weights = True
+    if path.name.endswith(".keras"):
+        check_file(path)
+        if not keras_file:
+            raise ValueError(
+                f"{path} does not say which network it is: expected the folder that it lies in, or a network's name, "
+                "spec or genome, with this file as its weights"
+            )
+    elif path.is_dir():
+        ArchSpec.load(check_file(path / "spec.json"))
+        check_file(path / "model.keras")
+    else:
+        spec, has_weights = resolve_spec(model), False
+    if weights is None:
+        return has_weights
+    if has_weights:
+        raise ValueError(f"weights {str(weights)!r}: {str(model)!r} has its own weights")
+    if weights == IMAGENET:
+        imagenet_weights(spec.name)
+    else:
+        check_weights_file(weights)
+    return True

@@ -1,0 +1,116 @@
+"""Flags, names and paths are checked before TensorFlow is loaded, which takes most of a tool's time to say no."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
+OUTPUT = "--output=o"
+SVG, TFLITE, KERAS, PTH = (f"--output=o.{ending}" for ending in ("svg", "tflite", "keras", "pth"))
+CASES = [
+    ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
+    ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
+    ("convert_torch", ["--model=scarlet_d", "--checkpoint=a.pth", KERAS], "nearest is 'scarlet_"),
+    ("convert_torch", ["--model=scarlet_a", "--checkpoint=absent.pth", KERAS], "no such file: absent.pth"),
+    ("draw", ["--model=scarlet_d", SVG], "nearest is 'scarlet_"),
+    ("draw", ["--model=runs/absent", SVG], "no such file or folder: runs/absent"),
+    ("draw", ["--model=there", SVG], "there is a folder: expected a model's name"),
+    ("evaluate", ["--model=scarlet_d"], "nearest is 'scarlet_"),
+    ("evaluate", ["--model=runs/absent"], "no such file or folder: runs/absent"),
+    ("evaluate", ["--model=scarlet_a", "--split=tset"], "nearest is 'test'"),
+    ("evaluate", ["--model=scarlet_a"], "--dataset is required"),
+    ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
+    ("export_saved_model", ["--model=scarlet_a", "--output=there"], "there exists and is not an empty folder"),
+    ("export_saved_model", ["--model=there", OUTPUT], "no such file: there/spec.json"),
+    ("export_tflite", ["--model=scarlet_d", TFLITE], "nearest is 'scarlet_"),
+    ("export_tflite", ["--model=absent.keras", TFLITE], "no such file: absent.keras"),
+    ("export_tflite", ["--model=absent.tflite", TFLITE], "no such file or folder: absent.tflite"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=int8"], "needs representative images"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, "--weights=absent.keras"], "no such file: absent.keras"),
+    ("export_torch", ["--model=scarlet_d", PTH], "nearest is 'scarlet_"),
+    ("export_torch", ["--model=scarlet_a", PTH], "only its initial weights"),
+    ("make_cards", ["--models=scarlet_a,scarlet_d", OUTPUT], "nearest is 'scarlet_"),
+    ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
+    ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: it has no config.json"),
+    ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),
+    ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
+    ("reproduce", ["--figure=1", OUTPUT, "--arms=let,plan"], "nearest is 'plain'"),
+    ("reproduce", ["--figure=4", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
+    ("search", ["--supernet=absent", OUTPUT], "no supernet in absent"),
+    ("search", ["--supernet=absent", OUTPUT, "--bn=movin"], "nearest is 'moving'"),
+    ("train", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
+    ("train", ["--model=absent.json", OUTPUT], "no such file: absent.json"),
+    ("train", ["--model=there/file.keras", OUTPUT], "file.keras does not say which network it is"),
+    ("train", ["--model=scarlet_a", OUTPUT, "--recipe=papr"], "nearest is 'paper'"),
+    ("train", ["--model=scarlet_a", OUTPUT, "--prune=2.0"], "sparsity must be in (0, 1), got 2.0"),
+    ("train", ["--model=scarlet_a", OUTPUT, "--strategy=mirored"], "nearest is 'mirrored'"),
+    ("train", ["--model=scarlet_a", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
+    ("train", ["--inherit_from=absent", "--genome=1,2", OUTPUT], "no supernet in absent"),
+    ("train_supernet", ["--space=smal", OUTPUT], "nearest is 'small'"),
+    ("train_supernet", ["--let_init=identiy", OUTPUT], "nearest is 'identity'"),
+    ("train_supernet", ["--shared_gradient=meen", OUTPUT], "nearest is 'mean'"),
+    ("train_supernet", ["--batch_size=0", OUTPUT], "batch_size"),
+    ("verify", ["--model=scarlet_d"], "nearest is 'scarlet_"),
+    ("verify", ["--model=scarlet_a"], "give --dataset"),
+    ("verify", [f"--model={SHIPPED}", "--tflite=absent.tflite"], "no such file: absent.tflite"),
+    ("verify", [f"--model={SHIPPED}", "--saved_model=there"], "no SavedModel in there: it has no saved_model.pb"),
+    ("verify", [f"--model={SHIPPED}", "--formats=int9"], "nearest is 'int8'"),
+]
+
+# One process for all: what a tool has imported, the next finds; and none may ask for what is barred.
+_CALL_ALL = """
+import contextlib, io, json, runpy, sys
+from absl import flags
+
+BARRED = {"tensorflow", "keras", "tf_keras", "tensorflow_datasets", "torch"}
+
+class Bar:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BARRED:
+            raise RuntimeError(f"{name} was asked for")
+
+sys.meta_path.insert(0, Bar())
+results = []
+for tool, arguments in json.load(sys.stdin):
+    sys.argv, err, code = [tool, *arguments], io.StringIO(), None
+    with contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(tool, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        except RuntimeError as error:
+            print(error, file=err)
+    for flag in list(flags.FLAGS.flags_by_module_dict()[tool]):
+        delattr(flags.FLAGS, flag.name)
+    results.append([code, err.getvalue()])
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """By case: (exit code, standard error)."""
+    folder = tmp_path_factory.mktemp("checks")
+    (folder / "there").mkdir()
+    (folder / "there" / "file.keras").touch()
+    calls = [[str(TOOLS / f"{tool}.py"), arguments] for tool, arguments, _ in CASES]
+    command = [sys.executable, "-c", _CALL_ALL]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, cwd=folder, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in folder.iterdir()] == ["there"]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: f"{CASES[number][0]}-{number}")
+def test_refused_without_tensorflow(number, results):
+    code, errors = results[number]
+    assert code == 2 and len(errors.splitlines()) == 1, errors
+    assert CASES[number][2] in errors
+
+
+def test_every_tool_that_takes_names_or_paths_is_among_them():
+    assert {path.stem for path in TOOLS.glob("*.py")} - {case[0] for case in CASES} == {"prepare_fashion_mnist"}
