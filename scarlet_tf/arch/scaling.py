@@ -32,6 +32,13 @@ def scale(
     ceil(depth) times, its copies after it at stride 1; below 1 every stage (a first block, and those after it at the
     same size and width) keeps its first ceil(depth * its blocks). The genome is kept for reference; the scaled network
     is not in the search space any more unless nothing changed.
+
+    Args:
+        resolution: side of the input in pixels; None: the spec's.
+        name: of the new spec; None: the old one's with what is other, such as "scarlet_a_width0.5_resolution160".
+
+    Raises:
+        SpecError: for a factor that is no number above 0, and as ArchSpec.
     """
     for label, value in (("width", width), ("depth", depth)):
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
@@ -43,7 +50,7 @@ def scale(
             channels = blocks[-1].out_channels
     return dataclasses.replace(
         spec,
-        name=name or spec.name,
+        name=name or spec.name + _suffix(width=width, depth=depth, resolution=resolution, of=spec),
         blocks=tuple(blocks),
         resolution=spec.resolution if resolution is None else resolution,
         stem_channels=round_filters(spec.stem_channels, width),
@@ -51,6 +58,16 @@ def scale(
         tail_channels=round_filters(spec.tail_channels, width),
         dropout=spec.dropout if dropout is None else dropout,
     )
+
+
+def _suffix(*, width: float, depth: float, resolution: int | None, of: ArchSpec) -> str:
+    changes = {
+        "width": None if width == 1 else width,
+        "depth": None if depth == 1 else depth,
+        "resolution": None if resolution == of.resolution else resolution,
+    }
+    shown = {what: f"{value:g}" if isinstance(value, float) else value for what, value in changes.items()}
+    return "".join(f"_{what}{value}" for what, value in shown.items() if value is not None)
 
 
 def _shallower(blocks: tuple[BlockSpec, ...], depth: float) -> list[BlockSpec]:

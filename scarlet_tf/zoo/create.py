@@ -55,6 +55,7 @@ def create_model(
         dropout_rate: before the classifier; default the spec's (0.2, 0.3 or 0.4 for the named networks).
         width, depth, resolution: other than the spec's, see `arch.scale`; smaller than 1 too.
         keras: keras (3) or tf_keras.
+        name: of the model; default the spec's, with the scaling where there is one: "scarlet_a_width0.5".
 
     Returns:
         A functional model: float32 (B, H, W, C), normalised as IMAGENET_PREPROCESSING, -> (B, classes), or without
@@ -64,7 +65,8 @@ def create_model(
         ValueError: for an unknown name (with the nearest), a bad spec or genome, arguments that keras.applications
             refuses too, or weights that cannot be read (ModelFileError) or do not fit (WeightsMismatchError).
     """
-    spec = scale(resolve_spec(model), width=width, depth=depth, resolution=resolution, dropout=dropout_rate)
+    unscaled = resolve_spec(model)
+    spec = scale(unscaled, width=width, depth=depth, resolution=resolution, dropout=dropout_rate)
     if classes is not None:
         spec = dataclasses.replace(spec, classes=classes)
     if input_tensor is not None:
@@ -94,7 +96,7 @@ def create_model(
         name=name,
     )
     if weights is not None:
-        path = imagenet_weights(spec.name) if weights == IMAGENET else weights
+        path = imagenet_weights(unscaled.name) if weights == IMAGENET else weights
         own = built if input_tensor is None else keras.Model(input_tensor, built.output)  # without what comes before
         set_weights(own, read_weights(spec, path, include_top=include_top, channels=shape[-1]))
     return built

@@ -164,6 +164,7 @@ def _published(name: str) -> ArchSpec:
         depth=entry.depth,
         resolution=entry.resolution,
         dropout=entry.dropout,
+        name=name,
     )
 
 

@@ -1,5 +1,6 @@
 """What keras.applications promises of its models: Keras's own tests of them on ours, its errors, its dtypes."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -181,10 +182,24 @@ def test_weights_behind_a_tensor(tmp_path):
 def test_scaled_variants():
     model = zoo.create_model("scarlet_a", width=0.5, depth=0.5, resolution=96, include_top=False, pooling="avg")
     spec = scale(zoo.get_spec("scarlet_a"), width=0.5, depth=0.5, resolution=96)
-    assert model.output_shape == (None, 640)
+    assert model.output_shape == (None, 640) and model.name == "scarlet_a_width0.5_depth0.5_resolution96"
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable == count(spec).params - 641 * 1000
     assert zoo.model_info(spec).params == count(spec).params and zoo.model_info(spec).paper_top1 is None
+
+
+def test_a_scaled_model_is_named_after_its_scaling(monkeypatch, tmp_path):
+    monkeypatch.setattr("scarlet_tf.zoo.registry._REGISTERED", {"mine": dataclasses.replace(SMALL, name="mine")})
+    monkeypatch.setenv("SCARLET_TF_WEIGHTS", str(tmp_path))
+    made = zoo.create_model("mine", dropout_rate=0.5, resolution=32)
+    assert made.name == "mine"  # the same network
+    made.save_weights(tmp_path / "mine.weights.h5")
+    assert zoo.create_model("mine", width=0.5, name="half").name == "half"
+    larger = zoo.create_model("mine", resolution=64, include_top=False, weights="imagenet")  # as the file is called
+    assert larger.name == "mine_resolution64"
+    assert get_weights(larger)["stem_conv/kernel"].tobytes() == get_weights(made)["stem_conv/kernel"].tobytes()
+    with pytest.raises(zoo.ModelFileError, match=r"not readable as weights of 'mine_width0\.5'"):
+        zoo.create_model("mine", width=0.5, include_top=False, weights="imagenet")
 
 
 def test_registered_models_are_known_by_name(monkeypatch):
