@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -29,9 +31,15 @@ def preprocess_input(x, data_format: str | None = None):
     """(x / 255 - mean) / std of RGB pixels, 0..255, with IMAGENET_PREPROCESSING's numbers, as keras.applications does.
 
     Args:
-        x: array or tensor (B, H, W, 3) or (H, W, 3). A float array is changed in place.
+        x: array or tensor (B, H, W, 3) or (H, W, 3), of integers or floats. A float array is changed in place.
         data_format: "channels_last" or "channels_first"; default Keras's.
+
+    Returns:
+        The same kind of array or tensor, in Keras's float type where x holds integers.
     """
+    import keras
     from keras.applications import imagenet_utils
 
+    if not isinstance(x, np.ndarray) and "float" not in keras.backend.standardize_dtype(x.dtype):
+        x = keras.ops.cast(x, keras.config.floatx())  # as Keras does with arrays, and forgets with tensors
     return imagenet_utils.preprocess_input(x, data_format=data_format, mode="torch")

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.applications import imagenet_utils
 
 from scarlet_tf import zoo
@@ -148,6 +149,20 @@ def test_preprocessing_in_the_graph_is_preprocess_input():
     prepared = zoo.preprocess_input(pixels.copy())
     np.testing.assert_allclose(prepared, expected, atol=1e-6)
     np.testing.assert_allclose(whole(pixels), plain(prepared), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_preprocess_input_takes_integers(dtype):
+    """Arrays, tensors, and within a graph, as an input pipeline calls it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(dtype)
+    expected = zoo.preprocess_input(pixels.astype(np.float32))
+    tensor = keras.ops.convert_to_tensor(pixels)
+    for prepared in (zoo.preprocess_input(pixels), zoo.preprocess_input(tensor)):
+        assert keras.backend.standardize_dtype(prepared.dtype) == "float32"
+        np.testing.assert_allclose(prepared, expected, atol=1e-6)
+    (first,) = tf.data.Dataset.from_tensors(tensor).map(zoo.preprocess_input)
+    np.testing.assert_allclose(first, expected, atol=1e-6)
+    assert zoo.preprocess_input(keras.Input((8, 8, 3), dtype=dtype)).dtype == "float32"
 
 
 def test_decode_predictions():
