@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 from scarlet_tf.files import require_place, write_atomically
 from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.optimize import Optimized, optimize
+from scarlet_tf.tflite.options import XNNPACK
+from scarlet_tf.tflite.record import add_record, read_record
 
 EXACT = 1e-5
 
 
 def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_error: float | None = None) -> Optimized:
-    """Rewrites a .tflite file into another, which is written whole or not at all.
+    """Rewrites a .tflite file into another, which is written whole or not at all; its record then says so.
 
     Args:
         max_error: largest difference of outputs, as a share of the largest output, on a random input; None: 1e-5, and
@@ -36,5 +39,16 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
             f"{source}: rewritten, its outputs differ by {result.relative_error:.2e} of the largest, "
             f"limit {max_error:g}"
         )
+    result = dataclasses.replace(result, content=_with_true_record(result.content, label=str(source)))
     write_atomically(target, result.content)
     return result
+
+
+def _with_true_record(content: bytes, *, label: str) -> bytes:
+    try:
+        record = read_record(content)
+    except TFLiteFileError as error:
+        raise TFLiteFileError(f"{label}: {error}") from error
+    if record is None or record.get("optimize_for") == XNNPACK:
+        return content
+    return add_record(content, record | {"optimize_for": XNNPACK})

@@ -6,7 +6,8 @@ from scarlet_tf.choices import require_known
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int8_pure")
 INPUT_TYPES = ("float32", "uint8")
-TARGETS = ("xnnpack", "none")
+XNNPACK = "xnnpack"
+TARGETS = (XNNPACK, "none")
 
 SAVED_MODEL = "saved_model"
 FORMATS = (SAVED_MODEL, *QUANTIZATIONS)  # everything that a model is shipped as

@@ -6,10 +6,13 @@ The flatbuffer of TFLite's metadata library is not written: that library is no l
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter
 from scarlet_tf.tflite.graph import Graph
 
 NAME = "scarlet_tf"
@@ -27,10 +30,34 @@ def add_record(content: bytes, record: dict) -> bytes:
     return graph.to_bytes()
 
 
-def read_record(content: bytes) -> dict | None:
-    """The file's record; None where it has none. The content must have passed `probe` or an interpreter."""
-    graph = Graph(content)
+def read_record(file: bytes | str | os.PathLike) -> dict | None:
+    """The file's record; None where it has none.
+
+    Args:
+        file: its path, or its content, which must then have passed `probe` or an interpreter.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        TFLiteFileError: for a damaged one, or a record that is no JSON object.
+    """
+    if not isinstance(file, bytes):
+        open_interpreter(file)  # verifies it
+        try:
+            return read_record(Path(file).read_bytes())
+        except TFLiteFileError as error:
+            raise TFLiteFileError(f"{file}: {error}") from error
+    graph = Graph(file)
     for entry in graph.model.metadata or []:
         if entry.name == NAME.encode():
-            return json.loads(bytes(graph.model.buffers[entry.buffer].data))
+            return _parsed(graph.model.buffers[entry.buffer].data)
     return None
+
+
+def _parsed(data: np.ndarray | None) -> dict:
+    try:
+        record = json.loads(bytes(data if data is not None else b""))
+    except ValueError as error:
+        raise TFLiteFileError(f"its record is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise TFLiteFileError(f"its record is not a JSON object but {type(record).__name__}")
+    return record

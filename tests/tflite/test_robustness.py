@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.latency.runtime import TFLiteFileError
-from scarlet_tf.tflite import Graph, optimize, optimize_file, probe
+from scarlet_tf.tflite import Graph, add_record, optimize, optimize_file, probe, read_record
 from scarlet_tf.tflite.graph import Op, Type
 
 CASES = 200
@@ -234,6 +234,32 @@ def test_a_file_may_be_rewritten_in_place(content, tmp_path):
     first = optimize_file(path, path)
     assert path.read_bytes() == first.content != content and os.listdir(tmp_path) == ["a.tflite"]
     assert optimize_file(path, path).content == first.content  # nothing is left to do
+
+
+def test_the_record_says_what_the_file_was_rewritten_for(content, tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(add_record(content, {"model": "a", "optimize_for": "none"}))
+    optimize_file(path, tmp_path / "b.tflite")
+    expected = {"model": "a", "optimize_for": "xnnpack"}
+    assert read_record(tmp_path / "b.tflite") == read_record((tmp_path / "b.tflite").read_bytes()) == expected
+    assert read_record(str(path)) == expected | {"optimize_for": "none"}
+    path.write_bytes(content)
+    optimize_file(path, tmp_path / "c.tflite")
+    assert read_record(tmp_path / "c.tflite") is None
+
+
+def test_records_that_cannot_be_read(content, tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(add_record(content, ["a list"]))
+    for use in (read_record, lambda path: optimize_file(path, tmp_path / "b.tflite")):
+        with pytest.raises(TFLiteFileError, match=r"a\.tflite: its record is not a JSON object but list"):
+            use(path)
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*absent\.tflite"):
+        read_record(tmp_path / "absent.tflite")
+    path.write_bytes(content[:500])
+    with pytest.raises(TFLiteFileError, match=r"a\.tflite: not a model.*cut short or damaged \(500 bytes\)"):
+        read_record(path)
+    assert os.listdir(tmp_path) == ["a.tflite"]
 
 
 def test_batch_that_the_converter_left_open(tmp_path):
