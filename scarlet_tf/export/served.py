@@ -15,6 +15,7 @@ class ServedModel:
     Attributes:
         name: the folder's.
         input_shape: (batch or None, H, W, C).
+        output_shape: (batch or None, ...).
         output_name: the signature's name of what it gives.
         variables: to be saved with it.
 
@@ -37,7 +38,8 @@ class ServedModel:
         ((self._input, spec),) = inputs.items()
         if spec.dtype != tf.float32 or spec.shape.rank != 4 or None in spec.shape.as_list()[1:]:
             raise ValueError(f"{path}: expected float32 images of one size, got {spec.dtype.name} {spec.shape}")
-        (self.output_name,) = outputs
+        ((self.output_name, result),) = outputs.items()
+        self.output_shape = tuple(result.shape.as_list())
         self.name = os.path.basename(os.path.normpath(path))
         self.input_shape = tuple(spec.shape.as_list())
         self.variables = list(self._function.variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,17 +11,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
-from scarlet_tf.export.saved_model import SIGNATURE
+from scarlet_tf.export.served import ServedModel
 from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
 
 _ANY_BATCH = 250  # images at a time for what takes any number
 
 
 class ExportError(ValueError):
-    """An exported file that a plain interpreter cannot be relied on to run; the message names path and operation."""
+    """A file that is of another model, or that a plain interpreter cannot be relied on to run; the message names it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,8 @@ def verify(
         batch_size: that the SavedModels take, where it is fixed; None: they take any.
 
     Raises:
-        ExportError: where a .tflite file holds an operation outside the built-in set.
+        ExportError: where a .tflite file holds an operation outside the built-in set, or a file takes other images
+            or gives other outputs than the model.
         ValueError: for no images, or labels of another number; TFLiteFileError for a damaged file.
         FileNotFoundError: for a missing file.
     """
@@ -127,12 +128,19 @@ def verify(
     expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
     checks = []
     for path in saved_model:
+        served = ServedModel(path)
+        takes, gives = served.input_shape[1:], served.output_shape[1:]
+        _require_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
         size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-        outputs = _run(_saved_model_function(path), images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
+        function = functools.partial(_outputs_of, served)
+        outputs = _run(function, images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
         checks.append(_check(path, size, outputs, expected=expected, labels=labels))
     for path in tflite:
         operations = require_builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
+        ends = (interpreter.get_input_details(), interpreter.get_output_details())
+        takes, gives = ([tuple(detail["shape"][1:].tolist()) for detail in details] for details in ends)
+        _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
         outputs = _run(_tflite_function(interpreter), images, Path(path).name)
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
@@ -160,15 +168,23 @@ def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int 
     return np.concatenate([function(images[start : start + batch_size]) for start in starts])
 
 
-def _saved_model_function(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
-    loaded = tf.saved_model.load(os.fspath(path))
-    signature = loaded.signatures[SIGNATURE]
+def _outputs_of(served: ServedModel, images: np.ndarray) -> np.ndarray:
+    return served(images).numpy()
 
-    def function(image: np.ndarray, owner=loaded) -> np.ndarray:  # the signature does not keep its variables alive
-        (output,) = signature(image=tf.constant(image)).values()
-        return output.numpy()
 
-    return function
+def _require_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
+    """ExportError unless a file, by its shapes without the batch, has the ends of the model."""
+    wanted = ([images.shape[1:]], [expected.shape[1:]])
+    if (takes, gives) != wanted:
+        found, asked = (
+            f"takes {' and '.join(map(_shown, ins))} and gives {' and '.join(map(_shown, outs))}"
+            for ins, outs in ((takes, gives), wanted)
+        )
+        raise ExportError(f"{path} is of another model: it {found}, {model.name!r} {asked}")
+
+
+def _shown(shape: tuple) -> str:
+    return " x ".join("any" if size is None else str(size) for size in shape) or "a number"
 
 
 def _tflite_function(interpreter) -> Callable[[np.ndarray], np.ndarray]:

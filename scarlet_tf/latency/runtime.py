@@ -11,6 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
+_MARK = b"TFL3"  # of a flatbuffer of TFLite's schema, at byte 4
+
 
 class TFLiteFileError(ValueError):
     """A file that is not a whole .tflite model, or that this interpreter cannot run."""
@@ -25,8 +27,20 @@ def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interprete
         interpreter = Interpreter(os.fspath(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise TFLiteFileError(f"{path}: not a model that can be run: {error}") from error
+        reason = explain_refusal(path.read_bytes(), str(error))
+        raise TFLiteFileError(f"{path}: not a model that can be run: {reason}") from error
     return interpreter
+
+
+def explain_refusal(content: bytes, message: str) -> str:
+    """Why an interpreter refuses a file: its message, but where the file is none, or not whole, that."""
+    if not content:
+        return "the file is empty"
+    if content[4:8] != _MARK:
+        return "the file is of another kind: it lacks the mark TFL3 of .tflite files"
+    if "valid Flatbuffer" in message:
+        return f"the file is cut short or damaged ({len(content):,} bytes)"
+    return message
 
 
 def partition_count(interpreter: Interpreter) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency.runtime import TFLiteFileError
+from scarlet_tf.latency.runtime import TFLiteFileError, explain_refusal
 
 _PROGRAM = Path(__file__).with_name("probe_process.py")
 _PATIENCE = 300  # seconds
@@ -65,6 +65,7 @@ def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = N
         answer = _answer(folder)
         problem = answer.get("error") or _other_than_one_plain_graph(content)
         if problem:
+            problem = explain_refusal(content, problem)
             raise TFLiteFileError(f"{label}: not a model that can be run: {' '.join(problem.split())}")
         with np.load(folder / "arrays.npz") as arrays:
             given = [arrays[name] for name in arrays if name.startswith("input")]

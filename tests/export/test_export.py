@@ -185,3 +185,19 @@ def test_verify_refuses(model, images, exported, tmp_path):
         verify(model, images, tflite=(tmp_path / "cut.tflite",))
     with pytest.raises(FileNotFoundError):
         verify(model, images, tflite=(tmp_path / "missing.tflite",))
+
+
+def test_files_of_another_model_are_refused(model, images, exported):
+    """By what they take and by what they give; in one line that names the file and both."""
+    larger, fewer = build(SPEC, input_shape=(48, 48, 3)), build(dataclasses.replace(SPEC, classes=7))
+    other_images = np.zeros((2, 48, 48, 3), np.float32)
+    for kind, name in (("tflite", "none.tflite"), ("saved_model", "saved_model")):
+        for asked, given, ends in (
+            (larger, other_images, "48 x 48 x 3 and gives 10"),
+            (fewer, images, "3 and gives 7"),
+        ):
+            with pytest.raises(ExportError) as refused:
+                verify(asked, given, **{kind: (exported / name,)})
+            message = str(refused.value)
+            assert message.startswith(f"{exported / name} is of another model: it takes 32 x 32 x 3 and gives 10, ")
+            assert message.endswith(ends)

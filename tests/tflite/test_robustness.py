@@ -207,8 +207,8 @@ TOOL_ERRORS = [
     (["folder", "b.tflite"], "no such file: folder"),
     (["missing.tflite", "b.tflite"], "no such file: missing.tflite"),
     (["in.tflite", "missing/b.tflite"], "no such folder: missing"),
-    (["empty", "b.tflite"], "empty: not a model that can be run"),
-    (["text", "b.tflite"], "text: not a model that can be run"),
+    (["empty", "b.tflite"], "empty: not a model that can be run: the file is empty"),
+    (["text", "b.tflite"], "text: not a model that can be run: the file is of another kind"),
     (["--max_error=-1", "in.tflite", "b.tflite"], "max_error"),
     (["--max_error=0", "in.tflite", "b.tflite"], "of the largest, limit 0"),
 ]
