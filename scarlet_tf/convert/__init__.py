@@ -2,7 +2,7 @@
 
 from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint, require_trained
 from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
-from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, to_state_dict
+from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, read_counters, to_state_dict
 from scarlet_tf.convert.torch_file import CheckpointFileError, read_checkpoint, require_torch, write_checkpoint
 from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
 
@@ -17,6 +17,7 @@ __all__ = [
     "from_state_dict",
     "pairs",
     "read_checkpoint",
+    "read_counters",
     "read_weights_record",
     "require_suffix",
     "require_torch",

@@ -12,7 +12,7 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
-from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, to_state_dict
+from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, read_counters, to_state_dict
 from scarlet_tf.convert.torch_file import read_checkpoint, write_checkpoint
 
 
@@ -45,7 +45,8 @@ def convert_checkpoint(spec: ArchSpec, checkpoint: str | os.PathLike, output: st
         weights = from_state_dict(spec, state)
     except StateDictError as error:
         raise StateDictError(f"{checkpoint}: {error}{_hint(state)}") from error
-    write_keras_weights(output, spec, weights, source={"file": Path(checkpoint).name, "sha256": digest})
+    source = {"file": Path(checkpoint).name, "sha256": digest, "num_batches_tracked": read_counters(state)}
+    write_keras_weights(output, spec, weights, source=source)
     return _summary(weights, digest)
 
 
@@ -53,6 +54,9 @@ def export_checkpoint(
     model: str | os.PathLike, output: str | os.PathLike, *, weights: str | os.PathLike | None = None
 ) -> Conversion:
     """Writes a Keras model's weights as {"model_state": state dict} with the official keys, and reads them back.
+
+    BN's counters of steps are those of the checkpoint that the weights were converted from, where their file says so
+    (`read_weights_record`); else 0.
 
     Args:
         model: a trained model's folder, a .keras file that `convert_checkpoint` wrote, or, with `weights`, whatever
@@ -68,7 +72,8 @@ def export_checkpoint(
 
     loaded = open_model(model, weights=weights)
     arrays = get_weights(loaded.model)
-    write_checkpoint(output, to_state_dict(loaded.spec or _recorded_spec(model), arrays))
+    state = to_state_dict(loaded.spec or _recorded_spec(model), arrays, counters=_recorded_counters(weights or model))
+    write_checkpoint(output, state)
     return _summary(arrays, hashlib.sha256(Path(output).read_bytes()).hexdigest())
 
 
@@ -85,6 +90,12 @@ def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
     if record is None:
         raise ValueError(f"{path} does not say which network it is: give the network, and this file as its weights")
     return ArchSpec.from_dict(record["spec"])
+
+
+def _recorded_counters(path: str | os.PathLike) -> dict[str, int]:
+    """BN's counters in a weight file's record; none for a trained model's folder, which has gone on from there."""
+    record = None if Path(path).is_dir() else read_weights_record(path)
+    return (record or {}).get("source", {}).get("num_batches_tracked", {})
 
 
 def _hint(state: Mapping[str, np.ndarray]) -> str:

@@ -32,7 +32,7 @@ def require_suffix(path: str | os.PathLike) -> Path:
 
 
 def write_keras_weights(
-    path: str | os.PathLike, spec: ArchSpec, weights: Mapping[str, np.ndarray], *, source: Mapping[str, str]
+    path: str | os.PathLike, spec: ArchSpec, weights: Mapping[str, np.ndarray], *, source: Mapping[str, object]
 ) -> None:
     """Writes the file whole or not at all, after reading it back and comparing every value.
 
@@ -66,8 +66,8 @@ def write_keras_weights(
 def read_weights_record(path: str | os.PathLike) -> dict | None:
     """What a .weights.h5 or .keras file says about itself; None where it says nothing.
 
-    The object holds "spec" (of `ArchSpec.to_dict`), "source" (file and sha256 of the checkpoint), "preprocessing" (the
-    fields of `scarlet_tf.zoo.Preprocessing`) and "batch_norm_epsilon".
+    The object holds "spec" (of `ArchSpec.to_dict`), "source" (file, sha256 and BN's num_batches_tracked of the
+    checkpoint), "preprocessing" (the fields of `scarlet_tf.zoo.Preprocessing`) and "batch_norm_epsilon".
 
     Raises:
         FileNotFoundError: for a missing file.
@@ -89,7 +89,7 @@ def read_weights_record(path: str | os.PathLike) -> dict | None:
     return record
 
 
-def _record(spec: ArchSpec, source: Mapping[str, str]) -> dict:
+def _record(spec: ArchSpec, source: Mapping[str, object]) -> dict:
     from scarlet_tf.layers import BatchNorm
     from scarlet_tf.zoo import IMAGENET_PREPROCESSING
 

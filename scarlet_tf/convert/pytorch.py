@@ -84,8 +84,19 @@ def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[st
     }
 
 
-def to_state_dict(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The official state dict of our weights, in PyTorch's order; BN's counters are int64 0.
+def read_counters(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """The values of BN's counters in an official state dict, by key: what `from_state_dict` leaves out."""
+    counters = {key: np.asarray(array) for key, array in arrays.items() if key.endswith(f".{_COUNTER}")}
+    return {key: int(array) for key, array in counters.items() if np.issubdtype(array.dtype, np.integer)}
+
+
+def to_state_dict(
+    spec: ArchSpec, weights: Mapping[str, np.ndarray], *, counters: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
+    """The official state dict of our weights, in PyTorch's order.
+
+    Args:
+        counters: of BN, as `read_counters` gives them; those that are not there are 0. They become int64.
 
     Raises:
         StateDictError: as `from_state_dict`.
@@ -93,8 +104,9 @@ def to_state_dict(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> dict[str
     wanted = pairs(spec)
     weights = {name: np.asarray(array) for name, array in weights.items()}
     _require_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
+    counters = counters or {}
     return {
-        pair.key: np.zeros((), np.int64)
+        pair.key: np.array(counters.get(pair.key, 0), np.int64)
         if pair.name is None
         else np.ascontiguousarray(_as_float32(weights[pair.name], pair.name).transpose(np.argsort(pair.axes)))
         for pair in wanted

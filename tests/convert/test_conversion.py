@@ -16,6 +16,7 @@ from scarlet_tf.convert import (
     convert_checkpoint,
     export_checkpoint,
     from_state_dict,
+    read_counters,
     read_weights_record,
     to_state_dict,
     write_keras_weights,
@@ -52,7 +53,7 @@ def test_golden_weights_to_keras(file, official, stand_in, tmp_path):
     assert read_weights_record(output) == {
         "format": "scarlet_tf.weights",
         "version": 1,
-        "source": SOURCE,
+        "source": SOURCE | {"num_batches_tracked": read_counters(official)},
         "spec": json.loads(C.to_json()),
         "preprocessing": {
             "channel_order": "RGB",
@@ -130,7 +131,9 @@ def test_records_that_cannot_be_used(tmp_path):
 @pytest.mark.parametrize("file", ["w.weights.h5", "w.keras"])
 def test_export_hands_over_the_official_state_dict(file, small_weights, tmp_path, monkeypatch):
     SMALL.save(tmp_path / "small.json")
-    write_keras_weights(tmp_path / file, SMALL, small_weights, source=SOURCE)
+    counted = dict.fromkeys(read_counters(to_state_dict(SMALL, small_weights)), 2**40 + 7)
+    source = SOURCE | {"num_batches_tracked": counted}
+    write_keras_weights(tmp_path / file, SMALL, small_weights, source=source)
     written = {}
 
     def write(path, state):
@@ -140,7 +143,8 @@ def test_export_hands_over_the_official_state_dict(file, small_weights, tmp_path
     monkeypatch.setattr(conversion, "write_checkpoint", write)
     model, weights = (tmp_path / file, None) if file.endswith(".keras") else (tmp_path / "small.json", tmp_path / file)
     done = export_checkpoint(model, tmp_path / "o.pth", weights=weights)
-    expected = to_state_dict(SMALL, small_weights)
+    expected = to_state_dict(SMALL, small_weights, counters=counted)
+    assert written["stem.1.num_batches_tracked"] == 2**40 + 7
     assert list(written) == list(expected) and done.tensors == len(small_weights)
     assert all(written[key].tobytes() == array.tobytes() for key, array in expected.items())
 
