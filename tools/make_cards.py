@@ -30,8 +30,8 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     for card in cards:
         write_atomically(output / card.picture, draw_architecture(card.spec))
-        write_atomically(output / f"{card.spec.name}.md", card.markdown())
-        print(output / f"{card.spec.name}.md")
+        write_atomically(output / f"{card.name}.md", card.markdown())
+        print(output / f"{card.name}.md")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,11 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
 
         supernet = load_supernet(_INHERIT_FROM.value)
         genome = supernet.space.parse(_GENOME.value)
-        start = StartingPoint(spec=supernet.space.spec(genome, let=True), weights=supernet.path_weights(genome))
+        start = StartingPoint(
+            spec=supernet.space.spec(genome, let=True),
+            weights=supernet.path_weights(genome),
+            origin=f"path {_GENOME.value} of a supernet",
+        )
     else:
         start = starting_point(_MODEL.value, weights=_WEIGHTS.value)
     if _IMAGE_SIZE.value:
@@ -110,8 +114,8 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         start = start.for_classes(data.num_classes)
         if start.new_classifier:
             print(f"a new classifier for {data.num_classes} classes")
-    spec, weights = start.spec, start.weights
-    result = train(spec, data, config, output=_OUTPUT.value, weights=weights, strategy=strategy, **intervals)
+    inherited = {"weights": start.weights, "origin": start.origin}
+    result = train(start.spec, data, config, output=_OUTPUT.value, strategy=strategy, **inherited, **intervals)
     test = result["test"]
     return f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s"
 

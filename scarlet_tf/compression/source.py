@@ -16,6 +16,7 @@ from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import get_weights
 from scarlet_tf.training.folder import weights_digest
 from scarlet_tf.zoo import open_model
+from scarlet_tf.zoo.starting import describe_origin
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Source:
         weights: as `models.get_weights` names them.
         bn: settings of its batch normalisations.
         fingerprint: of the run that trained it, or a digest of the weights where that is not known.
+        origin: where the weights come from, in words.
     """
 
     spec: ArchSpec
@@ -35,6 +37,7 @@ class Source:
     input_shape: tuple[int, int, int]
     bn: BatchNorm
     fingerprint: str
+    origin: str
 
 
 def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> Source:
@@ -61,6 +64,7 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
         input_shape=network.input_shape[1:],
         bn=BatchNorm(epsilon=norm.epsilon, momentum=norm.momentum),
         fingerprint=_fingerprint(Path(model)) or weights_digest(original)[:16],
+        origin=describe_origin(model, weights=weights),
     )
 
 

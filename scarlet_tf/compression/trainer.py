@@ -96,6 +96,7 @@ def compress(
         "data": folder.describe_data(data),
         "class_names": data.class_names,
         "inherited_weights": True,
+        "started_from": source.origin,
         "replicas": 1,
         "steps": total_steps,
         "seconds": round(seconds, 1),

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from scarlet_tf.arch import ArchSpec, count
 
+CLASSES_SHOWN = 20
 PAPER = "https://arxiv.org/abs/1908.06022"
 CITATION = """\
 @article{chu2019scarlet,
@@ -24,6 +25,7 @@ class Card:
 
     Attributes:
         model: how a tool's --model names it: a zoo name or a folder.
+        name: what the card calls it; its files are NAME.md and NAME.svg.
         published: the paper's figures for it, by the names of zoo.ModelInfo; None for a network of one's own.
         weights: sentences on where its weights come from.
         mean, std: of the pixels over 255, per channel, that its images are normalised with.
@@ -33,8 +35,8 @@ class Card:
     """
 
     model: str
+    name: str
     spec: ArchSpec
-    picture: str
     weights: str
     mean: Sequence[float]
     std: Sequence[float]
@@ -44,10 +46,15 @@ class Card:
     latency: Sequence[tuple[str, int, float]] = ()
     latency_source: str = ""
 
+    @property
+    def picture(self) -> str:
+        """The picture's file name, beside the card."""
+        return f"{self.name}.svg"
+
     def markdown(self) -> str:
         parts = [
-            f"# {self.spec.name}",
-            f"![{self.spec.name}: colour is the kernel, height the expansion, a frame means SE]({self.picture})",
+            f"# {self.name}",
+            f"![{self.name}: colour is the kernel, height the expansion, a frame means SE]({self.picture})",
             self._facts(),
             f"## Images\n\n{self._images()}",
             f"## Weights\n\n{self.weights}",
@@ -63,9 +70,10 @@ class Card:
 
     def _facts(self) -> str:
         spec, counts = self.spec, count(self.spec)
-        rows = [
+        rows = [("network", f"`{spec.name}`")] if spec.name != self.name else []
+        rows += [
             ("input", f"{spec.resolution} x {spec.resolution} x {spec.input_channels}"),
-            ("classes", f"{spec.classes:,}"),
+            ("classes", self._classes()),
             ("multiply-adds", f"{counts.madds / 1e6:,.2f} M"),
             ("params (trainable)", f"{counts.params:,}"),
             ("blocks", f"{len(spec.blocks)}, of which {sum(b.kind == 'identity' for b in spec.blocks)} identities"),
@@ -83,11 +91,23 @@ class Card:
                 ("paper: ImageNet top-1, top-5", f"{paper['paper_top1']} %, {paper['paper_top5']} %"),
             ]
         if self.training:
+            rows.append(("started from", self._start()))
             test, data = self.training["test"], self.training["data"]["name"]
             rows.append((f"{data}: test top-1", f"{test['top1']:.4f} on {test['examples']:,} images"))
         table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
         note = self.published and self.published["note"]
         return f"{table}\n\n{note[0].upper()}{note[1:]}." if note else table
+
+    def _classes(self) -> str:
+        names = (self.training or {}).get("class_names") or ()
+        shown = ", ".join(str(name).replace("|", "\\|") for name in names[:CLASSES_SHOWN])
+        more = f" and {len(names) - CLASSES_SHOWN:,} more" if len(names) > CLASSES_SHOWN else ""
+        return f"{self.spec.classes:,}" + (f": {shown}{more}" if shown else "")
+
+    def _start(self) -> str:
+        if origin := self.training.get("started_from"):
+            return origin
+        return "weights that its record does not name" if self.training.get("inherited_weights") else "random weights"
 
     def _images(self) -> str:
         numbers = "; ".join(
@@ -114,12 +134,12 @@ class Card:
         )
 
     def _export(self) -> str:
-        weights = f" --weights={self.spec.name}.weights.h5" if self.published else ""
+        weights = f" --weights={self.name}.weights.h5" if self.published else ""
         images = self.training["data"]["name"] if self.training else "folder:IMAGES"
         lines = [
             f"python tools/export_saved_model.py --model={self.model}{weights} --output=saved_model",
-            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.spec.name}.tflite",
-            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.spec.name}_int8.tflite \\\n"
+            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.name}.tflite",
+            f"python tools/export_tflite.py --model={self.model}{weights} --output={self.name}_int8.tflite \\\n"
             f"    --quantize=int8 --representative_dataset={images}",
         ]
         return "```text\n" + "\n".join(lines) + "\n```"

@@ -32,6 +32,7 @@ def train(
     *,
     output: str | os.PathLike,
     weights: Mapping[str, np.ndarray] | None = None,
+    origin: str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_every: int = 500,
     log_every: int = 50,
@@ -45,6 +46,7 @@ def train(
     Args:
         weights: named arrays to start from, as `get_weights` gives, the classifier's or not; None: the official
             initialisation.
+        origin: where they come from, in words, for the record.
         strategy: None: "one_device". With several workers `output` must be a folder that all of them see.
 
     Returns:
@@ -101,6 +103,7 @@ def train(
         "data": folder.describe_data(data),
         "class_names": data.class_names,
         "inherited_weights": weights is not None,
+        "started_from": origin,
         "replicas": strategy.num_replicas_in_sync,
         "steps": total_steps,
         "seconds": round(seconds, 1),

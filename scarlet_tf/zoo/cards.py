@@ -31,11 +31,12 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     if folder.is_dir():
         training = read_training(folder)
         data = training["data"] if training else {}
+        name = folder.resolve().name  # of "." too
         return Card(
             model=os.fspath(model),
+            name=name,
             spec=ArchSpec.load(check_file(folder / "spec.json")),
-            picture=f"{folder.name}.svg",
-            weights=f"In `{folder.name}/model.keras`.",
+            weights=f"In `{name}/model.keras`.",
             mean=data.get("mean", IMAGENET_PREPROCESSING.mean),
             std=data.get("std", IMAGENET_PREPROCESSING.std),
             training=training,
@@ -49,8 +50,8 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     peers = _read(results / "tflite_peers.json") if results else None
     return Card(
         model=os.fspath(model),
+        name=info.name,
         spec=spec,
-        picture=f"{info.name}.svg",
         weights=_weights(info.name) if published else "The spec alone has none; `tools/train.py` trains them.",
         mean=IMAGENET_PREPROCESSING.mean,
         std=IMAGENET_PREPROCESSING.std,

@@ -27,12 +27,14 @@ class StartingPoint:
     Attributes:
         weights: as `models.get_weights` names them; None: the official initialisation.
         mean, std: of the images that the weights were trained on, per channel; None: as the data set at hand.
+        origin: where the weights come from, in words; None without weights.
     """
 
     spec: ArchSpec
     weights: Mapping[str, np.ndarray] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    origin: str | None = None
 
     @property
     def new_classifier(self) -> bool:
@@ -66,7 +68,13 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
     if Path(model).is_dir():
         loaded = open_model(model, weights=weights)
         mean, std = loaded.mean_and_std
-        return StartingPoint(spec=loaded.spec, weights=get_weights(loaded.model), mean=tuple(mean), std=tuple(std))
+        return StartingPoint(
+            spec=loaded.spec,
+            weights=get_weights(loaded.model),
+            mean=tuple(mean),
+            std=tuple(std),
+            origin=describe_origin(model),
+        )
     spec = resolve_spec(model)
     if weights is None:
         return StartingPoint(spec=spec)
@@ -75,7 +83,22 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
     mean, std = IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std
     if trained and path.name == "model.keras":
         mean, std = tuple(trained["data"]["mean"]), tuple(trained["data"]["std"])
-    return StartingPoint(spec=spec, weights=_any_classes(spec, path), mean=mean, std=std)
+    origin = describe_origin(model, weights=weights)
+    return StartingPoint(spec=spec, weights=_any_classes(spec, path), mean=mean, std=std, origin=origin)
+
+
+def describe_origin(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> str:
+    """Where a model's weights come from, in words; a file or folder by its name alone.
+
+    Args:
+        model, weights: as `starting_point` takes them.
+    """
+    path = Path(model)
+    if not path.is_dir():
+        source = "the official ImageNet weights" if weights == IMAGENET else f"the weights in {Path(weights).name}"
+        return f"{resolve_spec(model).name}, {source}"
+    data = ((read_training(path) or {}).get("data") or {}).get("name")
+    return path.resolve().name + (f", trained on {data}" if data else "")
 
 
 def _any_classes(spec: ArchSpec, path: Path) -> Mapping[str, np.ndarray]:

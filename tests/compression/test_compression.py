@@ -72,6 +72,7 @@ def test_pruned_kernels_are_sparse_in_the_file(trained, data, tmp_path):
     assert max(shares) < 0.6
     record = result["compression"]
     assert record["reached"]["sparsity"] == pytest.approx(0.5, abs=0.02) and record["source_test"]["top1"] >= 0.9
+    assert result["started_from"] == f"{trained.name}, trained on {data.config.name}"
     assert result["test"]["top1"] >= 0.8
 
 

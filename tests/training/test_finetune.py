@@ -61,11 +61,17 @@ def test_starting_point_of_a_trained_folder():
     assert other.spec.classes == 4 and other.new_classifier and not other.weights.keys() & CLASSIFIER
     from_file = starting_point(SHIPPED / "spec.json", weights=SHIPPED / "model.keras")
     assert start.at_resolution(64).spec.resolution == 64
+    assert start.origin == "scarlet_fashion, trained on fashion_mnist"
+    assert from_file.origin == "scarlet_fashion, the weights in model.keras"
     assert from_file.mean == start.mean and from_file.weights.keys() == start.weights.keys()
 
 
 def test_starting_point_of_a_name(tmp_path):
-    assert starting_point("scarlet_a").weights is None and starting_point("scarlet_a").mean is None
+    assert (
+        starting_point("scarlet_a").origin is None
+        and starting_point("scarlet_a").weights is None
+        and starting_point("scarlet_a").mean is None
+    )
     spec = get_space("small").spec((3, 12, 1, 7, 11, 12))
     spec.save(tmp_path / "spec.json")
     create_model(spec, classes=7).save_weights(tmp_path / "seven.weights.h5")

@@ -1,5 +1,6 @@
 """Cards say what the registry and the measurements say, and are up to date."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -20,7 +21,7 @@ def test_card_is_up_to_date(model, monkeypatch):
     """If not: python tools/make_cards.py, as the README says."""
     monkeypatch.chdir(ROOT)
     card = make_card(model, results=RESULTS)
-    assert (CARDS / f"{card.spec.name}.md").read_text() == card.markdown()
+    assert (CARDS / f"{card.name}.md").read_text() == card.markdown()
     assert (CARDS / card.picture).read_text() == draw_architecture(card.spec)
 
 
@@ -40,13 +41,28 @@ def test_content_of_a_published_networks_card():
     assert all(f"{row['bytes']:,}" in text for row in checked["formats"])
 
 
+def test_a_card_lists_twenty_classes(monkeypatch):
+    monkeypatch.chdir(ROOT / TRAINED)
+    card = make_card(".")
+    many = {"class_names": [f"a|{n}" for n in range(123)], "inherited_weights": True}
+    text = dataclasses.replace(card, training=card.training | many).markdown()
+    assert card.name == "scarlet_fashion" and "a\\|0, a\\|1, " in text and "a\\|19 and 103 more |" in text
+    assert "| started from | weights that its record does not name |" in text
+
+
 def test_card_of_a_trained_folder(tmp_path, call_tool):
     shutil.copytree(ROOT / TRAINED, tmp_path / "mine")
+    path = tmp_path / "mine" / "training.json"
+    training = json.loads(path.read_text())
+    path.write_text(json.dumps(training | {"started_from": "scarlet_a, the weights in a.weights.h5"}))
     report = {"images": 10, "keras_accuracy": 0.9, "formats": []}
     (tmp_path / "mine" / "verify.json").write_text(json.dumps(report))
     result = call_tool("make_cards", "--models=mine", "--output=cards", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    text = (tmp_path / "cards" / "scarlet_fashion.md").read_text()
+    text = (tmp_path / "cards" / "mine.md").read_text()
+    assert text.startswith("# mine\n\n![mine: ") and "(mine.svg)" in text and "--output=mine_int8.tflite" in text
+    assert "| network | `scarlet_fashion` |" in text and "| classes | 10: T-shirt/top, Trouser, " in text
+    assert "| started from | scarlet_a, the weights in a.weights.h5 |" in text
     assert "0.9038 on 10,000 images" in text and "| Keras | | | | | | 0.9000 |" in text and "0.286, 0.286" in text
     assert (tmp_path / "cards" / "mine.svg").read_text().startswith("<svg")
     (tmp_path / "mine" / "verify.json").write_text("{")
