@@ -12,6 +12,8 @@ a shorter run at a lower learning rate, without dropout and weight averages.
 Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
 """
 
+import sys
+
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
@@ -63,6 +65,8 @@ def main() -> None:
         raise ValueError("--inherit_from and --genome go together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
+    from pathlib import Path
+
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_holding
@@ -81,12 +85,16 @@ def main() -> None:
     else:
         require_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
     require_image_folder(_DATASET.value)
+    ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
     load_tensorflow()
     if compressed:
-        print(_compress(config, images, intervals))
+        line = _compress(config, images, intervals)
     else:
         strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
-        print(_train(config, images, intervals, strategy=strategy))
+        line = _train(config, images, intervals, strategy=strategy)
+    if ended_before:
+        print(f"{_OUTPUT.value}: this run had ended before, and nothing was trained; its result:")
+    print(line)
 
 
 def _train(config, images: dict, intervals: dict, *, strategy) -> str:
@@ -114,6 +122,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         start = start.for_classes(data.num_classes)
         if start.new_classifier:
             print(f"a new classifier for {data.num_classes} classes")
+    _warn_of_few_steps(data, config)
     inherited = {"weights": start.weights, "origin": start.origin}
     result = train(start.spec, data, config, output=_OUTPUT.value, strategy=strategy, **inherited, **intervals)
     test = result["test"]
@@ -135,7 +144,21 @@ def _compress(config, images: dict, intervals: dict) -> str:
 
     source = open_source(_MODEL.value, weights=_WEIGHTS.value)
     data = open_dataset(DataConfig(image_size=source.input_shape[0], augment=config.training.augment, **images))
+    _warn_of_few_steps(data, config.training)
     return summarize(compress(source, data, config, output=_OUTPUT.value, **intervals))
+
+
+def _warn_of_few_steps(data, config) -> None:
+    from scarlet_tf.training.config import suggest_batch_size
+
+    count, batch = data.num_examples["train"], config.batch_size
+    if batch <= count and (better := suggest_batch_size(count, batch)):
+        made = f"{count // batch} step{'s' * (count // batch > 1)}"
+        print(
+            f"warning: {count} training images in batches of {batch} make {made} an epoch, --batch_size={better} makes "
+            f"{count // better}",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

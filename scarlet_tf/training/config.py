@@ -89,6 +89,21 @@ class TrainConfig:
         return self.learning_rate * self.batch_size / self.reference_batch
 
 
+FEW_STEPS = 10  # of an epoch: fewer leave little to schedules and averages
+SMALLEST_BATCH = 8  # that is suggested: batch normalisation learns from a batch's statistics
+
+
+def suggest_batch_size(images: int, batch_size: int) -> int | None:
+    """A batch with which so many training images make more steps an epoch; None where FEW_STEPS are made already.
+
+    An epoch is whole batches: one of half the images and more makes a single step, and leaves the rest out.
+    """
+    better = batch_size
+    while images // better < FEW_STEPS and better > SMALLEST_BATCH:
+        better = max(SMALLEST_BATCH, better // 2)
+    return better if images // better > images // batch_size else None
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

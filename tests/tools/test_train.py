@@ -39,7 +39,9 @@ def test_training_then_evaluating(here, call_tool):
     result = json.loads((here / "run" / "training.json").read_text())
     assert trained.stdout.startswith(f"test top-1 {result['test']['top1']:.4f}, top-5 1.0000; 16 steps")
     assert ArchSpec.load(here / "run" / "spec.json").classes == 2  # the data's, not the file's
-    assert call_tool("train", *flags, cwd=here).stdout == trained.stdout
+    assert "warning" not in trained.stderr and result["started_from"] is None
+    again = call_tool("train", *flags, cwd=here).stdout.splitlines()
+    assert again == ["run: this run had ended before, and nothing was trained; its result:", trained.stdout.strip()]
     for model, *more in (["run"], ["run/model.keras", data]):
         evaluated = call_tool("evaluate", f"--model={model}", *more, cwd=here)
         assert evaluated.returncode == 0, evaluated.stderr
@@ -55,11 +57,14 @@ def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool):
     images = DataConfig(name=f"folder:{here / 'images'}", image_size=16)
     config = SupernetConfig(space=space, data=images, steps=2, batch_size=8)
     path = train_supernet(config, here / "net", strategy=make_strategy("one_device")).path_weights((12,))
-    flags = ["--inherit_from=net", "--genome=12", "--learning_rate=1e-12", "--epochs=1", "--batch_size=8"]
+    flags = ["--inherit_from=net", "--genome=12", "--learning_rate=1e-12", "--epochs=1", "--batch_size=16"]
     trained = call_tool("train", *flags, f"--dataset={images.name}", "--output=run", cwd=here)
     assert trained.returncode == 0, trained.stderr
     assert ArchSpec.load(here / "run" / "spec.json") == space.spec((12,), let=True)
-    assert json.loads((here / "run" / "training.json").read_text())["inherited_weights"]
+    warning = "warning: 16 training images in batches of 16 make 1 step an epoch, --batch_size=8 makes 2"
+    assert warning in trained.stderr.splitlines()
+    record = json.loads((here / "run" / "training.json").read_text())
+    assert record["inherited_weights"] and record["started_from"] == "path 12 of a supernet"
     weights = get_weights(load_keras_file(here / "run" / "model.keras"))
     assert weights.keys() == path.keys() and "block00_let/kernel" in weights
     for name, array in weights.items():

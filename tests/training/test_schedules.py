@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scarlet_tf.training.config import TrainConfigError, list_recipes, train_config
+from scarlet_tf.training.config import TrainConfigError, list_recipes, suggest_batch_size, train_config
 from scarlet_tf.training.schedules import make_schedule
 
 
@@ -69,3 +69,12 @@ def test_the_papers_recipe():
 def test_bad_settings_are_named(recipe, overrides, message):
     with pytest.raises(TrainConfigError, match=message):
         train_config(recipe, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "better"),
+    [(60_000, 128, None), (320, 32, None), (319, 32, 16), (60, 32, 8), (20, 16, 8), (20, 10, None), (20, 8, None)],
+)
+def test_a_batch_for_few_images(images, batch_size, better):
+    """Ten steps an epoch, or the smallest batch, where that makes more steps at all."""
+    assert suggest_batch_size(images, batch_size) == better
