@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def later(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """A package's `__getattr__`.
+    """A package's `__getattr__`; also lets `dir` of the package, and so completion, know the names.
 
     Args:
         package: its `__name__`.
@@ -19,11 +19,14 @@ def later(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], o
     """
     home_of = {name: module for module, names in homes.items() for name in names}
 
+    module = sys.modules[package]
+    module.__dir__ = lambda: sorted({*vars(module), *home_of})
+
     def get(name: str) -> object:
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(home_of[name]), name)
-        setattr(sys.modules[package], name, value)
+        setattr(module, name, value)
         return value
 
     return get
