@@ -215,11 +215,12 @@ def make_figure6_page(result: dict) -> str:
     {result["command"]}
 
 {result["date"]}; {computer["cpu"]} ({computer["architecture"]}), {computer["cores"]} cores of which the run was given \
-{computer["cores_used"]}; seeds 0 to {config["seeds"] - 1}. Population {config["population"]}, \
-{config["generations"]} generations, the objectives and weights of
-the paper; all arms search the same supernet ({evaluation["supernet"]}) with the same settings, without a bound on
-multiply-adds. One-shot accuracy is on {evaluation["images"]} images held out for the search, BN {evaluation["bn"]} on \
-{evaluation["calibration_images"]} training images.
+{computer["cores_used"]}; seeds 0 to {config["seeds"] - 1}.
+Population {config["population"]}, {config["generations"]} generations, the paper's objectives and weights; all arms \
+search the same supernet
+({evaluation["supernet"]}) with the same settings, without a bound on multiply-adds. One-shot accuracy is on \
+{evaluation["images"]}
+images held out for the search, BN {evaluation["bn"]} on {evaluation["calibration_images"]} training images.
 
 Acc_min: {", ".join(bounds)}, of the accuracies of {config["draws"]} models drawn uniformly, on the same images.
 
@@ -234,7 +235,8 @@ Acc_min: {", ".join(bounds)}, of the accuracies of {config["draws"]} models draw
 {differences}
 
 In brackets 95 % percentile bootstrap intervals over the seeds, in pairs; with three seeds that is nearly their range.
-Front: the members of the last population that no other beats in both accuracy and multiply-adds.
+Above 0 the constraint keeps identities out, as in the paper. The picture's fronts are the members of the last
+population that no other beats in both accuracy and multiply-adds.
 
 The paper (ImageNet, 19 layers, 100 generations, Acc_min 0.4): without the constraint the share grows from 0.08 to about
 0.2, with it it settles at about 0.05, and the last population's accuracies rise from 0.25..0.57 to 0.4..0.65.
