@@ -1,0 +1,84 @@
+"""What searches of a supernet have found, against as many models drawn uniformly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.search import Constraint, Evaluator, Objective, evaluated_models, parse_constraints, search_history
+from scarlet_tf.search.objectives import (
+    ACCURACY,
+    DEFAULT_OBJECTIVES,
+    cheap_quantities,
+    cost_box,
+    measure,
+    scaled_costs,
+)
+from scarlet_tf.search.pareto import hypervolume
+from scarlet_tf.search.uniform import evaluate_uniform
+
+
+def compare_fronts(
+    space: SearchSpace, evaluator: Evaluator, *, archives: Mapping[str, Sequence[Path]], evaluations: int, cache: Path
+) -> list[dict]:
+    """Takes the first `evaluations` models that each search evaluated, and as many drawn uniformly.
+
+    Models that break the search's constraint were evaluated like all others, but are no part of a front.
+
+    Args:
+        archives: finished searches by arm, one for each seed 0, 1, ...
+        cache: folder of the drawn models' accuracies, from which an interrupted call goes on.
+
+    Returns:
+        One object an arm and seed: "arm", "seed", "constraints", and of "search" and "uniform" the hypervolume in the
+        box that the search measures it in, the number of feasible models, and the best accuracy.
+
+    Raises:
+        ValueError: an archive of another evaluator, or with too few models.
+    """
+    box = cost_box(space, DEFAULT_OBJECTIVES, cheap_quantities(space))
+    rows = []
+    for arm, paths in archives.items():
+        for seed, path in enumerate(paths):
+            identity, found = search_history(path).identity, evaluated_models(path)
+            if identity["evaluator"] != evaluator.fingerprint:
+                raise ValueError(f"{path}: was made with another supernet, other images or other BN settings")
+            if len(found) < evaluations:
+                raise ValueError(f"{path}: has {len(found)} models, expected {evaluations}: is it finished?")
+            drawn, accuracies = evaluate_uniform(
+                space,
+                evaluator,
+                path=cache / f"uniform_{evaluator.fingerprint}_seed{seed}.json",
+                count=evaluations,
+                seed=seed,
+            )
+            values = {
+                "search": found.take(np.arange(evaluations)).values,
+                "uniform": measure(cheap_quantities(space), drawn) | {ACCURACY: accuracies},
+            }
+            constraints = parse_constraints(identity["settings"]["constraints"])
+            measured = {name: front_figures(v, constraints=constraints, box=box) for name, v in values.items()}
+            rows.append({"arm": arm, "seed": seed, "constraints": identity["settings"]["constraints"], **measured})
+    return rows
+
+
+def front_figures(
+    values: Mapping[str, np.ndarray],
+    *,
+    constraints: Sequence[Constraint],
+    box: tuple[np.ndarray, np.ndarray],
+    objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
+) -> dict:
+    """Of n models' quantities, (n,) each: "hypervolume" of the feasible ones, "feasible", and "best_accuracy"."""
+    passed = np.logical_and.reduce(
+        [np.ones(len(values[ACCURACY]), bool), *(c.satisfied(values[c.name]) for c in constraints)]
+    )
+    feasible = {name: column[passed] for name, column in values.items()}
+    return {
+        "hypervolume": hypervolume(scaled_costs(objectives, feasible, box=box), np.ones(len(objectives))),
+        "feasible": int(passed.sum()),
+        "best_accuracy": float(values[ACCURACY].max()),
+    }

@@ -1,0 +1,75 @@
+"""The result as a Markdown page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_WAYS = {
+    "moving": "in the supernet, shared prefixes, moving statistics",
+    "recalibrated": "in the supernet, shared prefixes, BN recalibrated",
+    "alone": "a Keras model each, built, compiled and run",
+}
+
+
+def make_page(result: dict) -> str:
+    """search_supernet.md from the content of search_supernet.json."""
+    machine, evaluation, speed = result["machine"], result["evaluation"], result["throughput"]
+    arms = dict.fromkeys(row["arm"] for row in result["fronts"])
+    tables = "\n\n".join(_table([row for row in result["fronts"] if row["arm"] == arm]) for arm in arms)
+    times = "\n".join(
+        f"| {label} | {np.median(speed['seconds'][way]):.2f} | {speed['ratios'][way]:.3f} |"
+        for way, label in _WAYS.items()
+    )
+    return f"""# Searching a trained supernet: against uniform draws, and how long evaluation takes
+
+    {result["command"]}
+
+{result["date"]}; {machine["cpu"]} ({machine["architecture"]}), {machine["cores"]} cores of which the run was given \
+{machine["cores_used"]}; {", ".join(f"{name} {version}" for name, version in result["versions"].items())}.
+
+Space `{result["space"]}`, supernet {evaluation["supernet"]}, {evaluation["images"]} images held out for the search; \
+BN {evaluation["bn"]} on
+{evaluation["calibration_images"]} training images. The searches are those of [Figure 6](figure6.md).
+
+## At equal evaluations
+
+The first {result["evaluations"]} models that a search evaluated, those of its first generation and infeasible ones \
+included, against
+{result["evaluations"]} different models drawn uniformly and evaluated in the same way. Only models that satisfy the \
+search's constraint
+enter a front. Hypervolume: of that front in the unit box that `SearchConfig` measures it in.
+
+{tables}
+
+## Evaluating one generation
+
+The last {speed["models"]} children of a search, {speed["images"]} images, medians of {len(speed["seconds"]["alone"])} \
+interleaved rounds after one that does not count.
+Models that have another accuracy alone than in the supernet (moving statistics): {speed["different_accuracies"]} of \
+{speed["models"]}.
+
+| evaluated | seconds | ratio, median of rounds |
+|---|---|---|
+{times}
+"""
+
+
+def _table(rows: list[dict]) -> str:
+    lines = [
+        f"### {rows[0]['constraints'] or 'No constraint'}",
+        "",
+        "| seed | search: hypervolume | uniform: hypervolume | search: feasible, best accuracy | uniform |",
+        "|---|---|---|---|---|",
+        *(_row(str(row["seed"]), row["search"], row["uniform"]) for row in rows),
+        _row("median", *({k: np.median([row[name][k] for row in rows]) for k in rows[0][name]} for name in _SIDES)),
+    ]
+    return "\n".join(lines)
+
+
+_SIDES = ("search", "uniform")
+
+
+def _row(name: str, search: dict, uniform: dict) -> str:
+    cells = [f"{side['hypervolume']:.4f}" for side in (search, uniform)]
+    cells += [f"{side['feasible']:.0f}, {side['best_accuracy']:.3f}" for side in (search, uniform)]
+    return f"| {name} | {' | '.join(cells)} |"

@@ -1,0 +1,90 @@
+"""Evaluating a generation's models: in the supernet, sharing prefixes, against building each as a Keras model."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from scarlet_tf.search.archive import read_archive
+from scarlet_tf.supernet import Supernet, SupernetEvaluator
+
+ALONE = "alone"
+
+
+def last_children(archive: Path, count: int) -> np.ndarray:
+    """Genomes of the first `count` models that the last generation of a search evaluated, (count, num_layers)."""
+    with read_archive(archive) as opened:
+        generation = opened.last_generation
+        children = opened.models("generation = ?", (generation,)).genomes
+    if len(children) < count:
+        raise ValueError(f"{archive}: generation {generation} evaluated {len(children)} models, expected {count}")
+    return children[:count]
+
+
+def time_evaluation(
+    supernet: Supernet, genomes: np.ndarray, *, evaluators: dict[str, SupernetEvaluator], rounds: int
+) -> dict:
+    """Seconds of evaluating all genomes, in interleaved rounds after one that does not count.
+
+    Args:
+        evaluators: by BN mode, with "moving" among them, whose accuracies the stand-alone models must repeat. They
+            have the same images.
+
+    Returns:
+        seconds: of each way, BN modes and "alone", a list with one number a round.
+        ratios: of each way, seconds over those of "alone", the median over rounds.
+        different_accuracies: how many models have another accuracy alone than in the supernet with moving statistics.
+    """
+    moving = evaluators["moving"]
+    ways: dict[str, Callable[[], tuple[float, np.ndarray]]] = {
+        bn: lambda evaluator=evaluator: _timed_batch(evaluator, genomes) for bn, evaluator in evaluators.items()
+    }
+    for run in ways.values():  # traces what a search has traced long before its last generation
+        run()
+    evaluate_alone(supernet, genomes[:1], moving.images, moving.labels)
+    ways[ALONE] = lambda: evaluate_alone(supernet, genomes, moving.images, moving.labels)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    accuracies = {}
+    for _ in tqdm(range(rounds), unit="round", dynamic_ncols=True):
+        for way, run in ways.items():
+            taken, accuracies[way] = run()
+            seconds[way].append(taken)
+    return {
+        "models": len(genomes),
+        "images": len(moving.labels),
+        "seconds": seconds,
+        "ratios": {way: float(np.median(np.divide(taken, seconds[ALONE]))) for way, taken in seconds.items()},
+        "different_accuracies": int((accuracies[ALONE] != accuracies["moving"]).sum()),
+    }
+
+
+def evaluate_alone(
+    supernet: Supernet, genomes: np.ndarray, images: np.ndarray, labels: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Builds, compiles and runs a Keras model for every genome, with the supernet's weights and moving statistics.
+
+    Returns:
+        Seconds, and accuracies (n,) float64.
+    """
+    seconds, correct = 0.0, []
+    for genome in genomes:
+        started = time.perf_counter()
+        model = supernet.extract(genome)
+        model.compile()
+        logits = model.predict(images, batch_size=len(images), verbose=0)
+        seconds += time.perf_counter() - started
+        correct.append(int((logits.argmax(axis=1) == labels).sum()))
+        del model
+        gc.collect()  # not part of the time: models are full of cycles, and memory is small
+    return seconds, np.array(correct) / len(labels)
+
+
+def _timed_batch(evaluator: SupernetEvaluator, genomes: np.ndarray) -> tuple[float, np.ndarray]:
+    started = time.perf_counter()
+    accuracies = evaluator.evaluate(genomes)
+    return time.perf_counter() - started, accuracies

@@ -1,0 +1,76 @@
+"""Compares searches of a trained supernet with uniform draws at equal evaluations, and times evaluating a generation.
+
+    python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
+    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/search_supernet.py --supernet=runs/quickstart/supernet \\
+        --searches=runs/figure6
+
+The drawn models' accuracies are kept in the user's cache, so that the benchmark can be stopped and called again.
+Writes a .json and a .md file.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import load_tensorflow, run
+
+_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
+_SEARCHES = flags.DEFINE_string("searches", None, "Folder that reproduce.py --figure=6 wrote.", required=True)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds in which evaluation is timed.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/search_supernet.")
+_CACHE = flags.DEFINE_string("cache", None, "Folder of the drawn models' accuracies; default: in the user's cache.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+
+
+def main() -> None:
+    import datetime
+    import importlib.metadata
+    import json
+
+    from scarlet_tf.files import require_place, user_cache, write_atomically
+    from scarlet_tf.machine import machine
+
+    output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
+    require_place(f"{output}.json")
+    figure = json.loads((Path(_SEARCHES.value) / "figure6.json").read_text())
+    load_tensorflow()
+    from oneshot.fronts import compare_fronts
+    from oneshot.page import make_page
+    from oneshot.throughput import last_children, time_evaluation
+
+    from scarlet_tf.reproduce.figure6 import arm_archive
+    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+
+    trained = load_supernet(_SUPERNET.value)
+    config, evaluation = figure["config"], figure["evaluation"]
+    settings = {name: evaluation[name] for name in ("images", "calibration_images")} | {"data_dir": _DATA_DIR.value}
+    evaluators = {bn: SupernetEvaluator(trained, bn=bn, **settings) for bn in ("moving", "recalibrated")}
+    archives = {
+        arm: [arm_archive(_SEARCHES.value, arm, seed) for seed in range(config["seeds"])] for arm in figure["arms"]
+    }
+    evaluations = config["population"] * config["generations"]
+    cache = Path(_CACHE.value) if _CACHE.value else user_cache() / "search_supernet"
+    fronts = compare_fronts(
+        trained.space, evaluators[evaluation["bn"]], archives=archives, evaluations=evaluations, cache=cache
+    )
+    children = last_children(list(archives.values())[1][0], config["population"])
+    result = {
+        "command": " ".join(["python", "benchmarks/search_supernet.py", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "tensorflow", "keras")},
+        "space": trained.space.name,
+        "evaluation": evaluation,
+        "evaluations": evaluations,
+        "fronts": fronts,
+        "throughput": time_evaluation(trained.supernet, children, evaluators=evaluators, rounds=_ROUNDS.value),
+    }
+    page = make_page(result)
+    write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(f"{output}.md", page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)
