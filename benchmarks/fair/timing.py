@@ -1,0 +1,75 @@
+"""Timing of fair steps, of sgemm and of copies."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.supernet import Supernet
+from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.step import make_fair_step
+from scarlet_tf.training.strategy import make_strategy
+
+
+def limit_threads(threads: int) -> None:
+    """Before TensorFlow's first operation."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def time_steps(space: SearchSpace, *, batch: int, steps: int, **options) -> dict[str, float]:
+    """Seconds of `steps` fair steps after a first one; `options` go to the supernet."""
+    strategy = make_strategy("one_device")
+    with strategy.scope():
+        supernet = Supernet(space, **options)
+        optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0)
+    step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum")
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.standard_normal((batch, space.resolution, space.resolution, 3)).astype(np.float32))
+    labels = tf.constant(rng.integers(0, space.classes, batch), tf.int32)
+    seconds, first = [], 0.0
+    for number in range(steps + 1):
+        start = time.perf_counter()
+        paths = fair_paths(0, number, num_layers=space.num_layers, num_choices=space.num_choices)
+        float(step(images, labels, tf.constant(routes(paths)), tf.constant(0.01))["loss"])
+        seconds.append(time.perf_counter() - start)
+        first = first or seconds_since_start()
+    return {
+        "step_s": round(statistics.median(seconds[1:]), 3),
+        "first_step_s": round(first, 1),
+        "peak_rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "params_m": round(sum(int(np.prod(v.shape)) for v in supernet.trainable_variables) / 1e6, 3),
+    }
+
+
+def seconds_since_start() -> float:
+    """Since this process started (Linux)."""
+    with open("/proc/self/stat") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _best(function: Callable[[], object], *, repeats: int = 7) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def measure_rates() -> tuple[float, float]:
+    """TensorFlow's float32 multiply-adds a second in a 1024 x 1024 product, and bytes read and written a second in a
+    copy of 64 MB, which is more than the caches hold."""
+    a = tf.random.normal((1024, 1024))
+    big = np.ones(16 * 2**20, np.float32)
+    target = np.empty_like(big)
+    return 1024**3 / _best(lambda: tf.matmul(a, a).numpy()), 2 * big.nbytes / _best(lambda: np.copyto(target, big))

@@ -1,0 +1,62 @@
+"""Times strictly fair supernet steps (13 paths, one update) on random images, and prints one line of JSON.
+
+    taskset -c 1 python benchmarks/fair_step.py --width=0.5 --size=32 --batch=32 --threads=1
+    python benchmarks/fair_step.py --space=scarlet --size=224 --batch=2 --steps=1
+
+The network: 3x3 stem to 16 channels and its separable convolution (stride 1 up to 64 px, else 2), the 19 layers of the
+`scarlet` space with widths multiplied by --width and rounded to multiples of 8, 13 choices each; strides at layers 2, 6
+and 14 (and 0 above 64 px); tail 1x1 to 256, 10 classes. Or a named space as it is.
+
+What is printed: step_s, the median after the first step; first_step_s, from the start of this process to the end of
+the first step, tracing and compilation included; peak_rss_gb, the process's peak resident memory; params_m, trainable
+parameters; madds_g and moved_gb, the least work of a step: multiply-adds forward and backward, and bytes of feature
+maps read and written if every convolution and every normalisation reads its inputs and writes its outputs once; with
+--rates also this machine's sgemm and copy rates, and floor_s, the time both together would take.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import run
+
+_SPACE = flags.DEFINE_string("space", None, "A named space as it is; default: the reduced one that --width is for.")
+_WIDTH = flags.DEFINE_float("width", 0.5, "Multiplies the widths of the 19 layers.", lower_bound=0.0)
+_SIZE = flags.DEFINE_integer("size", 32, "Side of the images.", lower_bound=8)
+_BATCH = flags.DEFINE_integer("batch", 32, "Images of a step.", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 2, "Threads of TensorFlow.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 5, "Steps that are timed, after one that is not.", lower_bound=1)
+_RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and give the floor.")
+
+
+def main() -> None:
+    import dataclasses
+    import json
+
+    from scarlet_tf.cli import load_tensorflow
+
+    load_tensorflow()
+    from fair.network import count_work, reduced_space
+    from fair.timing import limit_threads, measure_rates, time_steps
+
+    from scarlet_tf.arch import get_space
+
+    limit_threads(_THREADS.value)
+    if _SPACE.value:
+        space = dataclasses.replace(get_space(_SPACE.value), resolution=_SIZE.value)
+    else:
+        space = reduced_space(_WIDTH.value, _SIZE.value)
+    result = time_steps(space, batch=_BATCH.value, steps=_STEPS.value)
+    work = count_work(space, _BATCH.value)
+    result |= {"madds_g": round(work.madds / 1e9, 2), "moved_gb": round(work.moved / 1e9, 2)}
+    if _RATES.value:
+        sgemm, copy = measure_rates()
+        floor = work.madds / sgemm + work.moved / copy
+        result |= {
+            "sgemm_gmadds_s": round(sgemm / 1e9, 1),
+            "copy_gb_s": round(copy / 1e9, 1),
+            "floor_s": round(floor, 3),
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    run(main)
