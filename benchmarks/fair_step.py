@@ -16,7 +16,7 @@ maps read and written if every convolution and every normalisation reads its inp
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import load_tensorflow, run
 
 _SPACE = flags.DEFINE_string("space", None, "A named space as it is; default: the reduced one that --width is for.")
 _WIDTH = flags.DEFINE_float("width", 0.5, "Multiplies the widths of the 19 layers.", lower_bound=0.0)
@@ -31,19 +31,18 @@ def main() -> None:
     import dataclasses
     import json
 
-    from scarlet_tf.cli import load_tensorflow
-
-    load_tensorflow()
     from fair.network import count_work, reduced_space
-    from fair.timing import limit_threads, measure_rates, time_steps
 
     from scarlet_tf.arch import get_space
 
-    limit_threads(_THREADS.value)
     if _SPACE.value:
         space = dataclasses.replace(get_space(_SPACE.value), resolution=_SIZE.value)
     else:
         space = reduced_space(_WIDTH.value, _SIZE.value)
+    load_tensorflow()
+    from fair.timing import limit_threads, measure_rates, time_steps
+
+    limit_threads(_THREADS.value)
     result = time_steps(space, batch=_BATCH.value, steps=_STEPS.value)
     work = count_work(space, _BATCH.value)
     result |= {"madds_g": round(work.madds / 1e9, 2), "moved_gb": round(work.moved / 1e9, 2)}

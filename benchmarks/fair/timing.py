@@ -25,11 +25,11 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def time_steps(space: SearchSpace, *, batch: int, steps: int, **options) -> dict[str, float]:
-    """Seconds of `steps` fair steps after a first one; `options` go to the supernet."""
+def time_steps(space: SearchSpace, *, batch: int, steps: int) -> dict[str, float]:
+    """Seconds of `steps` fair steps after a first one."""
     strategy = make_strategy("one_device")
     with strategy.scope():
-        supernet = Supernet(space, **options)
+        supernet = Supernet(space)
         optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0)
     step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum")
     rng = np.random.default_rng(0)
