@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.cli import load_tensorflow
 
 # Before TensorFlow is loaded, here and in the processes that tests start: errors only, as the tools set it; and
@@ -36,6 +37,22 @@ def pytest_collection_modifyitems(items):
 
 
 TOOLS = Path(__file__).parents[1] / "tools"
+
+
+@pytest.fixture(scope="session")
+def two_layer_space() -> SearchSpace:
+    """Small enough for whole experiments in seconds."""
+    return SearchSpace(
+        name="tiny",
+        out_channels=(8, 8),
+        strides=(2, 1),
+        resolution=8,
+        stem_channels=8,
+        first_channels=4,
+        tail_channels=8,
+        classes=2,
+        dropout=0.0,
+    )
 
 
 @pytest.fixture

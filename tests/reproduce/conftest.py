@@ -1,4 +1,4 @@
-"""A search space and a data set small enough for whole experiments in seconds."""
+"""A data set small enough for whole experiments in seconds, and what makes them take no longer."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,6 @@ import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.data import DataConfig
-
-TINY = SearchSpace(
-    name="tiny",
-    out_channels=(8, 8),
-    strides=(2, 1),
-    resolution=8,
-    stem_channels=8,
-    first_channels=4,
-    tail_channels=8,
-    classes=2,
-    dropout=0.0,
-)
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +24,10 @@ def tiny_data(tmp_path_factory) -> DataConfig:
 
 
 @pytest.fixture
-def tiny_space(monkeypatch) -> SearchSpace:
+def tiny_space(monkeypatch, two_layer_space) -> SearchSpace:
     """In the place of every preset."""
-    monkeypatch.setattr("scarlet_tf.reproduce.figure1.get_space", lambda name: TINY)
-    return TINY
+    monkeypatch.setattr("scarlet_tf.reproduce.figure1.get_space", lambda name: two_layer_space)
+    return two_layer_space
 
 
 @pytest.fixture
