@@ -20,6 +20,11 @@ def make_page(result: dict) -> str:
         f"| {label} | {np.median(speed['seconds'][way]):.2f} | {speed['ratios'][way]:.3f} |"
         for way, label in _WAYS.items()
     )
+    differences = "; ".join(
+        f"with {bn} statistics {speed['different_accuracies'][bn]} of {speed['models']}"
+        + (f", by at most {most} of {speed['images']} images" if (most := speed["different_answers"][bn]) else "")
+        for bn in ("moving", "recalibrated")
+    )
     return f"""# Searching a trained supernet: against uniform draws, and how long evaluation takes
 
     {result["command"]}
@@ -45,8 +50,7 @@ enter a front. Hypervolume: of that front in the unit box that `SearchConfig` me
 
 The last {speed["models"]} children of a search, {speed["images"]} images, medians of {len(speed["seconds"]["alone"])} \
 interleaved rounds after one that does not count.
-Models that have another accuracy alone than in the supernet (moving statistics): {speed["different_accuracies"]} of \
-{speed["models"]}.
+Models that have another accuracy as a Keras model than in the supernet: {differences}.
 
 | evaluated | seconds | ratio, median of rounds |
 |---|---|---|

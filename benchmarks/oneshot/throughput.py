@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.models import build, set_weights
 from scarlet_tf.search.archive import read_archive
 from scarlet_tf.supernet import Supernet, SupernetEvaluator
 
@@ -32,13 +34,14 @@ def time_evaluation(
     """Seconds of evaluating all genomes, in interleaved rounds after one that does not count.
 
     Args:
-        evaluators: by BN mode, with "moving" among them, whose accuracies the stand-alone models must repeat. They
-            have the same images.
+        evaluators: by BN mode, "moving" and "recalibrated", with the same images. Stand-alone models must repeat their
+            accuracies; those with moving statistics are timed.
 
     Returns:
         seconds: of each way, BN modes and "alone", a list with one number a round.
         ratios: of each way, seconds over those of "alone", the median over rounds.
-        different_accuracies: how many models have another accuracy alone than in the supernet with moving statistics.
+        different_accuracies: by BN mode, how many models have another accuracy alone than in the supernet.
+        different_answers: by BN mode, the most images by which the accuracies of one model differ.
     """
     moving = evaluators["moving"]
     ways: dict[str, Callable[[], tuple[float, np.ndarray]]] = {
@@ -54,19 +57,32 @@ def time_evaluation(
         for way, run in ways.items():
             taken, accuracies[way] = run()
             seconds[way].append(taken)
+    calibration = evaluators["recalibrated"].calibration
+    _, recalibrated = evaluate_alone(supernet, genomes, moving.images, moving.labels, calibration=calibration)
+    alone = {"moving": accuracies.pop(ALONE), "recalibrated": recalibrated}
+    apart = {bn: np.rint(np.abs(alone[bn] - accuracies[bn]) * len(moving.labels)).astype(int) for bn in alone}
     return {
         "models": len(genomes),
         "images": len(moving.labels),
         "seconds": seconds,
         "ratios": {way: float(np.median(np.divide(taken, seconds[ALONE]))) for way, taken in seconds.items()},
-        "different_accuracies": int((accuracies[ALONE] != accuracies["moving"]).sum()),
+        "different_accuracies": {bn: int((images > 0).sum()) for bn, images in apart.items()},
+        "different_answers": {bn: int(images.max()) for bn, images in apart.items()},
     }
 
 
 def evaluate_alone(
-    supernet: Supernet, genomes: np.ndarray, images: np.ndarray, labels: np.ndarray
+    supernet: Supernet,
+    genomes: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    calibration: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
-    """Builds, compiles and runs a Keras model for every genome, with the supernet's weights and moving statistics.
+    """Builds, compiles and runs a Keras model for every genome, with the supernet's weights.
+
+    Args:
+        calibration: images whose statistics every BN takes over; None: the supernet's moving ones.
 
     Returns:
         Seconds, and accuracies (n,) float64.
@@ -74,7 +90,7 @@ def evaluate_alone(
     seconds, correct = 0.0, []
     for genome in genomes:
         started = time.perf_counter()
-        model = supernet.extract(genome)
+        model = supernet.extract(genome) if calibration is None else _recalibrated(supernet, genome, calibration)
         model.compile()
         logits = model.predict(images, batch_size=len(images), verbose=0)
         seconds += time.perf_counter() - started
@@ -82,6 +98,15 @@ def evaluate_alone(
         del model
         gc.collect()  # not part of the time: models are full of cycles, and memory is small
     return seconds, np.array(correct) / len(labels)
+
+
+def _recalibrated(supernet: Supernet, genome: np.ndarray, calibration: np.ndarray):
+    """As `Supernet.extract`, with BN statistics of the calibration images in place of the moving ones."""
+    # Keras with momentum 0 takes over a batch's statistics whole.
+    model = build(supernet.path_spec(genome), classifier_activation=None, bn=BatchNorm(momentum=0.0))
+    set_weights(model, supernet.path_weights(genome))
+    model(calibration, training=True)
+    return model
 
 
 def _timed_batch(evaluator: SupernetEvaluator, genomes: np.ndarray) -> tuple[float, np.ndarray]:

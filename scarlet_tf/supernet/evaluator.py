@@ -36,8 +36,8 @@ class SupernetEvaluator:
             raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
         data = open_dataset(dataclasses.replace(trained.config.data, augment="none", data_dir=data_dir))
         self.images, self.labels = data.arrays("search_validation", limit=images)
-        calibration, _ = data.arrays("train", limit=calibration_images)
-        self._paths = PathEvaluator(trained.supernet, bn=bn, calibration=calibration)
+        self.calibration, _ = data.arrays("train", limit=calibration_images)
+        self._paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
         used = [trained.fingerprint, data.fingerprint, bn, len(self.labels)]
         self.fingerprint = fingerprint(used + [calibration_images] * (bn == "recalibrated"))
 
