@@ -10,12 +10,11 @@ be stopped and called again. Writes a .json and a .md file; --part=overhead time
 in them as it was.
 """
 
-import sys
 from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import command_line, run
 
 _SEEDS = flags.DEFINE_integer("seeds", 20, "Seeds of each method and objective: first_seed and those after it.", 1)
 _FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first seed.", lower_bound=0)
@@ -67,7 +66,7 @@ def _measured() -> dict:
     from scarlet_tf.machine import machine
 
     return {
-        "command": " ".join(["python", "benchmarks/search.py", *sys.argv[1:]]),
+        "command": command_line(without=("output", "cache")),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("numpy", "pymoo")},

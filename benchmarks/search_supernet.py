@@ -8,12 +8,11 @@ The drawn models' accuracies are kept in the user's cache, so that the benchmark
 Writes a .json and a .md file.
 """
 
-import sys
 from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run
 
 _SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
 _SEARCHES = flags.DEFINE_string("searches", None, "Folder that reproduce.py --figure=6 wrote.", required=True)
@@ -56,7 +55,7 @@ def main() -> None:
     )
     children = last_children(list(archives.values())[1][0], config["population"])
     result = {
-        "command": " ".join(["python", "benchmarks/search_supernet.py", *sys.argv[1:]]),
+        "command": command_line(without=("output", "cache", "data_dir")),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("numpy", "tensorflow", "keras")},

@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import logging as python_logging
 import os
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -47,6 +49,18 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)
+
+
+def command_line(*, without: Collection[str] = ()) -> str:
+    """How this tool was called, to stand beside what it wrote: `python tools/NAME.py` and the flags that were given.
+
+    Args:
+        without: names of flags to leave out, those that say where files lie and not what comes out.
+    """
+    own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
+    script = Path(sys.argv[0]).resolve()
+    return shlex.join(["python", f"{script.parent.name}/{script.name}", *given])
 
 
 def fail(message: object) -> NoReturn:

@@ -8,13 +8,11 @@ Models are folders that train.py wrote. Results are JSON lists of {"name", "geno
 "search_command": ...}.
 """
 
-import shlex
-import sys
 from datetime import date
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import command_line, run
 
 _ARCHIVE = flags.DEFINE_string("archive", None, "The archive that a search has written.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The HTML file to write.", required=True)
@@ -30,7 +28,7 @@ def main() -> None:
     results = [result for path in _RESULTS.value for result in load_results(path)]
     results += [collect_results(folder) for folder in _MODELS.value]
     metadata = check_metadata(load_json(_METADATA.value) if _METADATA.value else {})
-    made = {"date": date.today().isoformat(), "command": shlex.join(["python", "tools/report.py", *sys.argv[1:]])}
+    made = {"date": date.today().isoformat(), "command": command_line()}
     # The history first: models that a running search adds in between are then only more points.
     history = search_history(_ARCHIVE.value)
     evaluated = evaluated_models(_ARCHIVE.value)

@@ -11,11 +11,9 @@ Writes figureN.json, figureN.svg (and figure6.md) and a folder for every run. Ru
 continues.
 """
 
-import sys
-
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
@@ -85,8 +83,7 @@ def _figure6() -> str:
     evaluator = SupernetEvaluator(trained, data_dir=_DATA_DIR.value, **settings)
     arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
     evaluation = {"supernet": trained.fingerprint, **settings}
-    command = " ".join(["python", "tools/reproduce.py", *sys.argv[1:]])
-    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=command)
+    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=command_line())
 
 
 def _quantiles() -> tuple[float, ...]:
