@@ -16,6 +16,9 @@ def crowding_by_objective(costs: np.ndarray) -> np.ndarray:
       - an objective that is constant on the front gives 0 to all, ends included: it tells nobody apart;
       - a front of one or two points is infinite throughout.
 
+    Beyond them, for infinite costs: the range is that of the finite ones, equal infinities are 0 apart, and a point
+    beside an infinite one that it does not equal is infinitely far from it.
+
     Args:
         costs: (n, m).
 
@@ -27,13 +30,15 @@ def crowding_by_objective(costs: np.ndarray) -> np.ndarray:
         return np.full(costs.shape, np.inf)
     order = np.argsort(costs, axis=0, kind="stable")
     ordered = np.take_along_axis(costs, order, axis=0)
-    span = ordered[-1] - ordered[0]
+    finite = {"axis": 0, "where": np.isfinite(ordered)}
+    span = ordered.max(**finite, initial=-np.inf) - ordered.min(**finite, initial=np.inf)
     gaps = np.full(costs.shape, np.inf)
     # A neighbour at a time, as pymoo sums them: the same floating-point numbers come out.
-    divisor = np.where(span > 0, span, 1.0)
-    steps = np.diff(ordered, axis=0) / divisor
+    steps = np.zeros((len(costs) - 1, costs.shape[1]))
+    np.subtract(ordered[1:], ordered[:-1], out=steps, where=ordered[1:] > ordered[:-1])
+    steps /= np.where(span > 0, span, 1.0)
     gaps[1:-1] = steps[:-1] + steps[1:]
-    gaps[:, span == 0] = 0.0
+    gaps[:, ordered[0] == ordered[-1]] = 0.0
     distances = np.empty_like(gaps)
     np.put_along_axis(distances, order, gaps, axis=0)
     return distances

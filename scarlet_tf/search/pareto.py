@@ -40,12 +40,14 @@ def hypervolume(costs: np.ndarray, reference: np.ndarray) -> float:
     """Volume that is dominated by the (n, m) costs and dominates the (m,) reference point.
 
     Exact for every m >= 1: the last objective cuts the volume into slabs, each of an (m - 1)-volume. O(n^(m-1)), which
-    is meant for 2 and 3 objectives. Points not better than the reference everywhere add nothing.
+    is meant for 2 and 3 objectives. Points not better than the reference everywhere add nothing, so those with an
+    infinitely high cost; one with an infinitely low cost makes the volume infinite.
     """
     costs, reference = _checked(costs), np.asarray(reference, np.float64)
     if reference.shape != (costs.shape[1],):
         raise ValueError(f"the reference point must have {costs.shape[1]} entries, got shape {reference.shape}")
-    return _volume(costs[(costs < reference).all(axis=1)], reference)
+    inside = costs[(costs < reference).all(axis=1)]
+    return _volume(inside, reference) if np.isfinite(inside).all() else np.inf
 
 
 def _volume(costs: np.ndarray, reference: np.ndarray) -> float:

@@ -47,6 +47,15 @@ def test_a_duplicate_between_its_equals_is_crowded_out():
     assert weighted_crowding(costs, [0.5, 0.5]).tolist() == [inf, 0.5, 0, 0.5, inf]
 
 
+def test_infinite_costs():
+    costs = np.array([[-inf], [0], [1], [3], [4], [inf], [inf]])
+    assert crowding_by_objective(costs)[:, 0].tolist() == [inf, inf, 0.75, 0.75, inf, inf, inf]
+    costs = np.array([[inf, 2], [inf, 1], [inf, 3], [inf, 4]])  # constant, though infinite
+    assert crowding_by_objective(costs).tolist() == [[0, 2 / 3], [0, inf], [0, 2 / 3], [0, inf]]
+    ranks, crowding = rank_and_crowd(np.array([[0, inf], [1, 5], [2, 4], [2, inf]]), np.array([0.5, 0.5]))
+    assert ranks.tolist() == [0, 0, 0, 1] and not np.isnan(crowding).any()
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_small_fronts_are_infinite(n):
     assert weighted_crowding(np.zeros((n, 3)), [0.4, 0.4, 0.2]).tolist() == [inf] * n
@@ -58,7 +67,7 @@ def test_as_many_weights_as_objectives():
 
 
 @given(point_sets)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_equal_weights_are_pymoos(costs):
     m = costs.shape[1]
     expected = get_crowding_function("cd").do(costs)

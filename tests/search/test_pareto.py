@@ -31,7 +31,7 @@ def test_nan_is_refused():
 
 
 @given(point_sets)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_ranks_are_pymoos(costs):
     expected = NonDominatedSorting().do(costs, return_rank=True)[1]
     assert non_dominated_ranks(costs).tolist() == list(expected)
@@ -61,6 +61,12 @@ def test_hypervolume_is_pymoos(costs):
 def test_hypervolume_of_many_points():
     costs = np.random.default_rng(0).random((100, 3))
     assert hypervolume(costs, np.ones(3)) == pytest.approx(HV(ref_point=np.ones(3))(costs), abs=1e-12)
+
+
+def test_hypervolume_of_infinite_costs():
+    assert hypervolume(np.array([[np.inf, 0], [1, 1]]), np.array([2, 2])) == 1
+    for costs in ([[-np.inf, 1], [0, 1]], [[-np.inf, 0, 1], [-np.inf, 1, 0], [1, 1, 1]]):
+        assert hypervolume(np.array(costs), np.full(len(costs[0]), 2)) == np.inf
 
 
 def test_hypervolume_checks_the_reference():
