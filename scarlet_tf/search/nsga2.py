@@ -29,6 +29,7 @@ from scarlet_tf.search.objectives import (
     check_objectives,
     cost_box,
     costs,
+    measure,
     scaled_costs,
     weights,
 )
@@ -139,6 +140,8 @@ class Search:
             restore_states(self._mutators, archive.mutators(last) if last >= 0 else self._initial_states)
             known = {genome_key(genome) for genome in archive.models().genomes}
             members = archive.members(last) if last >= 0 else None
+            if members:
+                self._check_quantities(members.models, path=archive.path)
             for generation in range(last + 1, self.config.generations + 1):
                 members, summary = self._advance(generation, members, known=known, evaluator=evaluator, archive=archive)
                 progress(summary)
@@ -161,6 +164,17 @@ class Search:
                 "quantities": list(self._cheap),
             },
         }
+
+    def _check_quantities(self, models: Models, *, path: str) -> None:
+        """ArchiveError where archived models have other quantities now: of another table, or counted otherwise."""
+        for name, column in measure(self._cheap, models.genomes).items():
+            other = np.flatnonzero(column != models.values[name])
+            if other.size:
+                was, now = models.values[name][other[0]], column[other[0]]
+                raise ArchiveError(
+                    f"{path}: belongs to another search: the {name} of model {models.ids[other[0]]} is {was}, "
+                    f"this search's is {now}"
+                )
 
     def _advance(
         self, generation: int, previous: Members | None, *, known: set[bytes], evaluator: Evaluator, archive: Archive

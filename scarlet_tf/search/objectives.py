@@ -1,7 +1,8 @@
 """What a search wants, as data: objectives with weights, and hard constraints (paper: Eq. 2, "Ordered Constraints").
 
 A quantity is a name with one value a model: "accuracy", which costs an evaluation, or a cheap one, a function of the
-genomes alone ("madds", "params", or what the caller adds, such as a latency table).
+genomes alone: "madds", "params", or what the caller adds, made of a table of layers and choices by `from_table` or of
+a function of a model's spec by `from_specs`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.arch import SearchSpace, count_genomes
+from scarlet_tf.arch import ArchSpec, SearchSpace, count_genomes
 
 ACCURACY = "accuracy"
 QUANTITIES = (ACCURACY, "madds", "params")
@@ -161,6 +162,19 @@ def cheap_quantities(space: SearchSpace) -> dict[str, CheapQuantity]:
         "madds": lambda genomes: count_genomes(space, genomes)[0],
         "params": lambda genomes: count_genomes(space, genomes)[1],
     }
+
+
+def from_specs(space: SearchSpace, quantity: Callable[[ArchSpec], float]) -> CheapQuantity:
+    """A quantity from a function of the stand-alone model's spec, which gives the same number whenever it is called."""
+    return lambda genomes: np.array([quantity(space.spec(genome)) for genome in genomes.tolist()], np.float64)
+
+
+def from_table(table: np.ndarray, *, constant: float = 0.0) -> CheapQuantity:
+    """A quantity that is a sum over layers, such as of latencies: (num_layers, num_choices), and stem and tail's."""
+    table = np.array(table, np.float64)
+    if table.ndim != 2:
+        raise ValueError(f"a quantity's table must be of shape (num_layers, num_choices), got {table.shape}")
+    return lambda genomes: constant + table[np.arange(len(table)), genomes].sum(axis=1)
 
 
 def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQuantity]) -> dict[str, CheapQuantity]:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
+from scarlet_tf.search.objectives import CheapQuantity
 from scarlet_tf.search.records import Summary
 
 ARCHIVE = "archive.sqlite"
 
 
 def search_into(
-    output: str | os.PathLike, space: SearchSpace, config: SearchConfig, evaluator: Evaluator
+    output: str | os.PathLike,
+    space: SearchSpace,
+    config: SearchConfig,
+    evaluator: Evaluator,
+    *,
+    cheap: Mapping[str, CheapQuantity] | None = None,
 ) -> SearchHistory:
     """Searches, or goes on with the search in folder `output`, with a progress bar.
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
     models (ArchSpec) of the picked genomes, best accuracy first within a rank.
+
+    Args:
+        cheap: further quantities by name, as `Search` takes them.
 
     Raises:
         ArchiveError: the folder's archive is damaged, or of another supernet, data set or settings.
@@ -31,7 +41,7 @@ def search_into(
     output.mkdir(parents=True, exist_ok=True)
     archive = output / ARCHIVE
     finished = len(search_history(archive).generations) if archive.exists() else 0
-    search = Search(space, config, archive=archive)
+    search = Search(space, config, archive=archive, cheap=cheap)
     with RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search") as log:
 
         def show(summary: Summary) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from scarlet_tf.arch import count_genomes, get_space
 from scarlet_tf.search import (
+    ArchiveError,
     Constraint,
     MutationMixture,
     Objective,
@@ -118,6 +119,9 @@ def test_further_quantities_are_objectives_like_any_other(synthetic, tmp_path):
     np.testing.assert_array_equal(final.values["latency_ms"], final.genomes.sum(axis=1) / 7)
     with pytest.raises(ObjectiveError, match="unknown objective 'latency_ms'"):
         Search(SPACE, config)
+    slower = {"latency_ms": lambda genomes: genomes.sum(axis=1) / 6}
+    with pytest.raises(ArchiveError, match=r"a.sqlite: belongs to another search: the latency_ms of model \d+ is \d"):
+        Search(SPACE, config, cheap=slower, archive=tmp_path / "a.sqlite").run(synthetic.SyntheticEvaluator(19))
 
 
 @pytest.mark.parametrize("setting", [{"population": 1}, {"generations": 0}, {"picks": 71}, {"seed": -1}, {"seed": 1.0}])

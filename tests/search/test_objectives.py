@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scarlet_tf.arch import count_genomes, get_space
+from scarlet_tf.arch import count, count_genomes, get_space
 from scarlet_tf.search import objectives as ob
 
 
@@ -74,6 +74,18 @@ def test_cost_box_holds_the_space(name):
     assert ideal[2] <= -params.max() and -params.min() <= worst[2]
     if name == "scarlet":
         assert round(ideal[1] / 1e6, 2) == 23.16 and round(-worst[2] / 1e6, 3) == 1.306
+
+
+def test_quantities_of_tables_and_of_specs():
+    space = get_space("small")
+    genomes = space.random(np.random.default_rng(0), 5)
+    table = np.arange(6 * 13).reshape(6, 13)
+    by_table = ob.from_table(table, constant=0.5)(genomes)
+    assert by_table.tolist() == [0.5 + sum(table[at, gene] for at, gene in enumerate(genome)) for genome in genomes]
+    by_spec = ob.from_specs(space, lambda spec: count(spec).madds)(genomes)
+    np.testing.assert_array_equal(by_spec, count_genomes(space, genomes)[0])
+    with pytest.raises(ValueError, match=r"\(num_layers, num_choices\), got \(3,\)"):
+        ob.from_table(np.zeros(3))
 
 
 def test_further_quantities_need_their_own_names():
