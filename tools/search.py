@@ -5,6 +5,8 @@
 Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_0.json .. pick_{K-1}.json.
 """
 
+import contextlib
+
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
@@ -27,6 +29,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.")
 _BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recalibrated or moving.")
 _IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.")
 _CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.")
+_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -34,6 +37,7 @@ def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_holding
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives
+    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     config = SearchConfig(
         population=_POPULATION.value,
@@ -44,12 +48,15 @@ def main() -> None:
         picks=_PICKS.value,
         seed=_SEED.value,
     )
+    require_known("strategy", _STRATEGY.value, STRATEGIES)
     require_known("BN mode", _BN.value, ("moving", "recalibrated"))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     load_tensorflow()
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+    from scarlet_tf.training.distribution import is_chief
 
+    strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
     trained = load_supernet(_SUPERNET.value)
     evaluator = SupernetEvaluator(
         trained,
@@ -57,8 +64,13 @@ def main() -> None:
         images=_IMAGES.value,
         calibration_images=_CALIBRATION.value,
         data_dir=_DATA_DIR.value,
+        strategy=strategy,
     )
-    history = search_into(_OUTPUT.value, trained.supernet.space, config, evaluator)
+    if not is_chief(strategy):
+        evaluator.serve()
+        return
+    with contextlib.closing(evaluator):
+        history = search_into(_OUTPUT.value, trained.space, config, evaluator)
     print(describe_picks(history))
 
 

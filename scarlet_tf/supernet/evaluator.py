@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import tensorflow as tf
 
 from scarlet_tf.data import open_dataset
 from scarlet_tf.supernet.paths import PathEvaluator
 from scarlet_tf.supernet.trainer import TrainedSupernet
+from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import fingerprint
 
 
 class SupernetEvaluator:
     """Accuracy of genomes with inherited weights, on images held out from the training set (never the test set).
+
+    The genomes of a call are shared out among the replicas of the strategy, neighbours in lexicographic order staying
+    together, as they have most in common. Sharing out images instead would make every replica recalibrate every model;
+    and this way a model's accuracy does not depend on the strategy.
+
+    With several workers one searches, and the others evaluate: the chief calls `evaluate`, and at the end `close`; the
+    others call `serve`.
 
     Args:
         trained: the supernet and its config, whose data settings are used.
@@ -21,6 +31,7 @@ class SupernetEvaluator:
         images: how many held-out images to use; None: all.
         calibration_images: training images for recalibration, taken without augmentation.
         data_dir: where the data set lies; None: the default.
+        strategy: None: one device.
     """
 
     def __init__(
@@ -31,16 +42,48 @@ class SupernetEvaluator:
         images: int | None = None,
         calibration_images: int = 256,
         data_dir: str | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         if calibration_images < 1:
             raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
         data = open_dataset(dataclasses.replace(trained.config.data, augment="none", data_dir=data_dir))
         self.images, self.labels = data.arrays("search_validation", limit=images)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
-        self._paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
         used = [trained.fingerprint, data.fingerprint, bn, len(self.labels)]
         self.fingerprint = fingerprint(used + [calibration_images] * (bn == "recalibrated"))
+        self._num_layers = trained.space.num_layers
+        self._workers = Workers(strategy, name=self.fingerprint)
+        self._replicas = []  # a device and its evaluator each; None: wherever TensorFlow puts it
+        for device in strategy.extended.worker_devices if strategy else (None,):
+            with tf.device(device):
+                paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
+            self._replicas.append((device, paths))
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         """(n, num_layers) ints -> (n,) float64 top-1 accuracies in [0, 1]."""
-        return self._paths.accuracies(genomes, self.images, self.labels)
+        return self._evaluate_together(self._workers.tell(np.asarray(genomes)))
+
+    def serve(self) -> None:
+        """Evaluates this worker's share of all that the chief asks for, until the chief closes its evaluator."""
+        while len(genomes := self._workers.hear(self._num_layers)):
+            self._evaluate_together(genomes)
+
+    def close(self) -> None:
+        """Lets the other workers, if there are any, end."""
+        self._workers.tell(np.empty((0, self._num_layers), np.int64))
+
+    def _evaluate_together(self, genomes: np.ndarray) -> np.ndarray:
+        order = np.lexsort(genomes.T[::-1])
+        shares = np.array_split(order, self._workers.count * len(self._replicas))
+        mine = shares[self._workers.index * len(self._replicas) :][: len(self._replicas)]
+        accuracies = np.zeros(len(genomes))
+
+        def evaluate_share(replica: tuple[str | None, PathEvaluator], rows: np.ndarray) -> None:
+            device, paths = replica
+            if rows.size:
+                with tf.device(device):
+                    accuracies[rows] = paths.accuracies(genomes[rows], self.images, self.labels)
+
+        with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow lets go of Python's lock while it computes
+            list(pool.map(evaluate_share, self._replicas, mine))
+        return self._workers.add(accuracies)

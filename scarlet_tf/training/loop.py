@@ -51,7 +51,7 @@ def run_steps(
         DivergedError: the logged loss is not finite.
         WorkerLostError: another worker of a distributed run is gone.
     """
-    with log, StopRequest() as stop, _say_what_is_lost():
+    with log, StopRequest() as stop, naming_lost_workers("its last checkpoint"):
         for step in range(start_step, total_steps):
             scalars = take_step(step)
             done = step + 1
@@ -70,11 +70,12 @@ def run_steps(
 
 
 @contextlib.contextmanager
-def _say_what_is_lost() -> Iterator[None]:
+def naming_lost_workers(resumed_from: str) -> Iterator[None]:
+    """Turns what TensorFlow raises where another worker has ended into a WorkerLostError."""
     try:
         yield
     except _LOST as error:
         raise WorkerLostError(
-            f"a worker was lost ({type(error).__name__}): start all workers again, and the run goes on from its last "
-            "checkpoint"
+            f"a worker was lost ({type(error).__name__}): start all workers again, and the run goes on from "
+            f"{resumed_from}"
         ) from error

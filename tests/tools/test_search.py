@@ -1,0 +1,111 @@
+"""tools/search.py as a user calls it: the same search whatever the strategy."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.data import DataConfig
+from scarlet_tf.search import evaluated_models, search_history
+from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
+from scarlet_tf.supernet.workers import Workers
+from scarlet_tf.training.checkpoints import CheckpointStore
+
+TOOL = Path(__file__).parents[2] / "tools" / "search.py"
+FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory, two_layer_space):
+    """A folder with an untrained supernet and noisy images."""
+    here, rng = tmp_path_factory.mktemp("here"), np.random.default_rng(0)
+    for split, count in (("train", 30), ("test", 1)):
+        for label in range(2):
+            folder = here / "images" / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                image = rng.integers(0, 256, (8, 8, 3))
+                tf.io.write_file(str(folder / f"{index}.png"), tf.io.encode_png(image.astype(np.uint8)))
+    data = DataConfig(name=f"folder:{here / 'images'}", image_size=8, search_validation=20)
+    settings = {"steps": 1, "batch_size": 8, "learning_rate": 0.1, "warmup_steps": 0}
+    config = SupernetConfig(space=two_layer_space, data=data, **settings)
+    supernet = Supernet(two_layer_space, seed=1)
+    towards = rng.standard_normal((8, 1))
+    towards -= towards.mean()  # so that neither class is always the answer
+    supernet.classifier.assign(np.concatenate([towards, -towards], axis=1))
+    CheckpointStore(here / "supernet", kind="supernet", fingerprint="untrained").save(1, supernet.state())
+    (here / "supernet" / "config.json").write_text(json.dumps(config.to_dict()))
+    return here
+
+
+def start_workers(here, output, count):
+    """Processes of the tool, the chief first."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    command = [sys.executable, str(TOOL), *FLAGS, f"--output={output}", "--strategy=multi_worker"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    tasks = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
+    return [subprocess.Popen(command, cwd=here, env=os.environ | {"TF_CONFIG": task}, **pipes) for task in tasks]
+
+
+def test_two_workers_make_the_search_of_one(here, tmp_path, call_tool):
+    workers = start_workers(here, tmp_path / "both", 2)
+    alone = call_tool("search", *FLAGS, f"--output={tmp_path / 'alone'}", cwd=here)
+    assert alone.returncode == 0, alone.stderr[-3000:]
+    answers = []
+    for worker in workers:
+        output, errors = worker.communicate(timeout=200)
+        assert worker.returncode == 0, errors[-3000:]
+        answers.append(output)
+    assert answers == [alone.stdout, ""]  # the chief searches, the other one evaluates
+    one, both = (evaluated_models(tmp_path / name / "archive.sqlite") for name in ("alone", "both"))
+    np.testing.assert_array_equal(both.genomes, one.genomes)
+    np.testing.assert_array_equal(both.values["accuracy"], one.values["accuracy"])
+    assert len(np.unique(one.values["accuracy"])) > 3  # they could differ
+    assert len(search_history(tmp_path / "both" / "archive.sqlite").generations) == 3
+
+
+def test_a_worker_with_another_supernet_or_other_settings_is_refused():
+    chief, same, other = (Workers(None, name=name) for name in ("ab" * 8, "ab" * 8, "cd" * 8))
+    told = iter([np.array([chief._name, 1]), np.array([[4, 7]]), np.array([chief._name, 1])])
+    same.add = other.add = lambda values: next(told)
+    np.testing.assert_array_equal(same.hear(2), [[4, 7]])
+    with pytest.raises(ValueError, match="has another supernet, other images or other settings than the chief"):
+        other.hear(2)
+
+
+MIRRORED = """
+import sys, numpy as np, tensorflow as tf
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+from scarlet_tf.training.strategy import make_strategy
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
+strategy = make_strategy("mirrored", devices=[f"CPU:{n}" for n in range(3)])
+evaluator = SupernetEvaluator(load_supernet("supernet"), strategy=strategy)
+assert [str(device) for device, _ in evaluator._replicas] == list(strategy.extended.worker_devices)
+genomes = np.load(sys.argv[1])
+np.save(sys.argv[1], [evaluator.evaluate(genomes), [*evaluator.evaluate(genomes[:2]), *[0] * (len(genomes) - 2)]])
+"""
+
+
+def test_three_replicas_give_the_accuracies_of_one(here, tmp_path, two_layer_space):
+    genomes = two_layer_space.random(np.random.default_rng(0), 10)
+    path = tmp_path / "genomes.npy"
+    np.save(path, genomes)
+    subprocess.run([sys.executable, "-c", MIRRORED, str(path)], cwd=here, check=True, timeout=200)
+    every, two = np.load(path)
+    expected = SupernetEvaluator(load_supernet(here / "supernet")).evaluate(genomes)
+    np.testing.assert_array_equal(every, expected)
+    np.testing.assert_array_equal(two[:2], expected[:2])
