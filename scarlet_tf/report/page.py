@@ -122,8 +122,8 @@ def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, s
     facts: list[tuple[str, object]] = [
         ("Search space", f"{space.name}: {space.num_layers} layers, {space.size:.3g} models, {space.resolution} px"),
         ("Population", settings["population"]),
-        ("Objectives", settings["objectives"]),
-        ("Constraints", settings["constraints"] or "none"),
+        ("Objectives", settings["objectives"].replace(",", ", ")),
+        ("Constraints", settings["constraints"].replace(",", ", ") or "none"),
         ("Mutation", ", ".join(f"{name} {value:g}" for name, value in mixture.items())),
         ("Mutators", ", ".join(settings["mutators"])),
         ("Seed", settings["seed"]),

@@ -89,6 +89,7 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
         f"<th class='group' colspan='{span}' scope='colgroup'>{escape(group)}</th>" for group, span in groups
     )
     labels = [*map(label, quantities), *(column_of(key).label for key in columns)]
+    labels = [text.replace("-", "\u2011") for text in labels]  # a heading is broken at spaces, not within "top-1"
     starts = set(itertools.accumulate(span for _, span in groups)) | {0}
     under = "".join(
         f"<th scope='col' class='{'start' if position in starts else ''}'>{escape(text)}</th>"
@@ -100,7 +101,7 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
 def _body_row(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) -> str:
     cells = [write_value(row.values[n], unit=unit(n)) if n in row.values else MISSING for n in quantities]
     cells += [write_cell(key, row.columns.get(key)) for key in columns]
-    genome = ",".join(map(str, row.genome))
+    genome = ",<wbr>".join(map(str, row.genome))
     name = escape(row.name)
     if row.row is not None:
         name = f"<button type='button' class='link' data-row='{row.row}'>{name}</button>"

@@ -82,7 +82,8 @@ def test_opens_in_chromium(page, browse):
     assert "Generation 4 of 4" in shown
 
 
-# What a user does: slider to the start, the last point by the keyboard, Enter, its mother, the other colours.
+# What a user does: slider to the start, the last point by the keyboard, Enter, its mother, room
+# for the population alone, the other colours.
 ACTIONS = """<script>
 addEventListener("load", () => setTimeout(() => {
   const members = () => [...document.querySelectorAll("circle.population, circle.front")];
@@ -105,6 +106,9 @@ addEventListener("load", () => setTimeout(() => {
   update({ selected: child });
   byId("family").querySelectorAll("button")[1].click();
   told("mother", state.selected === data.family.mothers[child]);
+  byId("range").value = "population";
+  byId("range").dispatchEvent(new Event("change"));
+  told("range", last !== places());
   const theme = document.documentElement.dataset.theme;
   byId("theme").click();
   told("theme", theme !== document.documentElement.dataset.theme);
@@ -123,5 +127,6 @@ def test_slider_points_family_and_colours_work(page, browse, tmp_path):
         "opened": "1",
         "genome": "true",
         "mother": "true",
+        "range": "true",
         "theme": "true",
     }

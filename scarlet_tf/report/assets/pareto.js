@@ -17,12 +17,19 @@ function envelope(rows) {
   return sorted.filter((row) => cost(row, 1) < best && ((best = cost(row, 1)), true));
 }
 
+// The rows that the axes make room for; a few models that break a constraint by far would press all others together.
+function inRange(always) {
+  if (state.range === "population") return always;
+  const all = [...Array(count).keys()];
+  return state.range === "all" ? all : [...all.filter((row) => data.feasible[row] === "1"), ...always];
+}
+
 function drawPareto() {
   const host = byId("pareto"), width = host.clientWidth, height = host.clientHeight;
   if (!width) return;
   const { rows, front } = population();
-  const shown = state.range === "all" ? null : [...rows, ...data.picks];
-  const bounds = (name) => padded(...extent(shown ? shown.map((row) => data.values[name][row]) : data.values[name]));
+  const shown = inRange([...rows, ...data.picks]);
+  const bounds = (name) => padded(...extent(shown.map((row) => data.values[name][row])));
   const xs = scale(...bounds(state.x), MARGIN.left, width - MARGIN.right, factorOf(state.x));
   const ys = scale(...bounds(state.y), height - MARGIN.bottom, MARGIN.top, factorOf(state.y));
   const px = data.values[state.x].map(xs.place), py = data.values[state.y].map(ys.place);
