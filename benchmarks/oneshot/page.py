@@ -50,7 +50,8 @@ enter a front. Hypervolume: of that front in the unit box that `SearchConfig` me
 
 The last {speed["models"]} children of a search, {speed["images"]} images, medians of {len(speed["seconds"]["alone"])} \
 interleaved rounds after one that does not count.
-Models that have another accuracy as a Keras model than in the supernet: {differences}.
+Models that have another accuracy as a Keras model than in the supernet:
+{differences}.
 
 | evaluated | seconds | ratio, median of rounds |
 |---|---|---|
