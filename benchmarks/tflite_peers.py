@@ -8,12 +8,11 @@ Files are converted once and kept, so that a second run only measures. Weights a
 is enough for timing: accuracy is not measured. On a machine that others use, pin the run to a core.
 """
 
-import sys
 from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import command_line, run
 
 _NETWORKS = flags.DEFINE_list(
     "networks",
@@ -54,7 +53,8 @@ def main() -> None:
     measured = measure_files(
         files, threads=_THREADS.value, rounds=_ROUNDS.value, warmup=_WARMUP.value, seed=_SEED.value
     )
-    result = make_result(measured, command=sys.argv, seed=_SEED.value, warmup=_WARMUP.value)
+    command = command_line(without=("output", "cache"))
+    result = make_result(measured, command=command, seed=_SEED.value, warmup=_WARMUP.value)
     page = make_markdown(result, picture=f"{Path(output).name}.svg")
     write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
     write_atomically(f"{output}.svg", draw_bars(result))

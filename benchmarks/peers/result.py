@@ -8,7 +8,6 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -41,11 +40,11 @@ def measure_files(files: Sequence[NetworkFile], *, threads: int, rounds: int, wa
     return [Measured(file=file, latency=latency) for file, latency in zip(files, latencies, strict=True)]
 
 
-def make_result(measured: Sequence[Measured], *, command: Sequence[str], seed: int, warmup: int) -> dict:
+def make_result(measured: Sequence[Measured], *, command: str, seed: int, warmup: int) -> dict:
     """A dictionary for JSON.
 
     Args:
-        command: sys.argv.
+        command: how the benchmark was called.
 
     Returns:
         format, version, command, date, seed, warmup, calibration_images, machine, versions, "files" (one object a
@@ -55,7 +54,7 @@ def make_result(measured: Sequence[Measured], *, command: Sequence[str], seed: i
     return {
         "format": FORMAT,
         "version": VERSION,
-        "command": " ".join(["python", f"benchmarks/{Path(command[0]).name}", *command[1:]]),
+        "command": command,
         "date": datetime.date.today().isoformat(),
         "seed": seed,
         "rounds": first.runs,
