@@ -7,8 +7,9 @@ wanted=$(cat setup.cfg pyproject.toml constraints.txt | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install --quiet uv
+    # Bytecode is compiled here, as where Python may not write it every start would cost seconds more.
     # uv installs in seconds what takes pip minutes; where it cannot reach the index, pip's own settings may.
-    { .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable '.[test]' ||
+    { .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --constraint constraints.txt --editable '.[test]' ||
         .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'; } || return 1
     echo "$wanted" >"$stamp"
 fi

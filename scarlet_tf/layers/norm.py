@@ -1,4 +1,4 @@
-"""Batch normalisation and activation in one pass, for stacked feature maps.
+"""Batch normalisation and activation in one pass.
 
 TensorFlow's own batch normalisation and h-swish run as a dozen operations that each read and write the whole map. Here
 they are one small XLA program forward and one backward, with the gradient written out: only the input and its moments
@@ -34,39 +34,34 @@ def _slope(z: tf.Tensor, activation: str) -> tf.Tensor:
     return tf.ones_like(z)
 
 
-def _per_slot(vector: tf.Tensor) -> tf.Tensor:
-    """(S, C) -> (S, 1, 1, 1, C), against maps (S, B, H, W, C)."""
-    return vector[:, tf.newaxis, tf.newaxis, tf.newaxis, :]
-
-
 def _rows(x: tf.Tensor) -> int:
-    """Values that a channel has in a slot: B*H*W."""
-    return x.shape[1] * x.shape[2] * x.shape[3]
+    """Values that a channel has: B*H*W."""
+    return x.shape[0] * x.shape[1] * x.shape[2]
 
 
 def _sums(terms, *maps: tf.Tensor) -> list[tf.Tensor]:
-    """Sums over batch and space of elementwise terms: maps (S, B, H, W, C) -> a list of (S, C).
+    """Sums over batch and space of elementwise terms: maps (B, H, W, C) -> a list of (C,).
 
     `terms(*maps)` gives the tensors to sum. XLA's CPU compiler leaves a reduction of computed values scalar; the sum
     of a few pieces written out is an elementwise loop, which it vectorises, and leaves a short plain reduction
     (gradient sums of a 9 MB map: 13 -> 3.5 ms on one AVX2 core). Other compilers fuse either form.
     """
-    slots, channels, rows = maps[0].shape[0], maps[0].shape[-1], _rows(maps[0])
+    rows = _rows(maps[0])
     pieces = next(n for n in (4, 3, 2, 1) if rows % n == 0)
-    split = [tf.reshape(m, (slots, pieces, rows // pieces, channels)) for m in maps]
+    split = [tf.reshape(m, (pieces, rows // pieces, m.shape[-1])) for m in maps]
     totals = None
     for piece in range(pieces):
-        values = terms(*(m[:, piece, tf.newaxis, tf.newaxis] for m in split))
+        values = terms(*(m[piece] for m in split))
         totals = values if totals is None else [total + value for total, value in zip(totals, values, strict=True)]
-    return [tf.reduce_sum(total, axis=(1, 2, 3)) for total in totals]
+    return [tf.reduce_sum(total, axis=0) for total in totals]
 
 
-def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance over batch and space: (S, B, H, W, C) -> two (S, C). Two passes, for float32's sake."""
+def moments(x: tf.Tensor) -> tf.Tensor:
+    """Mean and (biased) variance over batch and space: (B, H, W, C) -> (2, C). Two passes, for float32's sake."""
     rows = _rows(x)
     mean = _sums(lambda part: [part], x)[0] / rows
-    variance = _sums(lambda part: [tf.square(part - _per_slot(mean))], x)[0] / rows
-    return mean, variance
+    variance = _sums(lambda part: [tf.square(part - mean)], x)[0] / rows
+    return tf.stack([mean, variance])
 
 
 class _Programs:
@@ -84,26 +79,31 @@ class _Programs:
         self.input_gradient = compiled(self._input_gradient)
 
     def _forward(self, x, gamma, beta):
-        mean, variance = moments(x)
-        return self._normalise(x, mean, variance, gamma, beta), mean, variance
+        statistics = moments(x)
+        return self._normalise(x, statistics, gamma, beta), statistics
 
-    def _backward(self, x, dy, mean, variance, gamma, beta):
-        dgamma, dbeta = self._gradient_sums(x, dy, mean, variance, gamma, beta)
+    def _backward(self, x, dy, statistics, gamma, beta):
+        dgamma, dbeta = self._gradient_sums(x, dy, statistics, gamma, beta)
         rows = _rows(x)
-        return self._input_gradient(x, dy, mean, variance, gamma, beta, dgamma / rows, dbeta / rows), dgamma, dbeta
+        return self._input_gradient(x, dy, statistics, gamma, beta, dgamma / rows, dbeta / rows), dgamma, dbeta
 
-    def _normalise(self, x, mean, variance, gamma, beta):
-        scale = gamma * tf.math.rsqrt(variance + self.epsilon)
-        return activate(x * _per_slot(scale) + _per_slot(beta - mean * scale), self.activation)
+    def _normalise(self, x, statistics, gamma, beta):
+        mean, inverse = self._mean_and_inverse(statistics)
+        scale = gamma * inverse
+        return activate(x * scale + (beta - mean * scale), self.activation)
+
+    def _mean_and_inverse(self, statistics):
+        mean, variance = tf.unstack(statistics)
+        return mean, tf.math.rsqrt(variance + self.epsilon)
 
     def _through_activation(self, x, dy, mean, inverse, gamma, beta):
-        normalised = (x - _per_slot(mean)) * _per_slot(inverse)
+        normalised = (x - mean) * inverse
         if self.activation == "linear":
             return normalised, dy
-        return normalised, dy * _slope(normalised * _per_slot(gamma) + _per_slot(beta), self.activation)
+        return normalised, dy * _slope(normalised * gamma + beta, self.activation)
 
-    def _gradient_sums(self, x, dy, mean, variance, gamma, beta):
-        inverse = tf.math.rsqrt(variance + self.epsilon)
+    def _gradient_sums(self, x, dy, statistics, gamma, beta):
+        mean, inverse = self._mean_and_inverse(statistics)
 
         def terms(x, dy):
             normalised, dz = self._through_activation(x, dy, mean, inverse, gamma, beta)
@@ -111,78 +111,57 @@ class _Programs:
 
         return _sums(terms, x, dy)
 
-    def _input_gradient(self, x, dy, mean, variance, gamma, beta, mean_dgamma, mean_dbeta):
-        inverse = tf.math.rsqrt(variance + self.epsilon)
+    def _input_gradient(self, x, dy, statistics, gamma, beta, mean_dgamma, mean_dbeta):
+        mean, inverse = self._mean_and_inverse(statistics)
         normalised, dz = self._through_activation(x, dy, mean, inverse, gamma, beta)
-        centred = dz - _per_slot(mean_dbeta) - normalised * _per_slot(mean_dgamma)
-        return centred * _per_slot(gamma * inverse)
+        centred = dz - mean_dbeta - normalised * mean_dgamma
+        return centred * (gamma * inverse)
 
 
 _programs = functools.cache(_Programs)
 
 
-def _replica_context() -> tf.distribute.ReplicaContext | None:
-    """The context where moments must be averaged over replicas; None where there is one replica."""
+def has_many_replicas() -> bool:
+    """Whether this is run for one of several replicas, so that moments must be averaged over them."""
     context = tf.distribute.get_replica_context()
-    return None if context is None or context.num_replicas_in_sync == 1 else context
+    return context is not None and context.num_replicas_in_sync > 1
 
 
 def _forward_over_replicas(context, programs: _Programs, x, gamma, beta):
     average = functools.partial(context.all_reduce, tf.distribute.ReduceOp.MEAN)
-    own_mean, own_variance = programs.moments(x)
+    own_mean, own_variance = tf.unstack(programs.moments(x))
     mean = average(own_mean)
-    variance = average(own_variance + tf.square(own_mean - mean))
-    return programs.normalise(x, mean, variance, gamma, beta), mean, variance
+    statistics = tf.stack([mean, average(own_variance + tf.square(own_mean - mean))])
+    return programs.normalise(x, statistics, gamma, beta), statistics
 
 
-def _backward_over_replicas(context, programs: _Programs, x, dy, mean, variance, gamma, beta):
-    dgamma, dbeta = programs.gradient_sums(x, dy, mean, variance, gamma, beta)
+def _backward_over_replicas(context, programs: _Programs, x, dy, statistics, gamma, beta):
+    dgamma, dbeta = programs.gradient_sums(x, dy, statistics, gamma, beta)
     means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [dgamma / _rows(x), dbeta / _rows(x)])
-    return programs.input_gradient(x, dy, mean, variance, gamma, beta, *means), dgamma, dbeta
+    return programs.input_gradient(x, dy, statistics, gamma, beta, *means), dgamma, dbeta
 
 
 def batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float):
     """Training-mode BN with activation.
 
     Args:
-        x: (S, B, H, W, C) float; every slot s has statistics of its own.
-        gamma, beta: (S, C), or (1, C) where the slots share them.
+        x: (B, H, W, C) float.
+        gamma, beta: (C,).
         activation: one of ACTIVATIONS.
 
     Returns:
-        y like x, and the batch mean and (biased) variance, both (S, C), which carry no gradient.
+        y like x, and the batch's mean and (biased) variance, (2, C), which carry no gradient.
     """
     programs = _programs(activation, epsilon)
-    context = _replica_context()
     forward, backward = programs.forward, programs.backward
-    if context:
+    if has_many_replicas():
+        context = tf.distribute.get_replica_context()
         forward = functools.partial(_forward_over_replicas, context, programs)
         backward = functools.partial(_backward_over_replicas, context, programs)
 
     @tf.custom_gradient
     def run(x, gamma, beta):
-        y, mean, variance = forward(x, gamma, beta)
-
-        def gradient(dy, _dmean, _dvariance):
-            dx, dgamma, dbeta = backward(x, dy, mean, variance, gamma, beta)
-            if gamma.shape[0] == 1 and x.shape[0] != 1:
-                dgamma, dbeta = (tf.reduce_sum(d, axis=0, keepdims=True) for d in (dgamma, dbeta))
-            return dx, dgamma, dbeta
-
-        return (y, mean, variance), gradient
+        y, statistics = forward(x, gamma, beta)
+        return (y, statistics), lambda dy, _: backward(x, dy, statistics, gamma, beta)
 
     return run(x, gamma, beta)
-
-
-def inference_norm(
-    x: tf.Tensor,
-    gamma: tf.Tensor,
-    beta: tf.Tensor,
-    *,
-    mean: tf.Tensor,
-    variance: tf.Tensor,
-    activation: str,
-    epsilon: float,
-) -> tf.Tensor:
-    """BN with given statistics, and activation; same shapes as `batch_norm`."""
-    return _programs(activation, epsilon).normalise(x, mean, variance, gamma, beta)

@@ -1,21 +1,23 @@
 """One searchable layer of the supernet: all 13 choices, each on its own path's activations.
 
-The inverted residual choices of one expansion have weights of one shape, so they are stored stacked and their 1x1
-convolutions run as one batched matrix product. A choice's place in the stack is its slot: per expansion first the
-three kernels without SE, then the three with SE, then the LET. Everything outside speaks of choices (Table 1).
+The inverted residual choices of one expansion have weights of one shape, so they are stored stacked: fewer variables to
+update and to save. A choice's place in the stack is its slot: per expansion first the three kernels without SE, then
+the three with SE, then the LET. Everything outside speaks of choices (Table 1). The choices run one after the other,
+each on maps of its own: what is stacked would have to be copied, and would not stay in a CPU's caches.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
 from scarlet_tf.choices import require_known
-from scarlet_tf.layers.norm import batch_norm, inference_norm
-from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.supernet.blocks import BlockMoments, GroupWeights, Scales, mixed_layer
 
 SLOT_CHOICES = (
     *(choice_index(expansion=e, kernel_size=k, se=se) for e in EXPANSIONS for se in (False, True) for k in KERNELS),
@@ -23,7 +25,7 @@ SLOT_CHOICES = (
 )
 CHOICE_SLOTS = tuple(int(slot) for slot in np.argsort(SLOT_CHOICES))
 GROUP = 6  # slots of one expansion
-STAGES = ("expand", "depthwise", "project")
+BN_MOMENTUM = BatchNorm().momentum
 LET_INITS = ("normal", "identity")
 
 
@@ -79,49 +81,18 @@ class BatchNormVariables:
     def variables(self) -> list[tf.Variable]:
         return [self.gamma, self.beta, self.moving_mean, self.moving_variance]
 
-    def train(self, x, *, activation: str, epsilon: float, momentum: float):
-        """Normalises with batch statistics and updates the moving ones.
+    @property
+    def scales(self) -> Scales:
+        """gamma and beta, (slots, channels) each."""
+        return tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
 
-        With one slot of variables for many slots of x (the tail, which all paths share) the moving statistics follow
-        the mean of the paths' statistics.
-        """
-        y, mean, variance = batch_norm(x, self.gamma, self.beta, activation=activation, epsilon=epsilon)
-        slots = self.gamma.shape[0]
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            if slots == 1:
-                batch = tf.reduce_mean(batch, axis=0, keepdims=True)
-            moving.assign(moving * momentum + batch * (1.0 - momentum))
-        return y
-
-    def infer(self, x, *, activation: str, epsilon: float):
-        """Normalises with the moving statistics."""
-        return inference_norm(
-            x,
-            self.gamma,
-            self.beta,
-            mean=self.moving_mean,
-            variance=self.moving_variance,
-            activation=activation,
-            epsilon=epsilon,
-        )
-
-
-def pointwise(x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
-    """A 1x1 convolution a slot: (S or 1, B, H, W, C), (S, C, D) -> (S, B, H, W, D)."""
-    slots, (_, batch, height, width, channels) = kernels.shape[0], x.shape
-    flat = tf.reshape(x, (x.shape[0], -1, channels))
-    return tf.reshape(
-        tf.matmul(flat, kernels), (slots, -1 if batch is None else batch, height, width, kernels.shape[2])
-    )
-
-
-def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
-    """SE on stacked maps: x (S, B, H, W, C), kernels (S, C, R) and (S, R, C), biases (S, R) and (S, C)."""
-    gate = tf.reduce_mean(x, axis=(2, 3))
-    gate = tf.nn.relu(tf.matmul(gate, reduce_kernel) + reduce_bias[:, tf.newaxis])
-    gate = tf.matmul(gate, expand_kernel) + expand_bias[:, tf.newaxis]
-    gate = tf.nn.relu6(gate + 3.0) * (1.0 / 6.0)
-    return x * gate[:, :, tf.newaxis, tf.newaxis, :]
+    def follow(self, moments: Sequence[tf.Tensor]) -> None:
+        """Moves the moving statistics towards those of every slot's batch, (2, C) each; one slot follows their mean."""
+        batches = tf.stack(moments, axis=1)
+        if self.moving_mean.shape[0] == 1 != len(moments):
+            batches = tf.reduce_mean(batches, axis=1, keepdims=True)
+        for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(batches), strict=True):
+            moving.assign(moving * BN_MOMENTUM + batch * (1.0 - BN_MOMENTUM))
 
 
 class ExpansionGroup:
@@ -151,17 +122,22 @@ class ExpansionGroup:
         norms = self.expand_bn.variables() + self.depthwise_bn.variables()
         return [self.expand, *self.depthwise, *se, self.project, *norms]
 
-    def __call__(self, x: tf.Tensor, norm) -> tf.Tensor:
-        """(6 or 1, B, H, W, in) -> (6, B, H', W', out), before the last BN."""
-        h = norm(self.expand_bn, pointwise(x, self.expand), "h_swish")
-        maps = [
-            depthwise(one, kernel, kernel_size=kernel.shape[0], stride=self.stride)
-            for one, kernel in zip(tf.unstack(h), self.depthwise, strict=True)
-        ]
-        plain, excited = tf.split(norm(self.depthwise_bn, tf.stack(maps), "h_swish"), 2)
-        excited = _squeeze_excite(excited, self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias)
-        project = tf.split(self.project, 2)
-        return tf.concat([pointwise(plain, project[0]), pointwise(excited, project[1])], axis=0)
+    def weights(self) -> GroupWeights:
+        """What the weights are now."""
+        se = (self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias)
+        return GroupWeights(
+            expand=tf.convert_to_tensor(self.expand),
+            expand_bn=self.expand_bn.scales,
+            depthwise=tuple(map(tf.convert_to_tensor, self.depthwise)),
+            depthwise_bn=self.depthwise_bn.scales,
+            se=tuple(map(tf.convert_to_tensor, se)),
+            project=tf.convert_to_tensor(self.project),
+        )
+
+    def follow(self, moments: Sequence[BlockMoments]) -> None:
+        """Moves the moving statistics, but for the last BN's."""
+        self.expand_bn.follow([slot.expand for slot in moments])
+        self.depthwise_bn.follow([slot.depthwise for slot in moments])
 
     def slot_weights(self, slot: int) -> dict[str, np.ndarray]:
         """One choice's weights as the stand-alone model names them, without the last BN."""
@@ -218,25 +194,27 @@ class MixedLayer:
         groups = [variable for group in self.groups for variable in group.variables()]
         return [*groups, *self.project_bn.variables(), *([] if self.let is None else [self.let])]
 
-    def __call__(self, x: tf.Tensor, norm) -> tf.Tensor:
-        """(13 or 1, B, H, W, in) in slot order -> (13, B, H', W', out) in slot order; 12 without an identity.
+    def __call__(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Every slot on its own input, with batch statistics, which the moving ones follow.
 
-        One slot of input serves all choices. `norm(variables, x, activation)` normalises, by batch or by moving
-        statistics.
+        Args:
+            inputs: 13 maps (B, H, W, in) in slot order; 12 without an identity.
+
+        Returns:
+            As many maps (B, H', W', out) in slot order.
         """
-        slots = (GROUP, GROUP) if self.let is None else (GROUP, GROUP, 1)
-        parts = [x] * len(slots) if x.shape[0] == 1 else tf.split(x, slots)
-        projected = [group(part, norm) for group, part in zip(self.groups, parts[:2], strict=True)]
-        y = norm(self.project_bn, tf.concat(projected, axis=0), "linear")
-        if self.shortcut:
-            y = y + (x if x.shape[0] == 1 else tf.concat(parts[:2], axis=0))
-        return y if self.let is None else tf.concat([y, self._identity(parts[2])], axis=0)
-
-    def _identity(self, x: tf.Tensor) -> tf.Tensor:
-        """The LET: (1, B, H, W, in) -> (1, B, H', W', out)."""
-        if self.stride == 2:
-            x = tf.nn.max_pool2d(x[0], 2, 2, "SAME")[tf.newaxis]
-        return pointwise(x, self.let[tf.newaxis])
+        outputs, moments = mixed_layer(
+            tuple(inputs),
+            tuple(group.weights() for group in self.groups),
+            self.project_bn.scales,
+            None if self.let is None else tf.convert_to_tensor(self.let),
+            stride=self.stride,
+            shortcut=self.shortcut,
+        )
+        for index, group in enumerate(self.groups):
+            group.follow(moments[GROUP * index : GROUP * (index + 1)])
+        self.project_bn.follow([block.project for block in moments])
+        return outputs
 
     def choice_weights(self, choice: int) -> dict[str, np.ndarray]:
         """One choice's weights as the stand-alone model (LETs kept) names them, such as "expand_conv/kernel"."""

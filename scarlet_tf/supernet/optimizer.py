@@ -31,10 +31,11 @@ class MomentumSgd:
         if context is not None and context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
         for variable, velocity, gradient in zip(self.variables, self.velocities, gradients, strict=True):
-            decay = self.weight_decay if is_decayed(variable) else 0.0
-            new_velocity = self.momentum * velocity + gradient + decay * variable
-            velocity.assign(new_velocity)
-            variable.assign_sub(learning_rate * new_velocity)
+            if self.weight_decay and is_decayed(variable):
+                gradient = gradient + self.weight_decay * variable
+            tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle, accum=velocity.handle, lr=learning_rate, grad=gradient, momentum=self.momentum
+            )
 
     def state(self) -> dict[str, np.ndarray]:
         return {variable_key(velocity): velocity.numpy() for velocity in self.velocities}

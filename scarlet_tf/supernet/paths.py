@@ -19,8 +19,9 @@ from scarlet_tf.arch import BlockSpec
 from scarlet_tf.arch.space import block_spec
 from scarlet_tf.choices import require_known
 from scarlet_tf.layers.norm import activate
+from scarlet_tf.supernet.blocks import BN_EPSILON
 from scarlet_tf.supernet.depthwise import depthwise
-from scarlet_tf.supernet.supernet import BN_EPSILON, Supernet
+from scarlet_tf.supernet.supernet import Supernet
 
 BN_MODES = ("moving", "recalibrated")
 
@@ -50,8 +51,7 @@ class _Stage:
             x = tf.nn.max_pool2d(x, 2, 2, "SAME") if self.block.stride == 2 else x
             return _conv1x1(x, w["let/kernel"])
         y = norm("expand_bn", _conv1x1(x, w["expand_conv/kernel"]), "h_swish")
-        kernel = w["depthwise_conv/kernel"]
-        y = depthwise(y, kernel, kernel_size=self.block.kernel_size, stride=self.block.stride)
+        y = depthwise(y, w["depthwise_conv/kernel"], stride=self.block.stride)
         y = norm("depthwise_bn", y, "h_swish")
         if self.block.has_se:
             gate = tf.reduce_mean(y, axis=(1, 2), keepdims=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from scarlet_tf.choices import require_known
@@ -9,6 +12,27 @@ from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.supernet import Supernet
 
 SHARED_GRADIENTS = ("sum", "mean")
+
+
+def _without_graph_rewrites(function: Callable) -> Callable:
+    """Keeps TensorFlow's graph optimizer away from a function, on machines without GPU.
+
+    It finds nothing to gain in a fair step's graph of tens of thousands of nodes but takes as long as everything else
+    before the first step. On a GPU its layout pass is worth the time.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return function
+
+    @functools.wraps(function)
+    def call(*args):
+        before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        try:
+            return function(*args)
+        finally:
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+    return call
 
 
 def make_fair_step(
@@ -27,22 +51,24 @@ def make_fair_step(
     require_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}
-    scale = 1.0 / supernet.space.num_choices if shared_gradient == "mean" else 1.0
+    choices = supernet.space.num_choices
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(images, labels, routes, learning_rate):
         with tf.GradientTape() as tape:
-            logits = supernet.fair_logits(images, routes, training=True)
+            logits = supernet.fair_logits(images, routes)
             targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             # Summed over paths; divided by the replicas, whose gradients the optimizer sums.
             loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1)) / replicas
         gradients = tape.gradient(loss, variables)
-        scaled = [g * scale if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
-        optimizer.apply(scaled, learning_rate)
+        if shared_gradient == "mean":
+            gradients = [g / choices if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
+        optimizer.apply(gradients, learning_rate)
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=targets.dtype), targets)
         return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))
 
+    @_without_graph_rewrites
     @tf.function(autograph=False)
     def step(images, labels, routes, learning_rate):
         loss, accuracy = strategy.run(replica_step, (images, labels, routes, learning_rate))

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
-from scarlet_tf.layers import BatchNorm
+from scarlet_tf.layers.norm import batch_norm
 from scarlet_tf.models import block_name, build, set_weights
-from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.supernet.blocks import BN_EPSILON, Scales, depthwise_norm, in_order, pointwise_norm
 from scarlet_tf.supernet.mixed import (
     SLOT_CHOICES,
     BatchNormVariables,
@@ -19,12 +19,8 @@ from scarlet_tf.supernet.mixed import (
     bn_weights,
     new_variable,
     normal,
-    pointwise,
     variable_key,
 )
-
-BN_EPSILON = BatchNorm().epsilon
-BN_MOMENTUM = BatchNorm().momentum
 
 
 class _ConvBn:
@@ -37,6 +33,11 @@ class _ConvBn:
 
     def variables(self) -> list[tf.Variable]:
         return [self.kernel, *self.bn.variables()]
+
+    def scales(self) -> Scales:
+        """gamma and beta, (channels,) each."""
+        gamma, beta = self.bn.scales
+        return gamma[0], beta[0]
 
     def weights(self) -> dict[str, np.ndarray]:
         return {f"{self.name}_conv/kernel": self.kernel.numpy()} | bn_weights(self.bn, 0, f"{self.name}_bn")
@@ -96,36 +97,52 @@ class Supernet:
     def _tail_variables(self) -> list[tf.Variable]:
         return [*self.tail.variables(), self.classifier, self.classifier_bias]
 
-    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor, *, training: bool) -> tf.Tensor:
+    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor) -> tf.Tensor:
         """Logits of the 13 paths (12 without an identity) of a fair step, every choice of every layer used once.
+
+        BN uses the statistics of the batch, of each path on its own, and the moving ones follow.
 
         Args:
             images: (B, H, W, 3) float32.
             routes: (num_layers, 13) int32 from `sampler.routes`.
-            training: batch statistics, and updates of the moving ones; else moving statistics.
 
         Returns:
             (13, B, classes). Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
         """
-        norm = _training_norm if training else _inference_norm
-        x = self._stem(images, norm)
         slot_routes = _routes_between_slots(routes)
+        maps = [self._stem(images)] * self.space.num_choices
         for index, layer in enumerate(self.layers):
             if index:
-                x = _permute(x, slot_routes[index])
-            x = layer(x, norm)
-        x = norm(self.tail.bn, _shared_pointwise(x, self.tail.kernel[0, 0]), "relu6")
-        return tf.reduce_mean(x, axis=(2, 3)) @ self.classifier + self.classifier_bias
+                maps = tf.unstack(_permute(tf.stack(maps), slot_routes[index]))
+            maps = layer(maps)
+        return tf.reduce_mean(self._tail(maps), axis=(2, 3)) @ self.classifier + self.classifier_bias
 
-    def _stem(self, images: tf.Tensor, norm) -> tf.Tensor:
-        """(B, H, W, 3) -> (1, B, H', W', first_channels); the same for all paths, so computed once."""
+    def _stem(self, images: tf.Tensor) -> tf.Tensor:
+        """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
         pad = ((0, 0), (1, 1), (1, 1), (0, 0))
-        stride = self.space.stem_stride
-        x = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, stride, "VALID")
-        x = norm(self.stem.bn, x[tf.newaxis], "relu6")
-        x = depthwise(x[0], self.separable_depthwise.kernel, kernel_size=3, stride=1)
-        x = norm(self.separable_depthwise.bn, x[tf.newaxis], "relu6")
-        return norm(self.separable_project.bn, pointwise(x, self.separable_project.kernel[0]), "linear")
+        x = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, self.space.stem_stride, "VALID")
+        x, moments = batch_norm(x, *self.stem.scales(), activation="relu6", epsilon=BN_EPSILON)
+        self.stem.bn.follow([moments])
+        kernel = tf.convert_to_tensor(self.separable_depthwise.kernel)
+        x, moments = depthwise_norm(x, kernel, *self.separable_depthwise.scales(), stride=1, activation="relu6")
+        self.separable_depthwise.bn.follow([moments])
+        kernel = self.separable_project.kernel[0, 0]
+        x, moments = pointwise_norm(x, kernel, *self.separable_project.scales(), activation="linear")
+        self.separable_project.bn.follow([moments])
+        return x
+
+    def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
+        """13 maps (B, H, W, C) -> (13, B, H, W, tail_channels)."""
+        kernel, scales = self.tail.kernel[0, 0], self.tail.scales()
+        outputs, moments = [], []
+        for x in maps:
+            if outputs:
+                outputs[-1], x = in_order(outputs[-1], x)
+            y, path_moments = pointwise_norm(x, kernel, *scales, activation="relu6")
+            outputs.append(y)
+            moments.append(path_moments)
+        self.tail.bn.follow(moments)
+        return tf.stack(outputs)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
         """The weights of one path, named as `get_weights(build(space.spec(genome, let=True)))` names them."""
@@ -169,19 +186,6 @@ class Supernet:
                 raise ValueError(f"supernet weight {name} must have shape {variable.shape}, got {shape}")
         for variable in self.variables:
             variable.assign(arrays[variable_key(variable)])
-
-
-def _training_norm(bn: BatchNormVariables, x: tf.Tensor, activation: str) -> tf.Tensor:
-    return bn.train(x, activation=activation, epsilon=BN_EPSILON, momentum=BN_MOMENTUM)
-
-
-def _inference_norm(bn: BatchNormVariables, x: tf.Tensor, activation: str) -> tf.Tensor:
-    return bn.infer(x, activation=activation, epsilon=BN_EPSILON)
-
-
-def _shared_pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """One 1x1 convolution for all slots: (S, B, H, W, C), (C, D) -> (S, B, H, W, D)."""
-    return tf.reshape(tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel), (*x.shape[:-1], kernel.shape[1]))
 
 
 def _routes_between_slots(routes: tf.Tensor) -> tf.Tensor:

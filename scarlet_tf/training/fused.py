@@ -33,12 +33,10 @@ class FusedBatchNorm(keras.layers.Layer):
         return input_shape
 
     def call(self, x, mask=None):  # mask: cloning repeats the call that Keras made of its own layer
-        y, mean, variance = batch_norm(
-            tf.expand_dims(x, 0), self.gamma[None], self.beta[None], activation=self.activation, epsilon=self.epsilon
-        )
-        for moving, batch in ((self.moving_mean, mean[0]), (self.moving_variance, variance[0])):
+        y, statistics = batch_norm(x, self.gamma, self.beta, activation=self.activation, epsilon=self.epsilon)
+        for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(statistics), strict=True):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * batch)
-        return tf.squeeze(y, axis=0)
+        return y
 
 
 class MatmulConv(keras.layers.Conv2D):

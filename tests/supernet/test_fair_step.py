@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from scarlet_tf.models import get_weights
-from scarlet_tf.supernet.mixed import SLOT_CHOICES
+from scarlet_tf.supernet.mixed import BN_MOMENTUM, SLOT_CHOICES
 from scarlet_tf.supernet.optimizer import MomentumSgd, is_decayed
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.step import make_fair_step
-from scarlet_tf.supernet.supernet import BN_MOMENTUM, Supernet
+from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.training.strategy import make_strategy
 
 LABELS = np.arange(8) % 3
@@ -22,7 +22,7 @@ def paths(tiny_space):
 
 def losses_of_paths(supernet, images, paths):
     """(13,) losses in path order."""
-    logits = supernet.fair_logits(tf.constant(images), tf.constant(routes(paths)), training=True)
+    logits = supernet.fair_logits(tf.constant(images), tf.constant(routes(paths)))
     row_of_choice = {choice: row for row, choice in enumerate(SLOT_CHOICES)}
     rows = [row_of_choice[int(path[-1])] for path in paths]
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.broadcast_to(LABELS, logits.shape[:2]), logits)

@@ -1,25 +1,13 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet
-from scarlet_tf.supernet.mixed import SLOT_CHOICES
 from scarlet_tf.supernet.paths import _StageFunctions
-from scarlet_tf.supernet.sampler import fair_paths, routes
 
 
 def close(a, b, tolerance=1e-5):
     return np.abs(a - b).max() <= tolerance * np.abs(b).max()
-
-
-def test_extracted_models_equal_the_fair_forward_pass(supernet, images, tiny_space):
-    """Every choice of every layer, each in a path of its own."""
-    paths = fair_paths(5, 0, num_layers=tiny_space.num_layers, num_choices=13)
-    logits = supernet.fair_logits(tf.constant(images), tf.constant(routes(paths)), training=False).numpy()
-    for path in paths:
-        row = SLOT_CHOICES.index(int(path[-1]))
-        assert close(np.asarray(supernet.extract(path)(images)), logits[row])
 
 
 def test_path_evaluator_equals_extracted_models(supernet, images, tiny_space):

@@ -1,0 +1,166 @@
+"""The computation of a mixed layer from its parts, each traced once for every shape it meets.
+
+A fair step holds 19 x 13 blocks, but most of them have parts alike. Each part is a TensorFlow function of tensors alone
+(weights come as arguments), so a shape is traced, differentiated and compiled once, however often it is used. All
+normalisations use batch statistics, and return them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.layers.norm import batch_norm, has_many_replicas
+from scarlet_tf.supernet.depthwise import depthwise
+
+BN_EPSILON = BatchNorm().epsilon
+
+Scales = tuple[tf.Tensor, tf.Tensor]
+
+
+def _part(function: Callable) -> Callable:
+    """Makes a part of a function. With many replicas it is inlined, as all-reduces cannot be in an inner function."""
+    traced = tf.function(function, autograph=False)
+
+    @functools.wraps(function)
+    def call(*tensors, **settings):
+        return (function if has_many_replicas() else traced)(*tensors, **settings)
+
+    return call
+
+
+@_part
+def pointwise_norm(x, kernel, gamma, beta, *, activation: str):
+    """1x1 convolution, BN, activation: (B, H, W, C), (C, D), (D,), (D,) -> (B, H, W, D), moments (2, D)."""
+    return batch_norm(_pointwise(x, kernel), gamma, beta, activation=activation, epsilon=BN_EPSILON)
+
+
+@_part
+def depthwise_norm(x, kernel, gamma, beta, *, stride: int, activation: str):
+    """Depthwise convolution, BN, activation: (B, H, W, C), (k, k, C, 1), 2 (C,) -> (B, H', W', C), moments (2, C)."""
+    y = depthwise(x, kernel, stride=stride)
+    return batch_norm(y, gamma, beta, activation=activation, epsilon=BN_EPSILON)
+
+
+@_part
+def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
+    """SE: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C)."""
+    gate = tf.nn.relu(tf.reduce_mean(x, axis=(1, 2)) @ reduce_kernel + reduce_bias)
+    gate = tf.nn.relu6(gate @ expand_kernel + expand_bias + 3.0) * (1.0 / 6.0)
+    return x * gate[:, tf.newaxis, tf.newaxis]
+
+
+@_part
+def _let(x, kernel, *, stride: int):
+    """LET: (B, H, W, C), (C, D) -> (B, H', W', D); at stride 2 behind a max-pooling first."""
+    return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, kernel)
+
+
+class GroupWeights(NamedTuple):
+    """Weights of the blocks of one expansion, stacked by slot: BNs are (gamma, beta), SE two kernels with biases."""
+
+    expand: tf.Tensor
+    expand_bn: Scales
+    depthwise: tuple[tf.Tensor, ...]
+    depthwise_bn: Scales
+    se: tuple[tf.Tensor, ...]
+    project: tf.Tensor
+
+    def blocks(self) -> list[BlockWeights]:
+        """Each slot's weights; the later half of the slots has SE."""
+        slots = len(self.depthwise)
+        se = [()] * (slots - self.se[0].shape[0]) + _by_slot(self.se)
+        return [
+            BlockWeights(*slot)
+            for slot in zip(
+                tf.unstack(self.expand),
+                _by_slot(self.expand_bn),
+                self.depthwise,
+                _by_slot(self.depthwise_bn),
+                se,
+                tf.unstack(self.project),
+                strict=True,
+            )
+        ]
+
+
+class BlockWeights(NamedTuple):
+    """Weights of an inverted residual but for its last BN; without SE `se` is empty."""
+
+    expand: tf.Tensor
+    expand_bn: Scales
+    depthwise: tf.Tensor
+    depthwise_bn: Scales
+    se: tuple[tf.Tensor, ...]
+    project: tf.Tensor
+
+
+def _by_slot(stacked: tuple[tf.Tensor, ...]) -> list[tuple[tf.Tensor, ...]]:
+    return list(zip(*map(tf.unstack, stacked), strict=True))
+
+
+class BlockMoments(NamedTuple):
+    """Mean and variance of the batch at each BN of an inverted residual, (2, C) each."""
+
+    expand: tf.Tensor
+    depthwise: tf.Tensor
+    project: tf.Tensor
+
+
+def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut: bool):
+    """All slots of a layer, one after the other.
+
+    Args:
+        inputs: a map (B, H, W, in) for every slot.
+        groups: a `GroupWeights` for each expansion.
+        project_bn: scales of the blocks' last BN, (blocks, out) each.
+        let_kernel: (in, out), or None where the layer has no identity.
+
+    Returns:
+        A map (B, H', W', out) for every slot, and a `BlockMoments` for every block.
+    """
+    blocks = [weights for group in groups for weights in group.blocks()]
+    outputs, moments = [], []
+    for x, weights, last_bn in zip(inputs, blocks, _by_slot(project_bn), strict=False):
+        if outputs:
+            outputs[-1], x = in_order(outputs[-1], x)
+        y, block_moments = _inverted_residual(x, weights, last_bn, stride=stride, shortcut=shortcut)
+        outputs.append(y)
+        moments.append(block_moments)
+    if let_kernel is not None:
+        outputs.append(_let(inputs[-1], let_kernel, stride=stride))
+    return outputs, moments
+
+
+def _inverted_residual(x, w: BlockWeights, project_bn: Scales, *, stride: int, shortcut: bool):
+    """(B, H, W, in) -> (B, H', W', out), `BlockMoments`."""
+    y, expand = pointwise_norm(x, w.expand, *w.expand_bn, activation="h_swish")
+    y, depthwise = depthwise_norm(y, w.depthwise, *w.depthwise_bn, stride=stride, activation="h_swish")
+    if w.se:
+        y = _squeeze_excite(y, *w.se)
+    y, project = pointwise_norm(y, w.project, *project_bn, activation="linear")
+    return x + y if shortcut else y, BlockMoments(expand, depthwise, project)
+
+
+def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tf.reshape(x, (-1, x.shape[-1])) @ kernel, (*x.shape[:-1], kernel.shape[-1]))
+
+
+@tf.custom_gradient
+def in_order(first: tf.Tensor, second: tf.Tensor):
+    """Both as they are, but what needs `second` waits for `first`; backward the other way round.
+
+    So blocks that could run in any order run one after the other, while their maps are in the caches, and no more
+    maps are alive than needed. On one GPU stream or a compiled TPU program, where order is given, it changes nothing.
+    """
+
+    def gradient(dfirst, dsecond):
+        with tf.control_dependencies([dsecond]):
+            return tf.identity(dfirst), dsecond
+
+    with tf.control_dependencies([first]):
+        return (tf.identity(first), tf.identity(second)), gradient
