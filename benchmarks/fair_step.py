@@ -24,6 +24,7 @@ _SIZE = flags.DEFINE_integer("size", 32, "Side of the images.", lower_bound=8)
 _BATCH = flags.DEFINE_integer("batch", 32, "Images of a step.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads of TensorFlow.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps that are timed, after one that is not.", lower_bound=1)
+_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
 _RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and give the floor.")
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     from fair.timing import limit_threads, measure_rates, time_steps
 
     limit_threads(_THREADS.value)
-    result = time_steps(space, batch=_BATCH.value, steps=_STEPS.value)
+    result = time_steps(space, batch=_BATCH.value, steps=_STEPS.value, recompute=_RECOMPUTE.value)
     work = count_work(space, _BATCH.value)
     result |= {"madds_g": round(work.madds / 1e9, 2), "moved_gb": round(work.moved / 1e9, 2)}
     if _RATES.value:

@@ -25,13 +25,13 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def time_steps(space: SearchSpace, *, batch: int, steps: int) -> dict[str, float]:
+def time_steps(space: SearchSpace, *, batch: int, steps: int, recompute: bool) -> dict[str, float]:
     """Seconds of `steps` fair steps after a first one."""
     strategy = make_strategy("one_device")
     with strategy.scope():
         supernet = Supernet(space)
         optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0)
-    step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum")
+    step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum", recompute=recompute)
     rng = np.random.default_rng(0)
     images = tf.constant(rng.standard_normal((batch, space.resolution, space.resolution, 3)).astype(np.float32))
     labels = tf.constant(rng.integers(0, space.classes, batch), tf.int32)

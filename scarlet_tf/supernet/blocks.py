@@ -111,39 +111,72 @@ class BlockMoments(NamedTuple):
     project: tf.Tensor
 
 
-def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut: bool):
-    """All slots of a layer, one after the other.
+def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut: bool, recompute: bool):
+    """All slots of a layer, one after the other, forward and backward.
 
     Args:
         inputs: a map (B, H, W, in) for every slot.
         groups: a `GroupWeights` for each expansion.
         project_bn: scales of the blocks' last BN, (blocks, out) each.
         let_kernel: (in, out), or None where the layer has no identity.
+        recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again there.
 
     Returns:
         A map (B, H', W', out) for every slot, and a `BlockMoments` for every block.
     """
-    blocks = [weights for group in groups for weights in group.blocks()]
+    block = functools.partial(_inverted_residual, stride=stride, shortcut=shortcut)
+    weights = [weights for group in groups for weights in group.blocks()]
     outputs, moments = [], []
-    for x, weights, last_bn in zip(inputs, blocks, _by_slot(project_bn), strict=False):
+    for x, w, last_bn in zip(inputs, weights, _by_slot(project_bn), strict=False):
         if outputs:
             outputs[-1], x = in_order(outputs[-1], x)
-        y, block_moments = _inverted_residual(x, weights, last_bn, stride=stride, shortcut=shortcut)
+        y, *block_moments = _as_unit(block, x, w, last_bn, recompute=recompute)
         outputs.append(y)
-        moments.append(block_moments)
+        moments.append(BlockMoments(*block_moments))
     if let_kernel is not None:
         outputs.append(_let(inputs[-1], let_kernel, stride=stride))
     return outputs, moments
 
 
+def _as_unit(function: Callable, *arguments, recompute: bool):
+    """function(*arguments), whose backward pass is over when the gradient of its first argument is there.
+
+    With `in_order` that makes the backward pass, too, one block after the other: else the gradients of weights, for
+    which nothing waits, would be put off, and keep their maps alive.
+    """
+
+    def forward(tensors):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(tensors)
+            outputs = function(*tf.nest.pack_sequence_as(arguments, tensors))
+        return tape, tensors, outputs
+
+    @tf.custom_gradient
+    def run(*tensors):
+        kept = forward(list(tensors))
+
+        def gradient(*doutputs):
+            tape, inputs, outputs = kept
+            if recompute:
+                with tf.control_dependencies(doutputs):
+                    tape, inputs, outputs = forward([tf.identity(tensor) for tensor in tensors])
+            first, *rest = tape.gradient(outputs, inputs, doutputs)
+            with tf.control_dependencies(rest):
+                return tf.identity(first), *rest
+
+        return kept[2], gradient
+
+    return run(*tf.nest.flatten(arguments))
+
+
 def _inverted_residual(x, w: BlockWeights, project_bn: Scales, *, stride: int, shortcut: bool):
-    """(B, H, W, in) -> (B, H', W', out), `BlockMoments`."""
+    """(B, H, W, in) -> (B, H', W', out), and the tensors of `BlockMoments`."""
     y, expand = pointwise_norm(x, w.expand, *w.expand_bn, activation="h_swish")
     y, depthwise = depthwise_norm(y, w.depthwise, *w.depthwise_bn, stride=stride, activation="h_swish")
     if w.se:
         y = _squeeze_excite(y, *w.se)
     y, project = pointwise_norm(y, w.project, *project_bn, activation="linear")
-    return x + y if shortcut else y, BlockMoments(expand, depthwise, project)
+    return x + y if shortcut else y, expand, depthwise, project
 
 
 def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

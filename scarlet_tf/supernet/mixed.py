@@ -194,11 +194,12 @@ class MixedLayer:
         groups = [variable for group in self.groups for variable in group.variables()]
         return [*groups, *self.project_bn.variables(), *([] if self.let is None else [self.let])]
 
-    def __call__(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def __call__(self, inputs: Sequence[tf.Tensor], *, recompute: bool) -> list[tf.Tensor]:
         """Every slot on its own input, with batch statistics, which the moving ones follow.
 
         Args:
             inputs: 13 maps (B, H, W, in) in slot order; 12 without an identity.
+            recompute: see `blocks.mixed_layer`.
 
         Returns:
             As many maps (B, H', W', out) in slot order.
@@ -210,6 +211,7 @@ class MixedLayer:
             None if self.let is None else tf.convert_to_tensor(self.let),
             stride=self.stride,
             shortcut=self.shortcut,
+            recompute=recompute,
         )
         for index, group in enumerate(self.groups):
             group.follow(moments[GROUP * index : GROUP * (index + 1)])

@@ -36,13 +36,19 @@ def _without_graph_rewrites(function: Callable) -> Callable:
 
 
 def make_fair_step(
-    supernet: Supernet, optimizer: MomentumSgd, strategy: tf.distribute.Strategy, *, shared_gradient: str
+    supernet: Supernet,
+    optimizer: MomentumSgd,
+    strategy: tf.distribute.Strategy,
+    *,
+    shared_gradient: str,
+    recompute: bool = False,
 ):
     """The compiled step.
 
     Args:
         shared_gradient: what stem, tail and classifier get of the 13 paths' gradients, "sum" or "mean". A choice's
             own weights get the gradient of the one path that holds it.
+        recompute: as in `Supernet.fair_logits`.
 
     Returns:
         step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
@@ -56,7 +62,7 @@ def make_fair_step(
 
     def replica_step(images, labels, routes, learning_rate):
         with tf.GradientTape() as tape:
-            logits = supernet.fair_logits(images, routes)
+            logits = supernet.fair_logits(images, routes, recompute=recompute)
             targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             # Summed over paths; divided by the replicas, whose gradients the optimizer sums.

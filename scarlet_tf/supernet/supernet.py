@@ -97,7 +97,7 @@ class Supernet:
     def _tail_variables(self) -> list[tf.Variable]:
         return [*self.tail.variables(), self.classifier, self.classifier_bias]
 
-    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor) -> tf.Tensor:
+    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor, *, recompute: bool = False) -> tf.Tensor:
         """Logits of the 13 paths (12 without an identity) of a fair step, every choice of every layer used once.
 
         BN uses the statistics of the batch, of each path on its own, and the moving ones follow.
@@ -105,6 +105,8 @@ class Supernet:
         Args:
             images: (B, H, W, 3) float32.
             routes: (num_layers, 13) int32 from `sampler.routes`.
+            recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again
+                there: less memory, more time, the same result.
 
         Returns:
             (13, B, classes). Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
@@ -114,7 +116,7 @@ class Supernet:
         for index, layer in enumerate(self.layers):
             if index:
                 maps = tf.unstack(_permute(tf.stack(maps), slot_routes[index]))
-            maps = layer(maps)
+            maps = layer(maps, recompute=recompute)
         return tf.reduce_mean(self._tail(maps), axis=(2, 3)) @ self.classifier + self.classifier_bias
 
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
