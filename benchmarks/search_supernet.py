@@ -40,11 +40,12 @@ def main() -> None:
 
     from scarlet_tf.reproduce.figure6 import arm_archive
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+    from scarlet_tf.supernet.settings import BN_MODES
 
     trained = load_supernet(_SUPERNET.value)
     config, evaluation = figure["config"], figure["evaluation"]
     settings = {name: evaluation[name] for name in ("images", "calibration_images")} | {"data_dir": _DATA_DIR.value}
-    evaluators = {bn: SupernetEvaluator(trained, bn=bn, **settings) for bn in ("moving", "recalibrated")}
+    evaluators = {bn: SupernetEvaluator(trained, bn=bn, **settings) for bn in BN_MODES}
     archives = {
         arm: [arm_archive(_SEARCHES.value, arm, seed) for seed in range(config["seeds"])] for arm in figure["arms"]
     }

@@ -39,8 +39,8 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
 def load_tensorflow() -> None:
     """Imports TensorFlow with oneDNN's kernels, and without the notes that its C++ code writes at start-up.
 
-    oneDNN is on by default only on some CPUs, but quicker on all that have AVX2 (a fair supernet step takes half the
-    time); TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
+    oneDNN is on by default only on some CPUs, but was quicker on the AVX2 machine this was measured on, most of all for
+    depthwise convolutions; TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()

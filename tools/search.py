@@ -37,6 +37,7 @@ def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_holding
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives
+    from scarlet_tf.supernet.settings import BN_MODES
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     config = SearchConfig(
@@ -49,7 +50,7 @@ def main() -> None:
         seed=_SEED.value,
     )
     require_known("strategy", _STRATEGY.value, STRATEGIES)
-    require_known("BN mode", _BN.value, ("moving", "recalibrated"))
+    require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     load_tensorflow()
     from scarlet_tf.search.run import describe_picks, search_into

@@ -26,6 +26,7 @@ _LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: iden
 _GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
@@ -37,11 +38,12 @@ def main() -> None:
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.supernet.settings import LET_INITS, SHARED_GRADIENTS
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     require_known("strategy", _STRATEGY.value, STRATEGIES)
-    require_known("shared_gradient", _SHARED.value, ("sum", "mean"))
-    require_known("LET initialisation", _LET.value, ("normal", "identity"))
+    require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
+    require_known("LET initialisation", _LET.value, LET_INITS)
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -70,7 +72,13 @@ def main() -> None:
         seed=_SEED.value,
     )
     strategy = make_strategy(_STRATEGY.value)
-    train_supernet(config, _OUTPUT.value, strategy=strategy, checkpoint_every=_CHECKPOINT.value)
+    train_supernet(
+        config,
+        _OUTPUT.value,
+        strategy=strategy,
+        checkpoint_every=_CHECKPOINT.value,
+        recompute=_RECOMPUTE.value,
+    )
     if _PATHS.value:
         print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from scarlet_tf.supernet.settings import BN_MODES
+
 _WAYS = {
     "moving": "in the supernet, shared prefixes, moving statistics",
     "recalibrated": "in the supernet, shared prefixes, BN recalibrated",
@@ -23,7 +25,7 @@ def make_page(result: dict) -> str:
     differences = "; ".join(
         f"with {bn} statistics {speed['different_accuracies'][bn]} of {speed['models']}"
         + (f", by at most {most} of {speed['images']} images" if (most := speed["different_answers"][bn]) else "")
-        for bn in ("moving", "recalibrated")
+        for bn in BN_MODES
     )
     return f"""# Searching a trained supernet: against uniform draws, and how long evaluation takes
 

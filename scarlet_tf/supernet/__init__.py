@@ -1,11 +1,21 @@
-"""The supernet: 13 choices a layer with LET, trained with strict fairness, evaluated path by path."""
+"""The supernet: 13 choices a layer with LET, trained with strict fairness, evaluated path by path.
 
-from scarlet_tf.supernet.evaluator import SupernetEvaluator
-from scarlet_tf.supernet.mixed import InitConfig
-from scarlet_tf.supernet.paths import PathEvaluator
-from scarlet_tf.supernet.summary import report_paths
-from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.supernet.trainer import SupernetConfig, TrainedSupernet, load_supernet, train_supernet
+TensorFlow is loaded when a name is first asked for.
+"""
+
+from scarlet_tf.lazy import later
+
+__getattr__ = later(
+    __name__,
+    {
+        "scarlet_tf.supernet.evaluator": ("SupernetEvaluator",),
+        "scarlet_tf.supernet.mixed": ("InitConfig",),
+        "scarlet_tf.supernet.paths": ("PathEvaluator",),
+        "scarlet_tf.supernet.summary": ("report_paths",),
+        "scarlet_tf.supernet.supernet": ("Supernet",),
+        "scarlet_tf.supernet.trainer": ("SupernetConfig", "TrainedSupernet", "load_supernet", "train_supernet"),
+    },
+)
 
 __all__ = [
     "InitConfig",

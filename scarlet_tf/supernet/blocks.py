@@ -127,7 +127,7 @@ def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut
     block = functools.partial(_inverted_residual, stride=stride, shortcut=shortcut)
     weights = [weights for group in groups for weights in group.blocks()]
     outputs, moments = [], []
-    for x, w, last_bn in zip(inputs, weights, _by_slot(project_bn), strict=False):
+    for x, w, last_bn in zip(inputs[: len(weights)], weights, _by_slot(project_bn), strict=True):
         if outputs:
             outputs[-1], x = in_order(outputs[-1], x)
         y, *block_moments = _as_unit(block, x, w, last_bn, recompute=recompute)
@@ -142,7 +142,7 @@ def _as_unit(function: Callable, *arguments, recompute: bool):
     """function(*arguments), whose backward pass is over when the gradient of its first argument is there.
 
     With `in_order` that makes the backward pass, too, one block after the other: else the gradients of weights, for
-    which nothing waits, would be put off, and keep their maps alive.
+    which nothing waits, would be put off, and keep their maps alive. The tape is persistent, as the caller's may be.
     """
 
     def forward(tensors):

@@ -18,6 +18,7 @@ from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
 from scarlet_tf.choices import require_known
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.supernet.blocks import BlockMoments, GroupWeights, Scales, mixed_layer
+from scarlet_tf.supernet.settings import LET_INITS
 
 SLOT_CHOICES = (
     *(choice_index(expansion=e, kernel_size=k, se=se) for e in EXPANSIONS for se in (False, True) for k in KERNELS),
@@ -26,7 +27,6 @@ SLOT_CHOICES = (
 CHOICE_SLOTS = tuple(int(slot) for slot in np.argsort(SLOT_CHOICES))
 GROUP = 6  # slots of one expansion
 BN_MOMENTUM = BatchNorm().momentum
-LET_INITS = ("normal", "identity")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

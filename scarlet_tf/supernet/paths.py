@@ -21,9 +21,8 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.layers.norm import activate
 from scarlet_tf.supernet.blocks import BN_EPSILON
 from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.supernet.settings import BN_MODES
 from scarlet_tf.supernet.supernet import Supernet
-
-BN_MODES = ("moving", "recalibrated")
 
 Weights = dict[str, tf.Tensor]
 Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]

@@ -117,7 +117,7 @@ class Supernet:
             if index:
                 maps = tf.unstack(_permute(tf.stack(maps), slot_routes[index]))
             maps = layer(maps, recompute=recompute)
-        return tf.reduce_mean(self._tail(maps), axis=(2, 3)) @ self.classifier + self.classifier_bias
+        return self._tail(maps) @ self.classifier + self.classifier_bias
 
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
         """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
@@ -134,14 +134,14 @@ class Supernet:
         return x
 
     def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
-        """13 maps (B, H, W, C) -> (13, B, H, W, tail_channels)."""
+        """13 maps (B, H, W, C) -> the classifier's input, (13, B, tail_channels)."""
         kernel, scales = self.tail.kernel[0, 0], self.tail.scales()
         outputs, moments = [], []
         for x in maps:
             if outputs:
                 outputs[-1], x = in_order(outputs[-1], x)
             y, path_moments = pointwise_norm(x, kernel, *scales, activation="relu6")
-            outputs.append(y)
+            outputs.append(tf.reduce_mean(y, axis=(1, 2)))
             moments.append(path_moments)
         self.tail.bn.follow(moments)
         return tf.stack(outputs)

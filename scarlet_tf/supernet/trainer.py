@@ -19,7 +19,8 @@ from scarlet_tf.files import write_atomically
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.step import SHARED_GRADIENTS, make_fair_step
+from scarlet_tf.supernet.settings import SHARED_GRADIENTS
+from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.training.distribution import distributed_batches, is_chief
@@ -97,6 +98,7 @@ def train_supernet(
     strategy: tf.distribute.Strategy,
     checkpoint_every: int = 500,
     log_every: int = 20,
+    recompute: bool = False,
     after_step: Callable[[int, Supernet], None] | None = None,
 ) -> Supernet:
     """Trains, or goes on with, the run in folder `output`; returns the trained supernet.
@@ -106,6 +108,7 @@ def train_supernet(
     was not.
 
     Args:
+        recompute: as in `Supernet.fair_logits`; it does not belong to the settings of a run.
         after_step: called after every step with the number of finished steps and the supernet, which it must not
             change. After a resume it may see steps again that were made after the last checkpoint.
 
@@ -130,7 +133,9 @@ def train_supernet(
     if resumed:
         supernet.load_state(resumed.arrays)
         optimizer.load_state(resumed.arrays)
-    fair_step = make_fair_step(supernet, optimizer, strategy, shared_gradient=config.shared_gradient)
+    fair_step = make_fair_step(
+        supernet, optimizer, strategy, shared_gradient=config.shared_gradient, recompute=recompute
+    )
     batches = distributed_batches(
         strategy,
         lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start),

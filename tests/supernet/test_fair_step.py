@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from scarlet_tf.models import get_weights
+from scarlet_tf.supernet import blocks
 from scarlet_tf.supernet.mixed import BN_MOMENTUM, SLOT_CHOICES
 from scarlet_tf.supernet.optimizer import MomentumSgd, is_decayed
 from scarlet_tf.supernet.sampler import fair_paths, routes
@@ -81,8 +82,8 @@ def test_a_paths_gradient_is_that_of_its_own_keras_model(supernet, images, paths
         np.testing.assert_allclose(ours[name], expected, atol=1e-3 * max(1.0, np.abs(expected).max()), err_msg=name)
 
 
-@pytest.mark.parametrize("shared_gradient", ["sum", "mean"])
-def test_one_update_a_step_with_the_shared_gradient_as_named(tiny_space, images, paths, shared_gradient):
+@pytest.mark.parametrize(("shared_gradient", "recompute"), [("sum", False), ("mean", True)])
+def test_one_update_a_step_as_set(tiny_space, images, paths, shared_gradient, recompute, monkeypatch):
     strategy = make_strategy("one_device")
     with strategy.scope():
         supernet = Supernet(tiny_space, seed=1)
@@ -93,8 +94,11 @@ def test_one_update_a_step_with_the_shared_gradient_as_named(tiny_space, images,
         total = tf.reduce_sum(losses_of_paths(supernet, images, paths))
     expected = tape.gradient(total, variables)
     supernet.load_state(before)  # the forward pass moved the BN statistics
-    step = make_fair_step(supernet, optimizer, strategy, shared_gradient=shared_gradient)
+    block, calls = blocks._inverted_residual, []
+    monkeypatch.setattr(blocks, "_inverted_residual", lambda *a, **k: calls.append(1) or block(*a, **k))
+    step = make_fair_step(supernet, optimizer, strategy, shared_gradient=shared_gradient, recompute=recompute)
     step(tf.constant(images), tf.constant(LABELS, tf.int32), tf.constant(routes(paths)), tf.constant(0.1))
+    assert len(calls) == 3 * 12 * (2 if recompute else 1)
     shared = {v.name for v in supernet.shared_variables}
     for variable, gradient in zip(variables, expected, strict=True):
         start = before[variable.name.split(":")[0]]

@@ -1,0 +1,5 @@
+"""The values that named settings of a supernet take; without TensorFlow, so that tools can check them first."""
+
+BN_MODES = ("moving", "recalibrated")
+LET_INITS = ("normal", "identity")
+SHARED_GRADIENTS = ("sum", "mean")
