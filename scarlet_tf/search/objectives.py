@@ -53,7 +53,7 @@ class Objective:
             raise ObjectiveError(f"objective {self.name!r}: weight must be a number >= 0, got {self.weight!r}")
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.direction}:{self.weight:.12g}"
+        return f"{self.name}:{self.direction}:{_exact(self.weight)}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Constraint:
             raise ObjectiveError(f"constraint on {self.name!r}: the bound must be a finite number, got {self.bound!r}")
 
     def __str__(self) -> str:
-        return f"{self.name}{self.op}{self.bound:.12g}"
+        return f"{self.name}{self.op}{_exact(self.bound)}"
 
     def satisfied(self, values: np.ndarray) -> np.ndarray:
         """(n,) values -> (n,) bool."""
@@ -82,6 +82,12 @@ class Constraint:
     def closest(self, values: np.ndarray) -> float:
         """The value that comes nearest to satisfying the bound, of (n,) with n >= 1."""
         return float(values.min() if self.op == "<" else values.max())
+
+
+def _exact(number: float) -> str:
+    """As short as it gets so that `float` gives the same number back: archives tell searches apart by it."""
+    short = f"{number:.12g}"
+    return short if float(short) == number else repr(float(number))
 
 
 # Paper: Eq. 2 and the sentence after it.

@@ -52,6 +52,17 @@ def test_bad_constraints(text, message):
         ob.parse_constraints(text)
 
 
+@pytest.mark.parametrize("number", [500e6, 0.4, 1 / 3, 0.1 + 0.2, np.nextafter(0.795, 0), np.float64(2 / 7)])
+def test_text_gives_the_same_number_back(number):
+    constraint = ob.Constraint(name="accuracy", op=">", bound=number)
+    assert ob.parse_constraints(str(constraint)) == (constraint,)
+    objectives = tuple(
+        ob.Objective(name=name, direction="max", weight=weight)
+        for name, weight in (("accuracy", number % 1), ("madds", 1 - number % 1))
+    )
+    assert ob.parse_objectives(",".join(map(str, objectives))) == objectives
+
+
 def test_constraints_are_strict():
     values = np.array([1.0, 2.0, 3.0])
     assert ob.Constraint(name="madds", op="<", bound=2).satisfied(values).tolist() == [True, False, False]
