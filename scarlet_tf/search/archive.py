@@ -167,6 +167,8 @@ class Archive:
             for changed in (generation - 1, generation):
                 digest = _digest(self._connection, self.identity, _GENERATION, (changed,))
                 self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, changed))
+            if self._connection.execute("DELETE FROM picks").rowcount:  # of an end that is no longer the end
+                _write_picks_digest(self._connection, self.identity)
 
     def write_picks(self, ids: np.ndarray) -> None:
         """Sets the models that the search ended with."""

@@ -27,7 +27,7 @@ def search_into(
     """Searches, or goes on with the search in folder `output`, with a progress bar.
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
-    models (ArchSpec) of the picked genomes, best accuracy first within a rank.
+    models (ArchSpec) of the picked genomes, best accuracy first within a rank. Picks of an earlier end are removed.
 
     Args:
         cheap: further quantities by name, as `Search` takes them.
@@ -58,8 +58,12 @@ def search_into(
             log.advance(summary.generation + 1, {"front": summary.front_size, "hv": summary.hypervolume})
 
         history = search.run(evaluator, progress=show)
-    for index, genome in enumerate(history.picked.genomes):
-        space.spec(genome).save(output / f"pick_{index}.json")
+    picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
+    for path, genome in zip(picks, history.picked.genomes, strict=True):
+        space.spec(genome).save(path)
+    for path in set(output.glob("pick_*.json")).difference(picks):
+        if path.stem.removeprefix("pick_").isdecimal():
+            path.unlink()
     return history
 
 

@@ -1,10 +1,11 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from scarlet_tf.arch import ArchSpec, get_space
-from scarlet_tf.search import ArchiveError, SearchConfig, parse_constraints, search_history
+from scarlet_tf.search import ArchiveError, Search, SearchConfig, parse_constraints, search_history
 from scarlet_tf.search.run import describe_picks, search_into
 
 SPACE = get_space("small")
@@ -47,6 +48,24 @@ def test_goes_on_with_more_generations_and_logs_only_these(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
     assert len(search_history(tmp_path / "parts" / "archive.sqlite").generations) == 5
+
+
+def test_picks_of_an_earlier_end_do_not_stay(tmp_path):
+    def picked(count, generations):
+        search_into(tmp_path, SPACE, dataclasses.replace(config(generations), picks=count), ByGenes())
+        return sorted(path.name for path in tmp_path.glob("*.json"))
+
+    assert picked(4, 1) == [f"pick_{k}.json" for k in range(4)]
+    (tmp_path / "pick_3_notes.json").touch()  # not the search's own
+    assert picked(2, 1) == ["pick_0.json", "pick_1.json", "pick_3_notes.json"]
+    with pytest.raises(KeyboardInterrupt):
+        Search(SPACE, config(3), archive=tmp_path / "archive.sqlite").run(ByGenes(), progress=_interrupt)
+    history = search_history(tmp_path / "archive.sqlite")
+    assert len(history.generations) == 3 and len(history.picked) == 0
+
+
+def _interrupt(summary):
+    raise KeyboardInterrupt
 
 
 def test_another_evaluator_is_refused(tmp_path):
