@@ -29,8 +29,10 @@ _QUANTILES = flags.DEFINE_list(
     "quantiles", ["0.5"], "Figure 6: an arm each, Acc_min being that quantile of the accuracies of uniform models."
 )
 _DRAWS = flags.DEFINE_integer("draws", 200, "Figure 6: uniform models behind Acc_min.")
-_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on.")
-_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Figure 6: training images that recalibrate BN.")
+_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on.", lower_bound=1)
+_CALIBRATION = flags.DEFINE_integer(
+    "calibration_images", 256, "Figure 6: training images that recalibrate BN.", lower_bound=1
+)
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 

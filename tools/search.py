@@ -27,8 +27,8 @@ _MUTATION = flags.DEFINE_string(
 _PICKS = flags.DEFINE_integer("picks", 3, "Models picked along the final front.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.")
 _BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recalibrated or moving.")
-_IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.")
-_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.")
+_IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.", lower_bound=1)
+_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.", lower_bound=1)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 

@@ -49,6 +49,7 @@ class Figure6Config:
         for field in ("draws", "seeds"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")
+        self.search(None, 0)  # refuses a population or generations before anything is evaluated
 
     def search(self, accuracy_above: float | None, seed: int) -> SearchConfig:
         bound = () if accuracy_above is None else (Constraint(name=ACCURACY, op=">", bound=accuracy_above),)

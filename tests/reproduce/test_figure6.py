@@ -133,3 +133,7 @@ def test_settings_that_do_not_fit_are_refused():
         Figure6Config(quantiles=())
     with pytest.raises(ValueError, match=r"draws must be >= 1, got 0"):
         Figure6Config(draws=0)
+    with pytest.raises(ValueError, match=r"population must be an integer >= 2, got 1"):
+        Figure6Config(population=1)
+    with pytest.raises(ValueError, match=r"generations must be an integer >= 1, got 0"):
+        Figure6Config(generations=0)
