@@ -12,7 +12,7 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.files import write_atomically
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
-from scarlet_tf.report.quantities import is_number, phrase, saved_by_constraints, write_constraint
+from scarlet_tf.report.quantities import is_number, phrase, write_constraint
 from scarlet_tf.report.results import check_results
 from scarlet_tf.report.tables import gallery, make_rows, models_table
 from scarlet_tf.search import Models, SearchHistory
@@ -102,8 +102,7 @@ def _subtitle(history: SearchHistory) -> str:
 
 
 def _tiles(history: SearchHistory, evaluated: Models) -> str:
-    constraints = settings_of(history)[1]
-    saved = sum(saved_by_constraints(summary, constraints) for summary in history.summaries)
+    saved = sum(summary.saved_evaluations for summary in history.summaries)
     last = history.summaries[-1]
     facts = (
         (f"{last.generation}", "generations" + ("" if len(history.picked) else ", unfinished")),

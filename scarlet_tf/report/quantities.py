@@ -68,11 +68,6 @@ def effort_row(summary: Summary, constraints: tuple[Constraint, ...]) -> list[in
     return [summary.feasible, *rejected, summary.rejected.get(KNOWN, 0)]
 
 
-def saved_by_constraints(summary: Summary, constraints: tuple[Constraint, ...]) -> int:
-    """Evaluations that the cheap constraints have saved in a generation; known genomes are not counted."""
-    return sum(summary.rejected.get(str(c), 0) for c in _split(constraints)[1])
-
-
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from scarlet_tf.search.constrained import KNOWN
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Models:
@@ -86,5 +88,5 @@ class Summary:
 
     @property
     def saved_evaluations(self) -> int:
-        """Evaluations that the cheap checks, made first, have saved."""
-        return self.proposed - self.evaluated
+        """Evaluations that cheap constraints, checked first, have saved; genomes known already are not counted."""
+        return self.proposed - self.evaluated - self.rejected.get(KNOWN, 0)

@@ -94,6 +94,13 @@ def test_madds_constraint_saves_evaluations(synthetic):
     assert first.saved_evaluations == first.rejected["madds<250000000"] == first.proposed - 24 > 24
 
 
+def test_known_models_are_no_saved_evaluations(searched):
+    history, _ = searched
+    assert sum(summary.rejected.get("already evaluated", 0) for summary in history.summaries) > 0
+    for summary in history.summaries:
+        assert summary.saved_evaluations == summary.rejected.get("madds<500000000", 0)
+
+
 def test_a_stalled_search_names_the_constraint(synthetic, tmp_path):
     constraints = (Constraint(name="madds", op="<", bound=1e6),)
     search = synthetic.search(tmp_path / "a.sqlite", constraints=constraints, patience=Patience(proposals=10_000))
