@@ -50,8 +50,9 @@ enter a front. Hypervolume: of that front in the unit box that `SearchConfig` me
 
 ## Evaluating one generation
 
-The last {speed["models"]} children of a search, {speed["images"]} images, medians of {len(speed["seconds"]["alone"])} \
-interleaved rounds after one that does not count.
+The first {speed["models"]} models that the last generation of a search evaluated, {speed["images"]} images, medians \
+of {len(speed["seconds"]["alone"])} interleaved
+rounds after one that does not count; what a search has traced long before is traced before that.
 Models that have another accuracy as a Keras model than in the supernet:
 {differences}.
 

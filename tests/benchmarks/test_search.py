@@ -100,6 +100,13 @@ def test_script_goes_on_where_it_was(tmp_path):
     assert {name for name in timed if timed[name] != result[name]} == {"overhead", "overhead_measured"}
 
 
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    recorded = SCRIPT.parents[1] / "zoo" / "results" / "search.json"
+    result = json.loads(recorded.read_text())
+    assert make_markdown(result) == recorded.with_suffix(".md").read_text()
+    assert summarise(result["runs"]) == result["summary"]
+
+
 def test_runs_of_another_size_are_not_taken(tmp_path):
     store = RunStore(tmp_path, population=10, evaluations=50)
     store.write({"objective": "separable", "method": "random", "seed": 1})

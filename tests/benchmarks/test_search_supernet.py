@@ -1,5 +1,6 @@
 """The benchmark of a supernet's searches: equal evaluations, equal accuracies, and what the script refuses."""
 
+import json
 import subprocess
 import sys
 import types
@@ -151,6 +152,11 @@ def test_page_shows_every_seed_and_the_medians():
     assert "| median | 0.6000 | 0.3000 | 40, 0.800 | 20, 0.800 |" in page
     assert "moving statistics | 1.50 | 0.150 |" in page
     assert "with moving statistics 0 of 8; with recalibrated statistics 2 of 8, by at most 1 of 100 images." in page
+
+
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    recorded = SCRIPT.parents[1] / "zoo" / "results" / "search_supernet.json"
+    assert make_page(json.loads(recorded.read_text())) == recorded.with_suffix(".md").read_text()
 
 
 def test_searches_that_are_not_there(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from scarlet_tf.arch import get_space
 from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
 from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, SearchArm, arm_archive, compare_identity
+from scarlet_tf.reproduce.results import make_figure6_page
 from scarlet_tf.search import ArchiveError, search_history
 from scarlet_tf.search.uniform import evaluate_uniform
 
@@ -124,6 +126,11 @@ def test_result_holds_curves_differences_a_picture_and_a_page(finished, tmp_path
     picture = (tmp_path / "figure6.svg").read_text()
     members = sum(len(front) for arm in arms.values() for front in arm.fronts())
     assert picture.count("<polyline") == 3 and picture.count("<circle") == members
+
+
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    recorded = Path(__file__).parents[2] / "zoo" / "results" / "figure6.json"
+    assert make_figure6_page(json.loads(recorded.read_text())) == recorded.with_suffix(".md").read_text()
 
 
 def test_settings_that_do_not_fit_are_refused():
