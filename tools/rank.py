@@ -24,9 +24,10 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_holding
+    from scarlet_tf.supernet.settings import DRAWS
     from scarlet_tf.training.config import train_config
 
-    require_known("draw", _DRAW.value, ("uniform", "depth"))
+    require_known("draw", _DRAW.value, DRAWS)
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     load_tensorflow()

@@ -20,13 +20,12 @@ from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.report.charts import Panel, Points, draw_chart
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
-from scarlet_tf.supernet.settings import BN_MODES
+from scarlet_tf.supernet.settings import BN_MODES, DRAWS
 from scarlet_tf.supernet.trainer import TrainedSupernet, load_supernet
 from scarlet_tf.training.config import train_config
 from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.trainer import train
 
-DRAWS = ("uniform", "depth")
 _MOST_DRAWS = 100  # for each model asked for
 
 
