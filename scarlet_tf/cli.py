@@ -5,6 +5,7 @@ Imports no TensorFlow, so that `--help` answers at once: tools import what they 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging as python_logging
 import os
@@ -43,6 +44,7 @@ def load_tensorflow() -> None:
     depthwise convolutions; TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    _share_one_heap()
     sys.stderr.flush()
     standard_error = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -54,6 +56,17 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)
+
+
+def _share_one_heap() -> None:
+    """Lets all threads take memory from one heap, where the C library is glibc; MALLOC_ARENA_MAX sets another number.
+
+    With a heap a thread, a feature map that one thread freed is no use to another: a fair supernet step of 4.7 GB took
+    5.7 GB on two threads, and no less time.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ and hasattr(c_library := ctypes.CDLL(None), "gnu_get_libc_version"):
+        arena_max = -8  # M_ARENA_MAX in malloc.h
+        c_library.mallopt(arena_max, 1)
 
 
 def command_line(*, without: Collection[str] = ()) -> str:

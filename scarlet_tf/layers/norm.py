@@ -1,9 +1,9 @@
 """Batch normalisation and activation in one pass.
 
 TensorFlow's own batch normalisation and h-swish run as a dozen operations that each read and write the whole map. Here
-they are one small XLA program forward and one backward, with the gradient written out: only the input and its moments
-are kept for the backward pass. Under a distribution strategy with several replicas each program is cut in two, and in
-between the moments are averaged over the replicas, so batch statistics are always those of the global batch.
+they are two small XLA programs forward and one backward, with the gradient written out: only the input and its moments
+are kept for the backward pass. Under a distribution strategy with several replicas the moments are averaged over the
+replicas in between, and the backward program is cut in two, so batch statistics are always those of the global batch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import functools
 import tensorflow as tf
 
 ACTIVATIONS = ("linear", "relu6", "h_swish")
+
+
+_compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
 def activate(z: tf.Tensor, activation: str) -> tf.Tensor:
@@ -32,6 +35,11 @@ def _slope(z: tf.Tensor, activation: str) -> tf.Tensor:
         inside = (2.0 * z + 3.0) * (1.0 / 6.0)
         return tf.where(z > 3.0, tf.ones_like(z), tf.where(z < -3.0, tf.zeros_like(z), inside))
     return tf.ones_like(z)
+
+
+def _float(x: tf.Tensor) -> tf.Tensor:
+    """Values of 16 bits are normalised in 32."""
+    return tf.cast(x, tf.float32)
 
 
 def _rows(x: tf.Tensor) -> int:
@@ -56,11 +64,12 @@ def _sums(terms, *maps: tf.Tensor) -> list[tf.Tensor]:
     return [tf.reduce_sum(total, axis=0) for total in totals]
 
 
-def moments(x: tf.Tensor) -> tf.Tensor:
-    """Mean and (biased) variance over batch and space: (B, H, W, C) -> (2, C). Two passes, for float32's sake."""
+@_compiled
+def _moments(x: tf.Tensor) -> tf.Tensor:
+    """As `batch_moments`, of one replica's batch. Two passes, for float32's sake."""
     rows = _rows(x)
-    mean = _sums(lambda part: [part], x)[0] / rows
-    variance = _sums(lambda part: [tf.square(part - mean)], x)[0] / rows
+    mean = _sums(lambda part: [_float(part)], x)[0] / rows
+    variance = _sums(lambda part: [tf.square(_float(part) - mean)], x)[0] / rows
     return tf.stack([mean, variance])
 
 
@@ -70,17 +79,10 @@ class _Programs:
     def __init__(self, activation: str, epsilon: float) -> None:
         self.activation = activation
         self.epsilon = epsilon
-        compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
-        self.forward = compiled(self._forward)
-        self.backward = compiled(self._backward)
-        self.moments = compiled(moments)
-        self.normalise = compiled(self._normalise)
-        self.gradient_sums = compiled(self._gradient_sums)
-        self.input_gradient = compiled(self._input_gradient)
-
-    def _forward(self, x, gamma, beta):
-        statistics = moments(x)
-        return self._normalise(x, statistics, gamma, beta), statistics
+        self.backward = _compiled(self._backward)
+        self.normalise = _compiled(self._normalise)
+        self.gradient_sums = _compiled(self._gradient_sums)
+        self.input_gradient = _compiled(self._input_gradient)
 
     def _backward(self, x, dy, statistics, gamma, beta):
         dgamma, dbeta = self._gradient_sums(x, dy, statistics, gamma, beta)
@@ -90,17 +92,17 @@ class _Programs:
     def _normalise(self, x, statistics, gamma, beta):
         mean, inverse = self._mean_and_inverse(statistics)
         scale = gamma * inverse
-        return activate(x * scale + (beta - mean * scale), self.activation)
+        return tf.cast(activate(_float(x) * scale + (beta - mean * scale), self.activation), x.dtype)
 
     def _mean_and_inverse(self, statistics):
         mean, variance = tf.unstack(statistics)
         return mean, tf.math.rsqrt(variance + self.epsilon)
 
     def _through_activation(self, x, dy, mean, inverse, gamma, beta):
-        normalised = (x - mean) * inverse
+        normalised = (_float(x) - mean) * inverse
         if self.activation == "linear":
-            return normalised, dy
-        return normalised, dy * _slope(normalised * gamma + beta, self.activation)
+            return normalised, _float(dy)
+        return normalised, _float(dy) * _slope(normalised * gamma + beta, self.activation)
 
     def _gradient_sums(self, x, dy, statistics, gamma, beta):
         mean, inverse = self._mean_and_inverse(statistics)
@@ -115,7 +117,7 @@ class _Programs:
         mean, inverse = self._mean_and_inverse(statistics)
         normalised, dz = self._through_activation(x, dy, mean, inverse, gamma, beta)
         centred = dz - mean_dbeta - normalised * mean_dgamma
-        return centred * (gamma * inverse)
+        return tf.cast(centred * (gamma * inverse), x.dtype)
 
 
 _programs = functools.cache(_Programs)
@@ -127,41 +129,55 @@ def has_many_replicas() -> bool:
     return context is not None and context.num_replicas_in_sync > 1
 
 
-def _forward_over_replicas(context, programs: _Programs, x, gamma, beta):
-    average = functools.partial(context.all_reduce, tf.distribute.ReduceOp.MEAN)
-    own_mean, own_variance = tf.unstack(programs.moments(x))
-    mean = average(own_mean)
-    statistics = tf.stack([mean, average(own_variance + tf.square(own_mean - mean))])
-    return programs.normalise(x, statistics, gamma, beta), statistics
+def _average(values):
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
 
 
-def _backward_over_replicas(context, programs: _Programs, x, dy, statistics, gamma, beta):
-    dgamma, dbeta = programs.gradient_sums(x, dy, statistics, gamma, beta)
-    means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [dgamma / _rows(x), dbeta / _rows(x)])
-    return programs.input_gradient(x, dy, statistics, gamma, beta, *means), dgamma, dbeta
+def batch_moments(x: tf.Tensor) -> tf.Tensor:
+    """Mean and (biased) variance of the global batch: (B, H, W, C) -> (2, C) float32. Carries no gradient."""
+    own = _moments(x)
+    if has_many_replicas():
+        own_mean, own_variance = tf.unstack(own)
+        mean = _average(own_mean)
+        own = tf.stack([mean, _average(own_variance + tf.square(own_mean - mean))])
+    return tf.stop_gradient(own)
 
 
-def batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float):
-    """Training-mode BN with activation.
+def normalise(
+    x: tf.Tensor, statistics: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float
+):
+    """The second half of training-mode BN, with activation.
 
     Args:
         x: (B, H, W, C) float.
-        gamma, beta: (C,).
+        statistics: `batch_moments(x)`. The gradient of x holds what comes through them; they get none themselves.
+        gamma, beta: (C,) float32.
         activation: one of ACTIVATIONS.
 
     Returns:
-        y like x, and the batch's mean and (biased) variance, (2, C), which carry no gradient.
+        y like x.
     """
     programs = _programs(activation, epsilon)
-    forward, backward = programs.forward, programs.backward
-    if has_many_replicas():
-        context = tf.distribute.get_replica_context()
-        forward = functools.partial(_forward_over_replicas, context, programs)
-        backward = functools.partial(_backward_over_replicas, context, programs)
+
+    def backward_over_replicas(x, dy, statistics, gamma, beta):
+        dgamma, dbeta = programs.gradient_sums(x, dy, statistics, gamma, beta)
+        means = _average([dgamma / _rows(x), dbeta / _rows(x)])
+        return programs.input_gradient(x, dy, statistics, gamma, beta, *means), dgamma, dbeta
+
+    backward = backward_over_replicas if has_many_replicas() else programs.backward
 
     @tf.custom_gradient
-    def run(x, gamma, beta):
-        y, statistics = forward(x, gamma, beta)
-        return (y, statistics), lambda dy, _: backward(x, dy, statistics, gamma, beta)
+    def run(x, statistics, gamma, beta):
+        def gradient(dy):
+            dx, dgamma, dbeta = backward(x, dy, statistics, gamma, beta)
+            return dx, None, dgamma, dbeta
 
-    return run(x, gamma, beta)
+        return programs.normalise(x, statistics, gamma, beta), gradient
+
+    return run(x, statistics, gamma, beta)
+
+
+def batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float):
+    """Training-mode BN with activation: y like x, and `batch_moments(x)`; arguments as in `normalise`."""
+    statistics = batch_moments(x)
+    return normalise(x, statistics, gamma, beta, activation=activation, epsilon=epsilon), statistics

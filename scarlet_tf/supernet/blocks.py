@@ -14,7 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.layers.norm import batch_norm, has_many_replicas
+from scarlet_tf.layers.norm import batch_moments, has_many_replicas, normalise
 from scarlet_tf.supernet.depthwise import depthwise
 
 BN_EPSILON = BatchNorm().epsilon
@@ -33,20 +33,65 @@ def _part(function: Callable) -> Callable:
     return call
 
 
-@_part
-def pointwise_norm(x, kernel, gamma, beta, *, activation: str):
-    """1x1 convolution, BN, activation: (B, H, W, C), (C, D), (D,), (D,) -> (B, H, W, D), moments (2, D)."""
-    return batch_norm(_pointwise(x, kernel), gamma, beta, activation=activation, epsilon=BN_EPSILON)
+def _run_again_backward(function: Callable) -> Callable:
+    """The same function of nested tensors, of which only these are kept for the backward pass.
+
+    What the backward pass needs besides is computed again there; what it does not need, such as a convolution at the
+    function's end, is pruned from the graph.
+    """
+
+    @functools.wraps(function)
+    def run_again(*arguments, **settings):
+        @tf.custom_gradient
+        def run(*tensors):
+            def gradient(*doutputs):
+                with tf.control_dependencies(doutputs):
+                    inputs = [tf.identity(tensor) for tensor in tensors]
+                with tf.GradientTape() as tape:
+                    tape.watch(inputs)
+                    outputs = function(*tf.nest.pack_sequence_as(arguments, inputs), **settings)
+                return tape.gradient(outputs, inputs, doutputs)
+
+            return function(*tf.nest.pack_sequence_as(arguments, tensors), **settings), gradient
+
+        return run(*tf.nest.flatten(arguments))
+
+    return run_again
 
 
 @_part
-def depthwise_norm(x, kernel, gamma, beta, *, stride: int, activation: str):
-    """Depthwise convolution, BN, activation: (B, H, W, C), (k, k, C, 1), 2 (C,) -> (B, H', W', C), moments (2, C)."""
-    y = depthwise(x, kernel, stride=stride)
-    return batch_norm(y, gamma, beta, activation=activation, epsilon=BN_EPSILON)
+def pointwise(x, kernel):
+    """1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
+    return _pointwise(x, kernel)
 
 
 @_part
+def moments(x):
+    """`batch_moments`: (B, H, W, C) -> (2, C)."""
+    return batch_moments(x)
+
+
+@_part
+def norm(z, statistics, gamma, beta, *, activation: str):
+    """BN with the batch's statistics, activation: (B, H, W, C), (2, C), (C,), (C,) -> (B, H, W, C)."""
+    return normalise(z, statistics, gamma, beta, activation=activation, epsilon=BN_EPSILON)
+
+
+@_part
+@_run_again_backward
+def norm_depthwise(z, statistics, gamma, beta, kernel, *, stride: int, activation: str):
+    """`norm`, depthwise convolution: ..., (k, k, C, 1) -> (B, H', W', C)."""
+    return depthwise(norm(z, statistics, gamma, beta, activation=activation), kernel, stride=stride)
+
+
+@_part
+@_run_again_backward
+def norm_pointwise(z, statistics, gamma, beta, se, kernel, *, activation: str):
+    """`norm`, SE where `se` is not empty, 1x1 convolution: ..., (C, D) -> (B, H, W, D)."""
+    y = norm(z, statistics, gamma, beta, activation=activation)
+    return _pointwise(_squeeze_excite(y, *se) if se else y, kernel)
+
+
 def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
     """SE: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C)."""
     gate = tf.nn.relu(tf.reduce_mean(x, axis=(1, 2)) @ reduce_kernel + reduce_bias)
@@ -125,12 +170,14 @@ def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut
         A map (B, H', W', out) for every slot, and a `BlockMoments` for every block.
     """
     block = functools.partial(_inverted_residual, stride=stride, shortcut=shortcut)
+    if recompute:
+        block = _run_again_backward(block)
     weights = [weights for group in groups for weights in group.blocks()]
     outputs, moments = [], []
     for x, w, last_bn in zip(inputs[: len(weights)], weights, _by_slot(project_bn), strict=True):
         if outputs:
             outputs[-1], x = in_order(outputs[-1], x)
-        y, *block_moments = _as_unit(block, x, w, last_bn, recompute=recompute)
+        y, *block_moments = block(x, w, last_bn)
         outputs.append(y)
         moments.append(BlockMoments(*block_moments))
     if let_kernel is not None:
@@ -138,49 +185,31 @@ def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut
     return outputs, moments
 
 
-def _as_unit(function: Callable, *arguments, recompute: bool):
-    """function(*arguments), whose backward pass is over when the gradient of its first argument is there.
-
-    With `in_order` that makes the backward pass, too, one block after the other: else the gradients of weights, for
-    which nothing waits, would be put off, and keep their maps alive. The tape is persistent, as the caller's may be.
-    """
-
-    def forward(tensors):
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(tensors)
-            outputs = function(*tf.nest.pack_sequence_as(arguments, tensors))
-        return tape, tensors, outputs
-
-    @tf.custom_gradient
-    def run(*tensors):
-        kept = forward(list(tensors))
-
-        def gradient(*doutputs):
-            tape, inputs, outputs = kept
-            if recompute:
-                with tf.control_dependencies(doutputs):
-                    tape, inputs, outputs = forward([tf.identity(tensor) for tensor in tensors])
-            first, *rest = tape.gradient(outputs, inputs, doutputs)
-            with tf.control_dependencies(rest):
-                return tf.identity(first), *rest
-
-        return kept[2], gradient
-
-    return run(*tf.nest.flatten(arguments))
-
-
 def _inverted_residual(x, w: BlockWeights, project_bn: Scales, *, stride: int, shortcut: bool):
     """(B, H, W, in) -> (B, H', W', out), and the tensors of `BlockMoments`."""
-    y, expand = pointwise_norm(x, w.expand, *w.expand_bn, activation="h_swish")
-    y, depthwise = depthwise_norm(y, w.depthwise, *w.depthwise_bn, stride=stride, activation="h_swish")
-    if w.se:
-        y = _squeeze_excite(y, *w.se)
-    y, project = pointwise_norm(y, w.project, *project_bn, activation="linear")
+    z = pointwise(x, w.expand)
+    expand = moments(z)
+    z = norm_depthwise(z, expand, *w.expand_bn, w.depthwise, stride=stride, activation="h_swish")
+    depthwise = moments(z)
+    z = norm_pointwise(z, depthwise, *w.depthwise_bn, w.se, w.project, activation="h_swish")
+    project = moments(z)
+    y = norm(z, project, *project_bn, activation="linear")
     return x + y if shortcut else y, expand, depthwise, project
 
 
-def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(tf.reshape(x, (-1, x.shape[-1])) @ kernel, (*x.shape[:-1], kernel.shape[-1]))
+@tf.custom_gradient
+def _pointwise(x: tf.Tensor, kernel: tf.Tensor):
+    """1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
+    rows = tf.reshape(x, (-1, x.shape[-1]))
+
+    def gradient(dy):
+        drows = tf.reshape(dy, (-1, dy.shape[-1]))
+        dkernel = tf.matmul(rows, drows, transpose_a=True)
+        with tf.control_dependencies([dkernel]):  # see `in_order`
+            dx = tf.matmul(drows, kernel, transpose_b=True)
+        return tf.reshape(dx, x.shape), dkernel
+
+    return tf.reshape(rows @ kernel, (*x.shape[:-1], kernel.shape[-1])), gradient
 
 
 @tf.custom_gradient

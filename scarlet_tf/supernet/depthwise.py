@@ -23,7 +23,8 @@ def depthwise(x: tf.Tensor, kernel: tf.Tensor, *, stride: int) -> tf.Tensor:
             dkernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=dy, strides=strides, **explicit
             )
-            return _input_gradient(dy, kernel, shape=x.shape, stride=stride), dkernel
+            with tf.control_dependencies([dkernel]):  # see `blocks.in_order`
+                return _input_gradient(dy, kernel, shape=x.shape, stride=stride), dkernel
 
         return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, strides=strides, **forward), gradient
 

@@ -8,9 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
-from scarlet_tf.layers.norm import batch_norm
 from scarlet_tf.models import block_name, build, set_weights
-from scarlet_tf.supernet.blocks import BN_EPSILON, Scales, depthwise_norm, in_order, pointwise_norm
+from scarlet_tf.supernet.blocks import Scales, in_order, moments, norm, norm_depthwise, norm_pointwise, pointwise
 from scarlet_tf.supernet.mixed import (
     SLOT_CHOICES,
     BatchNormVariables,
@@ -122,28 +121,31 @@ class Supernet:
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
         """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
         pad = ((0, 0), (1, 1), (1, 1), (0, 0))
-        x = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, self.space.stem_stride, "VALID")
-        x, moments = batch_norm(x, *self.stem.scales(), activation="relu6", epsilon=BN_EPSILON)
-        self.stem.bn.follow([moments])
+        z = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, self.space.stem_stride, "VALID")
+        first = moments(z)
         kernel = tf.convert_to_tensor(self.separable_depthwise.kernel)
-        x, moments = depthwise_norm(x, kernel, *self.separable_depthwise.scales(), stride=1, activation="relu6")
-        self.separable_depthwise.bn.follow([moments])
-        kernel = self.separable_project.kernel[0, 0]
-        x, moments = pointwise_norm(x, kernel, *self.separable_project.scales(), activation="linear")
-        self.separable_project.bn.follow([moments])
-        return x
+        z = norm_depthwise(z, first, *self.stem.scales(), kernel, stride=1, activation="relu6")
+        second = moments(z)
+        scales = self.separable_depthwise.scales()
+        z = norm_pointwise(z, second, *scales, (), self.separable_project.kernel[0, 0], activation="relu6")
+        third = moments(z)
+        self.stem.bn.follow([first])
+        self.separable_depthwise.bn.follow([second])
+        self.separable_project.bn.follow([third])
+        return norm(z, third, *self.separable_project.scales(), activation="linear")
 
     def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
         """13 maps (B, H, W, C) -> the classifier's input, (13, B, tail_channels)."""
         kernel, scales = self.tail.kernel[0, 0], self.tail.scales()
-        outputs, moments = [], []
+        outputs, statistics = [], []
         for x in maps:
             if outputs:
                 outputs[-1], x = in_order(outputs[-1], x)
-            y, path_moments = pointwise_norm(x, kernel, *scales, activation="relu6")
+            z = pointwise(x, kernel)
+            statistics.append(moments(z))
+            y = norm(z, statistics[-1], *scales, activation="relu6")
             outputs.append(tf.reduce_mean(y, axis=(1, 2)))
-            moments.append(path_moments)
-        self.tail.bn.follow(moments)
+        self.tail.bn.follow(statistics)
         return tf.stack(outputs)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
