@@ -76,4 +76,10 @@ function extent(values) {
   return [low, high];
 }
 
-function onResize(host, draw) { new ResizeObserver(draw).observe(host); }
+// Draws at once, so that nothing can be pointed at before it is there, and again where the room has changed.
+function drawToFit(host, draw) {
+  const room = () => `${host.clientWidth} ${host.clientHeight}`;
+  let drawn = room();
+  draw();
+  new ResizeObserver(() => { if (drawn !== room()) { drawn = room(); draw(); } }).observe(host);
+}

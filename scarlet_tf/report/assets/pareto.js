@@ -106,7 +106,7 @@ function drawPickLabels(px, py, front, width, height) {
 function drawParetoKey(rows, front) {
   const when = state.generation === data.populations.length - 1 ? "last population" : `population of generation ${state.generation}`;
   const items = [["var(--cloud)", "", `all ${count.toLocaleString("en")} evaluated models`]];
-  if (data.feasible.includes("0")) items.push(["var(--line)", "", "small: break a constraint"]);
+  if (data.feasible.includes("0")) items.push(["var(--cloud)", "small", "small: break a constraint"]);
   items.push(["var(--c0)", "", `${when} (${rows.length})`], ["var(--c1)", "", `its front (${front.length})`]);
   if (envelope(rows).length > 1) items.push(["var(--c1)", "line", "front in these two axes"]);
   if (data.picks.length) items.push(["", "ring", `picked (${data.picks.length})`]);
@@ -179,7 +179,7 @@ function makePareto() {
     else return;
     event.preventDefault();
   });
-  onResize(host, drawPareto);
+  drawToFit(host, drawPareto);
   listen(["generation", "x", "y", "size", "range"], () => { at = -1; hideTip(); drawPareto(); });
   listen(["selected"], () => placeCursor(state.selected));
 }

@@ -45,7 +45,7 @@ function makeLine(id, values, { label, factor, write }) {
     frame.root.append(svg("circle", { class: "now-dot", r: 4.5, cx: frame.xs.place(state.generation), cy: frame.ys.place(values[state.generation]) }));
     byId(`${id}-now`).textContent = write(values[state.generation]);
   };
-  onResize(host, draw);
+  drawToFit(host, draw);
   listen(["generation"], draw);
   scrubbable(host, () => frame);
 }
@@ -73,7 +73,7 @@ function makeStack(id, { labels, rows }, colours) {
     byId(`${id}-now`).textContent = `generation ${state.generation}: ${sums[state.generation].toLocaleString("en")}`;
     fillKey(byId(`${id}-key`), labels.map((label, i) => [`var(${colours[i % colours.length]})`, "square", `${label}: ${now[i].toLocaleString("en")} (in all ${totals[i].toLocaleString("en")})`]));
   };
-  onResize(host, draw);
+  drawToFit(host, draw);
   listen(["generation"], draw);
   scrubbable(host, () => frame);
 }
