@@ -2,6 +2,12 @@
 
     python tools/search.py --supernet=runs/supernet --output=runs/search --constraints="madds<1.5e6,accuracy>0.4"
 
+    python tools/search.py --supernet=runs/supernet --output=runs/fast --quantity=latency_ms:latency.json \
+        --objectives=accuracy:max:0.4,latency_ms:min:0.4,params:max:0.2 --constraints="latency_ms<5,accuracy>0.4"
+
+A --quantity is a table of what each choice of each layer adds, as JSON: {"table": [[...], ...], "constant": 1.5}. One
+list of 13 numbers a layer; the constant, for stem and tail, may be left out.
+
 Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_0.json .. pick_{K-1}.json.
 """
 
@@ -20,6 +26,9 @@ _GENERATIONS = flags.DEFINE_integer(
 _OBJECTIVES = flags.DEFINE_string(
     "objectives", "accuracy:max:0.4,madds:min:0.4,params:max:0.2", "name:max|min:weight,..."
 )
+_QUANTITY = flags.DEFINE_multi_string(
+    "quantity", [], "NAME:FILE, a table that makes NAME an objective or constraint; may be given several times."
+)
 _CONSTRAINTS = flags.DEFINE_string("constraints", "madds<500e6,accuracy>0.4", "name<bound or name>bound, ...")
 _MUTATION = flags.DEFINE_string(
     "mutation", "random:0.2,reinforced:0.65,roulette:0.15", "name:share, ...: of the mutations, which sum to 1."
@@ -36,15 +45,18 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_holding
-    from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives
+    from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
+    from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.settings import BN_MODES
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
+    tables = parse_quantities(_QUANTITY.value)
+    known = (*QUANTITIES, *tables)
     config = SearchConfig(
         population=_POPULATION.value,
         generations=_GENERATIONS.value,
-        objectives=parse_objectives(_OBJECTIVES.value),
-        constraints=parse_constraints(_CONSTRAINTS.value),
+        objectives=parse_objectives(_OBJECTIVES.value, known=known),
+        constraints=parse_constraints(_CONSTRAINTS.value, known=known),
         mixture=parse_mutation(_MUTATION.value),
         picks=_PICKS.value,
         seed=_SEED.value,
@@ -59,6 +71,7 @@ def main() -> None:
 
     strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
     trained = load_supernet(_SUPERNET.value)
+    cheap = {name: table.quantity(trained.space) for name, table in tables.items()}
     evaluator = SupernetEvaluator(
         trained,
         bn=_BN.value,
@@ -71,7 +84,7 @@ def main() -> None:
         evaluator.serve()
         return
     with contextlib.closing(evaluator):
-        history = search_into(_OUTPUT.value, trained.space, config, evaluator)
+        history = search_into(_OUTPUT.value, trained.space, config, evaluator, cheap=cheap)
     print(describe_picks(history))
 
 

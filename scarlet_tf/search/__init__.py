@@ -27,6 +27,7 @@ from scarlet_tf.search.operators import (
     parse_mutation,
 )
 from scarlet_tf.search.records import Members, Models, Summary
+from scarlet_tf.search.tables import QuantityTable, parse_quantities, read_table
 
 __all__ = [
     "DEFAULT_CONSTRAINTS",
@@ -44,6 +45,7 @@ __all__ = [
     "ObjectiveError",
     "Parents",
     "Patience",
+    "QuantityTable",
     "RandomMutation",
     "ReinforcedMutation",
     "RouletteMutation",
@@ -58,5 +60,7 @@ __all__ = [
     "parse_constraints",
     "parse_mutation",
     "parse_objectives",
+    "parse_quantities",
+    "read_table",
     "search_history",
 ]

@@ -10,7 +10,7 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
-from scarlet_tf.search.objectives import CheapQuantity
+from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity
 from scarlet_tf.search.records import Summary
 
 ARCHIVE = "archive.sqlite"
@@ -74,11 +74,14 @@ def _shares_of_survivors(summary: Summary) -> dict[str, float]:
 
 
 def describe_picks(history: SearchHistory) -> str:
-    """A line for every picked model: genome, one-shot accuracy, MAdds, params."""
-    values = history.picked.values
-    rows = zip(history.picked.genomes, values["accuracy"], values["madds"], values["params"], strict=True)
-    return "\n".join(
-        f"pick {i}: {','.join(map(str, genome))}  one-shot accuracy {accuracy:.3f}, "
-        f"{madds / 1e6:.3f} M MAdds, {params / 1e6:.4f} M params"
-        for i, (genome, accuracy, madds, params) in enumerate(rows)
-    )
+    """A line for every picked model: genome, one-shot accuracy, MAdds, params, and further quantities."""
+    lines = []
+    for index, genome in enumerate(history.picked.genomes):
+        own = {name: column[index] for name, column in history.picked.values.items()}
+        accuracy, madds, params = (own.pop(name) for name in QUANTITIES)
+        lines.append(
+            f"pick {index}: {','.join(map(str, genome))}  one-shot accuracy {accuracy:.3f}, "
+            f"{madds / 1e6:.3f} M MAdds, {params / 1e6:.4f} M params"
+            + "".join(f", {name} {value:.4g}" for name, value in own.items())
+        )
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -84,6 +85,29 @@ def test_a_worker_with_another_supernet_or_other_settings_is_refused():
     np.testing.assert_array_equal(same.hear(2), [[4, 7]])
     with pytest.raises(ValueError, match="has another supernet, other images or other settings than the chief"):
         other.hear(2)
+
+
+def test_a_table_is_an_objective_and_a_constraint(here, tmp_path, call_tool):
+    values = np.random.default_rng(0).random((2, 13))
+    table, output = tmp_path / "latency.json", tmp_path / "search"
+    table.write_text(json.dumps({"table": values.tolist(), "constant": 1.0}))
+    more = [f"--quantity=latency_ms:{table}", "--objectives=accuracy:max:0.5,latency_ms:min:0.5"]
+    flags = [*FLAGS[:-1], *more, "--constraints=latency_ms<2.2"]
+    done = call_tool("search", *flags, f"--output={output}", cwd=here)
+    assert done.returncode == 0, done.stderr[-3000:]
+    models = evaluated_models(output / "archive.sqlite")
+    sums = 1.0 + values[np.arange(2), models.genomes].sum(axis=1)
+    np.testing.assert_allclose(models.values["latency_ms"], sums)
+    assert len(models) == 24 and (sums < 2.2).all()
+    assert all(re.search(r", latency_ms \d\.\d+$", line) for line in done.stdout.splitlines())
+    # Another table makes another search; one of another space makes none.
+    table.write_text(json.dumps({"table": (2 * values).tolist(), "constant": 0.0}))
+    done = call_tool("search", *flags, "--generations=3", f"--output={output}", cwd=here)
+    assert done.returncode == 2 and "belongs to another search: the latency_ms of model" in done.stderr
+    table.write_text(json.dumps({"table": values[:1].tolist()}))
+    done = call_tool("search", *flags, f"--output={tmp_path / 'no'}", cwd=here)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "must be of shape (2, 13)" in done.stderr and not (tmp_path / "no").exists()
 
 
 MIRRORED = """
