@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.training.loop import naming_lost_workers
+from scarlet_tf.training.loop import WorkerLostError, naming_lost_workers
 
 
 class Workers:
@@ -15,9 +15,11 @@ class Workers:
 
     Attributes:
         count, index: how many there are, and which this one is; the chief is among them.
+        lost: whether another process has ended. Nothing is asked of the others then, as no answer may ever come.
 
     Raises:
-        WorkerLostError: from any method, where another process has ended.
+        WorkerLostError: from any method, where another process has ended; but from `tell`, to let all end, no more
+            once that is known.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None, *, name: str) -> None:
@@ -25,14 +27,15 @@ class Workers:
         Args:
             name: of what they have in common, 16 hexadecimal digits; a worker with another one is refused.
         """
+        self.lost = False
         self._strategy, self._name = strategy, int(name, 16) // 2  # 63 bits
         self._local = len(strategy.extended.worker_devices) if strategy else 1  # replicas in this process
         self.count = strategy.num_replicas_in_sync // self._local if strategy else 1
         self.index = 0 if self.count == 1 else _index(strategy.cluster_resolver)
 
     def tell(self, rows: np.ndarray) -> np.ndarray:
-        """The chief's (n, k) integers, to all; returns them."""
-        if self.count > 1:
+        """The chief's (n, k) integers, to all; returns them. None at all, n = 0, lets the others end."""
+        if self.count > 1 and (len(rows) or not self.lost):
             self.add(np.array([self._name, len(rows)]))
             if len(rows):
                 self.add(rows.astype(np.int64))
@@ -54,9 +57,15 @@ class Workers:
             first = context.replica_id_in_sync_group % self._local == 0
             return tf.constant(values if first else np.zeros_like(values))
 
-        with naming_lost_workers("its last generation"):
-            given = self._strategy.experimental_distribute_values_from_function(contribution)
-            return self._strategy.reduce(tf.distribute.ReduceOp.SUM, given, axis=None).numpy()
+        if self.lost:
+            raise WorkerLostError("a worker was lost before: start all workers again")
+        try:
+            with naming_lost_workers("its last generation"):
+                given = self._strategy.experimental_distribute_values_from_function(contribution)
+                return self._strategy.reduce(tf.distribute.ReduceOp.SUM, given, axis=None).numpy()
+        except WorkerLostError:
+            self.lost = True
+            raise
 
 
 def _index(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from scarlet_tf.search import evaluated_models, search_history
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
 from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import CheckpointStore
+from scarlet_tf.training.loop import WorkerLostError
 
 TOOL = Path(__file__).parents[2] / "tools" / "search.py"
 FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]
@@ -47,7 +49,7 @@ def here(tmp_path_factory, two_layer_space):
     return here
 
 
-def start_workers(here, output, count):
+def start_workers(here, output, count, *flags):
     """Processes of the tool, the chief first."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
@@ -55,7 +57,7 @@ def start_workers(here, output, count):
     cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
     for one in sockets:
         one.close()
-    command = [sys.executable, str(TOOL), *FLAGS, f"--output={output}", "--strategy=multi_worker"]
+    command = [sys.executable, str(TOOL), *FLAGS, *flags, f"--output={output}", "--strategy=multi_worker"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     tasks = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
     return [subprocess.Popen(command, cwd=here, env=os.environ | {"TF_CONFIG": task}, **pipes) for task in tasks]
@@ -76,6 +78,43 @@ def test_two_workers_make_the_search_of_one(here, tmp_path, call_tool):
     np.testing.assert_array_equal(both.values["accuracy"], one.values["accuracy"])
     assert len(np.unique(one.values["accuracy"])) > 3  # they could differ
     assert len(search_history(tmp_path / "both" / "archive.sqlite").generations) == 3
+
+
+def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
+    workers = start_workers(here, tmp_path / "search", 2, "--population=3", "--generations=50")
+    try:
+        log = tmp_path / "search" / "log.jsonl"
+        deadline = time.monotonic() + 100
+        while not (log.exists() and log.read_text()):
+            assert time.monotonic() < deadline and workers[0].poll() is None
+            time.sleep(0.005)
+        workers[1].kill()
+        _, errors = workers[0].communicate(timeout=60)
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert workers[0].returncode == 2, errors[-3000:]
+    said = [line for line in errors.splitlines() if line.startswith("search.py: ")]
+    assert len(said) == 1 and "a worker was lost" in said[0] and "its last generation" in said[0]
+    assert 0 < len(search_history(tmp_path / "search" / "archive.sqlite").generations) < 51
+
+
+def test_nothing_is_asked_of_the_others_once_one_is_lost():
+    class Strategy:
+        asked = 0
+
+        def experimental_distribute_values_from_function(self, _):
+            self.asked += 1
+            raise tf.errors.UnavailableError(None, None, "Connection reset by peer")
+
+    workers = Workers(None, name="ab" * 8)
+    workers.count, workers._strategy = 2, Strategy()
+    for _ in range(2):
+        with pytest.raises(WorkerLostError, match="a worker was lost"):
+            workers.tell(np.array([[4, 7]]))
+    assert workers.lost
+    workers.tell(np.empty((0, 2), np.int64))  # as the evaluator does when it is closed
+    assert workers._strategy.asked == 1
 
 
 def test_a_worker_with_another_supernet_or_other_settings_is_refused():
