@@ -25,11 +25,13 @@ def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_holding
     from scarlet_tf.supernet.settings import DRAWS
+    from scarlet_tf.supernet.unfinished import warn_if_unfinished
     from scarlet_tf.training.config import train_config
 
     require_known("draw", _DRAW.value, DRAWS)
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
+    warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.supernet.ranking import describe_ranking, rank
 

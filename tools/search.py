@@ -48,6 +48,7 @@ def main() -> None:
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.settings import BN_MODES
+    from scarlet_tf.supernet.unfinished import warn_if_unfinished
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     tables = parse_quantities(_QUANTITY.value)
@@ -64,6 +65,7 @@ def main() -> None:
     require_known("strategy", _STRATEGY.value, STRATEGIES)
     require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
+    warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
