@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -225,19 +227,43 @@ def read_archive(path: str | os.PathLike) -> Archive:
 
 
 def _create_file(path: Path, identity: dict) -> None:
-    # Under another name until it is whole: a process killed here must not leave a file that looks damaged.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Makes an empty archive, unless another process has made one there meanwhile."""
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with contextlib.closing(sqlite3.connect(temporary)) as connection:
+        # Under another name until it is whole: a process killed here must not leave a file that looks damaged.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
+            whole = Path(aside) / path.name
+            with contextlib.closing(sqlite3.connect(whole)) as connection:
                 _create(connection, identity)
-            # What a killed search left beside an archive that is gone would be taken for part of the new one.
-            for suffix in ("-wal", "-shm", "-journal"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            with _others_waiting(path.parent):
+                if path.exists():
+                    return
+                # What a killed search left beside an archive that is gone would be taken for part of the new one.
+                for suffix in ("-wal", "-shm", "-journal"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                _publish(whole, path)
+
+
+@contextlib.contextmanager
+def _others_waiting(folder: Path) -> Iterator[None]:
+    """One process at a time makes an archive in a folder; a lock of the system's, so that a kill releases it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _publish(whole: Path, path: Path) -> None:
+    """Gives a file its name, never in place of another one where the file system has hard links."""
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        return
+    except OSError:
+        os.replace(whole, path)
 
 
 def _create(connection: sqlite3.Connection, identity: dict) -> None:

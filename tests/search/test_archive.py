@@ -1,10 +1,11 @@
+import os
 import shutil
 import sqlite3
 
 import numpy as np
 import pytest
 
-from scarlet_tf.search import ArchiveError, MutationMixture, SearchConfig, evaluated_models, search_history
+from scarlet_tf.search import ArchiveError, MutationMixture, SearchConfig, archive, evaluated_models, search_history
 from scarlet_tf.search.archive import APPLICATION_ID, open_archive, read_archive
 
 
@@ -188,3 +189,44 @@ def test_a_new_archive_is_empty(tmp_path):
     identity = {"space": {"out_channels": [16]}, "evaluator": "e", "settings": SearchConfig().seed}
     with open_archive(tmp_path / "deep" / "new.sqlite", identity=identity) as archive:
         assert archive.last_generation == -1 and len(archive.models()) == 0 and archive.picks().size == 0
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_of_searches_that_start_together_one_archive_stays(tmp_path, monkeypatch, locked):
+    path, create, others = tmp_path / "a.sqlite", archive._create, []
+    identity = {"space": {"out_channels": [1]}, "evaluator": "first", "settings": {"seed": 0}}
+    if not locked:  # as on a file system without locks, where the other one is quicker still
+
+        def no_locks(*_):
+            raise OSError
+
+        monkeypatch.setattr(archive.fcntl, "flock", no_locks)
+        monkeypatch.setattr(archive.Path, "exists", lambda self: False)
+
+    def slowly(connection, asked):
+        create(connection, asked)
+        if not others:
+            others.append(None)
+            others[0] = open_archive(path, identity=identity | {"evaluator": "other"})
+            if locked:
+                others[0].write_picks(np.array([7]))  # into its log
+
+    monkeypatch.setattr(archive, "_create", slowly)
+    with pytest.raises(ArchiveError, match="its evaluator is 'other', this search's is 'first'"):
+        open_archive(path, identity=identity)
+    with others[0]:
+        assert others[0].picks().tolist() == [7] * locked
+    with read_archive(path) as kept:
+        assert kept.identity["evaluator"] == "other" and kept.picks().tolist() == [7] * locked
+    assert os.listdir(tmp_path) == ["a.sqlite"]
+
+
+def test_without_hard_links(tmp_path, monkeypatch):
+    def none(*_):
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", none)
+    identity = {"space": {"out_channels": [1]}, "evaluator": "e", "settings": {"seed": 0}}
+    with open_archive(tmp_path / "a.sqlite", identity=identity) as made:
+        assert made.last_generation == -1
+    assert os.listdir(tmp_path) == ["a.sqlite"]
