@@ -140,15 +140,18 @@ def test_bad_settings(setting):
 @pytest.mark.parametrize(
     ("mixture", "limit"),
     # Seconds of CPU. Measured 0.008 without and 0.03 with the controller on a quiet machine; meant are 0.02 and 0.3.
-    [(MutationMixture(reinforced=0.0), 0.04), (MutationMixture(), 0.3)],
+    [(MutationMixture(reinforced=0.0), 0.02), (MutationMixture(), 0.3)],
     ids=["without_controller", "mixture"],
 )
-def test_overhead_of_a_generation(synthetic, mixture, limit):
-    started = time.process_time()
+def test_overhead_of_a_generation(synthetic, tmp_path, mixture, limit):
+    # Half of the generations, in CPU seconds: what others do on the machine reaches some of them only.
     settings = {"generations": 40, "population": 70, "mixture": mixture}
-    history = synthetic.search(None, **settings).run(synthetic.SyntheticEvaluator(19))
-    assert len(history.final.models) == 70
-    assert (time.process_time() - started) / 40 < limit
+    at = []
+    history = synthetic.search(tmp_path / "archive.sqlite", **settings).run(
+        synthetic.SyntheticEvaluator(19), progress=lambda _: at.append(time.process_time())
+    )
+    assert len(history.final.models) == 70 and len(at) == 41
+    assert np.median(np.diff(at)) < limit
 
 
 def test_default_mutators_are_those_with_a_share(synthetic):
