@@ -40,10 +40,11 @@ def main() -> None:
 
     from scarlet_tf.arch import get_space
     from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.machine import provenance
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search")
     require_place(f"{output}.json")
-    measured = _measured()
+    measured = provenance(command_line(without=("output", "cache")), packages=("numpy", "pymoo"))
     if _PART.value == "all":
         result = {**measured, **_compare()}
     else:
@@ -56,21 +57,6 @@ def main() -> None:
     write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
     write_atomically(f"{output}.md", page)
     print(page)
-
-
-def _measured() -> dict:
-    """How, when and where."""
-    import datetime
-    import importlib.metadata
-
-    from scarlet_tf.machine import machine
-
-    return {
-        "command": command_line(without=("output", "cache")),
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
-        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "pymoo")},
-    }
 
 
 def _compare() -> dict:

@@ -23,12 +23,10 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 
 def main() -> None:
-    import datetime
-    import importlib.metadata
     import json
 
     from scarlet_tf.files import require_place, user_cache, write_atomically
-    from scarlet_tf.machine import machine
+    from scarlet_tf.machine import provenance
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
     require_place(f"{output}.json")
@@ -56,10 +54,7 @@ def main() -> None:
     )
     children = last_children(list(archives.values())[1][0], config["population"])
     result = {
-        "command": command_line(without=("output", "cache", "data_dir")),
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
-        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "tensorflow", "keras")},
+        **provenance(command_line(without=("output", "cache", "data_dir")), packages=("numpy", "tensorflow", "keras")),
         "space": trained.space.name,
         "evaluation": evaluation,
         "evaluations": evaluations,

@@ -1,13 +1,48 @@
-"""The machine that a measurement was made on."""
+"""How, when and on which machine a measurement was made."""
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _CPU_FLAGS = ("sse4_1", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 _ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "sve")
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+
+def provenance(command: str, *, packages: Sequence[str] = ()) -> dict:
+    """What stands beside measured numbers, for JSON: "command", "date", "machine", and "versions" of packages."""
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"command": command, "date": datetime.date.today().isoformat(), "machine": machine()} | (
+        {"versions": versions} if versions else {}
+    )
+
+
+def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
+    """`provenance` in words, but for its command: "2026-11-24; a CPU (x86_64), 2 cores of which the run was given 1".
+
+    Records of before do not hold thread variables; nothing is said of them then.
+    """
+    computer, versions = measured["machine"], measured.get("versions", {})
+    kind = ", ".join([computer["architecture"], *(computer["cpu_flags"] if cpu_flags else ())])
+    cores = f"{computer['cores']} cores of which the run was given {computer['cores_used']}"
+    threads = [f"{name}={value}" for name, value in computer.get("threads", {}).items()]
+    parts = [
+        measured["date"],
+        ", ".join([f"{computer['cpu']} ({kind})", cores, *threads]),
+        ", ".join(f"{name} {version}" for name, version in versions.items()),
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def machine() -> dict:
@@ -17,12 +52,15 @@ def machine() -> dict:
     for line in lines:
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
+    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     flags = facts.get("flags", facts.get("Features", "")).split()
     return {
         "architecture": platform.machine(),
         "cpu": facts.get("model name", "not known"),
         "cpu_flags": [flag for flag in (*_CPU_FLAGS, *_ARM_FLAGS) if flag in flags],
         "cores": os.cpu_count(),
-        "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores_used": len(affinity),
+        "affinity": affinity,
+        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "system": platform.system(),
     }

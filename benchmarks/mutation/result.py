@@ -8,6 +8,7 @@ import numpy as np
 
 from mutation.methods import METHODS
 from scarlet_tf.bootstrap import bootstrap
+from scarlet_tf.machine import describe
 
 FIGURES = ("hypervolume", "hypervolume_all", "best_accuracy")
 OURS = "mixture"
@@ -45,7 +46,7 @@ def summarise(runs: Sequence[dict]) -> list[dict]:
 
 
 def make_markdown(result: dict) -> str:
-    machine, overhead, timed = result["machine"], result["overhead"], result["overhead_measured"]
+    overhead, timed = result["overhead"], result["overhead_measured"]
     tables = "\n\n".join(_table(objective, result["summary"]) for objective in _objectives(result["summary"]))
     lines = "\n".join(
         f"| {name} | {ms['cpu_ms']:.1f} | {ms['cpu_p90_ms']:.1f} | {ms['wall_ms']:.1f} | {ms['wall_p90_ms']:.1f} |"
@@ -55,8 +56,7 @@ def make_markdown(result: dict) -> str:
 
     {result["command"]}
 
-{result["date"]}; {machine["cpu"]} ({machine["architecture"]}), {machine["cores"]} cores of which the run was given \
-{machine["cores_used"]}; {", ".join(f"{name} {version}" for name, version in result["versions"].items())}.
+{describe(result)}.
 
 Space `scarlet`: 19 layers, 13 choices. Accuracy is a formula whose best model is known (accuracy 1): separable, a sum
 over layers, or epistatic, with a further term of every two neighbouring layers; multiply-adds and params are
@@ -74,8 +74,7 @@ which the mixture's hypervolume is the greater one. Nothing here is accuracy on 
 
     {timed["command"]}
 
-{timed["date"]}; {timed["machine"]["cpu"]}, {timed["machine"]["cores"]} cores of which the run was given \
-{timed["machine"]["cores_used"]}.
+{describe(timed)}.
 Milliseconds of a generation without its evaluations: population {result["population"]}, 19 genes, 3 objectives. CPU: \
 all that is
 computed, the archive's content included; wall: with what waits for the disk, and for whatever else runs on the machine.

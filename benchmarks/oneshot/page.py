@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scarlet_tf.machine import describe
 from scarlet_tf.supernet.settings import BN_MODES
 
 _WAYS = {
@@ -15,7 +16,7 @@ _WAYS = {
 
 def make_page(result: dict) -> str:
     """search_supernet.md from the content of search_supernet.json."""
-    machine, evaluation, speed = result["machine"], result["evaluation"], result["throughput"]
+    evaluation, speed = result["evaluation"], result["throughput"]
     arms = dict.fromkeys(row["arm"] for row in result["fronts"])
     tables = "\n\n".join(_table([row for row in result["fronts"] if row["arm"] == arm]) for arm in arms)
     times = "\n".join(
@@ -31,8 +32,7 @@ def make_page(result: dict) -> str:
 
     {result["command"]}
 
-{result["date"]}; {machine["cpu"]} ({machine["architecture"]}), {machine["cores"]} cores of which the run was given \
-{machine["cores_used"]}; {", ".join(f"{name} {version}" for name, version in result["versions"].items())}.
+{describe(result)}.
 
 Space `{result["space"]}`, supernet {evaluation["supernet"]}, {evaluation["images"]} images held out for the search; \
 BN {evaluation["bn"]} on

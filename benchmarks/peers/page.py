@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from scarlet_tf.machine import describe
+
 _REFERENCE = "EfficientNetB0"
 
 
 def make_markdown(result: dict, *, picture: str) -> str:
     """A page with the table; `picture`: name of the drawing beside it."""
-    machine, versions = result["machine"], result["versions"]
     ratios = {(tuple(r["numerator"]), tuple(r["denominator"])): r["median"] for r in result["ratios"]}
     rows = [_row(file, ratios) for file in result["files"]]
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"""# Time of .tflite files: SCARLET and peers
 
     {result["command"]}
 
-{result["date"]}; {machine["cpu"]} ({machine["architecture"]}, {", ".join(machine["cpu_flags"])}), {machine["cores"]} \
-cores of which the run was given {machine["cores_used"]}, threads {result["threads"]}; {listed}; random weights, \
+{describe(result, cpu_flags=True)}; threads {result["threads"]}; random weights, \
 seed {result["seed"]}.
 
 ![Bars of the table]({picture})

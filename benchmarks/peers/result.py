@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
-import importlib.metadata
 import platform
 from collections.abc import Sequence
 
@@ -14,7 +12,7 @@ import numpy as np
 from peers.files import IMAGES, NetworkFile
 from peers.networks import SCARLET
 from scarlet_tf.latency import HostLatency, measure_host
-from scarlet_tf.machine import machine
+from scarlet_tf.machine import provenance
 
 FORMAT = "scarlet_tf.tflite_peers"
 VERSION = 1
@@ -50,20 +48,17 @@ def make_result(measured: Sequence[Measured], *, command: str, seed: int, warmup
         format, version, command, date, seed, warmup, calibration_images, machine, versions, "files" (one object a
         file), and "ratios" (one object a pair of files, see `_ratios`).
     """
-    first = measured[0].latency
+    first, about = measured[0].latency, provenance(command, packages=_VERSIONS)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "command": command,
-        "date": datetime.date.today().isoformat(),
+        **about,
+        "versions": about["versions"] | {"python": platform.python_version()},
         "seed": seed,
         "rounds": first.runs,
         "warmup": warmup,
         "threads": first.threads,
         "calibration_images": IMAGES,
-        "machine": machine(),
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
-        | {"python": platform.python_version()},
         "sgemm_gmadds": round(first.sgemm_gmadds, 3),
         "files": [_row(one) for one in measured],
         "ratios": _ratios(measured),

@@ -1,0 +1,46 @@
+import datetime
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from scarlet_tf.machine import describe, machine, provenance
+
+
+def test_records_what_times_depend_on():
+    code = "import json; from scarlet_tf.machine import machine; print(json.dumps(machine()))"
+    one = min(os.sched_getaffinity(0))
+    command = ["taskset", "-c", str(one), sys.executable, "-c", code]
+    threads = {"OMP_NUM_THREADS": "3", "TF_NUM_INTRAOP_THREADS": "2"}
+    alone = os.environ | threads | {"HOME": "/nowhere", "USER": "nobody"}
+    found = json.loads(subprocess.run(command, env=alone, capture_output=True, text=True, check=True).stdout)
+    assert (found["affinity"], found["cores_used"]) == ([one], 1)
+    assert found["threads"].items() >= threads.items()
+    assert found["cores"] == os.cpu_count() and found["system"] == "Linux"
+    assert "nowhere" not in str(found) and "nobody" not in str(found)
+
+
+def test_provenance_is_json():
+    made = provenance("python benchmarks/x.py", packages=("numpy",))
+    assert json.loads(json.dumps(made)) == made
+    assert made["command"] == "python benchmarks/x.py" and made["machine"] == machine()
+    assert made["date"] == datetime.date.today().isoformat()
+    assert made["versions"] == {"numpy": np.__version__} == {"numpy": importlib.metadata.version("numpy")}
+    assert "versions" not in provenance("x")
+
+
+def test_in_words():
+    computer = {"cpu": "a CPU", "architecture": "x", "cpu_flags": ["avx", "fma"], "cores": 2, "cores_used": 1}
+    before = {"date": "2026-01-01", "machine": computer}
+    assert describe(before) == "2026-01-01; a CPU (x), 2 cores of which the run was given 1"
+    now = {
+        "date": "2026-01-01",
+        "machine": computer | {"affinity": [1], "threads": {"OMP_NUM_THREADS": "1"}},
+        "versions": {"numpy": "2", "keras": "3"},
+    }
+    assert describe(now, cpu_flags=True) == (
+        "2026-01-01; a CPU (x, avx, fma), 2 cores of which the run was given 1, OMP_NUM_THREADS=1; numpy 2, keras 3"
+    )
