@@ -44,7 +44,7 @@ def convert_checkpoint(spec: ArchSpec, checkpoint: str | os.PathLike, output: st
     try:
         weights = from_state_dict(spec, state)
     except StateDictError as error:
-        raise StateDictError(f"{checkpoint}: {error}{_hint(state)}") from error
+        raise StateDictError(f"{checkpoint}: {error}{_hint(spec, state)}") from error
     source = {"file": Path(checkpoint).name, "sha256": digest, "num_batches_tracked": read_counters(state)}
     write_keras_weights(output, spec, weights, source=source)
     return _summary(weights, digest)
@@ -98,11 +98,13 @@ def _recorded_counters(path: str | os.PathLike) -> dict[str, int]:
     return (record or {}).get("source", {}).get("num_batches_tracked", {})
 
 
-def _hint(state: Mapping[str, np.ndarray]) -> str:
+def _hint(spec: ArchSpec, state: Mapping[str, np.ndarray]) -> str:
+    """Names the network of the zoo that the tensors are of, where it is another one."""
     from scarlet_tf.zoo import get_spec, list_models
 
     found = {key: array.shape for key, array in state.items()}
-    fitting = [name for name in list_models() if {pair.key: pair.shape for pair in pairs(get_spec(name))} == found]
+    others = [name for name in list_models() if get_spec(name) != spec]
+    fitting = [name for name in others if {pair.key: pair.shape for pair in pairs(get_spec(name))} == found]
     return f"; it fits {fitting[0]!r}" if fitting else ""
 
 

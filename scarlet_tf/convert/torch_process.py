@@ -7,6 +7,8 @@ What is wrong is the last line on standard error, with exit code 1. By itself it
 
 import json
 import os
+import pickle
+import re
 import resource
 import sys
 import warnings
@@ -34,6 +36,10 @@ class PassedOver:
         self.arguments = state
 
 
+# in the messages of torch.load with weights_only=True, as of 2.6 to 2.13
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_PROBLEM = re.compile(r"WeightsUnpickler error: (.+?)(?: Check the documentation|$)")
+
 PASSED_OVER = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
 
 
@@ -53,15 +59,21 @@ def check_size(path: Path) -> int:
 
 
 def check_zip(path: Path, size: int) -> None:
-    """PyTorch stores without compression, so the members' sizes cannot exceed the file's."""
+    """PyTorch stores without compression, so the members' sizes cannot exceed the file's; it checks no checksums."""
     with open(path, "rb") as file:
         if file.read(2) != b"PK":
             return
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            _check_members(archive.infolist(), size)
+            damaged = archive.testzip()
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise Refused(f"a damaged zip file: {error}") from error
+    if damaged is not None:
+        raise Refused(f"a damaged zip file: the bytes of {damaged!r} are not those of its checksum")
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise Refused(f"member {member.filename!r} is compressed, which PyTorch's are not")
@@ -77,15 +89,18 @@ def load(path: Path, size: int) -> dict:
     torch.set_num_threads(1)
     limit_memory(3 * size + SPARE)
     with torch.serialization.safe_globals([(PassedOver, name) for name in PASSED_OVER]):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError) as error:
+            raise Refused(_reason(str(error))) from error
     state = content.get("model_state", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         found = (
             f"keys {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content).__name__
         )
         raise Refused(f"expected a state dict, or a dict with one as 'model_state', found {found}")
-    if not all(isinstance(key, str) for key in state):
-        raise Refused("a key of its state dict is no text")
+    if not all(isinstance(key, str) and key and key.isprintable() for key in state):
+        raise Refused("a key of its state dict is no text that can be printed")
     for key, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
             raise Refused(f"tensor {key} is not a dense one of real numbers")
@@ -93,6 +108,16 @@ def load(path: Path, size: int) -> dict:
     if total > size:
         raise Refused(f"its tensors declare {total:,} bytes, the file has {size:,}")
     return state
+
+
+def _reason(message: str) -> str:
+    """What is wrong, out of PyTorch's message: without its advice on how to load the file all the same."""
+    message = " ".join(message.split())
+    if named := _GLOBAL.search(message):
+        return f"it names {named[1]}, expected nothing but tensors and plain values"
+    if problem := _PROBLEM.search(message):
+        return problem[1]
+    return message.split(" In PyTorch 2.6, ")[0]
 
 
 def to_array(tensor) -> np.ndarray:

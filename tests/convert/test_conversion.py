@@ -74,6 +74,13 @@ def test_another_networks_checkpoint_names_the_network(stand_in, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bad_value_of_the_network_itself_names_no_network(monkeypatch, official, tmp_path):
+    bad = official | {"classifier.bias": np.full(1000, np.nan, np.float32)}
+    monkeypatch.setattr(conversion, "read_checkpoint", lambda path: (bad, SOURCE["sha256"]))
+    with pytest.raises(StateDictError, match=r"c\.pth: tensor classifier\.bias holds values that are not finite$"):
+        convert_checkpoint(C, "c.pth", tmp_path / "new" / "c.weights.h5")
+
+
 @pytest.mark.parametrize("file", ["c.h5", "c.pth", "folder.keras"])
 def test_other_outputs_are_refused_before_the_work(file, tmp_path):
     (tmp_path / "folder.keras").mkdir()

@@ -77,6 +77,7 @@ def assert_refused(path, naming):
     with pytest.raises(CheckpointFileError, match=naming) as refused:
         read_checkpoint(path)
     assert "\n" not in str(refused.value) and str(path) in str(refused.value)
+    assert "weights_only` set to" not in str(refused.value) and "\x1b" not in str(refused.value)
     assert sorted(path.parent.iterdir()) == before
 
 
@@ -85,7 +86,7 @@ def assert_refused(path, naming):
 def test_code_in_a_file_is_not_run(zipped, where, tmp_path):
     evil = _Runs(tmp_path / "ran")
     content = {"model_state": {**SMALL, "b": evil}} if where == "inside" else {"model_state": SMALL, "b": evil}
-    assert_refused(save(content, tmp_path / "evil.pth", zipped=zipped), "system")
+    assert_refused(save(content, tmp_path / "evil.pth", zipped=zipped), r"it names \w+\.system, expected nothing but")
     assert not (tmp_path / "ran").exists()
 
 
@@ -152,6 +153,8 @@ def other_contents():
             ([1, 2], "found list"),
             (torch.zeros(3), "found Tensor"),
             ({3: torch.zeros(3)}, "no text"),
+            ({"a\n\x1b[31mb": torch.zeros(3)}, "no text that can be printed"),
+            (torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear, expected"),
             ({"a": torch.eye(3).to_sparse()}, "tensor a is not a dense one"),
             ({"a": torch.zeros(2, dtype=torch.complex64)}, "tensor a is not a dense one"),
         ]
@@ -168,4 +171,6 @@ def test_scripted_modules_and_text(tmp_path):
         torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "scripted.pth")
     assert_refused(tmp_path / "scripted.pth", "not a checkpoint that can be read")
     (tmp_path / "text.pth").write_text("<html>sign in</html>")
-    assert_refused(tmp_path / "text.pth", "not a checkpoint that can be read")
+    assert_refused(tmp_path / "text.pth", "Unsupported operand")
+    (tmp_path / "zeros.pth").write_bytes(bytes(100_000))
+    assert_refused(tmp_path / "zeros.pth", r"legacy \.tar format\.$")

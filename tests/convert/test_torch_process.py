@@ -56,6 +56,15 @@ def test_truncated_zip(kept, tmp_path):
         check(path)
 
 
+def test_a_changed_byte(tmp_path):
+    path = archive(tmp_path / "a.pth")
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(torch_process.Refused, match=r"'archive/data\.pkl' are not those of its checksum"):
+        check(path)
+
+
 def test_file_of_more_than_a_gibibyte(tmp_path):
     path = tmp_path / "large.pth"
     with open(path, "wb") as file:
