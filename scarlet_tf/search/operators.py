@@ -119,6 +119,9 @@ class RouletteMutation:
     choice counts as average). The wheel's slices are those means, scaled to 0..1 within the layer so that the best is
     1 whatever the unit and direction, plus `floor`, so that no choice dies out. Each mutation follows one objective:
     accuracy with probability `accuracy_share` (FairNAS: 0.7), else a cheap one, drawn by weight (0.3 in all).
+
+    So the wheel turns on what a choice contributes to accuracy too, most of the time: FairNAS's 0.7 and 0.3 are taken
+    to hold inside each kind of guided mutation. With `accuracy_share=0` it turns on the cheap objectives alone.
     """
 
     name = "roulette"

@@ -60,8 +60,8 @@ def roulette(objectives=DEFAULT_OBJECTIVES, **settings):
     return op.RouletteMutation(2, 3, objectives=objectives, **settings)
 
 
-def taught():
-    mutation = roulette()
+def taught(**settings):
+    mutation = roulette(**settings)
     genomes = np.array([[0, 0], [1, 1], [2, 2]])
     values = {"accuracy": np.array([0.5, 0.6, 0.7]), "madds": np.array([1, 2, 3]), "params": np.array([9, 9, 9])}
     mutation.update(genomes, values)
@@ -90,6 +90,11 @@ def test_roulette_follows_accuracy_7_times_in_10():
     # From choice 0: P(2) is 1.1/1.7 by accuracy (0.7), 0.1/0.7 by madds (0.2), 1/2 by params (0.1).
     expected = 0.7 * 1.1 / 1.7 + 0.2 * 0.1 / 0.7 + 0.1 * 0.5
     assert (changed == 2).mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_roulette_can_follow_the_cheap_objectives_alone():
+    mutants = taught(accuracy_share=0.0).propose(np.zeros((60_000, 2), int), rng())
+    assert (mutants[mutants != 0] == 2).mean() == pytest.approx(2 / 3 * 0.1 / 0.7 + 1 / 3 * 0.5, abs=0.01)
 
 
 def test_untaught_roulette_is_uniform():
