@@ -61,8 +61,8 @@ def make_markdown(result: dict) -> str:
 Space `scarlet`: 19 layers, 13 choices. Accuracy is a formula whose best model is known (accuracy 1): separable, a sum
 over layers, or epistatic, with a further term of every two neighbouring layers; multiply-adds and params are
 counted. Population {result["population"]}, {result["evaluations"]} evaluated models, no constraints, \
-seeds {min(result["seeds"])}..{max(result["seeds"])}. The controller's settings were
-chosen on other seeds and other formulas of the same kinds.
+seeds {min(result["seeds"])}..{max(result["seeds"])}. The controller
+has the settings that are `ControllerConfig`'s defaults.
 
 Hypervolume: of the final population in the unit box that `SearchConfig` measures it in. Medians over the seeds with
 95 % bootstrap intervals. Mixture above: its median hypervolume minus this method's. Wins: the share of pairs of runs in
