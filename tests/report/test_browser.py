@@ -208,8 +208,11 @@ told("opened", byId("h-panel").textContent === nameOf(opened) && byId("panel-bod
 told("genome", byId("commands").textContent.includes(`--genome=${genesOf(opened).join(",")}`));
 const child = [...data.family.mothers.keys()].find((row) => data.family.mothers[row] >= 0);
 update({ selected: child });
-byId("family").querySelectorAll("button")[1].click();
+const mother = byId("family").querySelectorAll("button")[1];
+told("nested", mother.matches("ul#family > li > ul > li > button") && !mother.hasAttribute("role"));
+mother.click();
 told("mother", state.selected === data.family.mothers[child]);
+told("focus", document.activeElement === byId("family").querySelector("button"));
 byId("range").value = "population";
 byId("range").dispatchEvent(new Event("change"));
 told("range", last !== places());
@@ -226,7 +229,9 @@ def test_slider_points_and_family_work(page, browse):
         "members": "140",
         "opened": "1",
         "genome": "true",
+        "nested": "true",
         "mother": "true",
+        "focus": "true",
         "range": "true",
     }
 

@@ -67,6 +67,7 @@ def test_well_formed_and_offline(page):
     assert [tag for tag, _ in parsed.tags].count("script") == 2
     for _, attributes in parsed.tags:
         assert not {"src", "href"} & set(attributes)
+        assert not {"tree", "treeitem"} & {attributes.get("role")}  # they would need arrow keys
     assert not re.search(r"@import|url\(\s*['\"]?http", page)
     assert {url for url in re.findall(r"https?://[\w./]+", page)} == {
         "http://www.w3.org/2000/svg",

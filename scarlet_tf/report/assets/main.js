@@ -19,7 +19,7 @@ function drawPanel() {
   byId("panel-body").replaceChildren(drawing(row), html("dl", {}, ...facts), html("code", { class: "wide" }, genesOf(row).join(",")));
 }
 
-// Three generations of ancestors, each a button that opens it.
+// Three generations of ancestors, each a button that opens it, as lists in each other.
 function drawFamily() {
   const row = state.selected;
   if (row === null) return;
@@ -28,12 +28,16 @@ function drawFamily() {
   const branch = (member, role, child, depth) => {
     const difference = child === null ? "" : `, ${genes(child, member)} of ${data.layers} genes differ`;
     const text = `${role}${nameOf(member)} · ${written("accuracy", data.values.accuracy[member])}, by ${operators[made[member]] ?? "a search that goes on"}${difference}`;
-    const button = html("button", { type: "button", class: "kin", role: "treeitem", style: `--depth:${depth}` }, text);
-    button.addEventListener("click", () => update({ selected: member }));
+    const button = html("button", { type: "button", class: "kin" }, text);
+    button.addEventListener("click", () => {
+      update({ selected: member });
+      byId("family").querySelector("button").focus(); // the button pressed is gone
+    });
     const parents = depth === 3 ? [] : [[mothers[member], "mother: "], [fathers[member], "father: "]].filter(([parent]) => parent >= 0);
-    return [button, ...parents.flatMap(([parent, name]) => branch(parent, name, member, depth + 1))];
+    const inner = parents.map(([parent, name]) => branch(parent, name, member, depth + 1));
+    return html("li", {}, button, ...(inner.length ? [html("ul", {}, ...inner)] : []));
   };
-  byId("family").replaceChildren(...branch(row, "", null, 0));
+  byId("family").replaceChildren(branch(row, "", null, 0));
 }
 
 function drawCommands() {
