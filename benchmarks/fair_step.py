@@ -25,6 +25,8 @@ _BATCH = flags.DEFINE_integer("batch", 32, "Images of a step.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads of TensorFlow.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps that are timed, after one that is not.", lower_bound=1)
 _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
+_PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
+_JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
 _RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and give the floor.")
 
 
@@ -35,7 +37,10 @@ def main() -> None:
     from fair.network import count_work, reduced_space
 
     from scarlet_tf.arch import get_space
+    from scarlet_tf.choices import require_known
+    from scarlet_tf.supernet.settings import PRECISIONS
 
+    require_known("precision", _PRECISION.value, PRECISIONS)
     if _SPACE.value:
         space = dataclasses.replace(get_space(_SPACE.value), resolution=_SIZE.value)
     else:
@@ -44,7 +49,14 @@ def main() -> None:
     from fair.timing import limit_threads, measure_rates, time_steps
 
     limit_threads(_THREADS.value)
-    result = time_steps(space, batch=_BATCH.value, steps=_STEPS.value, recompute=_RECOMPUTE.value)
+    result = time_steps(
+        space,
+        batch=_BATCH.value,
+        steps=_STEPS.value,
+        precision=_PRECISION.value,
+        recompute=_RECOMPUTE.value,
+        jit_compile=_JIT.value,
+    )
     work = count_work(space, _BATCH.value)
     result |= {"madds_g": round(work.madds / 1e9, 2), "moved_gb": round(work.moved / 1e9, 2)}
     if _RATES.value:

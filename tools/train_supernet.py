@@ -27,6 +27,8 @@ _GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN o
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
+_PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
+_JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
@@ -38,11 +40,12 @@ def main() -> None:
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.supernet.settings import LET_INITS, SHARED_GRADIENTS
+    from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     require_known("strategy", _STRATEGY.value, STRATEGIES)
     require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
+    require_known("precision", _PRECISION.value, PRECISIONS)
     require_known("LET initialisation", _LET.value, LET_INITS)
     space = get_space(_SPACE.value)
     data = DataConfig(
@@ -68,6 +71,7 @@ def main() -> None:
         warmup_steps=_WARMUP.value,
         weight_decay=_DECAY.value,
         shared_gradient=_SHARED.value,
+        precision=_PRECISION.value,
         init=InitConfig(let=_LET.value, residual_gamma=_GAMMA.value),
         seed=_SEED.value,
     )
@@ -78,6 +82,7 @@ def main() -> None:
         strategy=strategy,
         checkpoint_every=_CHECKPOINT.value,
         recompute=_RECOMPUTE.value,
+        jit_compile=_JIT.value,
     )
     if _PATHS.value:
         print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.supernet import Supernet
+from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.step import make_fair_step
@@ -25,13 +26,14 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def time_steps(space: SearchSpace, *, batch: int, steps: int, recompute: bool) -> dict[str, float]:
-    """Seconds of `steps` fair steps after a first one."""
+def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **how: bool) -> dict[str, float]:
+    """Seconds of `steps` fair steps after a first one; `precision` and `how` as `make_fair_step` takes them."""
     strategy = make_strategy("one_device")
     with strategy.scope():
         supernet = Supernet(space)
-        optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0)
-    step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum", recompute=recompute)
+        scale = LossScale() if precision == "mixed_float16" else None
+        optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0, loss_scale=scale)
+    step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum", precision=precision, **how)
     rng = np.random.default_rng(0)
     images = tf.constant(rng.standard_normal((batch, space.resolution, space.resolution, 3)).astype(np.float32))
     labels = tf.constant(rng.integers(0, space.classes, batch), tf.int32)

@@ -2,7 +2,8 @@
 
 A fair step holds 19 x 13 blocks, but most of them have parts alike. Each part is a TensorFlow function of tensors alone
 (weights come as arguments), so a shape is traced, differentiated and compiled once, however often it is used. All
-normalisations use batch statistics, and return them.
+normalisations use batch statistics, and return them. Maps may be of 16 bits; weights and statistics are float32, and
+kernels are cast to what they meet.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _run_again_backward(function: Callable) -> Callable:
 @_part
 def pointwise(x, kernel):
     """1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
-    return _pointwise(x, kernel)
+    return _pointwise(x, tf.cast(kernel, x.dtype))
 
 
 @_part
@@ -81,7 +82,8 @@ def norm(z, statistics, gamma, beta, *, activation: str):
 @_run_again_backward
 def norm_depthwise(z, statistics, gamma, beta, kernel, *, stride: int, activation: str):
     """`norm`, depthwise convolution: ..., (k, k, C, 1) -> (B, H', W', C)."""
-    return depthwise(norm(z, statistics, gamma, beta, activation=activation), kernel, stride=stride)
+    y = norm(z, statistics, gamma, beta, activation=activation)
+    return depthwise(y, tf.cast(kernel, y.dtype), stride=stride)
 
 
 @_part
@@ -89,20 +91,21 @@ def norm_depthwise(z, statistics, gamma, beta, kernel, *, stride: int, activatio
 def norm_pointwise(z, statistics, gamma, beta, se, kernel, *, activation: str):
     """`norm`, SE where `se` is not empty, 1x1 convolution: ..., (C, D) -> (B, H, W, D)."""
     y = norm(z, statistics, gamma, beta, activation=activation)
-    return _pointwise(_squeeze_excite(y, *se) if se else y, kernel)
+    return _pointwise(_squeeze_excite(y, *se) if se else y, tf.cast(kernel, y.dtype))
 
 
 def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
-    """SE: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C)."""
-    gate = tf.nn.relu(tf.reduce_mean(x, axis=(1, 2)) @ reduce_kernel + reduce_bias)
+    """SE: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C). The gate is float32."""
+    means = tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2))
+    gate = tf.nn.relu(means @ reduce_kernel + reduce_bias)
     gate = tf.nn.relu6(gate @ expand_kernel + expand_bias + 3.0) * (1.0 / 6.0)
-    return x * gate[:, tf.newaxis, tf.newaxis]
+    return x * tf.cast(gate[:, tf.newaxis, tf.newaxis], x.dtype)
 
 
 @_part
 def _let(x, kernel, *, stride: int):
     """LET: (B, H, W, C), (C, D) -> (B, H', W', D); at stride 2 behind a max-pooling first."""
-    return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, kernel)
+    return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, tf.cast(kernel, x.dtype))
 
 
 class GroupWeights(NamedTuple):

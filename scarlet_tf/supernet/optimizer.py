@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import new_variable, variable_key
 
 
@@ -15,12 +16,23 @@ class MomentumSgd:
 
     Weight decay is not applied to BN's gamma and beta, nor to biases. Under a strategy with several replicas the
     gradients are summed over them first, so every replica makes the same update.
+
+    Args:
+        loss_scale: where given, `apply` gets the gradients of the scaled loss, and makes no update if they overflow.
     """
 
-    def __init__(self, variables: Sequence[tf.Variable], *, momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        *,
+        momentum: float,
+        weight_decay: float,
+        loss_scale: LossScale | None = None,
+    ) -> None:
         self.variables = list(variables)
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.loss_scale = loss_scale
         self.velocities = [
             new_variable(np.zeros(v.shape), f"velocity/{variable_key(v)}", trainable=False) for v in variables
         ]
@@ -30,6 +42,12 @@ class MomentumSgd:
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+        if self.loss_scale:
+            self.loss_scale.guard(gradients, lambda unscaled: self._update(unscaled, learning_rate))
+        else:
+            self._update(gradients, learning_rate)
+
+    def _update(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
         for variable, velocity, gradient in zip(self.variables, self.velocities, gradients, strict=True):
             if self.weight_decay and is_decayed(variable):
                 gradient = gradient + self.weight_decay * variable
@@ -38,11 +56,14 @@ class MomentumSgd:
             )
 
     def state(self) -> dict[str, np.ndarray]:
-        return {variable_key(velocity): velocity.numpy() for velocity in self.velocities}
+        velocities = {variable_key(velocity): velocity.numpy() for velocity in self.velocities}
+        return velocities | (self.loss_scale.state() if self.loss_scale else {})
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for velocity in self.velocities:
             velocity.assign(arrays[variable_key(velocity)])
+        if self.loss_scale:
+            self.loss_scale.load_state(arrays)
 
 
 def is_decayed(variable: tf.Variable) -> bool:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from scarlet_tf.choices import require_known
 from scarlet_tf.supernet.optimizer import MomentumSgd
-from scarlet_tf.supernet.settings import SHARED_GRADIENTS
+from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.supernet import Supernet
 
 
@@ -40,20 +40,27 @@ def make_fair_step(
     strategy: tf.distribute.Strategy,
     *,
     shared_gradient: str,
+    precision: str = "float32",
     recompute: bool = False,
+    jit_compile: bool = False,
 ):
     """The compiled step.
 
     Args:
         shared_gradient: what stem, tail and classifier get of the 13 paths' gradients, "sum" or "mean". A choice's
             own weights get the gradient of the one path that holds it.
+        precision: of feature maps and of products; weights, statistics, gradients and the loss stay float32.
+            "float32"; "mixed_bfloat16"; or "mixed_float16", which wants an optimizer with a loss scale.
         recompute: as in `Supernet.fair_logits`.
+        jit_compile: compile the whole step as one XLA program; TPUs do so anyway.
 
     Returns:
         step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
         batch, before the update. images and labels are a replica's batch, or PerReplica values of them.
     """
     require_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
+    require_known("precision", precision, PRECISIONS)
+    dtype = precision.removeprefix("mixed_")
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}
     choices = supernet.space.num_choices
@@ -61,11 +68,13 @@ def make_fair_step(
 
     def replica_step(images, labels, routes, learning_rate):
         with tf.GradientTape() as tape:
-            logits = supernet.fair_logits(images, routes, recompute=recompute)
+            logits = supernet.fair_logits(tf.cast(images, dtype), routes, recompute=recompute)
             targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             # Summed over paths; divided by the replicas, whose gradients the optimizer sums.
             loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1)) / replicas
+            if optimizer.loss_scale:
+                loss *= optimizer.loss_scale.scale
         gradients = tape.gradient(loss, variables)
         if shared_gradient == "mean":
             gradients = [g / choices if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
@@ -74,7 +83,7 @@ def make_fair_step(
         return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))
 
     @_without_graph_rewrites
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def step(images, labels, routes, learning_rate):
         loss, accuracy = strategy.run(replica_step, (images, labels, routes, learning_rate))
         mean = tf.distribute.ReduceOp.MEAN

@@ -102,13 +102,13 @@ class Supernet:
         BN uses the statistics of the batch, of each path on its own, and the moving ones follow.
 
         Args:
-            images: (B, H, W, 3) float32.
+            images: (B, H, W, 3); float32, or of 16 bits, as all feature maps then are.
             routes: (num_layers, 13) int32 from `sampler.routes`.
             recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again
                 there: less memory, more time, the same result.
 
         Returns:
-            (13, B, classes). Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
+            (13, B, classes) float32. Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
         """
         slot_routes = _routes_between_slots(routes)
         maps = [self._stem(images)] * self.space.num_choices
@@ -120,8 +120,8 @@ class Supernet:
 
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
         """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
-        pad = ((0, 0), (1, 1), (1, 1), (0, 0))
-        z = tf.nn.conv2d(tf.pad(images, pad), self.stem.kernel, self.space.stem_stride, "VALID")
+        padded = tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        z = tf.nn.conv2d(padded, tf.cast(self.stem.kernel, images.dtype), self.space.stem_stride, "VALID")
         first = moments(z)
         kernel = tf.convert_to_tensor(self.separable_depthwise.kernel)
         z = norm_depthwise(z, first, *self.stem.scales(), kernel, stride=1, activation="relu6")
@@ -135,7 +135,7 @@ class Supernet:
         return norm(z, third, *self.separable_project.scales(), activation="linear")
 
     def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
-        """13 maps (B, H, W, C) -> the classifier's input, (13, B, tail_channels)."""
+        """13 maps (B, H, W, C) -> the classifier's input, (13, B, tail_channels) float32."""
         kernel, scales = self.tail.kernel[0, 0], self.tail.scales()
         outputs, statistics = [], []
         for x in maps:
@@ -144,7 +144,7 @@ class Supernet:
             z = pointwise(x, kernel)
             statistics.append(moments(z))
             y = norm(z, statistics[-1], *scales, activation="relu6")
-            outputs.append(tf.reduce_mean(y, axis=(1, 2)))
+            outputs.append(tf.reduce_mean(tf.cast(y, tf.float32), axis=(1, 2)))
         self.tail.bn.follow(statistics)
         return tf.stack(outputs)
 

@@ -16,10 +16,11 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.files import write_atomically
+from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.settings import SHARED_GRADIENTS
+from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
@@ -39,6 +40,7 @@ class SupernetConfig:
         steps: fair steps; each trains every choice of every layer once on one batch.
         warmup_steps: steps over which the learning rate grows linearly from 0 before the cosine.
         shared_gradient: "sum" or "mean" of the 13 paths' gradients for stem, tail and classifier.
+        precision: as in `step.make_fair_step`.
     """
 
     space: SearchSpace
@@ -50,11 +52,13 @@ class SupernetConfig:
     momentum: float = 0.9
     weight_decay: float = 4e-5
     shared_gradient: str = "mean"
+    precision: str = "float32"
     init: InitConfig = dataclasses.field(default_factory=InitConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
+        require_known("precision", self.precision, PRECISIONS)
         if self.space.resolution != self.data.image_size:
             raise ValueError(
                 f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
@@ -99,6 +103,7 @@ def train_supernet(
     checkpoint_every: int = 500,
     log_every: int = 20,
     recompute: bool = False,
+    jit_compile: bool = False,
     after_step: Callable[[int, Supernet], None] | None = None,
 ) -> Supernet:
     """Trains, or goes on with, the run in folder `output`; returns the trained supernet.
@@ -108,7 +113,8 @@ def train_supernet(
     was not.
 
     Args:
-        recompute: as in `Supernet.fair_logits`; it does not belong to the settings of a run.
+        recompute, jit_compile: as in `step.make_fair_step`; how a step is computed does not belong to a run's
+            settings.
         after_step: called after every step with the number of finished steps and the supernet, which it must not
             change. After a resume it may see steps again that were made after the last checkpoint.
 
@@ -128,13 +134,22 @@ def train_supernet(
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
-            supernet.trainable_variables, momentum=config.momentum, weight_decay=config.weight_decay
+            supernet.trainable_variables,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            loss_scale=LossScale() if config.precision == "mixed_float16" else None,
         )
     if resumed:
         supernet.load_state(resumed.arrays)
         optimizer.load_state(resumed.arrays)
     fair_step = make_fair_step(
-        supernet, optimizer, strategy, shared_gradient=config.shared_gradient, recompute=recompute
+        supernet,
+        optimizer,
+        strategy,
+        shared_gradient=config.shared_gradient,
+        precision=config.precision,
+        recompute=recompute,
+        jit_compile=jit_compile,
     )
     batches = distributed_batches(
         strategy,
