@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,12 @@ class BatchNorm:
     epsilon: float = 1e-5
     momentum: float = 0.9
     synchronized: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.epsilon, numbers.Real) or not 0 <= self.epsilon < math.inf:
+            raise ValueError(f"epsilon of batch normalisation must be a number >= 0, got {self.epsilon!r}")
+        if not isinstance(self.momentum, numbers.Real) or not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum of batch normalisation must be a number in [0, 1], got {self.momentum!r}")
 
     def __call__(self, x, *, keras, name: str):
         layer = keras.layers.BatchNormalization(

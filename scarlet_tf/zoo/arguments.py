@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import POOLINGS
@@ -44,9 +45,12 @@ def check_arguments(
 
 
 def resolve_input_shape(
-    spec: ArchSpec, input_shape: Sequence[int | None] | None, *, include_top: bool, weights
+    spec: ArchSpec, input_shape: Iterable[int | None] | None, *, include_top: bool, weights
 ) -> tuple[int | None, int | None, int]:
     """(height, width, channels) to build with; height and width may be None without the top.
+
+    Args:
+        input_shape: a tuple, or what stands for one, such as the TensorShape of an image.
 
     Raises:
         ValueError: for anything but three numbers, a side below 32 pixels (or the network's own, where that is less),
@@ -55,14 +59,15 @@ def resolve_input_shape(
     default = (spec.resolution, spec.resolution, spec.input_channels)
     if input_shape is None:
         return default if include_top else (None, None, spec.input_channels)
-    received = f"Received input_shape={input_shape}"
-    if not isinstance(input_shape, Sequence) or len(input_shape) != 3:
+    received = f"Received input_shape={input_shape!r}"
+    shape = tuple(input_shape) if isinstance(input_shape, Iterable) else ()
+    known = [number for number in shape if number is not None]
+    are_integers = all(isinstance(number, numbers.Integral) and number > 0 for number in known)
+    if len(shape) != 3 or shape[2] is None or not are_integers:
         raise ValueError(f"`input_shape` must be a tuple of three integers. {received}")
-    shape = tuple(input_shape)
-    height, width, channels = shape
-    known = [side for side in (height, width) if side is not None]
-    if not all(isinstance(number, int) and number > 0 for number in (*known, channels)):
-        raise ValueError(f"`input_shape` must be a tuple of three integers. {received}")
+    shape = tuple(None if number is None else int(number) for number in shape)
+    *sides, channels = shape
+    known = [side for side in sides if side is not None]
     if weights != IMAGENET and channels not in (1, 3):
         warnings.warn(f"This model usually expects 1 or 3 input channels. {received}", stacklevel=3)
     if weights == IMAGENET and include_top and shape != default:

@@ -34,12 +34,13 @@ def check_file(path: str | os.PathLike) -> Path:
 
 def check_weights_file(path: str | os.PathLike) -> Path:
     """The path of an existing file of weights, by its name; ModelFileError or MissingWeightsError otherwise."""
-    path = Path(path)
-    if not path.name.endswith(WEIGHTS_SUFFIXES):
+    is_path = isinstance(path, (str, os.PathLike))
+    if not is_path or not Path(path).name.endswith(WEIGHTS_SUFFIXES):
         raise ModelFileError(
             "`weights` should be None, 'imagenet', or the path of a .weights.h5 or a .keras file. "
-            f"Received weights={str(path)!r}"
+            f"Received weights={(str(path) if is_path else path)!r}"
         )
+    path = Path(path)
     if not path.exists():
         raise MissingWeightsError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
     return check_file(path)

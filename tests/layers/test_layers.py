@@ -51,6 +51,13 @@ def depthwise_reference(x, kernel, stride):
     return output
 
 
+@pytest.mark.parametrize("field", ["epsilon", "momentum"])
+@pytest.mark.parametrize("value", [-0.1, float("inf"), "0.1", None])
+def test_settings_of_batch_norm_are_checked(field, value):
+    with pytest.raises(ValueError, match=f"{field} of batch normalisation must be a number .*, got {value!r}"):
+        layers.BatchNorm(**{field: value})
+
+
 @BOTH
 @pytest.mark.parametrize("size", [3, 5, 7])
 @pytest.mark.parametrize("stride", [1, 2])

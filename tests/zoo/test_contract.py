@@ -80,16 +80,23 @@ ERRORS = [
     ({"weights": "imagenet", "include_top": False, "input_shape": (64, 64, 1)}, r"3 channels.*\(64, 64, 1\)"),
     ({"weights": "imagenet", "classifier_activation": "relu"}, "classifier_activation='relu'"),
     ({"weights": "imagnet"}, "Received weights='imagnet'"),
+    ({"weights": 0}, "Received weights=0"),
+    ({"weights": b"imagenet"}, "Received weights=b'imagenet'"),
     ({"weights": "missing.weights.h5"}, r"no such file: missing\.weights\.h5"),
     ({"input_shape": (31, 224, 3)}, r"at least 32x32.*\(31, 224, 3\)"),
     ({"input_shape": (224, 224)}, r"tuple of three integers.*\(224, 224\)"),
     ({"input_shape": (224.0, 224, 3)}, r"tuple of three integers.*\(224.0, 224, 3\)"),
     ({"input_shape": 224}, "tuple of three integers.*224"),
+    ({"input_shape": "224"}, "tuple of three integers.*'224'"),
+    ({"input_shape": (224, 224, None)}, r"tuple of three integers.*\(224, 224, None\)"),
     ({"input_shape": (None, None, 3)}, r"static `input_shape`.*\(None, None, 3\)"),
     ({"include_top": False, "pooling": "mean"}, "pooling='mean'"),
     ({"include_preprocessing": True, "input_shape": (64, 64, 1)}, "RGB images. Received 1 input"),
     ({"classes": 0}, "classes must be an integer >= 1, got 0"),
     ({"dropout_rate": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
+    ({"bn_epsilon": -1.0}, "epsilon of batch normalisation must be a number >= 0, got -1.0"),
+    ({"bn_epsilon": float("nan")}, "epsilon of batch normalisation must be a number >= 0, got nan"),
+    ({"bn_epsilon": "small"}, "epsilon of batch normalisation must be a number >= 0, got 'small'"),
     ({"width": 0}, "width must be a number > 0, got 0"),
     ({"input_tensor": keras.Input((7,))}, r"`input_tensor` should be \(batch, height, width, channels\)"),
 ]
@@ -100,6 +107,14 @@ def test_errors_of_keras_applications(options, message, tmp_path, monkeypatch):
     monkeypatch.setenv("SCARLET_TF_WEIGHTS", str(tmp_path))
     with pytest.raises(ValueError, match=message):
         zoo.scarlet_c(**options)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, tf.TensorShape])
+def test_shapes_as_data_have_them(kind):
+    model = zoo.create_model(SMALL, input_shape=kind([48, 40, 3]))
+    assert model.input_shape == (None, 48, 40, 3)
+    model = zoo.create_model(SMALL, include_top=False, input_shape=tf.TensorShape([None, 40, 3]))
+    assert model.input_shape == (None, None, 40, 3)
 
 
 def test_imagenet_weights_say_where_they_come_from(tmp_path, monkeypatch):
