@@ -19,6 +19,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
 LONG = (
     "tools/test_docs.py",
     "tflite/test_robustness.py",
+    "tools/test_search.py",
     "supernet/test_trainer.py",
     "zoo/test_contract.py",
     "training/test_trainer_resume.py",
