@@ -2,8 +2,8 @@
 
     python tools/rank.py --supernet=runs/quickstart/supernet --models=16 --output=runs/rank
 
-Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json and rank.svg.
-Run again after it was stopped, or with more --models, it trains only what is missing.
+Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json, rank.svg and
+rank.png. Run again after it was stopped, or with more --models, it trains only what is missing.
 """
 
 from absl import flags

@@ -7,7 +7,7 @@
 Figure 1: supernets with LETs, with plain identities and without; one-shot training accuracy of the same paths.
 Figure 4: the paper's meta model with and without ReLU after its LETs.
 Figure 6: searches of a trained supernet with and without a least accuracy: fronts, and share of identities.
-Writes figureN.json, figureN.svg (and figure6.md) and a folder for every run. Run again after it was stopped, it
+Writes figureN.json, .svg, .png (and figure6.md) and a folder for every run. Run again after it was stopped, it
 continues.
 """
 

@@ -13,6 +13,7 @@ from scarlet_tf.bootstrap import Estimate
 from scarlet_tf.files import write_atomically
 from scarlet_tf.machine import machine
 from scarlet_tf.report.charts import Histogram, Line, Panel, Points, draw_chart
+from scarlet_tf.report.picture import write_picture
 from scarlet_tf.reproduce.figure1 import Arm, Figure1Config, compare
 from scarlet_tf.reproduce.figure4 import Trained, compare_relu
 from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, Figure6Config, SearchArm, compare_identity
@@ -29,7 +30,7 @@ _BINS = 24  # of the histogram
 
 
 def write_figure1(output: str | Path, config: Figure1Config, arms: dict[str, Arm]) -> str:
-    """Writes figure1.json and figure1.svg into the folder and returns the result as text."""
+    """Writes figure1.json, .svg and .png into the folder and returns the result as text."""
     comparisons = {name: compare(arms, baseline=name) for name in arms if name != "let"}
     data = dataclasses.replace(config.data, data_dir=None)
     result = {
@@ -74,7 +75,7 @@ def _draw_figure1(arms: dict[str, Arm]) -> str:
 
 
 def write_figure4(output: str | Path, config: TrainConfig, trained: dict[str, dict[str, Trained]]) -> str:
-    """Writes figure4.json and figure4.svg into the folder and returns the result as text."""
+    """Writes figure4.json, .svg and .png into the folder and returns the result as text."""
     comparisons = {network: compare_relu(kinds) for network, kinds in trained.items()}
     result = {
         "config": dataclasses.asdict(config),
@@ -117,7 +118,7 @@ def write_figure4(output: str | Path, config: TrainConfig, trained: dict[str, di
 def write_figure6(
     output: str | Path, config: Figure6Config, arms: dict[str, SearchArm], *, evaluation: dict, command: str
 ) -> str:
-    """Writes figure6.json, figure6.svg and figure6.md into the folder and returns the page.
+    """Writes figure6.json, .svg, .png and .md into the folder and returns the page.
 
     Args:
         evaluation: how accuracy was measured, JSON values: "supernet" (its fingerprint), "bn", "images" and
@@ -262,4 +263,4 @@ def _differences(comparisons: dict[str, dict[str, Estimate]]) -> list[str]:
 
 def _write(output: str | Path, name: str, result: dict, picture: str) -> None:
     write_atomically(Path(output) / f"{name}.json", json.dumps(result) + "\n")
-    write_atomically(Path(output) / f"{name}.svg", picture)
+    write_picture(Path(output) / name, picture)

@@ -19,6 +19,7 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.report.charts import Panel, Points, draw_chart
+from scarlet_tf.report.picture import write_picture
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.settings import BN_MODES, DRAWS
 from scarlet_tf.supernet.trainer import TrainedSupernet, load_supernet
@@ -84,8 +85,8 @@ def rank(
 ) -> dict:
     """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
 
-    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json and rank.svg in `output`. Called again it goes on: a
-    finished model is not trained again, so `models` may grow.
+    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json, rank.svg and rank.png in `output`. Called again it goes
+    on: a finished model is not trained again, so `models` may grow.
 
     Args:
         supernet: folder of a trained supernet.
@@ -124,7 +125,7 @@ def rank(
         ],
     }
     write_atomically(Path(output) / "rank.json", json.dumps(result, indent=1) + "\n")
-    write_atomically(Path(output) / "rank.svg", draw_ranking(result))
+    write_picture(Path(output) / "rank", draw_ranking(result))
     return result
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf.arch import get_space
+from scarlet_tf.report.picture import render_png
 from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
 from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, SearchArm, arm_archive, compare_identity
 from scarlet_tf.reproduce.results import make_figure6_page
@@ -124,6 +125,7 @@ def test_result_holds_curves_differences_a_picture_and_a_page(finished, tmp_path
     assert difference["final_population"]["value"] == pytest.approx(less[:, -1].mean())
     assert difference["mean_over_generations"]["value"] == pytest.approx(less.mean())
     picture = (tmp_path / "figure6.svg").read_text()
+    assert (tmp_path / "figure6.png").read_bytes() == render_png(picture)
     members = sum(len(front) for arm in arms.values() for front in arm.fronts())
     assert picture.count("<polyline") == 3 and picture.count("<circle") == members
 

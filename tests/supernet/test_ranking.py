@@ -82,6 +82,7 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
         tau = scipy.stats.kendalltau(expected, alone).statistic
         np.testing.assert_allclose(result["tau"][bn]["value"], tau, atol=1e-12)
         assert f"{bn} BN: {tau:.3f} [" in describe_ranking(result)
+    assert (tmp_path / "rank" / "rank.png").exists()
     assert (tmp_path / "rank" / "rank.svg").read_text().count("<circle") == 8
     lines = [json.loads(line) for line in (tmp_path / "rank" / "log.jsonl").read_text().splitlines()]
     assert [line["test_top1"] for line in lines] == pytest.approx([madds / 1e8 for madds in alone])
