@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch.space import IDENTITY, SearchSpace, get_space
+from scarlet_tf.arch.space import IDENTITY, SearchSpace
 from scarlet_tf.bootstrap import Estimate, bootstrap
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
+from scarlet_tf.reproduce.spaces import stand_in
 from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
 from scarlet_tf.training.strategy import make_strategy
 
@@ -34,6 +35,7 @@ class Figure1Config:
     """The experiment; the defaults are a third of the quickstart's supernet.
 
     Attributes:
+        space: one of `spaces.SPACES`.
         arms: of ARMS; "let", which the others are compared with, has to be one.
         seeds: runs an arm, with seeds 0..seeds-1.
         paths: random paths that are measured; the same in every run of an arm.
@@ -54,6 +56,7 @@ class Figure1Config:
     measurements: int = 5
 
     def __post_init__(self) -> None:
+        stand_in(self.space)
         for arm in self.arms:
             require_known("arm", arm, tuple(ARMS))
         if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
@@ -81,7 +84,7 @@ class Figure1Config:
         )
 
     def _space(self, arm: str) -> SearchSpace:
-        return dataclasses.replace(get_space(self.space), identity=ARMS[arm][0])
+        return dataclasses.replace(stand_in(self.space), identity=ARMS[arm][0])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,7 @@
 """Figure 4: the paper's meta model, nearly half of it LETs, trained on its own with and without a ReLU after each LET.
 
-Two networks stand for the meta model on small images:
-
-- "small": the space "small" has 6 layers; layer i takes the gene of the meta model's layer round(18 * i / 5).
-- "deep": all 19 layers, on 32x32 images with a quarter of the width (`scale`).
+Two networks stand for the meta model, one of each space of `spaces`. In "small", which has 6 layers, layer i takes the
+gene of the meta model's layer round(18 * i / 5).
 """
 
 from __future__ import annotations
@@ -14,30 +12,29 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch import ArchSpec, get_space, scale
+from scarlet_tf.arch import ArchSpec
 from scarlet_tf.bootstrap import Estimate, bootstrap
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.reproduce.spaces import SPACES, stand_in
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.trainer import train
 
 META_GENOME = (1, 3, 1, 0, 12, 0, 0, 0, 12, 12, 12, 12, 12, 0, 0, 0, 12, 12, 9)
-NETWORKS = ("small", "deep")
+NETWORKS = SPACES
 KINDS = ("let", "let_relu")
-_SIDE = 32
-_DEEP_WIDTH = 0.25
 _BINS = 12  # points of a curve
+
+
+def meta_genome(network: str) -> tuple[int, ...]:
+    """The meta model's genes for the layers that a network named in NETWORKS has."""
+    layers = np.linspace(0, len(META_GENOME) - 1, stand_in(network).num_layers).round().astype(int)
+    return tuple(META_GENOME[layer] for layer in layers)
 
 
 def meta_spec(network: str, kind: str, *, classes: int) -> ArchSpec:
     """The network named in NETWORKS with LETs of a kind of KINDS."""
-    if network == "small":
-        space = get_space("small", classes=classes)
-        layers = np.linspace(0, len(META_GENOME) - 1, space.num_layers).round().astype(int)
-        spec = space.spec([META_GENOME[layer] for layer in layers], let=True)
-    else:
-        whole = get_space("scarlet", classes=classes).spec(META_GENOME, let=True)
-        spec = scale(whole, width=_DEEP_WIDTH, depth=1.0, resolution=_SIDE)
+    spec = stand_in(network, classes=classes).spec(meta_genome(network), let=True)
     blocks = tuple(dataclasses.replace(b, kind=kind) if b.kind == "let" else b for b in spec.blocks)
     return dataclasses.replace(spec, name=f"meta_{network}_{kind}", blocks=blocks, genome=None, space=None)
 

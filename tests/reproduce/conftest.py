@@ -26,7 +26,7 @@ def tiny_data(tmp_path_factory) -> DataConfig:
 @pytest.fixture
 def tiny_space(monkeypatch, two_layer_space) -> SearchSpace:
     """In the place of every preset."""
-    monkeypatch.setattr("scarlet_tf.reproduce.figure1.get_space", lambda name: two_layer_space)
+    monkeypatch.setattr("scarlet_tf.reproduce.figure1.stand_in", lambda name: two_layer_space)
     return two_layer_space
 
 

@@ -1,0 +1,34 @@
+"""The spaces that stand for the paper's on 32x32 images, by name.
+
+- "small": the preset, 6 layers.
+- "deep": all 19 layers at a quarter of the width, so that there are as many places to skip as in the paper.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from scarlet_tf.arch import SearchSpace, get_space
+from scarlet_tf.arch.scaling import round_filters
+from scarlet_tf.choices import require_known
+
+SPACES = ("small", "deep")
+SIDE = 32
+_DEEP_WIDTH = 0.25
+
+
+def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
+    """One of SPACES; ValueError for another name."""
+    require_known("space", name, SPACES)
+    if name == "small":
+        return get_space("small", classes=classes)
+    whole = get_space("scarlet", classes=classes)
+    return dataclasses.replace(
+        whole,
+        name="deep",
+        out_channels=tuple(round_filters(channels, _DEEP_WIDTH) for channels in whole.out_channels),
+        resolution=SIDE,
+        stem_channels=round_filters(whole.stem_channels, _DEEP_WIDTH),
+        first_channels=round_filters(whole.first_channels, _DEEP_WIDTH),
+        tail_channels=round_filters(whole.tail_channels, _DEEP_WIDTH),
+    )
