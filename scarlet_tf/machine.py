@@ -31,9 +31,12 @@ def provenance(command: str, *, packages: Sequence[str] = ()) -> dict:
 def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
     """`provenance` in words, but for its command: "2026-11-24; a CPU (x86_64), 2 cores of which the run was given 1".
 
-    Records of before do not hold thread variables; nothing is said of them then.
+    Records of before do not hold thread variables, the first ones nothing but how many cores there were; nothing is
+    said of the rest then.
     """
     computer, versions = measured["machine"], measured.get("versions", {})
+    if computer.keys() == {"cores"}:
+        return f"{measured['date']}; {computer['cores']} cores"
     kind = ", ".join([computer["architecture"], *(computer["cpu_flags"] if cpu_flags else ())])
     cores = f"{computer['cores']} cores of which the run was given {computer['cores_used']}"
     threads = [f"{name}={value}" for name, value in computer.get("threads", {}).items()]

@@ -36,6 +36,7 @@ def test_in_words():
     computer = {"cpu": "a CPU", "architecture": "x", "cpu_flags": ["avx", "fma"], "cores": 2, "cores_used": 1}
     before = {"date": "2026-01-01", "machine": computer}
     assert describe(before) == "2026-01-01; a CPU (x), 2 cores of which the run was given 1"
+    assert describe({"date": "2026-01-01", "machine": {"cores": 2}}) == "2026-01-01; 2 cores"
     now = {
         "date": "2026-01-01",
         "machine": computer | {"affinity": [1], "threads": {"OMP_NUM_THREADS": "1"}},

@@ -2,13 +2,13 @@
 
     python tools/rank.py --supernet=runs/quickstart/supernet --models=16 --output=runs/rank
 
-Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json, rank.svg and
-rank.png. Run again after it was stopped, or with more --models, it trains only what is missing.
+Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json, rank.svg,
+rank.png and rank.md. Run again after it was stopped, or with more --models, it trains only what is missing.
 """
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run
 
 _SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
@@ -33,11 +33,13 @@ def main() -> None:
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
-    from scarlet_tf.supernet.ranking import describe_ranking, rank
+    from scarlet_tf.supernet.ranking import rank
+    from scarlet_tf.supernet.ranking_page import make_ranking_page
 
     result = rank(
         _SUPERNET.value,
         _OUTPUT.value,
+        command=command_line(without=("data_dir",)),
         models=_MODELS.value,
         draw=_DRAW.value,
         recipe=_RECIPE.value,
@@ -46,7 +48,7 @@ def main() -> None:
         seed=_SEED.value,
         data_dir=_DATA_DIR.value,
     )
-    print(describe_ranking(result))
+    print(make_ranking_page({"rank.svg": result}))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Repeats an experiment of the paper at small scale, on the space "small" and Fashion-MNIST.
+"""Repeats an experiment of the paper at small scale, on Fashion-MNIST.
 
     python tools/reproduce.py --figure=1 --output=runs/figure1
+    python tools/reproduce.py --figure=1 --space=deep --output=runs/figure1_deep
     python tools/reproduce.py --figure=4 --output=runs/figure4
     python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
 
 Figure 1: supernets with LETs, with plain identities and without; one-shot training accuracy of the same paths.
 Figure 4: the paper's meta model with and without ReLU after its LETs.
 Figure 6: searches of a trained supernet with and without a least accuracy: fronts, and share of identities.
-Writes figureN.json, .svg, .png (and figure6.md) and a folder for every run. Run again after it was stopped, it
+Writes figureN.json, .svg, .png and .md, and a folder for every run. Run again after it was stopped, it
 continues.
 """
 
@@ -18,6 +19,7 @@ from scarlet_tf.cli import command_line, load_tensorflow, run
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
 _ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
+_SPACE = flags.DEFINE_string("space", "small", "Figure 1: small (6 layers), or deep (all 19, a quarter as wide).")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
@@ -44,6 +46,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.training.config import train_config
 
+    require_known("space", _SPACE.value, ("small", "deep"))
     for arm in _ARMS.value:
         require_known("arm", arm, ("let", "let_normal", "plain", "none"))
     if _FIGURE.value == "6":
@@ -57,11 +60,12 @@ def main() -> None:
 
     if _FIGURE.value == "1":
         settings = {"seeds": _SEEDS.value, "steps": _STEPS.value, "learning_rate": _RATE.value}
-        figure = Figure1Config(data=data, arms=tuple(_ARMS.value), **settings)
-        print(write_figure1(_OUTPUT.value, figure, run_figure1(figure, _OUTPUT.value)))
+        figure = Figure1Config(data=data, space=_SPACE.value, arms=tuple(_ARMS.value), **settings)
+        arms = run_figure1(figure, _OUTPUT.value)
+        print(write_figure1(_OUTPUT.value, figure, arms, command=_command()))
     else:
         trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
-        print(write_figure4(_OUTPUT.value, config, trained))
+        print(write_figure4(_OUTPUT.value, data, config, trained, command=_command()))
 
 
 def _figure6() -> str:
@@ -85,7 +89,11 @@ def _figure6() -> str:
     evaluator = SupernetEvaluator(trained, data_dir=_DATA_DIR.value, **settings)
     arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
     evaluation = {"supernet": trained.fingerprint, **settings}
-    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=command_line())
+    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=_command())
+
+
+def _command() -> str:
+    return command_line(without=("data_dir",))
 
 
 def _quantiles() -> tuple[float, ...]:

@@ -18,9 +18,10 @@ from scarlet_tf.bootstrap import Estimate, bootstrap
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
-from scarlet_tf.report.charts import Panel, Points, draw_chart
+from scarlet_tf.machine import provenance
 from scarlet_tf.report.picture import write_picture
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
+from scarlet_tf.supernet.ranking_page import draw_ranking, make_ranking_page
 from scarlet_tf.supernet.settings import BN_MODES, DRAWS
 from scarlet_tf.supernet.trainer import TrainedSupernet, load_supernet
 from scarlet_tf.training.config import train_config
@@ -75,6 +76,7 @@ def rank(
     supernet: str | Path,
     output: str | Path,
     *,
+    command: str,
     models: int = 16,
     draw: str = "uniform",
     recipe: str = "small",
@@ -85,11 +87,12 @@ def rank(
 ) -> dict:
     """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
 
-    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json, rank.svg and rank.png in `output`. Called again it goes
-    on: a finished model is not trained again, so `models` may grow.
+    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json, .svg, .png and .md in `output`. Called again it goes on: a
+    finished model is not trained again, so `models` may grow.
 
     Args:
         supernet: folder of a trained supernet.
+        command: what is to be called to get this again.
         draw: see `draw_genomes`.
         epochs: of the stand-alone training; None: the recipe's.
         images: held-out images for one-shot accuracy; None: all.
@@ -107,7 +110,7 @@ def rank(
         bn: SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes) for bn in BN_MODES
     }
     madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
-    result = {
+    result = provenance(command) | {
         "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
         "stand_alone": dataclasses.asdict(config),
         "draw": draw,
@@ -126,6 +129,7 @@ def rank(
     }
     write_atomically(Path(output) / "rank.json", json.dumps(result, indent=1) + "\n")
     write_picture(Path(output) / "rank", draw_ranking(result))
+    write_atomically(Path(output) / "rank.md", make_ranking_page({"rank.svg": result}))
     return result
 
 
@@ -147,32 +151,3 @@ def _tau(predicted: np.ndarray, actual: np.ndarray) -> Estimate:
     """tau-b, bootstrapped over models."""
     pairs = np.stack([predicted, actual], axis=1)
     return bootstrap(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
-
-
-def describe_ranking(result: dict) -> str:
-    """The result in lines of text."""
-    lines = [f"Kendall's tau of {len(result['models'])} models, [95 % bootstrap interval over models]:"]
-    taus = {f"one-shot, {bn} BN": tau for bn, tau in result["tau"].items()}
-    taus["MAdds alone"] = result["tau_of_madds"]
-    return "\n".join(lines + [f"  {name}: {Estimate(**tau)}" for name, tau in taus.items()])
-
-
-def draw_ranking(result: dict) -> str:
-    """An SVG picture: stand-alone over one-shot accuracy, a panel for each BN way."""
-    models = result["models"]
-    panels = [
-        Panel(
-            title=f"{bn} BN",
-            x_label="one-shot accuracy, held-out images",
-            y_label="stand-alone accuracy, test",
-            marks=(
-                Points(
-                    label=f"tau {Estimate(**result['tau'][bn])}",
-                    x=[model["one_shot"][bn] for model in models],
-                    y=[model["stand_alone"] for model in models],
-                ),
-            ),
-        )
-        for bn in result["tau"]
-    ]
-    return draw_chart(panels, title=f"{len(models)} models: one-shot and stand-alone accuracy")

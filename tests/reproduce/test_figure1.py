@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from scarlet_tf.data import open_dataset
 from scarlet_tf.reproduce import Figure1Config, run_figure1, write_figure1
 from scarlet_tf.reproduce.figure1 import ARMS, Arm, compare
+from scarlet_tf.reproduce.pages import make_figure1_page
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
 from scarlet_tf.supernet import PathEvaluator, Supernet, load_supernet
 
@@ -39,8 +41,12 @@ def test_comparison_is_paired_by_seed_and_apart_for_paths_with_identities():
 
 def test_result_holds_curves_differences_and_a_picture(tmp_path, tiny_data):
     arms = {name: arm([0.5, 0.6, 0.7, 0.8], [0.4, 0.5, 0.6, 0.7]) for name in ARMS}
-    text = write_figure1(tmp_path, Figure1Config(data=tiny_data), arms)
-    assert "plain: 0.600, 0.112, 0.450" in text and "let less none, mean: 0.000 [0.000, 0.000]" in text
+    page = write_figure1(tmp_path, Figure1Config(data=tiny_data), arms, command="python tools/reproduce.py --figure=1")
+    assert page == (tmp_path / "figure1.md").read_text()
+    assert "    python tools/reproduce.py --figure=1\n" in page
+    assert "| plain identity | 0.600 | 0.112 | 0.450 |" in page
+    assert "| mean | 0.000 [0.000, 0.000] | 0.000 [0.000, 0.000] | 0.000 [0.000, 0.000] |" in page
+    assert "| 0 | 2 | 0.700 | 0.700 | 0.700 |\n| 1 | 2 | 0.500 | 0.500 | 0.500 |\n" in page
     result = json.loads((tmp_path / "figure1.json").read_text())
     assert result["arms"]["let"]["steps"] == [10, 20]
     np.testing.assert_allclose(result["arms"]["let"]["mean"], [[0.1, 0.65], [0.1, 0.55]])
@@ -48,6 +54,13 @@ def test_result_holds_curves_differences_and_a_picture(tmp_path, tiny_data):
     assert result["let_less"]["plain"]["spread"]["value"] == 0
     picture = (tmp_path / "figure1.svg").read_text()
     assert picture.count("<polyline") == 2 * len(ARMS) and picture.count("<polygon") == 3 * len(ARMS)
+
+
+@pytest.mark.parametrize("name", ["figure1"])
+def test_recorded_page_is_that_of_the_recorded_numbers(name):
+    recorded = Path(__file__).parents[2] / "zoo" / "results" / f"{name}.json"
+    page = make_figure1_page(json.loads(recorded.read_text()), picture=f"{name}.svg")
+    assert page == recorded.with_suffix(".md").read_text()
 
 
 def test_probe_measures_every_few_steps_and_again_after_a_resume(tmp_path, tiny_space, tiny_data):
@@ -101,5 +114,7 @@ def test_settings_that_do_not_fit_are_refused(tiny_data):
         Figure1Config(data=tiny_data, arms=("let", "plane"))
     with pytest.raises(ValueError, match=r"'let' among them, got plain,none"):
         Figure1Config(data=tiny_data, arms=("plain", "none"))
+    with pytest.raises(ValueError, match=r"'depe'.*nearest is 'deep'"):
+        Figure1Config(data=tiny_data, space="depe")
     with pytest.raises(ValueError, match=r"seeds must be >= 1, got 0"):
         Figure1Config(data=tiny_data, seeds=0)

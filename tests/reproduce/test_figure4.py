@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.reproduce import figure4, run_figure4, write_figure4
 from scarlet_tf.reproduce.figure4 import KINDS, META_GENOME, NETWORKS, Trained, compare_relu, meta_spec
+from scarlet_tf.reproduce.pages import make_figure4_page
 from scarlet_tf.training.config import train_config
 
 
@@ -61,9 +63,10 @@ def test_runs_are_gathered_by_network_and_kind(tmp_path, tiny_data, monkeypatch)
             np.testing.assert_allclose(run.test, [0.9 - worse, 0.8 - worse])
             assert run.steps.tolist() == list(range(2, 25, 2))
             np.testing.assert_allclose(run.curve[1, -1], (0.8 - worse) * 23.5 / 24)
-    text = write_figure4(tmp_path, config, found)
-    assert "deep, let_relu: 0.7833, 0.8000" in text
-    assert "small, without less with ReLU, test: 0.050 [0.050, 0.050]" in text
+    page = write_figure4(tmp_path, tiny_data, config, found, command="python tools/reproduce.py --figure=4")
+    assert page == (tmp_path / "figure4.md").read_text()
+    assert "    python tools/reproduce.py --figure=4\n" in page and "seeds 0 to 1" in page
+    assert "| 0.8323, 0.8500 | 0.7833, 0.8000 | 0.049 [" in page and "| 0.050 [0.050, 0.050] |" in page
     result = json.loads((tmp_path / "figure4.json").read_text())
     assert result["without_less_with_relu"]["deep"]["test"]["value"] == pytest.approx(0.05)
     np.testing.assert_allclose(result["networks"]["small"]["let"]["test"], [0.9, 0.8])
@@ -71,3 +74,8 @@ def test_runs_are_gathered_by_network_and_kind(tmp_path, tiny_data, monkeypatch)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 8
     with pytest.raises(ValueError, match=r"seeds must be >= 1, got 0"):
         run_figure4(tiny_data, config, tmp_path, seeds=0)
+
+
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    recorded = Path(__file__).parents[2] / "zoo" / "results" / "figure4.json"
+    assert make_figure4_page(json.loads(recorded.read_text())) == recorded.with_suffix(".md").read_text()

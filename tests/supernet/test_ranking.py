@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ import scipy.stats
 from scarlet_tf.arch import count, get_space
 from scarlet_tf.data import open_dataset
 from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet, ranking
-from scarlet_tf.supernet.ranking import describe_ranking, draw_genomes, kendall_tau, rank
+from scarlet_tf.supernet.ranking import draw_genomes, kendall_tau, rank
+from scarlet_tf.supernet.ranking_page import make_ranking_page
 from scarlet_tf.training.checkpoints import CheckpointStore
 
 
@@ -67,8 +69,10 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
         return {"test": {"top1": count(spec).madds / 1e8}, "seconds": 1.0}
 
     monkeypatch.setattr(ranking, "train", scripted_training)
-    rank(folder, tmp_path / "rank", models=2, draw="depth", seed=5)
-    result = rank(folder, tmp_path / "rank", models=4, draw="depth", seed=5)
+    rank(folder, tmp_path / "rank", command="c", models=2, draw="depth", seed=5)
+    result = rank(folder, tmp_path / "rank", command="python rank.py", models=4, draw="depth", seed=5)
+    page = (tmp_path / "rank" / "rank.md").read_text()
+    assert page == make_ranking_page({"rank.svg": result}) and "\n    python rank.py\n" in page
     assert [spec.genome for spec in specs] == [tuple(model["genome"]) for model in result["models"]]
     assert json.loads((tmp_path / "rank" / "rank.json").read_text()) == result
     assert result["tau_of_madds"]["value"] == 1.0
@@ -81,8 +85,15 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
         np.testing.assert_array_equal([model["one_shot"][bn] for model in result["models"]], expected)
         tau = scipy.stats.kendalltau(expected, alone).statistic
         np.testing.assert_allclose(result["tau"][bn]["value"], tau, atol=1e-12)
-        assert f"{bn} BN: {tau:.3f} [" in describe_ranking(result)
+        assert f"| {tau:.3f} [" in page
     assert (tmp_path / "rank" / "rank.png").exists()
     assert (tmp_path / "rank" / "rank.svg").read_text().count("<circle") == 8
     lines = [json.loads(line) for line in (tmp_path / "rank" / "log.jsonl").read_text().splitlines()]
     assert [line["test_top1"] for line in lines] == pytest.approx([madds / 1e8 for madds in alone])
+
+
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    results = Path(__file__).parents[2] / "zoo" / "results"
+    names = ("rank_uniform", "rank_depth")
+    recorded = {f"{name}.svg": json.loads((results / f"{name}.json").read_text()) for name in names}
+    assert make_ranking_page(recorded) == (results / "rank.md").read_text()

@@ -39,6 +39,7 @@ CASES = [
     ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
     ("reproduce", ["--figure=1", OUTPUT, "--arms=let,plan"], "nearest is 'plain'"),
+    ("reproduce", ["--figure=1", OUTPUT, "--space=smal"], "nearest is 'small'"),
     ("reproduce", ["--figure=4", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--calibration_images=0"], "calibration_images=0"),
     ("search", ["--supernet=absent", OUTPUT], "no supernet in absent"),
