@@ -1,7 +1,7 @@
 """Repeats an experiment of the paper at small scale, on Fashion-MNIST.
 
     python tools/reproduce.py --figure=1 --output=runs/figure1
-    python tools/reproduce.py --figure=1 --space=deep --output=runs/figure1_deep
+    python tools/reproduce.py --figure=1 --space=double --output=runs/figure1_double
     python tools/reproduce.py --figure=4 --output=runs/figure4
     python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
 
@@ -19,7 +19,7 @@ from scarlet_tf.cli import command_line, load_tensorflow, run
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
 _ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
-_SPACE = flags.DEFINE_string("space", "small", "Figure 1: small (6 layers), or deep (all 19, a quarter as wide).")
+_SPACE = flags.DEFINE_string("space", "small", "Figure 1: small (6 layers), double (12) or deep (19).")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
@@ -46,7 +46,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.training.config import train_config
 
-    require_known("space", _SPACE.value, ("small", "deep"))
+    require_known("space", _SPACE.value, ("small", "double", "deep"))
     for arm in _ARMS.value:
         require_known("arm", arm, ("let", "let_normal", "plain", "none"))
     if _FIGURE.value == "6":

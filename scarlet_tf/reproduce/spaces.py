@@ -1,7 +1,8 @@
 """The spaces that stand for the paper's on 32x32 images, by name.
 
 - "small": the preset, 6 layers.
-- "deep": all 19 layers at a quarter of the width, so that there are as many places to skip as in the paper.
+- "double": every layer of "small" and a copy of it at stride 1, 12 layers.
+- "deep": all 19 layers at a quarter of the width.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.arch.scaling import round_filters
 from scarlet_tf.choices import require_known
 
-SPACES = ("small", "deep")
+SPACES = ("small", "double", "deep")
 SIDE = 32
 _DEEP_WIDTH = 0.25
 
@@ -20,8 +21,16 @@ _DEEP_WIDTH = 0.25
 def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
     """One of SPACES; ValueError for another name."""
     require_known("space", name, SPACES)
+    small = get_space("small", classes=classes)
     if name == "small":
-        return get_space("small", classes=classes)
+        return small
+    if name == "double":
+        return dataclasses.replace(
+            small,
+            name="double",
+            out_channels=tuple(channels for channels in small.out_channels for _ in range(2)),
+            strides=tuple(stride for first in small.strides for stride in (first, 1)),
+        )
     whole = get_space("scarlet", classes=classes)
     return dataclasses.replace(
         whole,
