@@ -27,6 +27,7 @@ _STEPS = flags.DEFINE_integer("steps", 5, "Steps that are timed, after one that 
 _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
 _PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
+_EAGER = flags.DEFINE_bool("eager", False, "Run functions eagerly: starts at once, and is slower.")
 _RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and give the floor.")
 
 
@@ -46,9 +47,10 @@ def main() -> None:
     else:
         space = reduced_space(_WIDTH.value, _SIZE.value)
     load_tensorflow()
-    from fair.timing import limit_threads, measure_rates, time_steps
+    from fair.timing import limit_threads, measure_rates, run_eagerly, time_steps
 
     limit_threads(_THREADS.value)
+    run_eagerly(_EAGER.value)
     result = time_steps(
         space,
         batch=_BATCH.value,

@@ -26,6 +26,11 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+def run_eagerly(eager: bool) -> None:
+    """Whether functions run operation by operation, without being traced."""
+    tf.config.run_functions_eagerly(eager)
+
+
 def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **how: bool) -> dict[str, float]:
     """Seconds of `steps` fair steps after a first one; `precision` and `how` as `make_fair_step` takes them."""
     strategy = make_strategy("one_device")
