@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -54,6 +55,27 @@ def two_layer_space() -> SearchSpace:
         classes=2,
         dropout=0.0,
     )
+
+
+@pytest.fixture(scope="session")
+def bright_images(tmp_path_factory):
+    """Makes folders of noisy images whose classes differ in brightness."""
+
+    def make(*, side: int, classes: int, train: int, test: int) -> Path:
+        import tensorflow as tf
+
+        root = tmp_path_factory.mktemp("images")
+        rng = np.random.default_rng(0)
+        for split, count in (("train", train), ("test", test)):
+            for label in range(classes):
+                folder = root / split / f"class{label}"
+                folder.mkdir(parents=True)
+                for index in range(count):
+                    image = (rng.integers(0, 60, (side, side, 3)) + 80 * label).astype(np.uint8)
+                    (folder / f"{index}.png").write_bytes(tf.io.encode_png(image).numpy())
+        return root
+
+    return make
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Evaluating a generation's models: in the supernet, sharing prefixes, against building each as a Keras model."""
+"""Evaluating a generation's models in the supernet, sharing prefixes: against one by one, and as Keras models."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from scarlet_tf.search.archive import read_archive
 from scarlet_tf.supernet import Supernet, SupernetEvaluator
 
 ALONE = "alone"
+ONE_BY_ONE = "one_by_one"
 
 
 def last_children(archive: Path, count: int) -> np.ndarray:
@@ -38,34 +39,41 @@ def time_evaluation(
             accuracies; those with moving statistics are timed.
 
     Returns:
-        seconds: of each way, BN modes and "alone", a list with one number a round.
+        seconds: of each way, a list with one number a round: BN modes, all models together; "one_by_one", each on its
+            own in the supernet, BN recalibrated; "alone", as Keras models.
         ratios: of each way, seconds over those of "alone", the median over rounds.
+        together_over_one_by_one: seconds with recalibrated statistics, all models together over one by one, the median
+            over rounds. Both give the same accuracies, or RuntimeError is raised.
         different_accuracies: by BN mode, how many models have another accuracy alone than in the supernet.
         different_answers: by BN mode, the most images by which the accuracies of one model differ.
     """
-    moving = evaluators["moving"]
+    recalibrated = evaluators["recalibrated"]
+    images, labels = map(np.concatenate, zip(*evaluators["moving"].batches(), strict=True))
     ways: dict[str, Callable[[], tuple[float, np.ndarray]]] = {
         bn: lambda evaluator=evaluator: _timed_batch(evaluator, genomes) for bn, evaluator in evaluators.items()
     }
+    ways[ONE_BY_ONE] = lambda: _timed_one_by_one(recalibrated, genomes)
     for run in ways.values():  # traces what a search has traced long before its last generation
         run()
-    evaluate_alone(supernet, genomes[:1], moving.images, moving.labels)
-    ways[ALONE] = lambda: evaluate_alone(supernet, genomes, moving.images, moving.labels)
+    evaluate_alone(supernet, genomes[:1], images, labels)
+    ways[ALONE] = lambda: evaluate_alone(supernet, genomes, images, labels)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     accuracies = {}
     for _ in tqdm(range(rounds), unit="round", dynamic_ncols=True):
         for way, run in ways.items():
             taken, accuracies[way] = run()
             seconds[way].append(taken)
-    calibration = evaluators["recalibrated"].calibration
-    _, recalibrated = evaluate_alone(supernet, genomes, moving.images, moving.labels, calibration=calibration)
-    alone = {"moving": accuracies.pop(ALONE), "recalibrated": recalibrated}
-    apart = {bn: np.rint(np.abs(alone[bn] - accuracies[bn]) * len(moving.labels)).astype(int) for bn in alone}
+    if not np.array_equal(accuracies["recalibrated"], accuracies[ONE_BY_ONE]):
+        raise RuntimeError("models have other accuracies one by one than together")
+    _, recalibrated_alone = evaluate_alone(supernet, genomes, images, labels, calibration=recalibrated.calibration)
+    alone = {"moving": accuracies[ALONE], "recalibrated": recalibrated_alone}
+    apart = {bn: np.rint(np.abs(alone[bn] - accuracies[bn]) * len(labels)).astype(int) for bn in alone}
     return {
         "models": len(genomes),
-        "images": len(moving.labels),
+        "images": len(labels),
         "seconds": seconds,
         "ratios": {way: float(np.median(np.divide(taken, seconds[ALONE]))) for way, taken in seconds.items()},
+        "together_over_one_by_one": float(np.median(np.divide(seconds["recalibrated"], seconds[ONE_BY_ONE]))),
         "different_accuracies": {bn: int((images > 0).sum()) for bn, images in apart.items()},
         "different_answers": {bn: int(images.max()) for bn, images in apart.items()},
     }
@@ -113,3 +121,9 @@ def _timed_batch(evaluator: SupernetEvaluator, genomes: np.ndarray) -> tuple[flo
     started = time.perf_counter()
     accuracies = evaluator.evaluate(genomes)
     return time.perf_counter() - started, accuracies
+
+
+def _timed_one_by_one(evaluator: SupernetEvaluator, genomes: np.ndarray) -> tuple[float, np.ndarray]:
+    started = time.perf_counter()
+    accuracies = [evaluator.evaluate(genomes[row : row + 1])[0] for row in range(len(genomes))]
+    return time.perf_counter() - started, np.array(accuracies)

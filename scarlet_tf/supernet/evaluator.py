@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +25,9 @@ class SupernetEvaluator:
 
     With several workers one searches, and the others evaluate: the chief calls `evaluate`, and at the end `close`; the
     others call `serve`.
+
+    The images are read anew for every call, each batch once for all of its genomes: 50,000 of 224x224 pixels would
+    take 30 GB.
 
     Args:
         trained: the supernet and its config, whose data settings are used.
@@ -47,9 +51,10 @@ class SupernetEvaluator:
         if calibration_images < 1:
             raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
         data = open_dataset(dataclasses.replace(trained.config.data, augment="none", data_dir=data_dir))
-        self.images, self.labels = data.arrays("search_validation", limit=images)
+        held_out = data.num_examples["search_validation"]
+        self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
-        used = [trained.fingerprint, data.fingerprint, bn, len(self.labels)]
+        used = [trained.fingerprint, data.fingerprint, bn, self.num_images]
         self.fingerprint = fingerprint(used + [calibration_images] * (bn == "recalibrated"))
         self._num_layers = trained.space.num_layers
         self._workers = Workers(strategy, name=self.fingerprint)
@@ -58,10 +63,15 @@ class SupernetEvaluator:
             with tf.device(device):
                 paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
             self._replicas.append((device, paths))
+        self._batches = data.eval_batches("search_validation", paths.chunk, limit=images)
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         """(n, num_layers) ints -> (n,) float64 top-1 accuracies in [0, 1]."""
         return self._evaluate_together(self._workers.tell(np.asarray(genomes)))
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The held-out images and labels, (b, H, W, 3) float32 and (b,) ints, as they are evaluated."""
+        return self._batches.as_numpy_iterator()
 
     def serve(self) -> None:
         """Evaluates this worker's share of all that the chief asks for, until the chief closes its evaluator."""
@@ -82,7 +92,7 @@ class SupernetEvaluator:
             device, paths = replica
             if rows.size:
                 with tf.device(device):
-                    accuracies[rows] = paths.accuracies(genomes[rows], self.images, self.labels)
+                    accuracies[rows] = paths.correct_answers(genomes[rows], self.batches()) / self.num_images
 
         with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow lets go of Python's lock while it computes
             list(pool.map(evaluate_share, self._replicas, mine))

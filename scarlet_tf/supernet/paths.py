@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,8 @@ from scarlet_tf.supernet.blocks import BN_EPSILON
 from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.settings import BN_MODES
 from scarlet_tf.supernet.supernet import Supernet
+
+_PIXELS_IN_FLIGHT = 1000 * 32 * 32
 
 Weights = dict[str, tf.Tensor]
 Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]
@@ -106,11 +108,11 @@ class PathEvaluator:
     Args:
         bn: "moving" or "recalibrated".
         calibration: (N, H, W, 3) float32 training images, needed when `bn` is "recalibrated".
-        chunk: images that are in flight together; memory grows with it.
+        chunk: images that are in flight together; memory grows with it. None: 1000 of 32x32 pixels, fewer of larger.
     """
 
     def __init__(
-        self, supernet: Supernet, *, bn: str, calibration: np.ndarray | None = None, chunk: int = 1000
+        self, supernet: Supernet, *, bn: str, calibration: np.ndarray | None = None, chunk: int | None = None
     ) -> None:
         require_known("BN mode", bn, BN_MODES)
         if bn == "recalibrated" and (calibration is None or len(calibration) == 0):
@@ -118,7 +120,7 @@ class PathEvaluator:
         self.space = supernet.space
         self.bn = bn
         self.calibration = calibration
-        self.chunk = chunk
+        self.chunk = chunk or max(1, _PIXELS_IN_FLIGHT // self.space.resolution**2)
         self._stem_weights = _tensors(supernet.stem_weights())
         self._tail_weights = _tensors(supernet.tail_weights())
         self._supernet = supernet
@@ -140,31 +142,39 @@ class PathEvaluator:
 
     def accuracies(self, genomes: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Top-1 accuracy of every genome: (n, L) ints, (N, H, W, 3) float32, (N,) ints -> (n,) float64 in [0, 1]."""
+        return self.correct_answers(genomes, self._chunks(images, labels)) / len(labels)
+
+    def correct_answers(self, genomes: np.ndarray, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Of all images of batches (images, labels), how many each genome classifies correctly: (n, L) -> (n,) ints."""
         correct = np.zeros(len(genomes), np.int64)
-        for first, row, logits in self._run(genomes, images):
-            correct[row] += int(np.sum(logits.argmax(1) == labels[first : first + len(logits)]))
-        return correct / len(labels)
+        for labels, row, logits in self._run(genomes, batches):
+            correct[row] += int(np.sum(logits.argmax(1) == labels))
+        return correct
 
     def logits(self, genomes: np.ndarray, images: np.ndarray) -> np.ndarray:
         """(n, L) genomes, (N, H, W, 3) float32 -> (n, N, classes) float32."""
         result = np.empty((len(genomes), len(images), self.space.classes), np.float32)
-        for first, row, logits in self._run(genomes, images):
-            result[row, first : first + len(logits)] = logits
+        for places, row, logits in self._run(genomes, self._chunks(images, np.arange(len(images)))):
+            result[row, places] = logits
         return result
 
-    def _run(self, genomes: np.ndarray, images: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yields (first image of the chunk, row of the genome, logits of the chunk)."""
+    def _chunks(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first in range(0, len(images), self.chunk):
+            yield images[first : first + self.chunk], labels[first : first + self.chunk]
+
+    def _run(self, genomes: np.ndarray, batches: Iterable) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+        """Yields (labels of a batch, row of a genome, its logits of the batch)."""
         genomes = np.asarray([self.space.check(genome) for genome in genomes])
         statistics = self._moving_statistics()
         if self.bn == "recalibrated":
             statistics = self._calibrated_statistics(genomes)
-        for first in range(0, len(images), self.chunk):
 
-            def infer(stage, x, w, prefix):
-                return _functions(stage).infer(x, w, statistics(prefix, w))
+        def infer(stage, x, w, prefix):
+            return _functions(stage).infer(x, w, statistics(prefix, w))
 
-            for row, logits in self._walk(genomes, tf.constant(images[first : first + self.chunk]), infer):
-                yield first, row, logits.numpy()
+        for images, labels in batches:
+            for row, logits in self._walk(genomes, tf.constant(images), infer):
+                yield labels, row, logits.numpy()
 
     def _moving_statistics(self) -> Callable:
         def statistics(prefix, w):

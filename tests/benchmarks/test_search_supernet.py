@@ -101,8 +101,7 @@ def test_models_alone_have_the_accuracies_of_the_supernet(two_layer_space):
     paths = {bn: PathEvaluator(supernet, bn=bn, calibration=calibration) for bn in ("moving", "recalibrated")}
     evaluators = {
         bn: types.SimpleNamespace(
-            images=images,
-            labels=labels,
+            batches=lambda: [(images[:25], labels[:25]), (images[25:], labels[25:])],
             calibration=calibration,
             evaluate=lambda genomes, path=path: path.accuracies(genomes, images, labels),
         )
@@ -111,8 +110,10 @@ def test_models_alone_have_the_accuracies_of_the_supernet(two_layer_space):
     result = time_evaluation(supernet, genomes, evaluators=evaluators, rounds=1)
     assert (result["models"], result["images"]) == (2, 40)
     assert result["different_accuracies"] == result["different_answers"] == {"moving": 0, "recalibrated": 0}
-    assert set(result["seconds"]) == {"moving", "recalibrated", "alone"} and result["ratios"]["alone"] == 1
-    assert result["ratios"]["moving"] == pytest.approx(result["seconds"]["moving"][0] / result["seconds"]["alone"][0])
+    seconds = result["seconds"]
+    assert result["together_over_one_by_one"] == seconds["recalibrated"][0] / seconds["one_by_one"][0]
+    assert set(seconds) == {"moving", "recalibrated", "one_by_one", "alone"} and result["ratios"]["alone"] == 1
+    assert result["ratios"]["moving"] == pytest.approx(seconds["moving"][0] / seconds["alone"][0])
     assert result["ratios"]["moving"] < 1 / 3
     # Other labels, or other calibration images, give other accuracies: what is compared above could differ.
     _, accuracies = evaluate_alone(supernet, genomes, images, 1 - labels)
@@ -141,8 +142,9 @@ def test_page_shows_every_seed_and_the_medians():
         "throughput": {
             "models": 8,
             "images": 100,
-            "seconds": {"moving": [1.0, 2.0], "recalibrated": [2.0, 2.0], "alone": [10.0, 10.0]},
-            "ratios": {"moving": 0.15, "recalibrated": 0.2, "alone": 1.0},
+            "seconds": {"moving": [1.0, 2.0], "recalibrated": [2, 2], "one_by_one": [4, 4], "alone": [10, 10]},
+            "ratios": {"moving": 0.15, "recalibrated": 0.2, "one_by_one": 0.4, "alone": 1.0},
+            "together_over_one_by_one": 0.5,
             "different_accuracies": {"moving": 0, "recalibrated": 2},
             "different_answers": {"moving": 0, "recalibrated": 1},
         },
@@ -151,6 +153,7 @@ def test_page_shows_every_seed_and_the_medians():
     assert "### accuracy>0.5" in page and "| 1 | 0.7000 | 0.3000 | 40, 0.800 | 20, 0.800 |" in page
     assert "| median | 0.6000 | 0.3000 | 40, 0.800 | 20, 0.800 |" in page
     assert "moving statistics | 1.50 | 0.150 |" in page
+    assert "All together take 0.500 of the time" in page
     assert "with moving statistics 0 of 8; with recalibrated statistics 2 of 8, by at most 1 of 100 images." in page
 
 

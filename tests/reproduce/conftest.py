@@ -1,6 +1,5 @@
 """A data set small enough for whole experiments in seconds, and what makes them take no longer."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -9,17 +8,9 @@ from scarlet_tf.data import DataConfig
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory) -> DataConfig:
+def tiny_data(bright_images) -> DataConfig:
     """Two classes of 8x8 images that differ in brightness."""
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("test", 2)):
-        for label in range(2):
-            folder = root / split / f"class{label}"
-            folder.mkdir(parents=True)
-            for index in range(count):
-                image = rng.integers(0, 90, (8, 8, 3)) + 120 * label
-                tf.io.write_file(str(folder / f"{index}.png"), tf.io.encode_png(image.astype(np.uint8)))
+    root = bright_images(side=8, classes=2, train=12, test=2)
     return DataConfig(name=f"folder:{root}", image_size=8, search_validation=4)
 
 

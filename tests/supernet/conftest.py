@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.data import DataConfig
@@ -27,17 +26,9 @@ def tiny_space() -> SearchSpace:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory) -> DataConfig:
+def tiny_data(bright_images) -> DataConfig:
     """Three classes of 16x16 images that differ in brightness."""
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 20), ("test", 4)):
-        for label in range(3):
-            folder = root / split / f"class{label}"
-            folder.mkdir(parents=True)
-            for index in range(count):
-                image = rng.integers(0, 60, (16, 16, 3)) + 80 * label
-                tf.io.write_file(str(folder / f"{index}.png"), tf.io.encode_png(image.astype(np.uint8)))
+    root = bright_images(side=16, classes=3, train=20, test=4)
     return DataConfig(name=f"folder:{root}", image_size=16, search_validation=12)
 
 

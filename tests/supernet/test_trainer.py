@@ -52,8 +52,15 @@ def wait_for(condition, process):
 @pytest.fixture(scope="module")
 def uninterrupted(tiny_data, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole")
+    started = time.monotonic()
     finish(start(output, tiny_data))
+    (output / "seconds").write_text(str(time.monotonic() - started))
     return output
+
+
+def seconds_of(run) -> float:
+    """From the start of its process to its end."""
+    return float((run / "seconds").read_text())
 
 
 def test_log_and_checkpoints(uninterrupted):
@@ -75,7 +82,7 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
     moving = SupernetEvaluator(trained, bn="moving")
     accuracies = moving.evaluate(genomes)
     assert accuracies.shape == (5,) and ((accuracies >= 0) & (accuracies <= 1)).all()
-    assert moving.labels.size == 12
+    assert moving.num_images == 12 == sum(len(labels) for _, labels in moving.batches())
     assert moving.fingerprint != SupernetEvaluator(trained, bn="recalibrated").fingerprint
 
 
@@ -90,18 +97,18 @@ def test_summary_of_random_paths_reports_both_bn_ways(uninterrupted):
         assert f"{bn} BN: mean {expected.mean():.3f}, std {expected.std():.3f}, min {expected.min():.3f}" in text
 
 
-@pytest.mark.parametrize("when", [4, 8])
-def test_killed_run_ends_bit_identical(uninterrupted, tiny_data, tmp_path, when):
-    process = start(tmp_path, tiny_data)
-    log = tmp_path / "log.jsonl"
-    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= when, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def test_run_killed_five_times_at_random_moments_ends_bit_identical(uninterrupted, tiny_data, tmp_path):
+    moments = np.random.default_rng().uniform(0.2, 1.0, 5) * seconds_of(uninterrupted)
+    for moment in moments:
+        process = start(tmp_path, tiny_data)
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
     finish(start(tmp_path, tiny_data))
     expected = final_arrays(uninterrupted)
     for name, value in final_arrays(tmp_path).items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+        np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, killed after {moments} s")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert steps == list(range(1, STEPS + 1))
 
 
