@@ -21,6 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=
 _ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
 _SPACE = flags.DEFINE_string("space", "small", "Figure 1: small (6 layers), double (12) or deep (19).")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
+_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "Figure 1: of the runs; others follow it.", lower_bound=0)
 _STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
 _EPOCHS = flags.DEFINE_float("epochs", 1.0, "Figure 4: epochs of a run.")
@@ -59,8 +60,9 @@ def main() -> None:
     from scarlet_tf.reproduce import Figure1Config, run_figure1, run_figure4, write_figure1, write_figure4
 
     if _FIGURE.value == "1":
-        settings = {"seeds": _SEEDS.value, "steps": _STEPS.value, "learning_rate": _RATE.value}
-        figure = Figure1Config(data=data, space=_SPACE.value, arms=tuple(_ARMS.value), **settings)
+        settings = {"seeds": _SEEDS.value, "first_seed": _FIRST_SEED.value, "steps": _STEPS.value}
+        settings |= {"space": _SPACE.value, "arms": tuple(_ARMS.value), "learning_rate": _RATE.value}
+        figure = Figure1Config(data=data, **settings)
         arms = run_figure1(figure, _OUTPUT.value)
         print(write_figure1(_OUTPUT.value, figure, arms, command=_command()))
     else:

@@ -37,7 +37,7 @@ class Figure1Config:
     Attributes:
         space: one of `spaces.SPACES`.
         arms: of ARMS; "let", which the others are compared with, has to be one.
-        seeds: runs an arm, with seeds 0..seeds-1.
+        seeds: runs an arm, with seeds from `first_seed` on.
         paths: random paths that are measured; the same in every run of an arm.
         images: training images that they are measured on.
         measurements: over a run, equally far apart; the last is after the last step.
@@ -47,6 +47,7 @@ class Figure1Config:
     space: str = "small"
     arms: tuple[str, ...] = ("let", "plain", "none")
     seeds: int = 3
+    first_seed: int = 0
     steps: int = 400
     batch_size: int = 32
     learning_rate: float = 0.2
@@ -125,7 +126,7 @@ def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
     """
     images, labels = open_dataset(config.data).arrays("train", limit=config.images)
     found: dict[str, list] = {arm: [] for arm in config.arms}
-    for seed in range(config.seeds):
+    for seed in range(config.first_seed, config.first_seed + config.seeds):
         for arm in config.arms:
             folder = Path(output) / f"{arm}_seed{seed}"
             probe = PathProbe(

@@ -50,7 +50,7 @@ def make_figure1_page(result: dict, *, picture: str) -> str:
 
     {result["command"]}
 
-{describe(result)}; seeds 0 to {config["seeds"] - 1}.
+{describe(result)}; seeds {config["first_seed"]} to {config["first_seed"] + config["seeds"] - 1}.
 Space "{config["space"]}" with {len(arms["let"]["genomes"][0])} layers, {config["data"]["name"]}, {config["steps"]} \
 fair steps of batch {config["batch_size"]}, learning rate {config["learning_rate"]:g}.
 

@@ -56,7 +56,7 @@ def test_result_holds_curves_differences_and_a_picture(tmp_path, tiny_data):
     assert picture.count("<polyline") == 2 * len(ARMS) and picture.count("<polygon") == 3 * len(ARMS)
 
 
-@pytest.mark.parametrize("name", ["figure1"])
+@pytest.mark.parametrize("name", ["figure1", "figure1_double"])
 def test_recorded_page_is_that_of_the_recorded_numbers(name):
     recorded = Path(__file__).parents[2] / "zoo" / "results" / f"{name}.json"
     page = make_figure1_page(json.loads(recorded.read_text()), picture=f"{name}.svg")
@@ -85,6 +85,7 @@ def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, t
         data=tiny_data,
         arms=("let", "none"),
         seeds=1,
+        first_seed=4,
         steps=2,
         batch_size=8,
         warmup_steps=0,
@@ -97,7 +98,8 @@ def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, t
     for name in config.arms:
         assert arms[name].steps.tolist() == [1, 2]
         assert arms[name].accuracies.shape == (1, 2, 3)
-        trained = load_supernet(tmp_path / f"{name}_seed0")
+        trained = load_supernet(tmp_path / f"{name}_seed4")
+        assert trained.config.seed == 4
         assert trained.space == dataclasses.replace(tiny_space, identity=name)
         images, labels = open_dataset(tiny_data).arrays("train", limit=8)
         evaluator = PathEvaluator(trained.supernet, bn="recalibrated", calibration=images)
