@@ -11,7 +11,7 @@ import logging as python_logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,13 +37,19 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
     )
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     """Imports TensorFlow with oneDNN's kernels, and without the notes that its C++ code writes at start-up.
 
     oneDNN is on by default only on some CPUs, but was quicker on the AVX2 machine this was measured on, most of all for
     depthwise convolutions; TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
+
+    Args:
+        threads: TensorFlow's "inter" and "intra" op threads, where TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS do
+            not set them; None: TensorFlow's own choice.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    for kind, count in (threads or {}).items():
+        os.environ.setdefault(f"TF_NUM_{kind.upper()}OP_THREADS", str(count))
     _share_one_heap()
     sys.stderr.flush()
     standard_error = os.dup(2)

@@ -48,6 +48,11 @@ def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def usable_cores() -> list[int]:
+    """Numbers of the cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def machine() -> dict:
     """What decides the times, and nothing that names the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
@@ -55,7 +60,7 @@ def machine() -> dict:
     for line in lines:
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
-    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    affinity = usable_cores()
     flags = facts.get("flags", facts.get("Features", "")).split()
     return {
         "architecture": platform.machine(),

@@ -1,7 +1,10 @@
 """What the command line of a tool is recorded as."""
 
+import os
 import subprocess
 import sys
+
+from scarlet_tf.cli import load_tensorflow
 
 SCRIPT = """
 from absl import flags
@@ -25,3 +28,11 @@ def test_command_line_is_what_was_given(tmp_path):
         "python tools/search.py --output=/some/where '--constraints=madds<5, accuracy>0.4' --names=a,b --noquick",
         "python tools/search.py '--constraints=madds<5, accuracy>0.4' --names=a,b --noquick",
     ]
+
+
+def test_threads_are_set_where_the_user_has_not(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "")
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    load_tensorflow(threads={"inter": 2, "intra": 1})
+    assert (os.environ["TF_NUM_INTEROP_THREADS"], os.environ["TF_NUM_INTRAOP_THREADS"]) == ("2", "3")

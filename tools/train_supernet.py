@@ -40,7 +40,8 @@ def main() -> None:
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS
+    from scarlet_tf.machine import usable_cores
+    from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
     from scarlet_tf.training.strategy import STRATEGIES, make_strategy
 
     require_known("strategy", _STRATEGY.value, STRATEGIES)
@@ -56,7 +57,7 @@ def main() -> None:
         augment=_AUGMENT.value,
     )
     require_image_folder(data.name)
-    load_tensorflow()
+    load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
 

@@ -16,14 +16,15 @@ from scarlet_tf.supernet import Supernet
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.settings import share_out_threads
 from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.training.strategy import make_strategy
 
 
 def limit_threads(threads: int) -> None:
-    """Before TensorFlow's first operation."""
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    """Before TensorFlow's first operation; shared out as train_supernet.py shares out the cores."""
+    for name, value in share_out_threads(threads).items():
+        getattr(tf.config.threading, f"set_{name}_op_parallelism_threads")(value)
 
 
 def run_eagerly(eager: bool) -> None:

@@ -20,6 +20,8 @@ from scarlet_tf.supernet.depthwise import depthwise
 
 BN_EPSILON = BatchNorm().epsilon
 
+AT_A_TIME = 2  # blocks of a layer; what one leaves idle of two threads, the other takes
+
 Scales = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -160,7 +162,7 @@ class BlockMoments(NamedTuple):
 
 
 def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut: bool, recompute: bool):
-    """All slots of a layer, one after the other, forward and backward.
+    """All slots of a layer, AT_A_TIME of them at a time, forward and backward.
 
     Args:
         inputs: a map (B, H, W, in) for every slot.
@@ -178,8 +180,8 @@ def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut
     weights = [weights for group in groups for weights in group.blocks()]
     outputs, moments = [], []
     for x, w, last_bn in zip(inputs[: len(weights)], weights, _by_slot(project_bn), strict=True):
-        if outputs:
-            outputs[-1], x = in_order(outputs[-1], x)
+        if len(outputs) >= AT_A_TIME:
+            outputs[-AT_A_TIME], x = in_order(outputs[-AT_A_TIME], x)
         y, *block_moments = block(x, w, last_bn)
         outputs.append(y)
         moments.append(BlockMoments(*block_moments))
@@ -219,8 +221,8 @@ def _pointwise(x: tf.Tensor, kernel: tf.Tensor):
 def in_order(first: tf.Tensor, second: tf.Tensor):
     """Both as they are, but what needs `second` waits for `first`; backward the other way round.
 
-    So blocks that could run in any order run one after the other, while their maps are in the caches, and no more
-    maps are alive than needed. On one GPU stream or a compiled TPU program, where order is given, it changes nothing.
+    So of blocks that could run in any order few run at a time, while their maps are in the caches, and no more maps are
+    alive than needed. On one GPU stream or a compiled TPU program, where order is given, it changes nothing.
     """
 
     def gradient(dfirst, dsecond):

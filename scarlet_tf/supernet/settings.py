@@ -5,3 +5,13 @@ DRAWS = ("uniform", "depth")  # of models whose ranking is measured
 LET_INITS = ("normal", "identity")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SHARED_GRADIENTS = ("sum", "mean")
+
+
+def share_out_threads(threads: int) -> dict[str, int]:
+    """TensorFlow's "inter" and "intra" op threads for training a supernet on one device, `threads` in all.
+
+    A layer runs two of its blocks at a time (`blocks.AT_A_TIME`). A thread for each is quicker than both threads for
+    one block, as many of its operations are too small to be cut: 1.62 s a fair step against 2.68 on two cores.
+    """
+    inter = min(2, threads)
+    return {"inter": inter, "intra": max(1, threads // inter)}
