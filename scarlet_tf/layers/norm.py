@@ -174,7 +174,8 @@ def normalise(
 
         return programs.normalise(x, statistics, gamma, beta), gradient
 
-    return run(x, statistics, gamma, beta)
+    # As tensors: a custom gradient does not take variables, which a caller's may be.
+    return run(x, statistics, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 
 
 def batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float):
