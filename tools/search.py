@@ -2,11 +2,12 @@
 
     python tools/search.py --supernet=runs/supernet --output=runs/search --constraints="madds<1.5e6,accuracy>0.4"
 
-    python tools/search.py --supernet=runs/supernet --output=runs/fast --quantity=latency_ms:latency.json \
+    python tools/search.py --supernet=runs/supernet --output=runs/fast --quantity=latency_ms:latency.json \\
         --objectives=accuracy:max:0.4,latency_ms:min:0.4,params:max:0.2 --constraints="latency_ms<5,accuracy>0.4"
 
 A --quantity is a table of what each choice of each layer adds, as JSON: {"table": [[...], ...], "constant": 1.5}. One
-list of 13 numbers a layer; the constant, for stem and tail, may be left out.
+list of 13 numbers a layer, by choice: 6 * (expansion 6) + (0, 2, 4 for kernels of 3, 5, 7) + (1 with SE), 12 the
+identity; the constant, for stem and tail, may be left out.
 
 Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_0.json .. pick_{K-1}.json.
 """

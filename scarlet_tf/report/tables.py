@@ -47,7 +47,7 @@ def make_rows(
     positions = {tuple(genome): row for row, genome in enumerate(evaluated.genomes.tolist())}
     return [
         ModelRow(
-            name=by_genome[genome].name if genome in by_genome else f"pick {position + 1}",
+            name=by_genome[genome].name if genome in by_genome else f"pick {position}",
             genome=genome,
             picked=position < len(picked),
             row=positions.get(genome),

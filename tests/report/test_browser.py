@@ -178,14 +178,14 @@ def test_hover_shows_a_model_and_a_click_opens_it(page, browse):
     assert told(browse(page, LIGHT, screenshot="hover.png", script=HOVER)) == {
         "hidden": "true",
         "hovered": "true",
-        "name": "pick 2",
+        "name": "pick 1",
         "numbers": f"{100 * accuracy:.2f} %; {madds / 1e6:.1f} M; {params / 1e6:.2f} M",
         "genome": ",".join(map(str, picked.genomes[1])),
         "blocks": "19",
         "inside": "true",
         "away": "true",
         "left": "true",
-        "clicked": "pick 2",
+        "clicked": "pick 1",
     }
 
 

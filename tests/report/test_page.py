@@ -149,7 +149,7 @@ def test_table_names_columns_and_marks_what_is_missing(searched):
     assert rows[2][3:] == ["—"] * 5
     assert rows[3] == ["—", "23.2 M", "1.31 M", "50.00 %", "—", "—", "—", "—"]
     assert rows[2][0] == f"{100 * history.picked.values['accuracy'][2]:.2f} %"
-    assert third == history.picked.genomes[2].tolist() and "pick 3" in table
+    assert third == history.picked.genomes[2].tolist() and "pick 2" in table
 
 
 def test_hostile_texts_stay_texts(searched):
