@@ -1,0 +1,1 @@
+"""What the settings that the paper leaves open do to a supernet: gradients of shared weights, LETs' start, rates."""

@@ -1,0 +1,53 @@
+"""Supernets that differ in one setting, and the one-shot accuracy of the same paths in each."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.bootstrap import bootstrap
+from scarlet_tf.supernet import InitConfig, SupernetConfig, SupernetEvaluator, load_supernet, train_supernet
+from scarlet_tf.supernet.settings import BN_MODES
+from scarlet_tf.training.strategy import make_strategy
+
+BASE = "base"
+
+
+def variants(base: SupernetConfig) -> dict[str, SupernetConfig]:
+    """The base, and what differs from it in one setting, by name."""
+    return {
+        BASE: base,
+        "shared_gradient=sum": dataclasses.replace(base, shared_gradient="sum"),
+        "let_init=normal": dataclasses.replace(base, init=InitConfig(let="normal")),
+        **{
+            f"learning_rate={rate:g}": dataclasses.replace(base, learning_rate=rate)
+            for rate in (base.learning_rate / 4, base.learning_rate * 2)
+        },
+    }
+
+
+def measure(base: SupernetConfig, output: str | Path, *, seeds: int, paths: int, images: int) -> dict[str, dict]:
+    """Trains every variant with seeds 0..seeds-1, or goes on with that, in folders of `output`.
+
+    Returns:
+        By variant: for each BN mode "mean" and "worst" over the paths, lists with a number a seed; and, but for the
+        base, "mean_less_base" with recalibrated BN, bootstrapped over seeds in pairs.
+    """
+    genomes = base.space.random(np.random.default_rng(0), paths)
+    found: dict[str, dict] = {}
+    for name, config in variants(base).items():
+        found[name] = {bn: {"mean": [], "worst": []} for bn in BN_MODES}
+        for seed in range(seeds):
+            folder = Path(output) / f"{name.replace('=', '_')}_seed{seed}"
+            own = dataclasses.replace(config, seed=seed)
+            train_supernet(own, folder, strategy=make_strategy("one_device"), checkpoint_every=own.steps)
+            for bn in BN_MODES:
+                accuracies = SupernetEvaluator(load_supernet(folder), bn=bn, images=images).evaluate(genomes)
+                found[name][bn]["mean"].append(float(accuracies.mean()))
+                found[name][bn]["worst"].append(float(accuracies.min()))
+        if name != BASE:
+            means, base_means = (np.array(found[n]["recalibrated"]["mean"]) for n in (name, BASE))
+            found[name]["mean_less_base"] = dataclasses.asdict(bootstrap(np.mean, means - base_means))
+    return found

@@ -1,0 +1,62 @@
+"""Measures settings of a supernet that the paper leaves open, each against the quickstart's settings.
+
+    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/supernet_settings.py
+
+Sum or mean of the 13 paths' gradients for stem and tail, how LETs start, and learning rates. Goes on where it was
+stopped. Writes a .json and a .md file.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import command_line, load_tensorflow, run
+
+_STEPS = flags.DEFINE_integer("steps", 200, "Fair steps of a supernet.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Supernets a setting.", lower_bound=1)
+_RUNS = flags.DEFINE_string("runs", "runs/supernet_settings", "Folder of the supernets.")
+_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/supernet_settings.")
+
+PATHS, IMAGES = 39, 1000
+
+
+def main() -> None:
+    import json
+
+    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.machine import provenance
+
+    output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "supernet_settings")
+    require_place(f"{output}.json")
+    load_tensorflow()
+    from settings.page import make_page
+    from settings.runs import measure
+
+    from scarlet_tf.arch import get_space
+    from scarlet_tf.data import DataConfig
+    from scarlet_tf.supernet import SupernetConfig
+
+    base = SupernetConfig(
+        space=get_space("small"),
+        data=DataConfig(name="fashion_mnist", image_size=32, search_validation=5000),
+        steps=_STEPS.value,
+        batch_size=32,
+        learning_rate=0.2,
+        warmup_steps=_STEPS.value // 6,
+    )
+    result = {
+        **provenance(command_line(without=("output", "runs")), packages=("numpy", "tensorflow")),
+        "config": base.to_dict(),
+        "seeds": _SEEDS.value,
+        "paths": PATHS,
+        "images": IMAGES,
+        "variants": measure(base, _RUNS.value, seeds=_SEEDS.value, paths=PATHS, images=IMAGES),
+    }
+    page = make_page(result)
+    write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(f"{output}.md", page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)
