@@ -17,10 +17,9 @@ import tensorflow as tf
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.layers.norm import batch_moments, has_many_replicas, normalise
 from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.supernet.settings import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon
-
-AT_A_TIME = 2  # blocks of a layer; what one leaves idle of two threads, the other takes
 
 Scales = tuple[tf.Tensor, tf.Tensor]
 

@@ -1,7 +1,6 @@
 import pytest
 
-from scarlet_tf.supernet.blocks import AT_A_TIME
-from scarlet_tf.supernet.settings import share_out_threads
+from scarlet_tf.supernet.settings import AT_A_TIME, share_out_threads
 
 
 @pytest.mark.parametrize(("threads", "shared"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 1)), (8, (2, 4))])
