@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mutation.methods import METHODS
-from scarlet_tf.bootstrap import bootstrap
+from scarlet_tf.intervals import bootstrap
 from scarlet_tf.machine import describe
 
 FIGURES = ("hypervolume", "hypervolume_all", "best_accuracy")
