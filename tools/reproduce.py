@@ -36,6 +36,7 @@ _IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to eva
 _CALIBRATION = flags.DEFINE_integer(
     "calibration_images", 256, "Figure 6: training images that recalibrate BN.", lower_bound=1
 )
+_HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Figures 1, 4: training images left out, as for a search.")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
@@ -43,55 +44,77 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
-    from scarlet_tf.choices import require_known
-    from scarlet_tf.data import DataConfig, require_image_folder
+    print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())
+
+
+def _figure1() -> str:
+    from scarlet_tf.machine import usable_cores
+    from scarlet_tf.reproduce import Figure1Config
+    from scarlet_tf.supernet.settings import share_out_threads
+
+    config = Figure1Config(
+        data=_data(),
+        space=_SPACE.value,
+        arms=tuple(_ARMS.value),
+        seeds=_SEEDS.value,
+        first_seed=_FIRST_SEED.value,
+        steps=_STEPS.value,
+        learning_rate=_RATE.value,
+    )
+    load_tensorflow(threads=share_out_threads(len(usable_cores())))
+    from scarlet_tf.reproduce import run_figure1, write_figure1
+
+    arms = run_figure1(config, _OUTPUT.value)
+    return write_figure1(_OUTPUT.value, config, arms, command=_command())
+
+
+def _figure4() -> str:
     from scarlet_tf.training.config import train_config
 
-    require_known("space", _SPACE.value, ("small", "double", "deep"))
-    for arm in _ARMS.value:
-        require_known("arm", arm, ("let", "let_normal", "plain", "none"))
-    if _FIGURE.value == "6":
-        print(_figure6())
-        return
-    data = DataConfig(name=_DATASET.value, image_size=32, search_validation=5000, data_dir=_DATA_DIR.value)
+    data = _data()
     config = train_config("small", epochs=_EPOCHS.value)
-    require_image_folder(data.name)
     load_tensorflow()
-    from scarlet_tf.reproduce import Figure1Config, run_figure1, run_figure4, write_figure1, write_figure4
+    from scarlet_tf.reproduce import run_figure4, write_figure4
 
-    if _FIGURE.value == "1":
-        settings = {"seeds": _SEEDS.value, "first_seed": _FIRST_SEED.value, "steps": _STEPS.value}
-        settings |= {"space": _SPACE.value, "arms": tuple(_ARMS.value), "learning_rate": _RATE.value}
-        figure = Figure1Config(data=data, **settings)
-        arms = run_figure1(figure, _OUTPUT.value)
-        print(write_figure1(_OUTPUT.value, figure, arms, command=_command()))
-    else:
-        trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
-        print(write_figure4(_OUTPUT.value, data, config, trained, command=_command()))
+    trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
+    return write_figure4(_OUTPUT.value, data, config, trained, command=_command())
 
 
 def _figure6() -> str:
     from scarlet_tf.files import require_holding
-
-    quantiles = _quantiles()
-    require_holding(_SUPERNET.value, "config.json", what="supernet")
-    load_tensorflow()
-    from scarlet_tf.reproduce import Figure6Config, run_figure6, write_figure6
-    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+    from scarlet_tf.reproduce import Figure6Config
 
     config = Figure6Config(
-        quantiles=quantiles,
+        quantiles=_quantiles(),
         draws=_DRAWS.value,
         population=_POPULATION.value,
         generations=_GENERATIONS.value,
         seeds=_SEEDS.value,
     )
+    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    load_tensorflow()
+    from scarlet_tf.reproduce import run_figure6, write_figure6
+    from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+
     trained = load_supernet(_SUPERNET.value)
     settings = {"bn": "recalibrated", "images": _IMAGES.value, "calibration_images": _CALIBRATION.value}
     evaluator = SupernetEvaluator(trained, data_dir=_DATA_DIR.value, **settings)
     arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
     evaluation = {"supernet": trained.fingerprint, **settings}
     return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=_command())
+
+
+def _data():
+    """The DataConfig of figures 1 and 4."""
+    from scarlet_tf.data import DataConfig, require_image_folder
+
+    require_image_folder(_DATASET.value)
+    return DataConfig(
+        name=_DATASET.value,
+        image_size=32,
+        search_validation=_HELD_OUT.value,
+        data_dir=_DATA_DIR.value,
+    )
 
 
 def _command() -> str:

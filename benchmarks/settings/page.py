@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scarlet_tf.bootstrap import Estimate
+from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
 from settings.runs import BASE
 
@@ -24,8 +24,8 @@ Supernets of space "{config["space"]["name"]}" on {config["data"]["name"]}, {con
 warm-up. The base: shared_gradient={config["shared_gradient"]}, let_init={config["init"]["let"]}, \
 learning_rate={config["learning_rate"]:g}; the others differ from it in the setting
 named. One-shot accuracy of {result["paths"]} random paths on {result["images"]} held-out images, means over \
-{result["seeds"]} seeds; in brackets the 95 %
-percentile bootstrap interval over the seeds, in pairs.
+{result["seeds"]} seeds; in brackets 95 %
+Student's t intervals over the seeds, in pairs.
 
 | setting | recalibrated BN: mean, worst path | moving BN: mean, worst path | mean with recalibrated BN, less the base |
 |---|---|---|---|

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.bootstrap import bootstrap
+from scarlet_tf.intervals import t_interval
 from scarlet_tf.supernet import InitConfig, SupernetConfig, SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.settings import BN_MODES
 from scarlet_tf.training.strategy import make_strategy
@@ -33,7 +33,7 @@ def measure(base: SupernetConfig, output: str | Path, *, seeds: int, paths: int,
 
     Returns:
         By variant: for each BN mode "mean" and "worst" over the paths, lists with a number a seed; and, but for the
-        base, "mean_less_base" with recalibrated BN, bootstrapped over seeds in pairs.
+        base, "mean_less_base" with recalibrated BN, with its t interval over seeds, in pairs.
     """
     genomes = base.space.random(np.random.default_rng(0), paths)
     found: dict[str, dict] = {}
@@ -49,5 +49,5 @@ def measure(base: SupernetConfig, output: str | Path, *, seeds: int, paths: int,
                 found[name][bn]["worst"].append(float(accuracies.min()))
         if name != BASE:
             means, base_means = (np.array(found[n]["recalibrated"]["mean"]) for n in (name, BASE))
-            found[name]["mean_less_base"] = dataclasses.asdict(bootstrap(np.mean, means - base_means))
+            found[name]["mean_less_base"] = dataclasses.asdict(t_interval(means - base_means))
     return found

@@ -2,7 +2,8 @@
 
 The arms of a seed start from the same weights (LETs apart) and see the same batches; a plain identity is a LET that
 stays as it starts, see `SearchSpace.identity`. The paper does not say how LETs start, so either way is an arm. Accuracy
-is measured on training images, as in the paper.
+is measured on training images, as in the paper: in every arm on random paths of its own space, which are the same ones
+where the space has an identity, and on random paths without an identity, which all arms have.
 """
 
 from __future__ import annotations
@@ -12,80 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch.space import IDENTITY, SearchSpace
-from scarlet_tf.bootstrap import Estimate, bootstrap
-from scarlet_tf.choices import require_known
-from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.arch.space import IDENTITY
+from scarlet_tf.data import open_dataset
+from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
-from scarlet_tf.reproduce.spaces import stand_in
+from scarlet_tf.reproduce.settings import ARMS, Figure1Config
 from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
 from scarlet_tf.training.strategy import make_strategy
-
-# name: (identity of the space, how LETs start)
-ARMS = {
-    "let": ("let", "identity"),
-    "let_normal": ("let", "normal"),
-    "plain": ("plain", "identity"),
-    "none": ("none", "identity"),
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure1Config:
-    """The experiment; the defaults are a third of the quickstart's supernet.
-
-    Attributes:
-        space: one of `spaces.SPACES`.
-        arms: of ARMS; "let", which the others are compared with, has to be one.
-        seeds: runs an arm, with seeds from `first_seed` on.
-        paths: random paths that are measured; the same in every run of an arm.
-        images: training images that they are measured on.
-        measurements: over a run, equally far apart; the last is after the last step.
-    """
-
-    data: DataConfig
-    space: str = "small"
-    arms: tuple[str, ...] = ("let", "plain", "none")
-    seeds: int = 3
-    first_seed: int = 0
-    steps: int = 400
-    batch_size: int = 32
-    learning_rate: float = 0.2
-    warmup_steps: int = 50
-    paths: int = 39
-    images: int = 512
-    measurements: int = 5
-
-    def __post_init__(self) -> None:
-        stand_in(self.space)
-        for arm in self.arms:
-            require_known("arm", arm, tuple(ARMS))
-        if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be different ones, 'let' among them, got {','.join(self.arms)}")
-        for field in ("seeds", "steps", "paths", "images", "measurements"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")
-        if self.steps % self.measurements:
-            raise ValueError(f"{self.measurements} measurements do not divide {self.steps} steps")
-
-    def genomes(self, arm: str) -> np.ndarray:
-        """The measured paths of an arm, (paths, num_layers)."""
-        return self._space(arm).random(np.random.default_rng(0), self.paths)
-
-    def supernet(self, arm: str, seed: int) -> SupernetConfig:
-        return SupernetConfig(
-            space=self._space(arm),
-            init=InitConfig(let=ARMS[arm][1]),
-            data=self.data,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            warmup_steps=self.warmup_steps,
-            seed=seed,
-        )
-
-    def _space(self, arm: str) -> SearchSpace:
-        return dataclasses.replace(stand_in(self.space), identity=ARMS[arm][0])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,29 +27,45 @@ class Arm:
     """What was measured of one arm.
 
     Attributes:
-        genomes: (n, num_layers).
+        genomes: (n, num_layers), random paths of the arm's space.
         steps: (T,) finished steps at each measurement.
-        accuracies: (seeds, T, n).
+        accuracies: (seeds, T, n) of `genomes`.
+        without_identity: (seeds, T, n) of the paths without an identity that all arms have.
     """
 
     genomes: np.ndarray
     steps: np.ndarray
     accuracies: np.ndarray
+    without_identity: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
-        """Over the paths, (seeds, T)."""
+        """Over the paths `genomes`, (seeds, T)."""
         return self.accuracies.mean(axis=2)
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation over the paths, (seeds, T)."""
+        """Standard deviation over the paths `genomes`, (seeds, T)."""
         return self.accuracies.std(axis=2)
 
     def last_mean(self, *, skipping: bool) -> np.ndarray:
-        """Mean at the end over the paths that hold, or do not hold, an identity, (seeds,)."""
+        """Mean at the end over those of `genomes` that hold, or do not hold, an identity, (seeds,)."""
         chosen = (self.genomes == IDENTITY).any(axis=1) == skipping
         return self.accuracies[:, -1, chosen].mean(axis=1)
+
+
+def supernet_config(config: Figure1Config, arm: str, *, seed: int, classes: int) -> SupernetConfig:
+    """How the supernet of an arm is trained with a seed."""
+    return SupernetConfig(
+        space=config.arm_space(arm, classes=classes),
+        init=InitConfig(let=ARMS[arm][1]),
+        data=config.data,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+        seed=seed,
+    )
 
 
 def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
@@ -123,45 +73,61 @@ def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
 
     Raises:
         CheckpointError: a folder holds a run with other settings.
+        ValueError: a folder holds measurements of other paths or images, or at other steps.
     """
-    images, labels = open_dataset(config.data).arrays("train", limit=config.images)
-    found: dict[str, list] = {arm: [] for arm in config.arms}
-    for seed in range(config.first_seed, config.first_seed + config.seeds):
-        for arm in config.arms:
-            folder = Path(output) / f"{arm}_seed{seed}"
-            probe = PathProbe(
-                folder / "paths.jsonl",
-                genomes=config.genomes(arm),
-                images=images,
-                labels=labels,
-                every=config.steps // config.measurements,
-            )
-            train_supernet(
-                config.supernet(arm, seed),
-                folder,
-                strategy=make_strategy("one_device"),
-                checkpoint_every=probe.every,
-                after_step=probe,
-            )
-            found[arm].append(read_probe(probe.path))
-    return {
-        arm: Arm(
-            genomes=config.genomes(arm),
-            steps=runs[0][0],
-            accuracies=np.stack([accuracies for _, accuracies in runs]),
+    data = open_dataset(config.data)
+    images, labels = data.arrays("train", limit=config.images)
+    probes = {
+        (seed, arm): PathProbe(
+            Path(output) / f"{arm}_seed{seed}" / "paths.jsonl",
+            genomes=config.measured(arm),
+            images=images,
+            labels=labels,
+            every=config.every,
         )
-        for arm, runs in found.items()
+        for seed in range(config.first_seed, config.first_seed + config.seeds)
+        for arm in config.arms
     }
+    found: dict[str, list] = {arm: [] for arm in config.arms}
+    for (seed, arm), probe in probes.items():
+        train_supernet(
+            supernet_config(config, arm, seed=seed, classes=data.num_classes),
+            probe.path.parent,
+            strategy=make_strategy("one_device"),
+            checkpoint_every=probe.every,
+            after_step=probe,
+        )
+        found[arm].append(read_probe(probe.path))
+    return {arm: _gather(runs, config.genomes(arm)) for arm, runs in found.items()}
+
+
+def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray) -> Arm:
+    """An arm of what its probes wrote, a run a seed, in the order of `Figure1Config.measured`."""
+    measured = np.stack([accuracies for _, accuracies in runs])
+    paths = len(genomes)
+    return Arm(
+        genomes=genomes,
+        steps=runs[0][0],
+        accuracies=measured[..., :paths],
+        without_identity=measured[..., -paths:],
+    )
 
 
 def compare(arms: dict[str, Arm], *, baseline: str) -> dict[str, Estimate]:
-    """LET less the baseline at the last step: of the means, of the spreads, bootstrapped over seeds in pairs."""
+    """LET less the baseline at the last step: of the means, of the spreads; t intervals over the seeds, in pairs.
+
+    With arm "none" on the paths without an identity, which both have; with the others on the random paths.
+    """
     let, other = arms["let"], arms[baseline]
+    if baseline == "none":
+        pair = let.without_identity[:, -1], other.without_identity[:, -1]
+    else:
+        pair = let.accuracies[:, -1], other.accuracies[:, -1]
     differences = {
-        "mean": let.mean[:, -1] - other.mean[:, -1],
-        "spread": let.spread[:, -1] - other.spread[:, -1],
+        "mean": pair[0].mean(axis=1) - pair[1].mean(axis=1),
+        "spread": pair[0].std(axis=1) - pair[1].std(axis=1),
     }
     if baseline == "plain":
         for name, skipping in (("mean_of_paths_with_identity", True), ("mean_of_paths_without_identity", False)):
             differences[name] = let.last_mean(skipping=skipping) - other.last_mean(skipping=skipping)
-    return {name: bootstrap(np.mean, values) for name, values in differences.items()}
+    return {name: t_interval(values) for name, values in differences.items()}

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.bootstrap import Estimate, bootstrap
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.reproduce.spaces import stand_in
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.runlog import RunLog
@@ -94,9 +94,9 @@ def _gather(runs: list) -> Trained:
 
 
 def compare_relu(trained: dict[str, Trained]) -> dict[str, Estimate]:
-    """Without less with ReLU: training accuracy over the last part, and test accuracy; over seeds in pairs."""
+    """Without less with ReLU: training accuracy over the last part, and test accuracy; t intervals, in pairs."""
     plain, relu = trained["let"], trained["let_relu"]
     return {
-        "training": bootstrap(np.mean, plain.curve[:, -1] - relu.curve[:, -1]),
-        "test": bootstrap(np.mean, plain.test - relu.test),
+        "training": t_interval(plain.curve[:, -1] - relu.curve[:, -1]),
+        "test": t_interval(plain.test - relu.test),
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.bootstrap import Estimate, bootstrap
+from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.search import Constraint, Evaluator, Models, SearchConfig, SearchHistory
 from scarlet_tf.search.objectives import ACCURACY
 from scarlet_tf.search.pareto import non_dominated_ranks
@@ -114,11 +114,13 @@ def run_figure6(
 
 
 def compare_identity(arms: dict[str, SearchArm], *, constrained: str) -> dict[str, Estimate]:
-    """Share of identities without less with the constraint, over seeds in pairs: at the end, and over generations."""
+    """Share of identities without less with the constraint, at the end and over generations; t intervals over seeds, in
+    pairs.
+    """
     less = arms[UNCONSTRAINED].identity_share - arms[constrained].identity_share
     return {
-        "final_population": bootstrap(np.mean, less[:, -1]),
-        "mean_over_generations": bootstrap(np.mean, less.mean(axis=1)),
+        "final_population": t_interval(less[:, -1]),
+        "mean_over_generations": t_interval(less.mean(axis=1)),
     }
 
 

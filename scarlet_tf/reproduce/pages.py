@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scarlet_tf.arch.space import IDENTITY
-from scarlet_tf.bootstrap import Estimate
+from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
 from scarlet_tf.markdown import remarks
 from scarlet_tf.reproduce.figure4 import META_GENOME, meta_genome
@@ -22,10 +22,9 @@ _DIFFERENCES = {
     "mean_of_paths_with_identity": "mean of paths with an identity",
     "mean_of_paths_without_identity": "mean of paths without",
 }
-_INTERVALS = (
-    "In brackets 95 % percentile bootstrap intervals over the seeds, in pairs; "
-    "with three seeds that is nearly their range."
-)
+_INTERVALS = "In brackets 95 % Student's t intervals over the seeds, in pairs."
+_COMMON_PATHS = """ A supernet without identities has no paths with one, so
+it is compared on as many other random paths, without an identity, that all arms have."""
 _MOST = 3  # identities of a path; what holds more is counted with it
 
 
@@ -52,7 +51,8 @@ def make_figure1_page(result: dict, *, picture: str) -> str:
 
 {describe(result)}; seeds {config["first_seed"]} to {config["first_seed"] + config["seeds"] - 1}.
 Space "{config["space"]}" with {len(arms["let"]["genomes"][0])} layers, {config["data"]["name"]}, {config["steps"]} \
-fair steps of batch {config["batch_size"]}, learning rate {config["learning_rate"]:g}.
+fair steps of batch {config["batch_size"]} ({config["warmup_steps"]} of them warm-up), \
+learning rate {config["learning_rate"]:g}.
 
 A plain identity learns nothing: the channels that a layer's input and output share pass on, new ones are zero, and at
 stride 2 the 2x2 max pool comes first. LETs start as just that, where they are not said to start at random. All arms
@@ -70,7 +70,7 @@ BN with the statistics of these images.
 |---|{"---|" * len(less)}
 {differences}
 
-{_INTERVALS}
+{_INTERVALS}{_COMMON_PATHS if "none" in less else ""}
 
 {_by_identities(arms)}
 

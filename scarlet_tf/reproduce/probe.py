@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,11 +18,15 @@ class PathProbe:
     BN uses the statistics of the measured images on each path, as in training.
 
     Args:
-        path: the file; a step that is measured again after a resume replaces what was measured before.
+        path: the file, whose first line says what is measured; a step that is measured again after a resume replaces
+            what was measured before.
         genomes: (n, num_layers) ints.
         images: (N, H, W, 3) float32.
         labels: (N,) ints.
         every: steps between measurements.
+
+    Raises:
+        ValueError: the file holds measurements of something else, or is damaged.
     """
 
     def __init__(
@@ -34,19 +39,55 @@ class PathProbe:
         self.images = images
         self.labels = labels
         self.every = every
+        self._subject = {
+            "paths": f"{len(genomes)} ({_digest(genomes)})",
+            "images": f"{len(images)} ({_digest(images, labels)})",
+            "interval": f"{every} steps",
+        }
+        if self.path.exists():
+            self._require_same(_read(self.path)[0])
 
     def __call__(self, step: int, supernet: Supernet) -> None:
         if step % self.every:
             return
         evaluator = PathEvaluator(supernet, bn="recalibrated", calibration=self.images)
         accuracies = evaluator.accuracies(self.genomes, self.images, self.labels)
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] < step]
-        kept.append(json.dumps({"step": step, "accuracies": accuracies.tolist()}))
-        write_atomically(self.path, "".join(line + "\n" for line in kept))
+        measured = _read(self.path)[1] if self.path.exists() else []
+        kept = [record for record in measured if record["step"] < step]
+        lines = [self._subject, *kept, {"step": step, "accuracies": accuracies.tolist()}]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def _require_same(self, subject: dict) -> None:
+        for what, own in self._subject.items():
+            if subject[what] != own:
+                raise ValueError(
+                    f"{self.path} was measured with other {what}: {subject[what]}, now {own}; "
+                    "expected the same or another output folder"
+                )
 
 
 def read_probe(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """What a probe wrote: steps (T,) int64 and accuracies (T, n) float64."""
-    records = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    _, records = _read(Path(path))
     return np.array([r["step"] for r in records]), np.array([r["accuracies"] for r in records], np.float64)
+
+
+def _read(path: Path) -> tuple[dict, list[dict]]:
+    """The first line and the others."""
+    try:
+        subject, *records = [json.loads(line) for line in path.read_text().splitlines()]
+        if not subject.keys() >= {"paths", "images", "interval"} or any("accuracies" not in r for r in records):
+            raise ValueError
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(
+            f"{path} is not a record of measured paths, with a first line on what was measured: "
+            "expected another output folder"
+        ) from None
+    return subject, records
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

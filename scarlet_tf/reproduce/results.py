@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.bootstrap import Estimate
 from scarlet_tf.data import DataConfig
 from scarlet_tf.files import write_atomically
+from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import provenance
 from scarlet_tf.report.charts import Histogram, Line, Panel, Points, draw_chart
 from scarlet_tf.report.picture import write_picture
-from scarlet_tf.reproduce.figure1 import Arm, Figure1Config, compare
+from scarlet_tf.reproduce.figure1 import Arm, compare
 from scarlet_tf.reproduce.figure4 import Trained, compare_relu
 from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, Figure6Config, SearchArm, compare_identity
 from scarlet_tf.reproduce.pages import (
@@ -24,6 +24,7 @@ from scarlet_tf.reproduce.pages import (
     make_figure4_page,
     make_figure6_page,
 )
+from scarlet_tf.reproduce.settings import Figure1Config
 from scarlet_tf.training.config import TrainConfig
 
 _KIND_LABELS = {"let": "LET", "let_relu": "LET and ReLU"}
@@ -38,7 +39,7 @@ def write_figure1(output: str | Path, config: Figure1Config, arms: dict[str, Arm
     """
     comparisons = {name: compare(arms, baseline=name) for name in arms if name != "let"}
     result = provenance(command) | {
-        "config": dataclasses.asdict(config) | {"data": _settings(config.data)},
+        "config": dataclasses.asdict(config) | {"warmup_steps": config.warmup_steps, "data": _settings(config.data)},
         "arms": {
             name: {
                 "genomes": arm.genomes.tolist(),
@@ -46,9 +47,11 @@ def write_figure1(output: str | Path, config: Figure1Config, arms: dict[str, Arm
                 "mean": arm.mean.tolist(),
                 "spread": arm.spread.tolist(),
                 "last_accuracies": arm.accuracies[:, -1].tolist(),
+                "last_without_identity": arm.without_identity[:, -1].tolist(),
             }
             for name, arm in arms.items()
         },
+        "genomes_without_identity": config.genomes_without_identity().tolist(),
         "let_less": {name: _estimates(values) for name, values in comparisons.items()},
     }
     page = make_figure1_page(result, picture="figure1.svg")

@@ -8,6 +8,7 @@ from settings.page import make_page
 from settings.runs import BASE, measure, variants
 
 from scarlet_tf.data import DataConfig
+from scarlet_tf.intervals import t_interval
 from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet
 
 RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "supernet_settings.json"
@@ -47,9 +48,20 @@ def test_measures_every_variant_and_goes_on(base, tmp_path):
     values = found["shared_gradient=sum"]["recalibrated"]
     assert values == {"mean": [accuracies.mean()], "worst": [accuracies.min()]}
     difference = values["mean"][0] - found[BASE]["recalibrated"]["mean"][0]
-    assert found["shared_gradient=sum"]["mean_less_base"]["value"] == difference
+    assert found["shared_gradient=sum"]["mean_less_base"] == {
+        "value": difference,
+        "low": None,
+        "high": None,
+        "level": 0.95,
+    }
     assert measure(base, tmp_path, seeds=1, paths=3, images=8) == found
 
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
-    assert make_page(json.loads(RECORDED.read_text())) == RECORDED.with_suffix(".md").read_text()
+    result = json.loads(RECORDED.read_text())
+    assert make_page(result) == RECORDED.with_suffix(".md").read_text()
+    means = {name: np.array(values["recalibrated"]["mean"]) for name, values in result["variants"].items()}
+    for name, values in result["variants"].items():
+        if name != BASE:
+            expected = dataclasses.asdict(t_interval(means[name] - means[BASE]))
+            assert values["mean_less_base"] == pytest.approx(expected)

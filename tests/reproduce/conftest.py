@@ -1,5 +1,7 @@
 """A data set small enough for whole experiments in seconds, and what makes them take no longer."""
 
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
@@ -17,7 +19,11 @@ def tiny_data(bright_images) -> DataConfig:
 @pytest.fixture
 def tiny_space(monkeypatch, two_layer_space) -> SearchSpace:
     """In the place of every preset."""
-    monkeypatch.setattr("scarlet_tf.reproduce.figure1.stand_in", lambda name: two_layer_space)
+
+    def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
+        return dataclasses.replace(two_layer_space, classes=classes)
+
+    monkeypatch.setattr("scarlet_tf.reproduce.settings.stand_in", stand_in)
     return two_layer_space
 
 

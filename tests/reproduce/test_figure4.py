@@ -1,9 +1,11 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from scarlet_tf.intervals import t_interval
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.reproduce import figure4, run_figure4, write_figure4
 from scarlet_tf.reproduce.figure4 import KINDS, META_GENOME, NETWORKS, Trained, compare_relu, meta_spec
@@ -41,8 +43,10 @@ def test_comparison_is_paired_by_seed():
         "let_relu": trained([[0.5, 0.7], [0.4, 0.3]], [0.8, 0.5]),
     }
     found = compare_relu(kinds)
-    assert (found["training"].value, found["training"].low, found["training"].high) == pytest.approx((0.2, 0.1, 0.3))
-    assert (found["test"].value, found["test"].low, found["test"].high) == pytest.approx((0.15, 0.1, 0.2))
+    t = 12.7062  # Student's, for one degree of freedom
+    training, test = found["training"], found["test"]
+    assert (training.value, training.low, training.high) == pytest.approx((0.2, 0.2 - 0.1 * t, 0.2 + 0.1 * t), abs=1e-4)
+    assert (test.value, test.low, test.high) == pytest.approx((0.15, 0.15 - 0.05 * t, 0.15 + 0.05 * t), abs=1e-4)
 
 
 def test_runs_are_gathered_by_network_and_kind(tmp_path, tiny_data, monkeypatch):
@@ -78,4 +82,11 @@ def test_runs_are_gathered_by_network_and_kind(tmp_path, tiny_data, monkeypatch)
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
     recorded = Path(__file__).parents[2] / "zoo" / "results" / "figure4.json"
-    assert make_figure4_page(json.loads(recorded.read_text())) == recorded.with_suffix(".md").read_text()
+    result = json.loads(recorded.read_text())
+    assert make_figure4_page(result) == recorded.with_suffix(".md").read_text()
+    assert set(result["without_less_with_relu"]) == set(NETWORKS)
+    for network, less in result["without_less_with_relu"].items():
+        let, relu = (result["networks"][network][kind] for kind in KINDS)
+        last = np.array(let["curve"])[:, -1] - np.array(relu["curve"])[:, -1]
+        assert less["training"] == pytest.approx(dataclasses.asdict(t_interval(last)))
+        assert less["test"] == pytest.approx(dataclasses.asdict(t_interval(np.subtract(let["test"], relu["test"]))))

@@ -1,0 +1,92 @@
+"""Figure 1's settings; without TensorFlow, so that the tool can check them first."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.choices import require_known
+from scarlet_tf.data import DataConfig
+from scarlet_tf.reproduce.spaces import stand_in
+
+# name: (identity of the space, how LETs start)
+ARMS = {
+    "let": ("let", "identity"),
+    "let_normal": ("let", "normal"),
+    "plain": ("plain", "identity"),
+    "none": ("none", "identity"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figure1Config:
+    """The experiment; the defaults are a third of the quickstart's supernet.
+
+    Attributes:
+        space: one of `spaces.SPACES`.
+        arms: of ARMS; "let", which the others are compared with, has to be one.
+        seeds: runs an arm, with seeds from `first_seed` on.
+        paths: random paths of an arm that are measured, and as many without an identity; the same with every seed.
+        images: training images that they are measured on.
+        measurements: over a run, equally far apart; the last is after the last step.
+    """
+
+    data: DataConfig
+    space: str = "small"
+    arms: tuple[str, ...] = ("let", "plain", "none")
+    seeds: int = 3
+    first_seed: int = 0
+    steps: int = 400
+    batch_size: int = 32
+    learning_rate: float = 0.2
+    paths: int = 39
+    images: int = 512
+    measurements: int = 5
+
+    def __post_init__(self) -> None:
+        stand_in(self.space)
+        for arm in self.arms:
+            require_known("arm", arm, tuple(ARMS))
+        if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms must be different ones, 'let' among them, got {','.join(self.arms)}")
+        for field in ("seeds", "steps", "paths", "images", "measurements"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")
+        if self.steps % self.measurements:
+            nearest = max(1, round(self.steps / self.measurements)) * self.measurements
+            raise ValueError(
+                f"{self.measurements} measurements do not divide {self.steps} steps: the nearest number is {nearest}"
+            )
+
+    @property
+    def warmup_steps(self) -> int:
+        """An eighth of the steps."""
+        return self.steps // 8
+
+    @property
+    def every(self) -> int:
+        """Steps between measurements."""
+        return self.steps // self.measurements
+
+    def genomes(self, arm: str) -> np.ndarray:
+        """Random paths of an arm, (paths, num_layers); the same for all arms that have an identity."""
+        return self.arm_space(arm).random(np.random.default_rng(0), self.paths)
+
+    def genomes_without_identity(self) -> np.ndarray:
+        """The random paths that all arms have, (paths, num_layers): those of arm "none"."""
+        return self.genomes("none")
+
+    def measured(self, arm: str) -> np.ndarray:
+        """What a run of an arm measures: first its `genomes`, last `genomes_without_identity`, where these are others.
+
+        Returns:
+            (paths or 2 * paths, num_layers).
+        """
+        if self.arm_space(arm).identity == "none":
+            return self.genomes(arm)
+        return np.concatenate([self.genomes(arm), self.genomes_without_identity()])
+
+    def arm_space(self, arm: str, *, classes: int = 10) -> SearchSpace:
+        return dataclasses.replace(stand_in(self.space, classes=classes), identity=ARMS[arm][0])
