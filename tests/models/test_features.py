@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 from scarlet_tf import zoo
-from scarlet_tf.arch import get_space
+from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.models import build, feature_extractor
 
 CHANNELS = {"P1": 16, "P2": 32, "P3": 40, "P4": 96, "P5": 320}
@@ -41,10 +41,24 @@ def test_maps_are_the_models_own(module):
     np.testing.assert_array_equal(next(iter(last(images).values())), tail)
 
 
+@pytest.mark.parametrize(
+    ("space", "levels"), [("scarlet", ["P2", "P3", "P4", "P5"]), ("small", ["P2", "P3"]), ("flat", ["P0"])]
+)
+def test_default_levels_are_those_that_there_are(space, levels):
+    flat = SearchSpace(name="flat", out_channels=(8,), strides=(1,), stem_stride=1, resolution=8)
+    space = flat if space == "flat" else get_space(space)
+    model = build(space.spec((7,) * space.num_layers))
+    maps = feature_extractor(model).output
+    assert list(maps) == levels
+    assert [maps[level].shape[1] for level in levels] == [model.input_shape[1] // 2 ** int(name[1]) for name in levels]
+
+
 def test_unknown_level():
     with pytest.raises(ValueError, match=r"unknown level 'P7'.*nearest is 'P"):
         feature_extractor(zoo.scarlet_c(), levels=("P7",))
     with pytest.raises(ValueError, match="'other' has none of these networks' layers"):
         feature_extractor(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="other"))
+    with pytest.raises(ValueError, match=r"levels must be a list such as \['P2'\], got 'P2'"):
+        feature_extractor(zoo.scarlet_c(), levels="P2")
     with pytest.raises(ValueError, match="at least one level"):
         feature_extractor(zoo.scarlet_c(), levels=())
