@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Iterable
+from types import ModuleType
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import POOLINGS
@@ -12,6 +13,12 @@ from scarlet_tf.zoo.labels import IMAGENET_CLASSES
 from scarlet_tf.zoo.pretrained import IMAGENET
 
 _SMALLEST_SIDE = 32  # as in keras.applications, for networks that halve five times
+
+
+def require_keras(keras) -> None:
+    """Raises ValueError for anything but the module keras (3) or tf_keras."""
+    if not isinstance(keras, ModuleType) or not hasattr(keras, "Model"):
+        raise ValueError(f"`keras` should be the module keras or tf_keras. Received keras={keras!r}")
 
 
 def check_arguments(

@@ -12,7 +12,7 @@ import keras as keras3
 from scarlet_tf.arch import ArchSpec, scale
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
-from scarlet_tf.zoo.arguments import check_arguments, resolve_input_shape
+from scarlet_tf.zoo.arguments import check_arguments, require_keras, resolve_input_shape
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
 from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import get_spec, resolve_spec
@@ -65,6 +65,7 @@ def create_model(
         ValueError: for an unknown name (with the nearest), a bad spec or genome, arguments that keras.applications
             refuses too, or weights that cannot be read (ModelFileError) or do not fit (WeightsMismatchError).
     """
+    require_keras(keras)
     unscaled = resolve_spec(model)
     spec = scale(unscaled, width=width, depth=depth, resolution=resolution, dropout=dropout_rate)
     if classes is not None:

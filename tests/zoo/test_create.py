@@ -125,3 +125,10 @@ def test_code_in_a_keras_file_is_refused(tmp_path):
     keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs)).save(tmp_path / "lambda.keras")
     with pytest.raises(zoo.ModelFileError, match="lambda"):
         zoo.load_keras_file(tmp_path / "lambda.keras")
+
+
+@pytest.mark.parametrize("module", [3, "tf_keras", np])
+def test_a_keras_that_is_none(module):
+    message = r"`keras` should be the module keras or tf_keras. Received keras=(3|.tf_keras.|<module)"
+    with pytest.raises(ValueError, match=message):
+        zoo.create_model(SPEC, keras=module)
