@@ -195,7 +195,7 @@ def _require_fit(
 
 
 def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
-    """Refuses what float32 does not hold exactly, and values that are not finite."""
+    """Refuses what float32 does not hold exactly, values that are not finite, and variances below 0."""
     # bfloat16 is no type of NumPy's own, and so not of its floating kind.
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
         raise StateDictError(f"tensor {name} is of {array.dtype}, expected floating point")
@@ -205,4 +205,6 @@ def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
         raise StateDictError(f"tensor {name} holds values that are not finite")
     if array.dtype.itemsize > 4 and not np.array_equal(values, array):
         raise StateDictError(f"tensor {name} is of {array.dtype} and does not fit into float32 without rounding")
+    if name.endswith(("running_var", "moving_variance")) and values.min() < 0:
+        raise StateDictError(f"tensor {name} holds a variance of {values.min():g}, expected values >= 0")
     return values

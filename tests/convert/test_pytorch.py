@@ -97,6 +97,10 @@ def test_another_network_is_refused_with_the_first_names_and_a_count(official):
         ({"stem.1.weight": np.ones(32, np.int32)}, "stem.1.weight is of int32"),
         ({"stem.1.weight": np.full(32, 0.1)}, "stem.1.weight is of float64 and does not fit"),
         ({"stem.1.weight": np.full(32, 1e300)}, "stem.1.weight is of float64 and does not fit"),
+        (
+            {"stem.1.running_var": np.arange(32.0) - 1},
+            "stem.1.running_var holds a variance of -1, expected values >= 0",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(change, naming, official):
@@ -125,6 +129,8 @@ def test_our_weights_are_checked_on_the_way_out(official):
         to_state_dict(C, {key.replace("tail_bn/beta", "tail_bn/betta"): array for key, array in weights.items()})
     with pytest.raises(StateDictError, match=r"classifier/bias has shape \(1000,\), expected \(10,\)"):
         to_state_dict(dataclasses.replace(C, classes=10), weights)
+    with pytest.raises(StateDictError, match="tail_bn/moving_variance holds a variance of -2, expected values >= 0"):
+        to_state_dict(C, weights | {"tail_bn/moving_variance": np.full(1280, -2.0, np.float32)})
 
 
 def test_needs_no_framework():
