@@ -84,6 +84,7 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
         "quantities": [{"name": name, "label": label(name), "unit": unit(name)} for name in evaluated.values],
         "values": {name: column.tolist() for name, column in evaluated.values.items()},
         "directions": {objective.name: objective.direction for objective in objectives},
+        "axes": _axes(objectives),
         "picks": rows_of(evaluated, history.picked.ids),
         "names": names,
         "populations": [
@@ -103,6 +104,12 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
         "drawing": drawing_parts(space),
         "commands": list(COMMANDS),
     }
+
+
+def _axes(objectives: tuple[Objective, ...]) -> dict[str, str]:
+    """What the front is drawn over at first: accuracy over the first other objective, sized by the second."""
+    cheap = [objective.name for objective in objectives if objective.name != ACCURACY]
+    return {"x": cheap[0] if cheap else "madds", "y": ACCURACY, "size": cheap[1] if len(cheap) > 1 else "none"}
 
 
 def _operators(history: SearchHistory) -> dict:

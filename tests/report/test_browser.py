@@ -214,6 +214,7 @@ told("nested", mother.matches("ul#family > li > ul > li > button") && !mother.ha
 mother.click();
 told("mother", state.selected === data.family.mothers[child]);
 told("focus", document.activeElement === byId("family").querySelector("button"));
+told("axes", ["axis-x", "axis-y", "axis-size"].map((id) => byId(id).value).join());
 byId("range").value = "population";
 byId("range").dispatchEvent(new Event("change"));
 told("range", last !== places());
@@ -233,6 +234,7 @@ def test_slider_points_and_family_work(page, browse):
         "nested": "true",
         "mother": "true",
         "focus": "true",
+        "axes": "madds,accuracy,params",
         "range": "true",
     }
 

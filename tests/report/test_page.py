@@ -99,6 +99,25 @@ def test_embedded_data_equal_the_archive(page, searched):
     assert data["feasible"] == "".join("01"[ok] for ok in accurate.tolist())
 
 
+@pytest.mark.parametrize(
+    ("objectives", "axes"),
+    [
+        ("accuracy:max:0.4,madds:min:0.4,params:max:0.2", ("madds", "params")),
+        ("accuracy:max:0.5,params:min:0.5", ("params", "none")),
+        ("latency_ms:min:0.3,accuracy:max:0.4,madds:min:0.3", ("latency_ms", "madds")),
+        ("accuracy:max:1", ("madds", "none")),
+    ],
+)
+def test_the_front_is_first_drawn_over_the_searches_own_objectives(searched, objectives, axes):
+    history, evaluated, space = searched
+    settings = history.identity["settings"]
+    settings = settings | {"objectives": objectives, "quantities": [*settings["quantities"], "latency_ms"]}
+    history = dataclasses.replace(history, identity=history.identity | {"settings": settings})
+    values = evaluated.values | {"latency_ms": evaluated.values["madds"] / 1e8}
+    shown = embedded(build_page(history, dataclasses.replace(evaluated, values=values), space))["axes"]
+    assert shown == {"x": axes[0], "y": "accuracy", "size": axes[1]}
+
+
 def test_effort_and_operators_add_up(page, searched):
     history, evaluated, _ = searched
     data = embedded(page)

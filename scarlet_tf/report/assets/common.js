@@ -5,7 +5,7 @@ const count = data.genomes.length / data.layers;
 const quantities = new Map(data.quantities.map((quantity) => [quantity.name, quantity]));
 
 // What the page shows; `update` changes it and redraws whoever listens to one of the changed keys.
-const state = { generation: data.populations.length - 1, selected: null, x: "madds", y: "accuracy", size: "params", range: "feasible" };
+const state = { generation: data.populations.length - 1, selected: null, ...data.axes, range: "feasible" };
 const listeners = [];
 function listen(keys, draw) { listeners.push({ keys, draw }); }
 function update(change) {
