@@ -71,6 +71,9 @@ class Constraint:
             raise ObjectiveError(f"constraint on {self.name!r}: the operator must be '<' or '>', got {self.op!r}")
         if not math.isfinite(self.bound):
             raise ObjectiveError(f"constraint on {self.name!r}: the bound must be a finite number, got {self.bound!r}")
+        if self.name == ACCURACY and not 0 <= self.bound <= 1:
+            hint = f": did you mean '{self.name}{self.op}{_exact(self.bound / 100)}'?" if 1 < self.bound <= 100 else ""
+            raise ObjectiveError(f"constraint '{self}': accuracy is a fraction, so the bound must be in 0..1{hint}")
 
     def __str__(self) -> str:
         return f"{self.name}{self.op}{_exact(self.bound)}"

@@ -45,6 +45,10 @@ def test_bad_objectives(text, message):
         ("madds<inf", "finite"),
         ("<5", "name must be a word"),
         ("madds<5,", "bad constraint ''"),
+        ("accuracy>40", r"'accuracy>40': .* must be in 0..1: did you mean 'accuracy>0.4'\?"),
+        ("madds<5e6,accuracy<97.5", r"did you mean 'accuracy<0.975'\?"),
+        ("accuracy>-0.1", r"'accuracy>-0.1': accuracy is a fraction, so the bound must be in 0..1$"),
+        ("accuracy<4000", r"'accuracy<4000': .* must be in 0..1$"),
     ],
 )
 def test_bad_constraints(text, message):
@@ -54,13 +58,18 @@ def test_bad_constraints(text, message):
 
 @pytest.mark.parametrize("number", [500e6, 0.4, 1 / 3, 0.1 + 0.2, np.nextafter(0.795, 0), np.float64(2 / 7)])
 def test_text_gives_the_same_number_back(number):
-    constraint = ob.Constraint(name="accuracy", op=">", bound=number)
+    constraint = ob.Constraint(name="params", op=">", bound=number)
     assert ob.parse_constraints(str(constraint)) == (constraint,)
     objectives = tuple(
         ob.Objective(name=name, direction="max", weight=weight)
         for name, weight in (("accuracy", number % 1), ("madds", 1 - number % 1))
     )
     assert ob.parse_objectives(",".join(map(str, objectives))) == objectives
+
+
+@pytest.mark.parametrize("bound", [0, 0.4, 1])
+def test_accuracy_is_a_fraction(bound):
+    assert ob.Constraint(name="accuracy", op=">", bound=bound).bound == bound
 
 
 def test_constraints_are_strict():

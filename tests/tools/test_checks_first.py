@@ -49,6 +49,7 @@ CASES = [
     ("search", ["--supernet=absent", OUTPUT, "--quantity=ms:absent.json"], "absent.json"),
     ("search", ["--supernet=absent", OUTPUT, "--constraints=latency_ms<5"], "unknown quantity in constraint"),
     ("search", ["--supernet=absent", OUTPUT, "--bn=movin"], "nearest is 'moving'"),
+    ("search", ["--supernet=absent", OUTPUT, "--constraints=accuracy>40"], "did you mean 'accuracy>0.4'?"),
     ("train", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("train", ["--model=absent.json", OUTPUT], "no such file: absent.json"),
     ("train", ["--model=there/file.keras", OUTPUT], "file.keras does not say which network it is"),
