@@ -110,7 +110,9 @@ class SearchSpace:
         """The genome as a tuple of ints; SpecError where it is not one of this space."""
         values = tuple(genome)
         if len(values) != self.num_layers:
-            raise SpecError(f"a genome of space {self.name!r} has {self.num_layers} genes, got {len(values)}")
+            others = [name for name in list_spaces() if _SPACES[name].num_layers == len(values)]
+            hint = f", as space {' or '.join(map(repr, others))} has" if others else ""
+            raise SpecError(f"a genome of space {self.name!r} has {self.num_layers} genes, got {len(values)}{hint}")
         for layer, gene in enumerate(values):
             integral = isinstance(gene, (int, np.integer)) and not isinstance(gene, bool)
             if not integral or not 0 <= gene < self.num_choices:

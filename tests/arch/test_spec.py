@@ -102,7 +102,12 @@ def test_identity_cannot_change_the_width():
 
 @pytest.mark.parametrize(
     ("genome", "message"),
-    [((1,) * 5, "has 6 genes, got 5"), ((13,) + (0,) * 5, "gene 0 must be"), ((0, 1.0) + (0,) * 4, "gene 1 must be")],
+    [
+        ((1,) * 5, "has 6 genes, got 5$"),
+        ((1,) * 19, "'small' has 6 genes, got 19, as space 'scarlet' has$"),
+        ((13,) + (0,) * 5, "gene 0 must be"),
+        ((0, 1.0) + (0,) * 4, "gene 1 must be"),
+    ],
 )
 def test_bad_genomes(genome, message):
     with pytest.raises(SpecError, match=message):
