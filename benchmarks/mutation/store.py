@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from scarlet_tf.files import write_atomically
 
 
 def code_fingerprint() -> str:
-    """Of the sources that decide what a run gives."""
+    """Of the sources, and of the packages, that decide what a run gives."""
     folders = [Path(module.__file__).parent for module in (scarlet_tf.arch, scarlet_tf.search)]
     sources = sorted(path for folder in (*folders, Path(__file__).parent) for path in folder.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    versions = [f"{name} {importlib.metadata.version(name)}\n".encode() for name in ("numpy", "pymoo")]
+    return hashlib.sha256(b"".join([*versions, *(path.read_bytes() for path in sources)])).hexdigest()[:16]
 
 
 class RunStore:

@@ -21,12 +21,14 @@ from scarlet_tf.tflite import optimize
 FORMATS = {"float32": "none", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # as `convert` names them
 IMAGES = 20  # to calibrate int8 with
 _NORM_IMAGES = 8
-# Sources, below scarlet_tf, that decide what is in a plain file, and what rewriting makes of it.
+# Sources that decide what is in a plain file, here and below scarlet_tf, and what rewriting makes of it.
+_MADE_HERE_BY = ("networks.py", "files.py")
 _MADE_BY = (
     *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
     *("export/saved_model.py", "export/tflite.py", "export/untrained.py"),
 )
 _REWRITTEN_BY = ("tflite/**/*.py",)
+_HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ def make_files(
         require_known("format", form, FORMATS)
     folder.mkdir(parents=True, exist_ok=True)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
-    made_by = _hash("\n".join([*versions, str(seed), str(IMAGES), _sources(_MADE_BY)]).encode())
+    sources = [_sources(_MADE_HERE_BY, _HERE), _sources(_MADE_BY, _THERE)]
+    made_by = _hash("\n".join([*versions, str(seed), *sources]).encode())
     files = []
     for network, build in networks.items():
         plain = {form: folder / f"{network}_{form}_{made_by}.tflite" for form in formats}
@@ -91,16 +94,15 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
 
 def _rewrite(path: Path) -> Path:
     content = path.read_bytes()
-    made_by = _hash(content + _sources(_REWRITTEN_BY).encode())
+    made_by = _hash(content + _sources(_REWRITTEN_BY, _THERE).encode())
     target = path.with_name(f"{path.stem}_rewritten_{made_by}.tflite")
     if not target.exists():
         write_atomically(target, optimize(content, label=str(path)).content)
     return target
 
 
-def _sources(patterns: Sequence[str]) -> str:
-    """Hash of the Python files."""
-    root = Path(scarlet_tf.__file__).parent
+def _sources(patterns: Sequence[str], root: Path) -> str:
+    """Hash of the Python files below a folder."""
     paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     return _hash(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
 

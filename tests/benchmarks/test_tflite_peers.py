@@ -1,12 +1,14 @@
 """The peers' benchmark with tiny networks: files, figures, table and picture; and what the script refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
+import peers.files
 import pytest
 from peers.files import NetworkFile, make_files
 from peers.networks import NAMES, choose_networks
@@ -46,6 +48,22 @@ def files(tmp_path_factory):
     assert make_files(unusable, FORMATS, folder, seed=0) == first
     assert {path for path in folder.iterdir()} == {file.path for file in first}
     return first
+
+
+@pytest.mark.parametrize("changed", ["networks.py", "files.py"])
+def test_files_are_of_the_benchmarks_own_sources_too(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers.files, "_convert", lambda *_, **__: None)
+    monkeypatch.setattr(peers.files, "_rewrite", lambda path: path)
+
+    def name():
+        return make_files({"a": None}, ["float32"], tmp_path / "cache", seed=0)[0].path.name
+
+    before = name()
+    monkeypatch.setattr(peers.files, "_HERE", shutil.copytree(peers.files._HERE, tmp_path / "peers"))
+    assert name() == before
+    with open(tmp_path / "peers" / changed, "a") as source:
+        source.write("# another one\n")
+    assert name() != before
 
 
 @pytest.mark.slow
