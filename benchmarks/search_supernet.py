@@ -25,18 +25,21 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     import json
 
-    from scarlet_tf.files import require_place, user_cache, write_atomically
+    from scarlet_tf.files import require_holding, require_place, user_cache, write_atomically
     from scarlet_tf.machine import provenance
+    from scarlet_tf.supernet.unfinished import warn_if_unfinished
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
     require_place(f"{output}.json")
     figure = json.loads((Path(_SEARCHES.value) / "figure6.json").read_text())
+    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from oneshot.fronts import compare_fronts
     from oneshot.page import make_page
     from oneshot.throughput import last_children, time_evaluation
 
-    from scarlet_tf.reproduce.figure6 import arm_archive
+    from scarlet_tf.reproduce.figure6 import arm_archive, arm_name
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
     from scarlet_tf.supernet.settings import BN_MODES
 
@@ -52,11 +55,16 @@ def main() -> None:
     fronts = compare_fronts(
         trained.space, evaluators[evaluation["bn"]], archives=archives, evaluations=evaluations, cache=cache
     )
-    children = last_children(list(archives.values())[1][0], config["population"])
+    constrained = archives[arm_name(config["quantiles"][0])]
+    children = last_children(constrained[0], config["population"])
     result = {
         **provenance(command_line(without=("output", "cache", "data_dir")), packages=("numpy", "tensorflow", "keras")),
-        "space": trained.space.name,
-        "evaluation": evaluation,
+        "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
+        "evaluation": {
+            "bn": evaluation["bn"],
+            "images": evaluators[evaluation["bn"]].num_images,
+            "calibration_images": len(evaluators[evaluation["bn"]].calibration),
+        },
         "evaluations": evaluations,
         "fronts": fronts,
         "throughput": time_evaluation(trained.supernet, children, evaluators=evaluators, rounds=_ROUNDS.value),

@@ -32,9 +32,9 @@ _QUANTILES = flags.DEFINE_list(
     "quantiles", ["0.5"], "Figure 6: an arm each, Acc_min being that quantile of the accuracies of uniform models."
 )
 _DRAWS = flags.DEFINE_integer("draws", 200, "Figure 6: uniform models behind Acc_min.")
-_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on.", lower_bound=1)
+_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on, at most.", lower_bound=1)
 _CALIBRATION = flags.DEFINE_integer(
-    "calibration_images", 256, "Figure 6: training images that recalibrate BN.", lower_bound=1
+    "calibration_images", 256, "Figure 6: training images that recalibrate BN, at most.", lower_bound=1
 )
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Figures 1, 4: training images left out, as for a search.")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
@@ -83,6 +83,7 @@ def _figure4() -> str:
 def _figure6() -> str:
     from scarlet_tf.files import require_holding
     from scarlet_tf.reproduce import Figure6Config
+    from scarlet_tf.supernet.unfinished import warn_if_unfinished
 
     config = Figure6Config(
         quantiles=_quantiles(),
@@ -92,16 +93,32 @@ def _figure6() -> str:
         seeds=_SEEDS.value,
     )
     require_holding(_SUPERNET.value, "config.json", what="supernet")
+    warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.reproduce import run_figure6, write_figure6
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
     trained = load_supernet(_SUPERNET.value)
-    settings = {"bn": "recalibrated", "images": _IMAGES.value, "calibration_images": _CALIBRATION.value}
-    evaluator = SupernetEvaluator(trained, data_dir=_DATA_DIR.value, **settings)
+    evaluator = SupernetEvaluator(
+        trained,
+        bn="recalibrated",
+        images=_IMAGES.value,
+        calibration_images=_CALIBRATION.value,
+        data_dir=_DATA_DIR.value,
+    )
     arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
-    evaluation = {"supernet": trained.fingerprint, **settings}
-    return write_figure6(_OUTPUT.value, config, arms, evaluation=evaluation, command=_command())
+    return write_figure6(
+        _OUTPUT.value,
+        config,
+        arms,
+        supernet={"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
+        evaluation={
+            "bn": "recalibrated",
+            "images": evaluator.num_images,
+            "calibration_images": len(evaluator.calibration),
+        },
+        command=_command(),
+    )
 
 
 def _data():

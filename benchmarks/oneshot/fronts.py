@@ -33,8 +33,8 @@ def compare_fronts(
         cache: folder of the drawn models' accuracies, from which an interrupted call goes on.
 
     Returns:
-        One object an arm and seed: "arm", "seed", "constraints", and of "search" and "uniform" the hypervolume in the
-        box that the search measures it in, the number of feasible models, and the best accuracy.
+        One object an arm and seed: "arm", "seed", "constraints", and of "search" and "uniform" the number of feasible
+        models, their hypervolume in the box that the search measures it in, and their best accuracy.
 
     Raises:
         ValueError: an archive of another evaluator, or with too few models.
@@ -72,7 +72,9 @@ def front_figures(
     box: tuple[np.ndarray, np.ndarray],
     objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
 ) -> dict:
-    """Of n models' quantities, (n,) each: "hypervolume" of the feasible ones, "feasible", and "best_accuracy"."""
+    """Of n models' quantities, (n,) each: how many are "feasible", and of these "hypervolume" and "best_accuracy"
+    (None where none is).
+    """
     passed = np.logical_and.reduce(
         [np.ones(len(values[ACCURACY]), bool), *(c.satisfied(values[c.name]) for c in constraints)]
     )
@@ -80,5 +82,5 @@ def front_figures(
     return {
         "hypervolume": hypervolume(scaled_costs(objectives, feasible, box=box), np.ones(len(objectives))),
         "feasible": int(passed.sum()),
-        "best_accuracy": float(values[ACCURACY].max()),
+        "best_accuracy": float(feasible[ACCURACY].max()) if passed.any() else None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scarlet_tf.machine import describe
+from scarlet_tf.reproduce.pages import supernet_in_words
 from scarlet_tf.supernet.settings import BN_MODES
 
 _WAYS = {
@@ -35,9 +36,10 @@ def make_page(result: dict) -> str:
 
 {describe(result)}.
 
-Space `{result["space"]}`, supernet {evaluation["supernet"]}, {evaluation["images"]} images held out for the search; \
-BN {evaluation["bn"]} on
-{evaluation["calibration_images"]} training images. The searches are those of [Figure 6](figure6.md).
+{supernet_in_words(result["supernet"])}
+Evaluated on {evaluation["images"]} images held out for the search; BN {evaluation["bn"]} on \
+{evaluation["calibration_images"]} training images.
+The searches are those of [Figure 6](figure6.md).
 
 ## At equal evaluations
 
@@ -71,10 +73,10 @@ def _table(rows: list[dict]) -> str:
     lines = [
         f"### {rows[0]['constraints'] or 'No constraint'}",
         "",
-        "| seed | search: hypervolume | uniform: hypervolume | search: feasible, best accuracy | uniform |",
+        "| seed | search: hypervolume | uniform: hypervolume | search: feasible, their best accuracy | uniform |",
         "|---|---|---|---|---|",
         *(_row(str(row["seed"]), row["search"], row["uniform"]) for row in rows),
-        _row("median", *({k: np.median([row[name][k] for row in rows]) for k in rows[0][name]} for name in _SIDES)),
+        _row("median", *({k: _median([row[name][k] for row in rows]) for k in rows[0][name]} for name in _SIDES)),
     ]
     return "\n".join(lines)
 
@@ -84,5 +86,15 @@ _SIDES = ("search", "uniform")
 
 def _row(name: str, search: dict, uniform: dict) -> str:
     cells = [f"{side['hypervolume']:.4f}" for side in (search, uniform)]
-    cells += [f"{side['feasible']:.0f}, {side['best_accuracy']:.3f}" for side in (search, uniform)]
+    cells += [f"{side['feasible']:.0f}, {_best(side['best_accuracy'])}" for side in (search, uniform)]
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def _best(accuracy: float | None) -> str:
+    return "none" if accuracy is None else f"{accuracy:.3f}"
+
+
+def _median(values: list) -> float | None:
+    """Of those that there are."""
+    there = [value for value in values if value is not None]
+    return float(np.median(there)) if there else None

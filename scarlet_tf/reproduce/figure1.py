@@ -31,12 +31,14 @@ class Arm:
         steps: (T,) finished steps at each measurement.
         accuracies: (seeds, T, n) of `genomes`.
         without_identity: (seeds, T, n) of the paths without an identity that all arms have.
+        images: how many it was measured on; fewer than asked for where the set has fewer.
     """
 
     genomes: np.ndarray
     steps: np.ndarray
     accuracies: np.ndarray
     without_identity: np.ndarray
+    images: int
 
     @property
     def mean(self) -> np.ndarray:
@@ -98,10 +100,10 @@ def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
             after_step=probe,
         )
         found[arm].append(read_probe(probe.path))
-    return {arm: _gather(runs, config.genomes(arm)) for arm, runs in found.items()}
+    return {arm: _gather(runs, config.genomes(arm), images=len(images)) for arm, runs in found.items()}
 
 
-def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray) -> Arm:
+def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray, *, images: int) -> Arm:
     """An arm of what its probes wrote, a run a seed, in the order of `Figure1Config.measured`."""
     measured = np.stack([accuracies for _, accuracies in runs])
     paths = len(genomes)
@@ -110,6 +112,7 @@ def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray) -> A
         steps=runs[0][0],
         accuracies=measured[..., :paths],
         without_identity=measured[..., -paths:],
+        images=images,
     )
 
 

@@ -41,8 +41,10 @@ class Figure6Config:
     seeds: int = 3
 
     def __post_init__(self) -> None:
-        if not self.quantiles or len(set(self.quantiles)) < len(self.quantiles):
-            raise ValueError(f"quantiles must be different ones, at least one, got {list(self.quantiles)}")
+        if not self.quantiles or len({arm_name(quantile) for quantile in self.quantiles}) < len(self.quantiles):
+            raise ValueError(
+                f"quantiles must be different ones in six digits, at least one, got {list(self.quantiles)}"
+            )
         for quantile in self.quantiles:
             if not 0 < quantile < 1:
                 raise ValueError(f"a quantile must be between 0 and 1, got {quantile!r}")

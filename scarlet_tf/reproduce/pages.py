@@ -170,9 +170,10 @@ def make_figure6_page(result: dict) -> str:
 {describe(result)}; seeds 0 to {config["seeds"] - 1}.
 Population {config["population"]}, {config["generations"]} generations, the paper's objectives and weights; all arms \
 search the same supernet
-({evaluation["supernet"]}) with the same settings, without a bound on multiply-adds. One-shot accuracy is on \
-{evaluation["images"]}
-images held out for the search, BN {evaluation["bn"]} on {evaluation["calibration_images"]} training images.
+with the same settings, without a bound on multiply-adds.
+{supernet_in_words(result["supernet"])}
+One-shot accuracy is on {evaluation["images"]} images held out for the search, BN {evaluation["bn"]} on \
+{evaluation["calibration_images"]} training images.
 
 Acc_min: {", ".join(bounds)}, of the accuracies of {config["draws"]} models drawn uniformly, on the same images.
 
@@ -193,6 +194,16 @@ population that no other beats in both accuracy and multiply-adds.
 The paper (ImageNet, 19 layers, 100 generations, Acc_min 0.4): without the constraint the share grows from 0.08 to about
 0.2, with it it settles at about 0.05, and the last population's accuracies rise from 0.25..0.57 to 0.4..0.65.
 """
+
+
+def supernet_in_words(supernet: dict) -> str:
+    """A sentence of "fingerprint", "step" and "config" of a `TrainedSupernet`."""
+    config = supernet["config"]
+    steps = f"{supernet['step']} of {config['steps']}" if supernet["step"] < config["steps"] else config["steps"]
+    return (
+        f'The supernet ({supernet["fingerprint"]}): space "{config["space"]["name"]}", {config["data"]["name"]}, '
+        f"{steps} fair steps of batch {config['batch_size']}."
+    )
 
 
 def _arm_row(arm: dict) -> str:

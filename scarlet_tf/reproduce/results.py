@@ -39,7 +39,8 @@ def write_figure1(output: str | Path, config: Figure1Config, arms: dict[str, Arm
     """
     comparisons = {name: compare(arms, baseline=name) for name in arms if name != "let"}
     result = provenance(command) | {
-        "config": dataclasses.asdict(config) | {"warmup_steps": config.warmup_steps, "data": _settings(config.data)},
+        "config": dataclasses.asdict(config)
+        | {"warmup_steps": config.warmup_steps, "images": arms["let"].images, "data": _settings(config.data)},
         "arms": {
             name: {
                 "genomes": arm.genomes.tolist(),
@@ -118,17 +119,25 @@ def write_figure4(
 
 
 def write_figure6(
-    output: str | Path, config: Figure6Config, arms: dict[str, SearchArm], *, evaluation: dict, command: str
+    output: str | Path,
+    config: Figure6Config,
+    arms: dict[str, SearchArm],
+    *,
+    supernet: dict,
+    evaluation: dict,
+    command: str,
 ) -> str:
     """Writes figure6.json, .svg, .png and .md into the folder and returns the page.
 
     Args:
-        evaluation: how accuracy was measured, JSON values: "supernet" (its fingerprint), "bn", "images" and
-            "calibration_images".
+        supernet: that was searched, JSON values: "fingerprint", "step" and "config", as of `TrainedSupernet`.
+        evaluation: how accuracy was measured, JSON values: "bn", "images" and "calibration_images", as many as were
+            used.
     """
     comparisons = {arm: compare_identity(arms, constrained=arm) for arm in arms if arm != UNCONSTRAINED}
     result = provenance(command) | {
         "config": dataclasses.asdict(config),
+        "supernet": supernet,
         "evaluation": evaluation,
         "arms": {name: _searches(arm) for name, arm in arms.items()},
         "identity_share_without_less_with": {name: _estimates(values) for name, values in comparisons.items()},

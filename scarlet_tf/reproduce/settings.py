@@ -29,7 +29,7 @@ class Figure1Config:
         arms: of ARMS; "let", which the others are compared with, has to be one.
         seeds: runs an arm, with seeds from `first_seed` on.
         paths: random paths of an arm that are measured, and as many without an identity; the same with every seed.
-        images: training images that they are measured on.
+        images: training images that they are measured on, at most.
         measurements: over a run, equally far apart; the last is after the last step.
     """
 

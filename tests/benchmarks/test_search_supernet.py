@@ -45,7 +45,9 @@ def test_hypervolume_is_of_the_feasible_models_alone():
     accurate = front_figures(values, constraints=parse_constraints("accuracy>0.6"), box=box, objectives=objectives)
     assert accurate["hypervolume"] == pytest.approx(0.9 * 0.4) and accurate["feasible"] == 1
     none = front_figures(values, constraints=parse_constraints("accuracy>0.95"), box=box, objectives=objectives)
-    assert (none["hypervolume"], none["feasible"], none["best_accuracy"]) == (0, 0, 0.9)
+    assert (none["hypervolume"], none["feasible"], none["best_accuracy"]) == (0, 0, None)
+    light = front_figures(values, constraints=parse_constraints("madds<5"), box=box, objectives=objectives)
+    assert (light["feasible"], light["best_accuracy"]) == (1, 0.5)  # that of 0.9 is too heavy
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_models_alone_have_the_accuracies_of_the_supernet(two_layer_space):
 
 def test_page_shows_every_seed_and_the_medians():
     def side(hypervolume, feasible):
-        return {"hypervolume": hypervolume, "feasible": feasible, "best_accuracy": 0.8}
+        return {"hypervolume": hypervolume, "feasible": feasible, "best_accuracy": 0.8 if feasible else None}
 
     pairs = [(0.5, 0.4), (0.7, 0.3), (0.6, 0.2)]
     result = {
@@ -132,11 +134,15 @@ def test_page_shows_every_seed_and_the_medians():
         "date": "2026-01-01",
         "machine": {"cpu": "a CPU", "architecture": "x", "cores": 2, "cores_used": 1},
         "versions": {"numpy": "2"},
-        "space": "small",
-        "evaluation": {"supernet": "abc", "bn": "recalibrated", "images": 100, "calibration_images": 50},
+        "supernet": {
+            "fingerprint": "abc",
+            "step": 40,
+            "config": {"space": {"name": "small"}, "data": {"name": "flowers"}, "steps": 40, "batch_size": 8},
+        },
+        "evaluation": {"bn": "recalibrated", "images": 100, "calibration_images": 50},
         "evaluations": 40,
         "fronts": [
-            {"arm": "a", "seed": s, "constraints": "accuracy>0.5", "search": side(x, 40), "uniform": side(y, 20)}
+            {"arm": "a", "seed": s, "constraints": "accuracy>0.5", "search": side(x, 40), "uniform": side(y, 20 * s)}
             for s, (x, y) in enumerate(pairs)
         ],
         "throughput": {
@@ -152,6 +158,8 @@ def test_page_shows_every_seed_and_the_medians():
     page = make_page(result)
     assert "### accuracy>0.5" in page and "| 1 | 0.7000 | 0.3000 | 40, 0.800 | 20, 0.800 |" in page
     assert "| median | 0.6000 | 0.3000 | 40, 0.800 | 20, 0.800 |" in page
+    assert "| 0 | 0.5000 | 0.4000 | 40, 0.800 | 0, none |" in page
+    assert 'The supernet (abc): space "small", flowers, 40 fair steps of batch 8.\nEvaluated on 100 images' in page
     assert "moving statistics | 1.50 | 0.150 |" in page
     assert "All together take 0.500 of the time" in page
     assert "with moving statistics 0 of 8; with recalibrated statistics 2 of 8, by at most 1 of 100 images." in page
@@ -159,7 +167,14 @@ def test_page_shows_every_seed_and_the_medians():
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
     recorded = SCRIPT.parents[1] / "zoo" / "results" / "search_supernet.json"
-    assert make_page(json.loads(recorded.read_text())) == recorded.with_suffix(".md").read_text()
+    result = json.loads(recorded.read_text())
+    assert make_page(result) == recorded.with_suffix(".md").read_text()
+    speed = result["throughput"]
+    seconds = {way: np.array(taken) for way, taken in speed["seconds"].items()}
+    for way, taken in seconds.items():
+        assert speed["ratios"][way] == pytest.approx(np.median(taken / seconds["alone"]))
+    together = seconds["recalibrated"] / seconds["one_by_one"]
+    assert speed["together_over_one_by_one"] == pytest.approx(np.median(together))
 
 
 def test_searches_that_are_not_there(tmp_path):
@@ -167,3 +182,7 @@ def test_searches_that_are_not_there(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert result.returncode == 2 and "absent/figure6.json" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
+    (tmp_path / "figure6.json").write_text("{}")
+    command = [sys.executable, str(SCRIPT), "--supernet=absent", "--searches=.", "--output=o"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert result.returncode == 2 and "no supernet in absent" in result.stderr

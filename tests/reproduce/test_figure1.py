@@ -18,12 +18,13 @@ GENOMES = np.array([[12, 0], [0, 12], [3, 4], [5, 6]])
 
 
 def arm(*last, without_identity=None):
-    """(seeds, 2, 4) accuracies that end as given, of the common paths without an identity too."""
+    """(seeds, 2, 4) accuracies on 300 images that end as given, of the common paths without an identity too."""
     return Arm(
         genomes=GENOMES,
         steps=STEPS,
         accuracies=curves(last),
         without_identity=curves(without_identity or last),
+        images=300,
     )
 
 
@@ -72,7 +73,8 @@ def test_result_holds_curves_differences_and_a_picture(tmp_path, tiny_data):
     np.testing.assert_allclose(result["arms"]["none"]["last_accuracies"][1], [0.4, 0.5, 0.6, 0.7])
     np.testing.assert_allclose(result["arms"]["let"]["last_without_identity"][1], [0.4, 0.5, 0.6, 0.7])
     assert np.shape(result["genomes_without_identity"]) == (39, 6) and np.max(result["genomes_without_identity"]) < 12
-    assert result["config"]["warmup_steps"] == 50
+    assert result["config"]["warmup_steps"] == 50 and result["config"]["images"] == 300
+    assert "Measured: 39 random paths on 300 training images" in page
     assert result["let_less"]["plain"]["spread"]["value"] == 0
     picture = (tmp_path / "figure1.svg").read_text()
     assert picture.count("<polyline") == 2 * len(ARMS) and picture.count("<polygon") == 3 * len(ARMS)
@@ -132,18 +134,18 @@ def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, t
         steps=2,
         batch_size=8,
         paths=3,
-        images=8,
+        images=30,
         measurements=2,
     )
     arms = run_figure1(config, tmp_path)
     assert set(arms) == set(config.arms)
     for name in config.arms:
-        assert arms[name].steps.tolist() == [1, 2]
+        assert arms[name].steps.tolist() == [1, 2] and arms[name].images == 20  # all that there are
         assert arms[name].accuracies.shape == (1, 2, 3)
         trained = load_supernet(tmp_path / f"{name}_seed4")
         assert trained.config.seed == 4
         assert trained.space == dataclasses.replace(tiny_space, identity=name)
-        images, labels = open_dataset(tiny_data).arrays("train", limit=8)
+        images, labels = open_dataset(tiny_data).arrays("train")
         evaluator = PathEvaluator(trained.supernet, bn="recalibrated", calibration=images)
         for genomes, accuracies in (
             (arms[name].genomes, arms[name].accuracies),
@@ -152,7 +154,7 @@ def test_arms_are_trained_and_measured_at_the_same_steps(tmp_path, tiny_space, t
             np.testing.assert_array_equal(accuracies[0, -1], evaluator.accuracies(genomes, images, labels))
     again = run_figure1(config, tmp_path)
     np.testing.assert_array_equal(again["none"].accuracies, arms["none"].accuracies)
-    with pytest.raises(ValueError, match=r"let_seed4/paths.jsonl was measured with other images: 8 \(.*\), now 4 \("):
+    with pytest.raises(ValueError, match=r"let_seed4/paths.jsonl was measured with other images: 20 \(.*\), now 4 \("):
         run_figure1(dataclasses.replace(config, images=4), tmp_path)
     with pytest.raises(ValueError, match=r"other paths: 6 \(.*\), now 4 \("):
         run_figure1(dataclasses.replace(config, paths=2), tmp_path)

@@ -16,7 +16,12 @@ from scarlet_tf.search.uniform import evaluate_uniform
 
 SPACE = get_space("small")
 CONFIG = Figure6Config(quantiles=(0.5, 0.25), draws=40, population=10, generations=4, seeds=2)
-EVALUATION = {"supernet": "abc", "bn": "recalibrated", "images": 100, "calibration_images": 50}
+SUPERNET = {
+    "fingerprint": "abc",
+    "step": 30,
+    "config": {"space": {"name": "small"}, "data": {"name": "flowers"}, "steps": 40, "batch_size": 8},
+}
+EVALUATION = {"bn": "recalibrated", "images": 100, "calibration_images": 50}
 
 
 class ByIdentities:
@@ -115,13 +120,17 @@ def test_called_again_it_evaluates_nothing_and_goes_on_with_what_is_missing(tmp_
 
 def test_result_holds_curves_differences_a_picture_and_a_page(finished, tmp_path):
     _, arms = finished
-    page = write_figure6(tmp_path, CONFIG, arms, evaluation=EVALUATION, command="python tools/reproduce.py --figure=6")
+    command = "python tools/reproduce.py --figure=6"
+    page = write_figure6(tmp_path, CONFIG, arms, supernet=SUPERNET, evaluation=EVALUATION, command=command)
     assert page == (tmp_path / "figure6.md").read_text()
+    assert 'The supernet (abc): space "small", flowers, 30 of 40 fair steps of batch 8.\n' in page
+    assert "is on 100 images held out for the search, BN recalibrated on 50 training images." in page
     bound, share = arms["quantile_0.5"].accuracy_above, arms["quantile_0.5"].identity_share
     assert f"{bound:.4g} (quantile 0.5), " in page and "seeds 0 to 1" in page
     assert f"| accuracy > {bound:.4g} | {share[:, 0].mean():.3f} | {share[:, -1].mean():.3f} |" in page
     result = json.loads((tmp_path / "figure6.json").read_text())
     assert result["config"]["quantiles"] == [0.5, 0.25] and result["evaluation"] == EVALUATION
+    assert result["supernet"] == SUPERNET
     np.testing.assert_allclose(result["arms"]["quantile_0.5"]["identity_share"], share)
     less = arms[UNCONSTRAINED].identity_share - share
     difference = result["identity_share_without_less_with"]["quantile_0.5"]
@@ -148,8 +157,10 @@ def test_recorded_page_is_that_of_the_recorded_numbers():
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"between 0 and 1, got 1.0"):
         Figure6Config(quantiles=(1.0,))
-    with pytest.raises(ValueError, match=r"different ones, at least one, got \[\]"):
+    with pytest.raises(ValueError, match=r"different ones in six digits, at least one, got \[\]"):
         Figure6Config(quantiles=())
+    with pytest.raises(ValueError, match=r"in six digits, at least one, got \[0.5, 0.5000001\]"):
+        Figure6Config(quantiles=(0.5, 0.5000001))  # one name for both arms
     with pytest.raises(ValueError, match=r"draws must be >= 1, got 0"):
         Figure6Config(draws=0)
     with pytest.raises(ValueError, match=r"population must be an integer >= 2, got 1"):
