@@ -22,7 +22,6 @@ _DIFFERENCES = {
     "mean_of_paths_with_identity": "mean of paths with an identity",
     "mean_of_paths_without_identity": "mean of paths without",
 }
-_INTERVALS = "In brackets 95 % Student's t intervals over the seeds, in pairs."
 _COMMON_PATHS = """ A supernet without identities has no paths with one, so
 it is compared on as many other random paths, without an identity, that all arms have."""
 _MOST = 3  # identities of a path; what holds more is counted with it
@@ -49,7 +48,7 @@ def make_figure1_page(result: dict, *, picture: str) -> str:
 
     {result["command"]}
 
-{describe(result)}; seeds {config["first_seed"]} to {config["first_seed"] + config["seeds"] - 1}.
+{describe(result)}; {_seeds(config["seeds"], first=config["first_seed"])}.
 Space "{config["space"]}" with {len(arms["let"]["genomes"][0])} layers, {config["data"]["name"]}, {config["steps"]} \
 fair steps of batch {config["batch_size"]} ({config["warmup_steps"]} of them warm-up), \
 learning rate {config["learning_rate"]:g}.
@@ -70,7 +69,7 @@ BN with the statistics of these images.
 |---|{"---|" * len(less)}
 {differences}
 
-{_INTERVALS}{_COMMON_PATHS if "none" in less else ""}
+{_intervals(config["seeds"])}{_COMMON_PATHS if "none" in less else ""}
 
 {_by_identities(arms)}
 
@@ -101,11 +100,12 @@ def make_figure4_page(result: dict) -> str:
     networks = "\n".join(_network(network) for network in result["networks"])
     rows = "\n".join(_network_row(network, result) for network in result["networks"])
     steps = result["networks"]["small"]["let"]["steps"]
+    seeds = len(result["networks"]["small"]["let"]["test"])
     return f"""# Figure 4: the meta model with and without ReLU after its LETs
 
     {result["command"]}
 
-{describe(result)}; seeds 0 to {len(result["networks"]["small"]["let"]["test"]) - 1}.
+{describe(result)}; {_seeds(seeds)}.
 {data["name"]} at {data["image_size"]}x{data["image_size"]}, recipe "{config["recipe"]}", \
 {steps[-1]:.0f} steps of batch {config["batch_size"]} (epochs: {config["epochs"]:g}).
 {data["search_validation"]} of the training images are held out; test accuracy is on the test set. The paper's meta \
@@ -123,7 +123,7 @@ Both kinds of a seed start from the same weights and see the same batches.
 {rows}
 
 Training accuracy is the mean over the last of {len(steps)} parts of the steps; differences are without less with ReLU.
-{_INTERVALS}
+{_intervals(seeds)}
 The paper states no numbers.
 {remarks(result)}"""
 
@@ -167,7 +167,7 @@ def make_figure6_page(result: dict) -> str:
 
     {result["command"]}
 
-{describe(result)}; seeds 0 to {config["seeds"] - 1}.
+{describe(result)}; {_seeds(config["seeds"])}.
 Population {config["population"]}, {config["generations"]} generations, the paper's objectives and weights; all arms \
 search the same supernet
 with the same settings, without a bound on multiply-adds.
@@ -187,7 +187,7 @@ Acc_min: {", ".join(bounds)}, of the accuracies of {config["draws"]} models draw
 |---|---|---|
 {differences}
 
-{_INTERVALS}
+{_intervals(config["seeds"])}
 Above 0 the constraint keeps identities out, as in the paper. The picture's fronts are the members of the last
 population that no other beats in both accuracy and multiply-adds.
 
@@ -212,6 +212,16 @@ def _arm_row(arm: dict) -> str:
         f"| {bound_label(arm['accuracy_above'])} | {share[:, 0].mean():.3f} | {share[:, -1].mean():.3f} | "
         f"{share.mean():.3f} | {accuracies[0]:.3f}..{accuracies[1]:.3f} | {np.mean(arm['evaluated']):.0f} |"
     )
+
+
+def _seeds(count: int, *, first: int = 0) -> str:
+    return f"seed {first}" if count == 1 else f"seeds {first} to {first + count - 1}"
+
+
+def _intervals(seeds: int) -> str:
+    if seeds == 1:
+        return "One seed gives no intervals."
+    return "In brackets 95 % Student's t intervals over the seeds, in pairs."
 
 
 def _last(curves: list) -> float:

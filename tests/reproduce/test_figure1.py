@@ -76,6 +76,10 @@ def test_result_holds_curves_differences_and_a_picture(tmp_path, tiny_data):
     assert result["config"]["warmup_steps"] == 50 and result["config"]["images"] == 300
     assert "Measured: 39 random paths on 300 training images" in page
     assert result["let_less"]["plain"]["spread"]["value"] == 0
+    assert "; seeds 0 to 2." in page
+    one = result | {"config": result["config"] | {"seeds": 1, "first_seed": 7}}
+    page = make_figure1_page(one, picture="figure1.svg")
+    assert "; seed 7." in page and "\nOne seed gives no intervals. A supernet without" in page
     picture = (tmp_path / "figure1.svg").read_text()
     assert picture.count("<polyline") == 2 * len(ARMS) and picture.count("<polygon") == 3 * len(ARMS)
 
