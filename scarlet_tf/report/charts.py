@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from scarlet_tf.report.quantities import significant
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # apart in lightness as well as in hue
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 40, 46
 _WIDTH, _HEIGHT = 300, 220  # of a panel's frame
@@ -120,11 +122,11 @@ def _panel(panel: Panel) -> str:
 
     parts = [f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="none" stroke="currentColor" opacity=".6"/>']
     for x in ticks(left, right):
-        parts.append(_text(at(x, bottom)[0], _HEIGHT + 14, f"{x:.4g}", size=10, anchor="middle"))
+        parts.append(_text(at(x, bottom)[0], _HEIGHT + 14, significant(x, 4), size=10, anchor="middle"))
     for y in ticks(bottom, top):
         height = at(left, y)[1]
         parts.append(f'<path d="M0 {height:.1f}H{_WIDTH}" stroke="currentColor" opacity=".12"/>')
-        parts.append(_text(-5, height + 3, f"{y:.4g}", size=10, anchor="end"))
+        parts.append(_text(-5, height + 3, significant(y, 4), size=10, anchor="end"))
     parts += [mark.draw(at, COLOURS[i % len(COLOURS)]) for i, mark in enumerate(panel.marks)]
     corner = {"top": (8, 8), "bottom": (_WIDTH - 170, _HEIGHT - 4 - 14 * len(panel.marks))}[panel.legend]
     for i, mark in enumerate(panel.marks):

@@ -26,7 +26,8 @@ def collect_results(folder: str | os.PathLike) -> dict:
     if spec.genome is None:
         raise ReportError(f"{folder}/spec.json has no genome: only models of a search space can be shown")
     try:
-        columns = {"keras_top1": load_json(folder / "training.json")["test"]["top1"]}
+        training = load_json(folder / "training.json")
+        columns = {"keras_top1": training["test"]["top1"], "started_from": _start(training, spec)}
         if (folder / "verify.json").exists():
             columns |= _verified(load_json(folder / "verify.json"))
         if (folder / "latency.json").exists():
@@ -35,6 +36,14 @@ def collect_results(folder: str | os.PathLike) -> dict:
     except (KeyError, TypeError, IndexError) as error:
         raise ReportError(f"{folder}: a results file lacks {error}") from error
     return {"name": folder.name, "genome": list(spec.genome), "columns": columns}
+
+
+def _start(training: dict, spec: ArchSpec) -> str:
+    """What its weights were before training; with LETs it is not quite the network that the search counted."""
+    start = "random weights"
+    if training["inherited_weights"]:
+        start = training["started_from"] or "weights without a name"
+    return f"{start}; LETs kept" if any(block.kind == "let" for block in spec.blocks) else start
 
 
 def _verified(report: dict) -> dict:

@@ -93,7 +93,6 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
         ],
         "hypervolume": history.hypervolume.tolist(),
         "identityShare": history.identity_share.tolist(),
-        "bestAccuracy": [summary.best_accuracy for summary in history.summaries],
         "effort": {
             "labels": effort_labels(constraints),
             "rows": [effort_row(summary, constraints) for summary in history.summaries],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from scarlet_tf.search import Constraint, Summary
 from scarlet_tf.search.constrained import KNOWN
 from scarlet_tf.search.objectives import ACCURACY
@@ -35,14 +37,19 @@ def write_value(value: float, *, unit: str) -> str:
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "millions":
-        if value < 1e6:
-            return f"{value / 1e3:.3g} k"
-        return f"{value / 1e6:.1f} M" if value >= 1e8 else f"{value / 1e6:.3g} M"
+        if value < 999_500:  # what has three digits of thousands when it is rounded
+            return f"{significant(value / 1e3, 3)} k"
+        return f"{value / 1e6:.1f} M" if value >= 1e8 else f"{significant(value / 1e6, 3)} M"
     if unit == "bytes":
         return f"{value:,.0f} B"
     if unit == "ms":
-        return f"{value:.3g} ms"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        return f"{significant(value, 3)} ms"
+    return f"{value:,}" if isinstance(value, int) else significant(value, 4)
+
+
+def significant(value: float, digits: int) -> str:
+    """Rounded to significant digits, and written without an exponent: 12345.6, 4 -> "12350"."""
+    return np.format_float_positional(float(f"{value:.{digits}g}"), trim="-")
 
 
 def write_constraint(constraint: Constraint) -> str:

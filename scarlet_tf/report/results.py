@@ -22,7 +22,7 @@ class Column:
     unit: str
 
 
-_TRAINED, _TFLITE, _LATENCY, _SIZE, _OTHER = "Trained from scratch", "TFLite accuracy", "Latency", "File size", "Other"
+_TRAINED, _TFLITE, _LATENCY, _SIZE, _OTHER = "Trained", "TFLite accuracy", "Latency", "File size", "Other"
 
 COLUMNS = {
     "keras_top1": Column(label="Keras top-1", group=_TRAINED, unit="percent"),

@@ -29,3 +29,19 @@ def archive(synthetic, tmp_path_factory):
 def searched(archive):
     """(history, evaluated, space)."""
     return search_history(archive), evaluated_models(archive), get_space("scarlet")
+
+
+@pytest.fixture(scope="session")
+def written():
+    """Values, their units and how the page writes them, in its tables (Python) and its tips (JavaScript) alike."""
+    return [
+        (0.51234, "percent", "51.23 %"),
+        (96_300, "millions", "96.3 k"),
+        (999_400, "millions", "999 k"),
+        (999_600, "millions", "1 M"),
+        (1_234_000, "millions", "1.23 M"),
+        (99_960_000, "millions", "100 M"),
+        (365_310_000, "millions", "365.3 M"),
+        (12345.6, "plain", "12350"),
+        (0.00123456, "plain", "0.001235"),
+    ]

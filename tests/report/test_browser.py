@@ -3,6 +3,7 @@
 Left out where there is no `chromium`, but for CI, where they fail then. Screenshots go to runs/report.
 """
 
+import json
 import os
 import re
 import shutil
@@ -245,3 +246,12 @@ def test_without_a_browser_is_no_success_in_ci(ci, outcome, tmp_path, monkeypatc
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="the program 'chromium' is not installed"):
         find_chromium()
+
+
+def test_tips_write_values_as_tables_do(page, browse, written):
+    cases = json.dumps([[value, unit] for value, unit, _ in written])
+    script = f"""
+const tried = (unit) => {{ quantities.set("tried", {{ label: "tried", unit }}); return "tried"; }};
+told("texts", {cases}.map(([value, unit]) => written(tried(unit), value)).join(";"));
+"""
+    assert told(browse(page, script=script))["texts"].split(";") == [text for _, _, text in written]

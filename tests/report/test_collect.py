@@ -15,12 +15,14 @@ def folder(tmp_path):
     model = tmp_path / "model_0"
     model.mkdir()
     SPACE.spec(GENOME).save(model / "spec.json")
-    (model / "training.json").write_text(json.dumps({"test": {"top1": 0.9, "top5": 0.99}}))
+    training = {"test": {"top1": 0.9, "top5": 0.99}, "inherited_weights": False, "started_from": None}
+    (model / "training.json").write_text(json.dumps(training))
     return model
 
 
 def test_reads_what_is_there(folder):
-    assert collect_results(folder) == {"name": "model_0", "genome": list(GENOME), "columns": {"keras_top1": 0.9}}
+    columns = {"keras_top1": 0.9, "started_from": "random weights"}
+    assert collect_results(folder) == {"name": "model_0", "genome": list(GENOME), "columns": columns}
     formats = [
         {"path": "x/saved_model", "bytes": 9, "accuracy": 0.9, "top1_agreement": 1.0},
         {"path": "x/fp32.tflite", "bytes": 1000, "accuracy": 0.9, "top1_agreement": 1.0},
@@ -32,6 +34,7 @@ def test_reads_what_is_there(folder):
     result = collect_results(folder)
     assert result["columns"] == {
         "keras_top1": 0.9,
+        "started_from": "random weights",
         "fp32_top1": 0.9,
         "fp32_bytes": 1000,
         "int8_top1": 0.89,
@@ -43,6 +46,14 @@ def test_reads_what_is_there(folder):
     }
     (checked,) = check_results([result], SPACE)
     assert checked.genome == GENOME
+
+
+def test_a_model_of_inherited_weights_and_lets_is_called_so(folder):
+    training = {"test": {"top1": 0.9}, "inherited_weights": True, "started_from": "path 1,12 of a supernet"}
+    (folder / "training.json").write_text(json.dumps(training))
+    assert collect_results(folder)["columns"]["started_from"] == "path 1,12 of a supernet"
+    SPACE.spec(GENOME, let=True).save(folder / "spec.json")
+    assert collect_results(folder)["columns"]["started_from"] == "path 1,12 of a supernet; LETs kept"
 
 
 def test_refuses_a_folder_without_a_model_or_with_a_damaged_one(tmp_path, folder):

@@ -12,6 +12,7 @@ import pytest
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import ReportError, build_page, recorded_space, write_page
 from scarlet_tf.report.payload import DIGITS
+from scarlet_tf.report.quantities import write_value
 
 VOID = {"meta", "input", "br", "wbr"}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028"
@@ -252,3 +253,8 @@ def test_size_of_a_full_search(searched):
     values = {name: np.resize(column, 8400) for name, column in evaluated.values.items()}
     many = dataclasses.replace(evaluated, ids=np.arange(8400), genomes=genomes, values=values)
     assert len(build_page(history, many, space).encode()) < 1_500_000
+
+
+def test_values_are_written_without_an_exponent(written):
+    assert [write_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
+    assert write_value(1234.5, unit="ms") == "1230 ms"

@@ -46,7 +46,7 @@ function labelOf(name) {
 function written(name, value) {
   const { unit } = quantities.get(name);
   if (unit === "percent") return `${(100 * value).toFixed(2)} %`;
-  if (unit === "millions" && value < 1e6) return `${Number((value / 1e3).toPrecision(3))} k`;
+  if (unit === "millions" && value < 999500) return `${Number((value / 1e3).toPrecision(3))} k`;
   if (unit === "millions") return value >= 1e8 ? `${(value / 1e6).toFixed(1)} M` : `${Number((value / 1e6).toPrecision(3))} M`;
   return String(Number(value.toPrecision(4)));
 }
