@@ -1,4 +1,4 @@
-"""Draws a network as an SVG picture: colour is the kernel, height the expansion, a frame means SE.
+"""Draws a network as an SVG or PNG picture: colour is the kernel, height the expansion, a frame means SE.
 
 python tools/draw.py --model=scarlet_a --output=a.svg
 """
@@ -8,18 +8,20 @@ from absl import flags
 from scarlet_tf.cli import run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "The .svg file to write.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "The .svg or .png file to write.", required=True)
 _LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
 
 
 def main() -> None:
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import require_place
     from scarlet_tf.report import draw_architecture
+    from scarlet_tf.report.picture import picture_format, write_as_named
     from scarlet_tf.zoo import resolve_spec
 
+    picture_format(_OUTPUT.value)
     require_place(_OUTPUT.value)
     picture = draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value)
-    write_atomically(_OUTPUT.value, picture)
+    write_as_named(_OUTPUT.value, picture)
     print(_OUTPUT.value)
 
 

@@ -11,10 +11,24 @@ from pathlib import Path
 
 import resvg_py
 
+from scarlet_tf.choices import require_known
 from scarlet_tf.files import write_atomically
 
 _FONT = "DejaVu Sans"
 _ZOOM = 2  # pixels of the PNG in a unit of the SVG
+FORMATS = (".svg", ".png")
+
+
+def picture_format(path: str | Path) -> str:
+    """The one of FORMATS that a file's name ends in; ValueError for another ending."""
+    ending = Path(path).suffix.lower()
+    require_known("ending of a picture's name", ending, FORMATS)
+    return ending
+
+
+def write_as_named(path: str | Path, svg: str) -> None:
+    """Writes one file, as SVG or as PNG as its name says."""
+    write_atomically(path, svg if picture_format(path) == ".svg" else render_png(svg))
 
 
 def write_picture(path: str | Path, svg: str) -> None:

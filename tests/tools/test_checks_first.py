@@ -19,6 +19,8 @@ CASES = [
     ("draw", ["--model=scarlet_d", SVG], "nearest is 'scarlet_"),
     ("draw", ["--model=runs/absent", SVG], "no such file or folder: runs/absent"),
     ("draw", ["--model=there", SVG], "there is a folder: expected a model's name"),
+    ("draw", ["--model=scarlet_a", "--output=o.gif"], "unknown ending of a picture's name '.gif'"),
+    ("draw", ["--model=scarlet_a", "--output=o"], "unknown ending of a picture's name ''"),
     ("evaluate", ["--model=scarlet_d"], "nearest is 'scarlet_"),
     ("evaluate", ["--model=runs/absent"], "no such file or folder: runs/absent"),
     ("evaluate", ["--model=scarlet_a", "--split=tset"], "nearest is 'test'"),
