@@ -117,7 +117,8 @@ def _guarded(main: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("SCARLET_TF_TRACEBACK"):
             raise
-        fail(error)
+        named = isinstance(error, OSError) and error.filename is not None
+        fail(f"{error.filename}: {error.strerror}" if named else error)
 
 
 def _help(doc: str) -> str:

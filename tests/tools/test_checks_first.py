@@ -53,7 +53,11 @@ CASES = [
     ("search", ["--supernet=there", OUTPUT, "--images=0"], "images=0"),
     ("search", ["--supernet=absent", OUTPUT, "--quantity=latency"], "expected NAME:FILE"),
     ("search", ["--supernet=absent", OUTPUT, "--quantity=madds:t.json"], "a name of its own such as 'latency_ms'"),
-    ("search", ["--supernet=absent", OUTPUT, "--quantity=ms:absent.json"], "absent.json"),
+    (
+        "search",
+        ["--supernet=absent", OUTPUT, "--quantity=ms:absent.json"],
+        "search.py: absent.json: No such file or directory",
+    ),
     ("search", ["--supernet=absent", OUTPUT, "--constraints=latency_ms<5"], "unknown quantity in constraint"),
     ("search", ["--supernet=absent", OUTPUT, "--bn=movin"], "nearest is 'moving'"),
     ("search", ["--supernet=absent", OUTPUT, "--constraints=accuracy>40"], "did you mean 'accuracy>0.4'?"),
