@@ -9,6 +9,7 @@ import ctypes
 import functools
 import logging as python_logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -97,12 +98,29 @@ def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        fail(error)
+        fail(_what_is_missing() if _REQUIRED in str(error) else error)
     if arguments and len(rest) - 1 != len(arguments):
         fail(f"expected {' '.join(arguments)}, got {' '.join(rest[1:]) or 'nothing'}")
     if len(rest) - 1 > len(arguments):
         fail(f"unexpected argument {rest[1]!r}: everything is a flag, see --help")
     return rest
+
+
+_REQUIRED = "must have a value"  # in absl's message for a flag that has none
+
+
+def _is_required(flag: flags.Flag) -> bool:
+    return any(_REQUIRED in validator.message for validator in flag.validators)
+
+
+def _what_is_missing() -> str:
+    """The required flags that were not given, and the first call in the tool's docstring."""
+    own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    missing = [flag for flag in own if _is_required(flag) and flag.value is None]
+    names = " and ".join(f"--{flag.name}" for flag in missing)
+    what = f"is required: {missing[0].help.rstrip('.')}" if len(missing) == 1 else "are required"
+    call = re.search(r"python tools/(?:.*\\\n)*.*", sys.modules["__main__"].__doc__ or "")
+    return f"{names} {what}; " + ("as in: " + call[0].replace("\\", "") if call else "see --help")
 
 
 def _guarded(main: Callable[[], None]) -> None:
@@ -126,7 +144,7 @@ def _help(doc: str) -> str:
     lines = [doc.strip(), "", "flags:"]
     for flag in sorted(own, key=lambda flag: flag.name):
         default = "" if flag.default is None else f" (default: {flag.default_as_str})"
-        if any("must have a value" in validator.message for validator in flag.validators):
+        if _is_required(flag):
             default = " (required)"
         lines.append(f"  --{flag.name}: {' '.join(flag.help.split())}{default}")
     return "\n".join(lines)

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from scarlet_tf.cli import load_tensorflow
 
 SCRIPT = """
@@ -36,3 +38,33 @@ def test_threads_are_set_where_the_user_has_not(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     load_tensorflow(threads={"inter": 2, "intra": 1})
     assert (os.environ["TF_NUM_INTEROP_THREADS"], os.environ["TF_NUM_INTRAOP_THREADS"]) == ("2", "3")
+
+
+MISSING = '''"""Makes things.
+
+    python tools/make.py --output=a \\\\
+        --input=b
+"""
+from absl import flags
+from scarlet_tf.cli import run
+flags.DEFINE_string("input", None, "Where from.", required=True)
+flags.DEFINE_string("output", None, "Where to.", required=True)
+flags.DEFINE_integer("count", 1, "How many.", lower_bound=1)
+run(print)
+'''
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ([], "--input and --output are required; as in: python tools/make.py --output=a --input=b"),
+        (["--input=c"], "--output is required: Where to; as in: python tools/make.py --output=a --input=b"),
+        (["--input=c", "--count=0"], "flag --count=0: 0 is not a positive integer"),
+    ],
+)
+def test_what_is_missing_is_named_with_an_example(given, line, tmp_path):
+    script = tmp_path / "make.py"
+    script.write_text(MISSING)
+    done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"make.py: {line}") and len(done.stderr.splitlines()) == 1

@@ -58,6 +58,8 @@ def test_stray_argument(name, tmp_path):
 
 
 BAD_VALUES = [
+    ("train_supernet", [], "--output is required: Folder of the run; as in: python tools/train_supernet.py --space="),
+    ("report", [], "--archive and --output are required; as in: python tools/report.py"),
     ("train_supernet", ["--space=smal", "--output=o"], "nearest is 'small'"),
     ("train_supernet", ["--dataset=fashion_mnits", "--output=o"], "fashion_mnist"),
     ("train_supernet", ["--shared_gradient=meen", "--output=o"], "nearest is 'mean'"),
