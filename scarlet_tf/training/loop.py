@@ -48,7 +48,7 @@ def run_steps(
 
     Raises:
         SystemExit: with code 143, after SIGTERM and a checkpoint.
-        DivergedError: the logged loss is not finite.
+        DivergedError: the loss is not finite at a step that is logged or saved; nothing is saved of that step.
         WorkerLostError: another worker of a distributed run is gone.
     """
     with log, StopRequest() as stop, naming_lost_workers("its last checkpoint"):
@@ -56,16 +56,20 @@ def run_steps(
             scalars = take_step(step)
             done = step + 1
             last = done == total_steps
+            logging = done % log_every == 0 or last
+            stopping = stop.requested and not last
+            saving = done % checkpoint_every == 0 or last or stopping
             shown = None
-            if done % log_every == 0 or last:
+            if logging or saving:
                 shown = {name: float(value) for name, value in scalars.items()}
                 if not np.isfinite(shown.get("loss", 0.0)):
                     raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
+            if logging:
                 log.log(done, shown)
             log.advance(done, shown)
-            if done % checkpoint_every == 0 or last or stop.requested:
+            if saving:
                 store.save(done, state())
-            if stop.requested and not last:
+            if stopping:
                 sys.exit(SIGTERM_EXIT_CODE)
 
 

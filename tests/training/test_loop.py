@@ -79,6 +79,13 @@ def test_divergence_is_an_error_before_it_is_saved(tmp_path):
     assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore() is None
 
 
+def test_divergence_between_two_logged_steps_is_not_saved(tmp_path):
+    with pytest.raises(DivergedError, match=r"loss is inf at step 8"):  # saved every 4, logged every 3 steps
+        run(tmp_path, loss=lambda step: float("inf") if step == 7 else 1.0)
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 4
+    assert [line["step"] for line in logged(tmp_path)] == [3, 6]
+
+
 def test_strategies_by_name():
     assert make_strategy("one_device").num_replicas_in_sync == 1
     with pytest.raises(ValueError, match=r"'mirored'.*nearest is 'mirrored'"):
