@@ -185,9 +185,9 @@ class MixedLayer:
         self.project_bn = BatchNormVariables(2 * GROUP, outputs, f"{name}/project_bn", gamma=gamma)
         self.let = None
         if identity != "none":
-            start = (
-                np.eye(inputs, outputs) if init.let == "identity" else normal(rng, (inputs, outputs), fan_out=outputs)
-            )
+            start = np.eye(inputs, outputs)
+            if init.let == "normal":  # with a generator of its own, so that all other weights start as they do without
+                start = normal(rng.spawn(1)[0], (inputs, outputs), fan_out=outputs)
             self.let = new_variable(start, f"{name}/let", trainable=identity == "let")
 
     def variables(self) -> list[tf.Variable]:

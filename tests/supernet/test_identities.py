@@ -88,6 +88,17 @@ def test_the_other_weights_start_alike_in_all_three(tiny_space):
             np.testing.assert_array_equal(value, starts[0][name], err_msg=name)
 
 
+def test_the_other_weights_start_alike_however_lets_start(tiny_space):
+    identity, normal = (
+        Supernet(tiny_space, seed=4, init=InitConfig(let=let)).state() for let in ("identity", "normal")
+    )
+    lets = {f"layer{layer:02d}/let" for layer in range(3)}
+    assert {name for name in identity if not np.array_equal(identity[name], normal[name])} == lets
+    values = np.concatenate([normal[name].ravel() * np.sqrt(normal[name].shape[-1] / 2) for name in lets])
+    assert abs(values.mean()) < 4 / np.sqrt(values.size) and abs(values.std() - 1) < 4 / np.sqrt(2 * values.size)
+    assert len({normal[name].ravel()[0] for name in lets}) == 3  # not one draw for all
+
+
 def test_a_space_without_identity_has_no_choice_12(tiny_space):
     space = space_with(tiny_space, "none")
     assert (space.num_choices, space.size, space.random(np.random.default_rng(0), 500).max()) == (12, 12**3, 11)
