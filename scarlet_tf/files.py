@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[B
         content: bytes, text (as UTF-8), or a function that writes to the open file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # machines that share it may share PIDs
     try:
         with open(temporary, "wb") as file:
             if callable(content):

@@ -27,7 +27,7 @@ def search_into(
     """Searches, or goes on with the search in folder `output`, with a progress bar.
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
-    models (ArchSpec) of the picked genomes, best accuracy first within a rank. Picks of an earlier end are removed.
+    models (ArchSpec) of the picked genomes, best first objective first within a rank. Picks of an earlier end are removed.
 
     Args:
         cheap: further quantities by name, as `Search` takes them.

@@ -55,7 +55,9 @@ class SupernetEvaluator:
         self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
         used = [trained.fingerprint, data.fingerprint, bn, self.num_images]
-        self.fingerprint = fingerprint(used + [calibration_images] * (bn == "recalibrated"))
+        if bn == "recalibrated":
+            used.append(len(self.calibration))
+        self.fingerprint = fingerprint(used)
         self._num_layers = trained.space.num_layers
         self._workers = Workers(strategy, name=self.fingerprint)
         self._replicas = []  # a device and its evaluator each; None: wherever TensorFlow puts it

@@ -108,7 +108,8 @@ class PathEvaluator:
     Args:
         bn: "moving" or "recalibrated".
         calibration: (N, H, W, 3) float32 training images, needed when `bn` is "recalibrated".
-        chunk: images that are in flight together; memory grows with it. None: 1000 of 32x32 pixels, fewer of larger.
+        chunk: images that are evaluated together; memory grows with it. None: 1000 of 32x32 pixels, fewer of larger.
+            The calibration images go through each stage all at once, as their batch statistics are wanted.
     """
 
     def __init__(

@@ -21,11 +21,18 @@ def report_paths(
     genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
     found, lines = {}, []
     for bn in BN_MODES:
-        accuracies = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes)
+        evaluator = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir)
+        accuracies = evaluator.evaluate(genomes)
         summary = {name: float(getattr(accuracies, name)()) for name in ("mean", "std", "min", "max")}
         found[bn] = summary | {"accuracies": accuracies.tolist()}
         text = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
         lines.append(f"one-shot accuracy of {count} random paths, {bn} BN: {text}")
-    record = {"step": trained.step, "seed": seed, "genomes": genomes.tolist(), "bn": found}
+    record = {
+        "step": trained.step,
+        "images": evaluator.num_images,
+        "seed": seed,
+        "genomes": genomes.tolist(),
+        "bn": found,
+    }
     write_atomically(Path(directory) / "paths.json", json.dumps(record))
     return "\n".join(lines)

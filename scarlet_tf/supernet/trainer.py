@@ -23,6 +23,7 @@ from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.loop import run_steps
@@ -67,6 +68,8 @@ class SupernetConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{field} must be an integer >= {least}, got {value!r}")
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
         for field in ("learning_rate", "momentum", "weight_decay"):
             value = getattr(self, field)
             if not 0 <= value < math.inf:
@@ -91,8 +94,8 @@ class SupernetConfig:
         """Linear warm-up, then half a cosine to 0 at the last step."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
-        rest = max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - self.warmup_steps) / rest))
+        done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def train_supernet(
@@ -110,7 +113,8 @@ def train_supernet(
 
     The folder gets config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed
     goes on from its newest checkpoint and ends with the same weights, bit for bit on the same machine, as one that
-    was not.
+    was not. Several workers need `output` on a file system that they share: the chief's checkpoints are what all go on
+    from; worker N keeps a log and checkpoints of its own in worker-N/, where replicas can be compared.
 
     Args:
         recompute, jit_compile: as in `step.make_fair_step`; how a step is computed does not belong to a run's
@@ -119,7 +123,7 @@ def train_supernet(
             change. After a resume it may see steps again that were made after the last checkpoint.
 
     Raises:
-        CheckpointError: the folder holds a run with other settings.
+        CheckpointError: the folder holds a run with other settings, or the workers do not see the same checkpoints.
     """
     output = Path(output)
     data = open_dataset(config.data)
@@ -131,6 +135,7 @@ def train_supernet(
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
+    _require_same_start(strategy, start, name=store.fingerprint)
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
@@ -180,6 +185,18 @@ def train_supernet(
             log_every=log_every,
         )
     return supernet
+
+
+def _require_same_start(strategy: tf.distribute.Strategy, start: int, *, name: str) -> None:
+    """CheckpointError where the workers go on from different steps; their weights would drift apart unseen."""
+    workers = Workers(strategy, name=name)
+    starts = np.zeros(workers.count, np.int64)
+    starts[workers.index] = start
+    starts = workers.add(starts)
+    if np.ptp(starts):
+        raise CheckpointError(
+            f"the workers would go on from steps {', '.join(map(str, starts))}: give all an output folder they share"
+        )
 
 
 def _claim_folder(output: Path, settings: dict) -> None:

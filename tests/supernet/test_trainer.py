@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarlet_tf.supernet import SupernetEvaluator, load_supernet, report_paths
-from scarlet_tf.supernet.trainer import SupernetConfig
+from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet, report_paths, train_supernet, trainer
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore
+from scarlet_tf.training.strategy import make_strategy
 
 PROCESS = Path(__file__).with_name("training_process.py")
 STEPS = 12
@@ -89,7 +89,7 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
 def test_summary_of_random_paths_reports_both_bn_ways(uninterrupted):
     text = report_paths(uninterrupted, count=6, images=12, seed=1)
     record = json.loads((uninterrupted / "paths.json").read_text())
-    assert record["step"] == STEPS and len(record["genomes"]) == 6
+    assert (record["step"], record["images"], len(record["genomes"])) == (STEPS, 12, 6)
     trained = load_supernet(uninterrupted)
     for bn in ("moving", "recalibrated"):
         expected = SupernetEvaluator(trained, bn=bn, images=12).evaluate(np.array(record["genomes"]))
@@ -172,3 +172,28 @@ def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterr
     assert relative_difference(weights, final_arrays(uninterrupted)) < 1e-4
     for name, value in final_arrays(tmp_path / "worker-1").items():
         np.testing.assert_array_equal(value, weights[name], err_msg=name)
+
+
+def test_workers_that_see_other_checkpoints_are_refused(monkeypatch, tmp_path, tiny_data, tiny_space):
+    class TwoWorkers:
+        """This worker is the second; the first has found six steps."""
+
+        count, index = 2, 1
+
+        def __init__(self, strategy, *, name):
+            assert len(name) == 16
+
+        def add(self, starts):
+            return starts + np.array([6, 0])
+
+    monkeypatch.setattr(trainer, "Workers", TwoWorkers)
+    config = SupernetConfig(space=tiny_space, data=tiny_data, steps=9)
+    with pytest.raises(CheckpointError, match=r"workers would go on from steps 6, 0: give all an output folder they"):
+        train_supernet(config, tmp_path, strategy=make_strategy("one_device"))
+
+
+def test_a_warm_up_as_long_as_the_run_is_refused(tiny_data, tiny_space):
+    with pytest.raises(ValueError, match=r"warmup_steps must be fewer than the 4 steps, got 4"):
+        SupernetConfig(space=tiny_space, data=tiny_data, steps=4, warmup_steps=4)
+    config = SupernetConfig(space=tiny_space, data=tiny_data, steps=4, warmup_steps=3, learning_rate=0.3)
+    assert [config.learning_rate_at(step) for step in range(4)] == pytest.approx([0.1, 0.2, 0.3, 0.3])
