@@ -3,7 +3,8 @@
     python tools/rank.py --supernet=runs/quickstart/supernet --models=16 --output=runs/rank
 
 Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json, rank.svg,
-rank.png and rank.md. Run again after it was stopped, or with more --models, it trains only what is missing.
+rank.png and rank.md. Run again after it was stopped, or with more --models or --repeats, it trains only what is
+missing.
 """
 
 from absl import flags
@@ -16,8 +17,9 @@ _MODELS = flags.DEFINE_integer("models", 16, "Models to compare.", lower_bound=2
 _DRAW = flags.DEFINE_string("draw", "uniform", "uniform over the space, or depth: uniform in the number of identities.")
 _RECIPE = flags.DEFINE_string("recipe", "small", "Of the stand-alone training: small or paper.")
 _EPOCHS = flags.DEFINE_float("epochs", None, "Of the stand-alone training; default: the recipe's.")
+_REPEATS = flags.DEFINE_integer("repeats", 1, "Stand-alone trainings of a model, whose mean counts.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", None, "Held-out images for one-shot accuracy; default: all.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the genomes and of the stand-alone training.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the genomes and of the first stand-alone training.", lower_bound=0)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -44,6 +46,7 @@ def main() -> None:
         draw=_DRAW.value,
         recipe=_RECIPE.value,
         epochs=_EPOCHS.value,
+        repeats=_REPEATS.value,
         images=_IMAGES.value,
         seed=_SEED.value,
         data_dir=_DATA_DIR.value,

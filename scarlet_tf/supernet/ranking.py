@@ -1,23 +1,27 @@
 """How well a supernet ranks models: one-shot accuracy against accuracy after training each model on its own.
 
 One-shot accuracy is on the images held out for the search; stand-alone accuracy is on the test set, of models without
-LETs trained from scratch on the same images as the supernet. Kendall's tau-b compares the two orders.
+LETs trained from scratch on the same images as the supernet. Kendall's tau-b compares the two orders. Two
+trainings of the same models from other seeds do not agree either: their tau says how much of an order a single
+training shows.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace, count
 from scarlet_tf.arch.space import IDENTITY
-from scarlet_tf.bootstrap import Estimate, bootstrap
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
+from scarlet_tf.intervals import bootstrap
 from scarlet_tf.machine import provenance
 from scarlet_tf.report.picture import write_picture
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
@@ -81,22 +85,25 @@ def rank(
     draw: str = "uniform",
     recipe: str = "small",
     epochs: float | None = None,
+    repeats: int = 1,
     images: int | None = None,
     seed: int = 0,
     data_dir: str | None = None,
 ) -> dict:
     """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
 
-    Leaves models/GENOME/ (as `train`), log.jsonl, rank.json, .svg, .png and .md in `output`. Called again it goes on: a
-    finished model is not trained again, so `models` may grow.
+    Leaves models/GENOME/seed_SEED/ (as `train`), log.jsonl, rank.json, .svg, .png and .md in `output`. Called again it
+    goes on: a finished model is not trained again, so `models` and `repeats` may grow, and another supernet of the same
+    space and data may take its place.
 
     Args:
         supernet: folder of a trained supernet.
         command: what is to be called to get this again.
         draw: see `draw_genomes`.
         epochs: of the stand-alone training; None: the recipe's.
+        repeats: stand-alone trainings of each model, with `seed` and those after it; their mean accuracy is compared.
         images: held-out images for one-shot accuracy; None: all.
-        seed: of the genomes, and of the stand-alone training.
+        seed: of the genomes, and of the first stand-alone training.
 
     Returns:
         The content of rank.json.
@@ -104,24 +111,28 @@ def rank(
     trained = load_supernet(supernet)
     genomes = draw_genomes(trained.space, models, seed=seed, draw=draw)
     overrides = {} if epochs is None else {"epochs": epochs}
-    config = train_config(recipe, seed=seed, **overrides)
-    alone = _train_alone(trained, genomes, config, Path(output), data_dir=data_dir)
+    configs = [train_config(recipe, seed=seed + repeat, **overrides) for repeat in range(repeats)]
+    trainings = _train_alone(trained, genomes, configs, Path(output), data_dir=data_dir)
+    alone = trainings.mean(axis=1)
     one_shot = {
         bn: SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes) for bn in BN_MODES
     }
     madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
     result = provenance(command) | {
         "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
-        "stand_alone": dataclasses.asdict(config),
+        "stand_alone": dataclasses.asdict(configs[0]),
+        "repeats": repeats,
         "draw": draw,
         "seed": seed,
-        "tau": {name: dataclasses.asdict(_tau(values, alone)) for name, values in one_shot.items()},
-        "tau_of_madds": dataclasses.asdict(_tau(madds, alone)),
+        "tau": {name: _tau(values, alone) for name, values in one_shot.items()},
+        "tau_of_madds": _tau(madds, alone),
+        "tau_of_trainings": tau_of_trainings(trainings) if repeats > 1 else None,
         "models": [
             {
                 "genome": genome.tolist(),
                 "madds": int(madds[i]),
                 "stand_alone": float(alone[i]),
+                "trainings": trainings[i].tolist(),
                 "one_shot": {bn: float(values[i]) for bn, values in one_shot.items()},
             }
             for i, genome in enumerate(genomes)
@@ -133,21 +144,35 @@ def rank(
     return result
 
 
-def _train_alone(trained: TrainedSupernet, genomes: np.ndarray, config, output: Path, *, data_dir) -> np.ndarray:
-    """Test accuracy of every model after training from scratch, (n,)."""
-    data = open_dataset(dataclasses.replace(trained.config.data, augment=config.augment, data_dir=data_dir))
-    accuracies = []
-    with RunLog(output, total_steps=len(genomes), description="models") as log:
-        for done, genome in enumerate(genomes.tolist(), start=1):
-            folder = output / "models" / "_".join(map(str, genome))
+def _train_alone(trained: TrainedSupernet, genomes: np.ndarray, configs: list, output: Path, *, data_dir) -> np.ndarray:
+    """Test accuracy of every model after every training from scratch, (n, repeats)."""
+    data = open_dataset(dataclasses.replace(trained.config.data, augment=configs[0].augment, data_dir=data_dir))
+    accuracies = np.empty((len(genomes), len(configs)))
+    with RunLog(output, total_steps=accuracies.size, description="trainings") as log:
+        for done, (repeat, i) in enumerate(np.ndindex(accuracies.T.shape), start=1):
+            genome, config = genomes[i].tolist(), configs[repeat]
+            folder = output / "models" / "_".join(map(str, genome)) / f"seed_{config.seed}"
             result = train(trained.space.spec(genome), data, config, output=folder)
-            accuracies.append(result["test"]["top1"])
-            log.log(done, {"test_top1": accuracies[-1], "seconds": result["seconds"]})
-            log.advance(done, {"test_top1": accuracies[-1]})
-    return np.array(accuracies)
+            accuracies[i, repeat] = result["test"]["top1"]
+            log.log(done, {"test_top1": accuracies[i, repeat], "seconds": result["seconds"]})
+            log.advance(done, {"test_top1": accuracies[i, repeat]})
+    return accuracies
 
 
-def _tau(predicted: np.ndarray, actual: np.ndarray) -> Estimate:
+def _tau(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
     """tau-b, bootstrapped over models."""
     pairs = np.stack([predicted, actual], axis=1)
-    return bootstrap(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
+    return _over_models(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
+
+
+def tau_of_trainings(trainings: np.ndarray) -> dict | None:
+    """Mean tau-b of two single trainings, (n, repeats), over all pairs of repeats; bootstrapped over models."""
+    pairs = list(itertools.combinations(range(trainings.shape[1]), 2))
+    return _over_models(lambda rows: np.mean([kendall_tau(rows[:, a], rows[:, b]) for a, b in pairs]), trainings)
+
+
+def _over_models(statistic: Callable[[np.ndarray], float], samples: np.ndarray) -> dict | None:
+    """An `Estimate` as JSON; None where all accuracies are equal and there is no order."""
+    if np.isnan(statistic(samples)):
+        return None
+    return dataclasses.asdict(bootstrap(statistic, samples))

@@ -6,47 +6,66 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scarlet_tf.bootstrap import Estimate
+from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
 from scarlet_tf.markdown import remarks
 from scarlet_tf.report.charts import Panel, Points, draw_chart
 
 
 def make_ranking_page(results: Mapping[str, dict]) -> str:
-    """The page of rankings of one supernet, by the names of their pictures' files.
+    """The page of rankings, by the names of their pictures' files.
 
-    What is common to all is said of the first: supernet, seed and stand-alone training.
+    What is common to all is said of the first: space, data, batch, seed and stand-alone training.
     """
     first = next(iter(results.values()))
-    supernet, alone = first["supernet"], first["stand_alone"]
-    config = supernet["config"]
+    alone, config = first["stand_alone"], first["supernet"]["config"]
     commands = "\n".join(f"    {result['command']}" for result in results.values())
     rows = "\n".join(_row(result) for result in results.values())
-    pictures = "\n".join(f"![Drawn: {result['draw']}]({picture})" for picture, result in results.items())
+    pictures = "\n".join(f"![{_name(result)}]({picture})" for picture, result in results.items())
     return f"""# Does the supernet rank models?
 
 {commands}
 
 {describe(first)}; seed {first["seed"]}.
-The supernet ({supernet["fingerprint"]}): space "{config["space"]["name"]}", {config["data"]["name"]}, \
-{supernet["step"]} fair steps of batch {config["batch_size"]}.
-Each model was trained on its own by the recipe "{alone["recipe"]}", {alone["epochs"]:g} epochs, once. Kendall's tau-b \
-of one-shot accuracy
-on held-out images with test accuracy, and 95 % bootstrap intervals over the models:
+Space "{config["space"]["name"]}", {config["data"]["name"]}, fair steps of batch {config["batch_size"]}.
+Each model was trained on its own by the recipe "{alone["recipe"]}", {alone["epochs"]:g} epochs, once or with several \
+seeds.
+Kendall's tau-b of one-shot accuracy on held-out images with the mean test accuracy of a model's trainings, and 95 % \
+bootstrap
+intervals over the models. The last column is the tau of two trainings of the same models from two seeds.
 
-| drawn | models | deviation of stand-alone accuracy | one-shot, moving BN | one-shot, recalibrated BN | MAdds alone |
-|---|---|---|---|---|---|
+| drawn | supernet, steps | models | trainings of each | deviation of stand-alone accuracy \
+| one-shot, moving BN | one-shot, recalibrated BN | MAdds alone | two trainings |
+|---|---|---|---|---|---|---|---|---|
 {rows}
 
 {pictures}
 {"".join(remarks(result) for result in results.values())}"""
 
 
+def _name(result: dict) -> str:
+    return f"Drawn: {result['draw']}; {result['supernet']['step']} steps"
+
+
 def _row(result: dict) -> str:
     deviation = np.std([model["stand_alone"] for model in result["models"]])
-    taus = [Estimate(**tau) for tau in (*result["tau"].values(), result["tau_of_madds"])]
-    cells = (f"`{result['draw']}`", len(result["models"]), f"{deviation:.4f}", *taus)
+    supernet = result["supernet"]
+    taus = [_tau(tau) for tau in (*result["tau"].values(), result["tau_of_madds"])]
+    of_trainings = _tau(result["tau_of_trainings"]) if result["repeats"] > 1 else "not measured"
+    cells = (
+        f"`{result['draw']}`",
+        f"{supernet['fingerprint']}, {supernet['step']}",
+        len(result["models"]),
+        result["repeats"],
+        f"{deviation:.4f}",
+        *taus,
+        of_trainings,
+    )
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _tau(estimate: dict | None) -> str:
+    return str(Estimate(**estimate)) if estimate else "no order"
 
 
 def draw_ranking(result: dict) -> str:
@@ -59,7 +78,7 @@ def draw_ranking(result: dict) -> str:
             y_label="stand-alone accuracy, test",
             marks=(
                 Points(
-                    label=f"tau {Estimate(**result['tau'][bn])}",
+                    label=f"tau {_tau(result['tau'][bn])}",
                     x=[model["one_shot"][bn] for model in models],
                     y=[model["stand_alone"] for model in models],
                 ),

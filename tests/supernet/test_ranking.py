@@ -56,17 +56,18 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
     CheckpointStore(folder, kind="supernet", fingerprint="any").save(3, supernet.state())
     config = SupernetConfig(space=tiny_space, data=tiny_data, steps=3)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
-    specs = []
+    specs, seeds = [], []
 
     def scripted_training(spec, data, config, *, output):
-        """Accuracy by size, without the training; a finished folder is not trained again."""
+        """Accuracy by size and seed, without the training; a finished folder is not trained again."""
         output.mkdir(parents=True, exist_ok=True)
         if not (output / "done").exists():
             (output / "done").touch()
             specs.append(spec)
+            seeds.append(config.seed)
             assert all(block.kind != "let" for block in spec.blocks)
             assert data.fingerprint == open_dataset(tiny_data).fingerprint
-        return {"test": {"top1": count(spec).madds / 1e8}, "seconds": 1.0}
+        return {"test": {"top1": count(spec).madds / 1e8 + (config.seed - 5) / 10}, "seconds": 1.0}
 
     monkeypatch.setattr(ranking, "train", scripted_training)
     rank(folder, tmp_path / "rank", command="c", models=2, draw="depth", seed=5)
@@ -75,7 +76,8 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
     assert page == make_ranking_page({"rank.svg": result}) and "\n    python rank.py\n" in page
     assert [spec.genome for spec in specs] == [tuple(model["genome"]) for model in result["models"]]
     assert json.loads((tmp_path / "rank" / "rank.json").read_text()) == result
-    assert result["tau_of_madds"]["value"] == 1.0
+    assert result["tau_of_madds"]["value"] == 1.0 and result["tau_of_trainings"] is None
+    assert seeds == [5] * 4
 
     trained = load_supernet(folder)
     genomes = np.array([model["genome"] for model in result["models"]])
@@ -90,6 +92,22 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
     assert (tmp_path / "rank" / "rank.svg").read_text().count("<circle") == 8
     lines = [json.loads(line) for line in (tmp_path / "rank" / "log.jsonl").read_text().splitlines()]
     assert [line["test_top1"] for line in lines] == pytest.approx([madds / 1e8 for madds in alone])
+
+    repeated = rank(folder, tmp_path / "rank", command="c", models=4, draw="depth", seed=5, repeats=3)
+    assert seeds == [5] * 4 + [6] * 4 + [7] * 4
+    for model, madds in zip(repeated["models"], alone, strict=True):
+        assert model["trainings"] == pytest.approx([madds / 1e8, madds / 1e8 + 0.1, madds / 1e8 + 0.2])
+        assert model["stand_alone"] == pytest.approx(np.mean(model["trainings"]))
+    assert repeated["tau"] == result["tau"] and repeated["tau_of_trainings"]["value"] == 1.0
+
+
+def test_tau_of_trainings_is_the_mean_over_pairs():
+    trainings = np.random.default_rng(0).normal(size=(12, 3))
+    pairs = [scipy.stats.kendalltau(trainings[:, a], trainings[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+    estimate = ranking.tau_of_trainings(trainings)
+    assert estimate["value"] == pytest.approx(np.mean(pairs))
+    assert estimate["low"] < estimate["value"] < estimate["high"]
+    assert ranking.tau_of_trainings(np.ones((12, 2))) is None
 
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
