@@ -27,7 +27,8 @@ def search_into(
     """Searches, or goes on with the search in folder `output`, with a progress bar.
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
-    models (ArchSpec) of the picked genomes, best first objective first within a rank. Picks of an earlier end are removed.
+    models (ArchSpec) of the picked genomes, within a rank the best in the first objective first. Picks of an earlier
+    end are removed.
 
     Args:
         cheap: further quantities by name, as `Search` takes them.
