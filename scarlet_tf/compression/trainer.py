@@ -51,15 +51,14 @@ def compress(
     """
     _check_fit(source, data, config)
     output = Path(output)
-    mark = fingerprint(
-        {
-            "spec": source.spec.to_dict(),
-            "compression": dataclasses.asdict(config),
-            "data": data.fingerprint,
-            "weights": folder.weights_digest(source.weights),
-        }
-    )
-    if finished := folder.finished_result(output, mark):
+    settings = {
+        "spec": source.spec.to_dict(),
+        "compression": dataclasses.asdict(config),
+        "data": folder.describe_data(data),
+        "weights": folder.weights_digest(source.weights),
+    }
+    mark = fingerprint(settings | {"data": data.fingerprint})
+    if finished := folder.finished_result(output, mark, settings=settings):
         return finished
     steps_per_epoch, total_steps = count_steps(data, config.training)
     compressed = _compressed(source, data, config, total_steps=total_steps)
@@ -69,6 +68,7 @@ def compress(
         output=output,
         kind=config.method,
         mark=mark,
+        settings=settings,
         strategy=make_strategy("one_device"),
         checkpoint_every=checkpoint_every,
         log_every=log_every,

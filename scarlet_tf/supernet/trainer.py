@@ -15,6 +15,7 @@ import tensorflow as tf
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import InitConfig
@@ -131,7 +132,13 @@ def train_supernet(
     if data.num_classes != space.classes:
         raise ValueError(f"the space has {space.classes} classes, but {config.data.name!r} has {data.num_classes}")
     settings = config.to_dict()
-    store = CheckpointStore(output, kind=KIND, fingerprint=fingerprint([settings, data.fingerprint]))
+    _require_same(output, settings)
+    store = CheckpointStore(
+        output,
+        kind=KIND,
+        fingerprint=fingerprint([settings, data.fingerprint]),
+        settings=settings | {"images": data.fingerprint},
+    )
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
@@ -199,15 +206,29 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int, *, name: s
         )
 
 
-def _claim_folder(output: Path, settings: dict) -> None:
-    """Writes config.json, or checks that it says the same."""
+def _require_same(output: Path, settings: dict) -> None:
+    """CheckpointError where the folder's config.json, if there is one, says anything else."""
     path = output / "config.json"
-    if path.exists():
-        if json.loads(path.read_text()) != settings:
-            raise CheckpointError(f"{output} holds a supernet with other settings: choose another output folder")
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    if path.exists() and (difference := name_differences(_read_settings(path), settings)):
+        raise CheckpointError(
+            f"{output} holds a supernet with other settings ({difference}): use the same flags, or another output "
+            "folder"
+        )
+
+
+def _claim_folder(output: Path, settings: dict) -> None:
+    """Writes config.json where there is none."""
+    path = output / "config.json"
+    if not path.exists():
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _read_settings(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,10 +259,10 @@ def load_supernet(directory: str | Path) -> TrainedSupernet:
     directory = Path(directory)
     path = directory / "config.json"
     try:
-        config = SupernetConfig.from_dict(json.loads(path.read_text()))
+        config = SupernetConfig.from_dict(_read_settings(path))
     except FileNotFoundError as error:
         raise CheckpointError(f"no supernet in {directory}: it has no config.json") from error
-    except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError) as error:
+    except (TypeError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     checkpoint = CheckpointStore(directory, kind=KIND, fingerprint=None).restore()
     if checkpoint is None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 
 FORMAT_VERSION = 1
@@ -31,12 +32,13 @@ class CheckpointError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """State after `step` finished steps."""
+    """State after `step` finished steps, of a run with these settings, where the file says so."""
 
     step: int
     arrays: dict[str, np.ndarray]
     metadata: dict
     path: Path
+    settings: object = None
 
 
 def fingerprint(settings: object) -> str:
@@ -63,7 +65,7 @@ def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:
     if missing:
         raise CheckpointError(f"checkpoint {path} is damaged: it lacks {sorted(missing)[0]}")
     metadata = record["metadata"] | {"fingerprint": record["fingerprint"]}
-    return Checkpoint(step=record["step"], arrays=arrays, metadata=metadata, path=path)
+    return Checkpoint(step=record["step"], arrays=arrays, metadata=metadata, path=path, settings=record.get("settings"))
 
 
 class CheckpointStore:
@@ -72,15 +74,25 @@ class CheckpointStore:
     Args:
         kind: what is stored, such as "supernet"; another kind is refused.
         fingerprint: of the run's settings; a checkpoint made with others is refused. None reads any.
+        settings: the settings themselves, JSON-able, so that such a refusal can name what differs.
         keep: how many of the newest stay.
     """
 
-    def __init__(self, directory: str | os.PathLike, *, kind: str, fingerprint: str | None, keep: int = 3) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        *,
+        kind: str,
+        fingerprint: str | None,
+        settings: object = None,
+        keep: int = 3,
+    ) -> None:
         if keep < 1:
             raise ValueError(f"keep must be >= 1, got {keep}")
         self.directory = Path(directory)
         self.kind = kind
         self.fingerprint = fingerprint
+        self.settings = settings
         self.keep = keep
 
     def paths(self) -> list[Path]:
@@ -96,6 +108,7 @@ class CheckpointStore:
             "version": FORMAT_VERSION,
             "kind": self.kind,
             "fingerprint": self.fingerprint,
+            "settings": self.settings,
             "step": int(step),
             "names": sorted(arrays),
             "metadata": dict(metadata or {}),
@@ -124,10 +137,16 @@ class CheckpointStore:
                 continue
             if self.fingerprint not in (None, checkpoint.metadata["fingerprint"]):
                 raise CheckpointError(
-                    f"checkpoint {path} was made with other settings: "
+                    f"checkpoint {path} was made with other settings{self._difference(checkpoint)}: "
                     f"use the same flags, or another output folder for a new run"
                 )
             return checkpoint
         if failure:
             raise CheckpointError(f"no usable checkpoint in {self.directory}: {failure}")
         return None
+
+    def _difference(self, checkpoint: Checkpoint) -> str:
+        """What differs, in brackets; "" where that is not known."""
+        if checkpoint.settings is None or self.settings is None:
+            return ""
+        return f" ({name_differences(checkpoint.settings, self.settings)})"

@@ -14,6 +14,7 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
+from scarlet_tf.differences import name_differences
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
 
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
@@ -53,8 +54,11 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
         raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")
 
 
-def finished_result(output: Path, mark: str) -> dict | None:
+def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) -> dict | None:
     """The training.json of a run with this fingerprint that ended in `output`; None where none ended.
+
+    Args:
+        settings: of the run, JSON-able, to say in what another one differs.
 
     Raises:
         TrainConfigError: where another run's is there, or a damaged one.
@@ -68,8 +72,23 @@ def finished_result(output: Path, mark: str) -> dict | None:
     except (ValueError, KeyError, TypeError) as error:
         raise TrainConfigError(f"{path} is damaged: {error}; delete it to train again") from error
     if not same:
-        raise TrainConfigError(f"{output} holds the result of other settings: choose another output folder")
+        raise TrainConfigError(
+            f"{output} holds the result of other settings ({_difference(output, result, settings)}): "
+            "choose another output folder"
+        )
     return result
+
+
+def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> str:
+    """In what the run that ended in `output` differs from `settings`, in words."""
+    ended = {"spec": ArchSpec.load(output / "spec.json").to_dict(), "data": result.get("data")}
+    if compression := result.get("compression"):
+        own = {name: compression.get(name) for name in ("method", "sparsity", "clusters")}
+        ended["compression"] = own | {"training": result.get("config")}
+    else:
+        ended |= {"config": result.get("config"), "replicas": result.get("replicas")}
+    recorded = {name: value for name, value in settings.items() if name != "weights"}
+    return name_differences(ended, recorded) or "the weights that it began with"
 
 
 def write_folder(

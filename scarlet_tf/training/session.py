@@ -41,6 +41,7 @@ def run_session(
     output: Path,
     kind: str,
     mark: str,
+    settings: object,
     strategy: tf.distribute.Strategy,
     checkpoint_every: int,
     log_every: int,
@@ -50,10 +51,12 @@ def run_session(
     Args:
         kind: of the checkpoints, and what the progress bar says.
         mark: fingerprint of the run.
+        settings: of the run, JSON-able, to say in what another one differs.
     """
     _, total_steps = count_steps(data, config)
     chief = is_chief(strategy)
-    store = (CheckpointStore if chief else _ReadOnlyStore)(output / "checkpoints", kind=kind, fingerprint=mark)
+    make_store = CheckpointStore if chief else _ReadOnlyStore
+    store = make_store(output / "checkpoints", kind=kind, fingerprint=mark, settings=settings)
     start_step, seconds_before = 0, 0.0
     if checkpoint := store.restore():
         state.load_arrays(checkpoint.arrays)

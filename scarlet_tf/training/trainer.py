@@ -59,16 +59,15 @@ def train(
     strategy = strategy or make_strategy("one_device")
     folder.check_fit(spec, data, config, replicas=strategy.num_replicas_in_sync)
     output = Path(output)
-    mark = fingerprint(
-        {
-            "spec": spec.to_dict(),
-            "config": dataclasses.asdict(config),
-            "data": data.fingerprint,
-            "weights": folder.weights_digest(weights),
-            "replicas": strategy.num_replicas_in_sync,
-        }
-    )
-    if finished := folder.finished_result(output, mark):
+    settings = {
+        "spec": spec.to_dict(),
+        "config": dataclasses.asdict(config),
+        "data": folder.describe_data(data),
+        "weights": folder.weights_digest(weights),
+        "replicas": strategy.num_replicas_in_sync,
+    }
+    mark = fingerprint(settings | {"data": data.fingerprint})
+    if finished := folder.finished_result(output, mark, settings=settings):
         return finished
     steps_per_epoch, total_steps = count_steps(data, config)
     state = TrainState(
@@ -84,6 +83,7 @@ def train(
         output=output,
         kind="training",
         mark=mark,
+        settings=settings,
         strategy=strategy,
         checkpoint_every=checkpoint_every,
         log_every=log_every,

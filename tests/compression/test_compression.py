@@ -140,6 +140,10 @@ def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path
     with pytest.raises(KeyboardInterrupt):
         compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
     monkeypatch.undo()
+    other = compression_config("small", **(SHORT | {"epochs": 2, "seed": 1} | method))
+    for output in ("stopped", "whole"):
+        with pytest.raises(ValueError, match=r"other settings \(compression.training.seed was 0, is 1\)"):
+            compress(source, data, other, output=tmp_path / output)
     compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
     whole, continued = (get_weights(open_model(tmp_path / name).model) for name in ("whole", "stopped"))
     for name, array in whole.items():

@@ -50,6 +50,9 @@ def test_other_settings_kind_or_version_are_refused(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r"made with other settings"):
         store(tmp_path, fingerprint="g").restore()
     assert store(tmp_path, fingerprint=None).restore().step == 1
+    store(tmp_path, settings={"rate": 0.1, "steps": 5}).save(2, ARRAYS)
+    with pytest.raises(CheckpointError, match=r"with other settings \(rate was 0.1, is 0.2\): use the same flags"):
+        store(tmp_path, fingerprint="g", settings={"rate": 0.2, "steps": 5}).restore()
     with pytest.raises(CheckpointError, match=r"of kind 'test', expected 'other'"):
         read_checkpoint(path, kind="other")
     monkeypatch.setattr("scarlet_tf.training.checkpoints.FORMAT_VERSION", 2)

@@ -50,8 +50,11 @@ def test_a_finished_run_is_returned_and_another_refused(runs, pictures, finished
     output, result = finished
     before = (output / "model.keras").stat().st_mtime_ns
     assert runs.tiny_run(pictures, output, epochs=10) == result
-    with pytest.raises(TrainConfigError, match="holds the result of other settings"):
+    with pytest.raises(TrainConfigError, match=r"holds the result of other settings \(config.seed was 0, is 1\):"):
         runs.tiny_run(pictures, output, epochs=10, seed=1)
+    weights = {name: array + 0.01 for name, array in runs.saved_weights(output).items()}
+    with pytest.raises(TrainConfigError, match=r"other settings \(the weights that it began with\):"):
+        runs.tiny_run(pictures, output, epochs=10, weights=weights)
     assert (output / "model.keras").stat().st_mtime_ns == before
 
 

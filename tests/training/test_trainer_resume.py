@@ -62,5 +62,5 @@ def test_sigterm_saves_and_exits(runs, pictures, tmp_path, start):
 def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, tmp_path, start):
     code, errors = stop_after(start("run", epochs=10), tmp_path / "run/log.jsonl", 9, signal.SIGTERM)
     assert code == 143, errors
-    with pytest.raises(ValueError, match="was made with other settings"):
+    with pytest.raises(ValueError, match=r"was made with other settings \(config.learning_rate was 0.1, is 0.2\)"):
         runs.tiny_run(pictures, tmp_path / "run", epochs=10, learning_rate=0.2)
