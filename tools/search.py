@@ -9,7 +9,8 @@ A --quantity is a table of what each choice of each layer adds, as JSON: {"table
 list of 13 numbers a layer, by choice: 6 * (expansion 6) + (0, 2, 4 for kernels of 3, 5, 7) + (1 with SE), 12 the
 identity; the constant, for stem and tail, may be left out.
 
-Writes archive.sqlite (every model evaluated), log.jsonl, tensorboard/ and pick_0.json .. pick_{K-1}.json.
+Writes archive.sqlite (every model evaluated), evaluator.json, log.jsonl, tensorboard/ and pick_0.json ..
+pick_{K-1}.json.
 """
 
 import contextlib

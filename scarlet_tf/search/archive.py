@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.differences import name_differences
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
@@ -203,9 +204,8 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
     archive = read_archive(path)
     with contextlib.ExitStack() as stack:
         stack.push(archive)
-        difference = _difference(archive.identity, identity)
-        if difference:
-            raise ArchiveError(f"{path}: belongs to another search: {difference}")
+        if difference := name_differences(archive.identity, identity):
+            raise ArchiveError(f"{path}: belongs to another search: its {difference}")
         archive.log_ahead()
         stack.pop_all()
     return archive
@@ -314,17 +314,6 @@ def _digest(connection: sqlite3.Connection, identity: dict, queries: tuple[str, 
 
 def _write_picks_digest(connection: sqlite3.Connection, identity: dict) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('picks', ?)", (_digest(connection, identity, _PICKS),))
-
-
-def _difference(stored: object, asked: object, name: str = "") -> str:
-    """The first value in which two identities differ, in words; "" where they are equal."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        for key in [*asked, *(key for key in stored if key not in asked)]:
-            inner = _difference(stored.get(key), asked.get(key), f"{name}.{key}" if name else key)
-            if inner:
-                return inner
-        return ""
-    return "" if stored == asked else f"its {name} is {stored!r}, this search's is {asked!r}"
 
 
 def _models(rows: list[tuple], *, num_layers: int) -> Models:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.differences import name_differences
+from scarlet_tf.files import write_atomically
+from scarlet_tf.search.archive import ArchiveError
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
@@ -14,6 +18,7 @@ from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity
 from scarlet_tf.search.records import Summary
 
 ARCHIVE = "archive.sqlite"
+EVALUATOR = "evaluator.json"
 
 
 def search_into(
@@ -28,7 +33,7 @@ def search_into(
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
     models (ArchSpec) of the picked genomes, within a rank the best in the first objective first. Picks of an earlier
-    end are removed.
+    end are removed. evaluator.json holds the evaluator's `settings`, JSON values by name, where it has such an attribute.
 
     Args:
         cheap: further quantities by name, as `Search` takes them.
@@ -41,6 +46,7 @@ def search_into(
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     archive = output / ARCHIVE
+    _same_evaluator(output, evaluator)
     finished = len(search_history(archive).generations) if archive.exists() else 0
     search = Search(space, config, archive=archive, cheap=cheap)
     with RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search") as log:
@@ -66,6 +72,24 @@ def search_into(
         if path.stem.removeprefix("pick_").isdecimal():
             path.unlink()
     return history
+
+
+def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
+    """Says in what an evaluator differs from the one that the archive was made with, which its fingerprint does not."""
+    settings, path = getattr(evaluator, "settings", None), output / EVALUATOR
+    if settings is None:
+        return
+    if not (output / ARCHIVE).exists():
+        write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    elif path.exists() and (difference := name_differences(_read(path), settings)):
+        raise ArchiveError(f"{output / ARCHIVE}: belongs to another search: its evaluator's {difference}")
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ArchiveError(f"{path}: is damaged: {error}") from error
 
 
 def _shares_of_survivors(summary: Summary) -> dict[str, float]:

@@ -36,6 +36,10 @@ class SupernetEvaluator:
         calibration_images: training images for recalibration, taken without augmentation.
         data_dir: where the data set lies; None: the default.
         strategy: None: one device.
+
+    Attributes:
+        settings: what decides the accuracies, by name.
+        fingerprint: of the settings.
     """
 
     def __init__(
@@ -54,6 +58,13 @@ class SupernetEvaluator:
         held_out = data.num_examples["search_validation"]
         self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
+        self.settings = {
+            "supernet": trained.fingerprint,
+            "data": data.fingerprint,
+            "bn": bn,
+            "images": self.num_images,
+            "calibration_images": len(self.calibration) if bn == "recalibrated" else None,
+        }
         used = [trained.fingerprint, data.fingerprint, bn, self.num_images]
         if bn == "recalibrated":
             used.append(len(self.calibration))

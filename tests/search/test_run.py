@@ -74,3 +74,20 @@ def test_another_evaluator_is_refused(tmp_path):
     other.fingerprint = "another"
     with pytest.raises(ArchiveError, match=r"archive\.sqlite"):
         search_into(tmp_path, SPACE, config(1), other)
+
+
+def test_what_an_evaluator_was_set_to_is_named(tmp_path):
+    def search(**settings):
+        evaluator = ByGenes()
+        evaluator.settings = settings
+        evaluator.fingerprint = str(settings)
+        return search_into(tmp_path, SPACE, config(1), evaluator)
+
+    search(bn="moving", images=500)
+    assert json.loads((tmp_path / "evaluator.json").read_text()) == {"bn": "moving", "images": 500}
+    assert len(search(bn="moving", images=500).generations) == 2
+    with pytest.raises(ArchiveError, match=r"archive.sqlite: .* its evaluator's images was 500, is 600$"):
+        search(bn="moving", images=600)
+    (tmp_path / "evaluator.json").write_text('{"bn": "mov')
+    with pytest.raises(ArchiveError, match=r"evaluator.json: is damaged"):
+        search(bn="moving", images=500)

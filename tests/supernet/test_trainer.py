@@ -83,7 +83,10 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
     accuracies = moving.evaluate(genomes)
     assert accuracies.shape == (5,) and ((accuracies >= 0) & (accuracies <= 1)).all()
     assert moving.num_images == 12 == sum(len(labels) for _, labels in moving.batches())
-    assert moving.fingerprint != SupernetEvaluator(trained, bn="recalibrated").fingerprint
+    recalibrated = SupernetEvaluator(trained, bn="recalibrated", calibration_images=5)
+    assert moving.fingerprint != recalibrated.fingerprint
+    own = {"supernet": trained.fingerprint, "bn": "recalibrated", "images": 12, "calibration_images": 5}
+    assert own.items() <= recalibrated.settings.items() and moving.settings["calibration_images"] is None
 
 
 def test_summary_of_random_paths_reports_both_bn_ways(uninterrupted):
