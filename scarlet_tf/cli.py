@@ -18,6 +18,8 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from scarlet_tf.training.interrupt import RunStopped
+
 
 def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoReturn:
     """Parses sys.argv into absl flags and calls main; never returns.
@@ -26,7 +28,7 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
         arguments: names of what the tool takes besides its flags; main gets their values, in order.
 
     Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), said in one line on
-    standard error; 130 for Ctrl-C.
+    standard error; 130 for Ctrl-C and 143 for SIGTERM, in a run with a line that says what is saved and how to go on.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         print(_help(sys.modules["__main__"].__doc__ or ""))
@@ -129,14 +131,22 @@ def _guarded(main: Callable[[], None]) -> None:
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     try:
         main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted{_how_to_go_on(str(interrupt))}", file=sys.stderr)
         sys.exit(130)
+    except RunStopped as stopped:
+        print(f"stopped{_how_to_go_on(stopped.saved)}", file=sys.stderr)
+        raise
     except (ValueError, OSError) as error:
         if os.environ.get("SCARLET_TF_TRACEBACK"):
             raise
         named = isinstance(error, OSError) and error.filename is not None
         fail(f"{error.filename}: {error.strerror}" if named else error)
+
+
+def _how_to_go_on(saved: str) -> str:
+    """What follows "interrupted" on the line; nothing where no run was."""
+    return f": {saved}; to go on: {command_line()}" if saved else ""
 
 
 def _help(doc: str) -> str:

@@ -40,6 +40,34 @@ def test_threads_are_set_where_the_user_has_not(monkeypatch):
     assert (os.environ["TF_NUM_INTEROP_THREADS"], os.environ["TF_NUM_INTRAOP_THREADS"]) == ("2", "3")
 
 
+STOPPED = """
+from absl import flags
+from scarlet_tf.cli import run
+from scarlet_tf.training.interrupt import RunStopped
+flags.DEFINE_string("output", None, "")
+def main():
+    raise STOP
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "line"),
+    [
+        ("KeyboardInterrupt", 130, "interrupted"),
+        ("KeyboardInterrupt('r is saved up to step 4 of 9')", 130, "interrupted: r is saved up to step 4 of 9; GO ON"),
+        ("RunStopped('r is saved up to step 5 of 9')", 143, "stopped: r is saved up to step 5 of 9; GO ON"),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(stop, code, line, tmp_path):
+    script = tmp_path / "tools" / "train.py"
+    script.parent.mkdir()
+    script.write_text(STOPPED.replace("raise STOP", f"raise {stop}"))
+    done = subprocess.run([sys.executable, script, "--output=a b"], capture_output=True, text=True)
+    assert done.returncode == code and done.stdout == ""
+    assert done.stderr == line.replace("GO ON", "to go on: python tools/train.py '--output=a b'") + "\n"
+
+
 MISSING = '''"""Makes things.
 
     python tools/make.py --output=a \\\\

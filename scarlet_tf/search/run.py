@@ -40,7 +40,10 @@ def search_into(
 
     Raises:
         ArchiveError: the folder's archive is damaged, or of another supernet, data set or settings.
+        RunStopped: a SystemExit with code 143, at the end of the generation in which SIGTERM came.
+        KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
     """
+    from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
     from scarlet_tf.training.runlog import RunLog
 
     output = Path(output)
@@ -49,22 +52,25 @@ def search_into(
     _same_evaluator(output, evaluator)
     finished = len(search_history(archive).generations) if archive.exists() else 0
     search = Search(space, config, archive=archive, cheap=cheap)
-    with RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search") as log:
+    run_log = RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search")
+
+    def what_is_saved() -> str:
+        return describe_saved(output, "generation", finished - 1 if finished else None, total=config.generations)
+
+    with run_log as log, StopRequest() as stop:
 
         def show(summary: Summary) -> None:
-            scalars = {
-                "front": summary.front_size,
-                "hypervolume": summary.hypervolume,
-                "best_accuracy": summary.best_accuracy,
-                "identity_share": summary.identity_share,
-                "evaluated": summary.evaluated,
-                "saved_evaluations": summary.saved_evaluations,
-                **_shares_of_survivors(summary),
-            }
-            log.log(summary.generation + 1, scalars)
-            log.advance(summary.generation + 1, {"front": summary.front_size, "hv": summary.hypervolume})
+            nonlocal finished
+            finished = summary.generation + 1
+            log.log(finished, _scalars(summary))
+            log.advance(finished, {"front": summary.front_size, "hv": summary.hypervolume})
+            if stop.requested and summary.generation < config.generations:
+                raise RunStopped(what_is_saved())
 
-        history = search.run(evaluator, progress=show)
+        try:
+            history = search.run(evaluator, progress=show)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(what_is_saved()) from None
     picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
     for path, genome in zip(picks, history.picked.genomes, strict=True):
         space.spec(genome).save(path)
@@ -90,6 +96,19 @@ def _read(path: Path) -> object:
         return json.loads(path.read_text())
     except ValueError as error:
         raise ArchiveError(f"{path}: is damaged: {error}") from error
+
+
+def _scalars(summary: Summary) -> dict[str, float]:
+    """What is logged of a generation."""
+    return {
+        "front": summary.front_size,
+        "hypervolume": summary.hypervolume,
+        "best_accuracy": summary.best_accuracy,
+        "identity_share": summary.identity_share,
+        "evaluated": summary.evaluated,
+        "saved_evaluations": summary.saved_evaluations,
+        **_shares_of_survivors(summary),
+    }
 
 
 def _shares_of_survivors(summary: Summary) -> dict[str, float]:

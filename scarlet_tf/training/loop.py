@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.interrupt import StopRequest
+from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
 from scarlet_tf.training.runlog import RunLog
-
-SIGTERM_EXIT_CODE = 143
-
 
 # What the workers that are left see when another one is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
@@ -47,30 +43,40 @@ def run_steps(
         state: all arrays that a resumed run needs; called right after a step.
 
     Raises:
-        SystemExit: with code 143, after SIGTERM and a checkpoint.
+        RunStopped: a SystemExit with code 143, after SIGTERM and a checkpoint.
+        KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
         DivergedError: the loss is not finite at a step that is logged or saved; nothing is saved of that step.
         WorkerLostError: another worker of a distributed run is gone.
     """
-    with log, StopRequest() as stop, naming_lost_workers("its last checkpoint"):
-        for step in range(start_step, total_steps):
-            scalars = take_step(step)
-            done = step + 1
-            last = done == total_steps
-            logging = done % log_every == 0 or last
-            stopping = stop.requested and not last
-            saving = done % checkpoint_every == 0 or last or stopping
-            shown = None
-            if logging or saving:
-                shown = {name: float(value) for name, value in scalars.items()}
-                if not np.isfinite(shown.get("loss", 0.0)):
-                    raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
-            if logging:
-                log.log(done, shown)
-            log.advance(done, shown)
-            if saving:
-                store.save(done, state())
-            if stopping:
-                sys.exit(SIGTERM_EXIT_CODE)
+    saved = start_step
+
+    def what_is_saved() -> str:
+        return describe_saved(store.directory, "step", saved or None, total=total_steps)
+
+    try:
+        with log, StopRequest() as stop, naming_lost_workers("its last checkpoint"):
+            for step in range(start_step, total_steps):
+                scalars = take_step(step)
+                done = step + 1
+                last = done == total_steps
+                logging = done % log_every == 0 or last
+                stopping = stop.requested and not last
+                saving = done % checkpoint_every == 0 or last or stopping
+                shown = None
+                if logging or saving:
+                    shown = {name: float(value) for name, value in scalars.items()}
+                    if not np.isfinite(shown.get("loss", 0.0)):
+                        raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
+                if logging:
+                    log.log(done, shown)
+                log.advance(done, shown)
+                if saving:
+                    store.save(done, state())
+                    saved = done
+                if stopping:
+                    raise RunStopped(what_is_saved())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(what_is_saved()) from None
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -62,6 +64,33 @@ def test_picks_of_an_earlier_end_do_not_stay(tmp_path):
         Search(SPACE, config(3), archive=tmp_path / "archive.sqlite").run(ByGenes(), progress=_interrupt)
     history = search_history(tmp_path / "archive.sqlite")
     assert len(history.generations) == 3 and len(history.picked) == 0
+
+
+class Stops(ByGenes):
+    """Raises a signal in the call of this number."""
+
+    def __init__(self, number: int, call: int) -> None:
+        self.number, self.calls = number, call
+
+    def evaluate(self, genomes: np.ndarray) -> np.ndarray:
+        self.calls -= 1
+        if self.calls == 0:
+            os.kill(os.getpid(), self.number)
+        return super().evaluate(genomes)
+
+
+def test_sigterm_ends_the_generation_and_ctrl_c_does_not(tmp_path):
+    whole = search_into(tmp_path / "whole", SPACE, config(5), ByGenes())
+    folder = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt, match=r"^nothing is saved yet$"):
+        search_into(folder, SPACE, config(5), Stops(signal.SIGINT, 1))
+    with pytest.raises(SystemExit) as stopped:
+        search_into(folder, SPACE, config(5), Stops(signal.SIGTERM, 2))
+    assert stopped.value.code == 143 and stopped.value.saved == f"{folder} is saved up to generation 1 of 5"
+    with pytest.raises(KeyboardInterrupt, match=r"parts is saved up to generation 2 of 5$"):
+        search_into(folder, SPACE, config(5), Stops(signal.SIGINT, 2))
+    parts = search_into(folder, SPACE, config(5), ByGenes())
+    np.testing.assert_array_equal(parts.final.models.genomes, whole.final.models.genomes)
 
 
 def _interrupt(summary):

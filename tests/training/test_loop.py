@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -69,8 +70,25 @@ def test_sigterm_finishes_the_step_saves_and_exits(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path, on_step=terminate)
     assert stopped.value.code == 143
+    assert stopped.value.saved == f"{tmp_path} is saved up to step 6 of 10"
     assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 6
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("at", "saved"), [(3, "nothing is saved yet"), (6, "{} is saved up to step 4 of 10")])
+def test_ctrl_c_says_what_is_saved(tmp_path, at, saved):
+    def interrupt(step):
+        if step == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        run(tmp_path, on_step=interrupt)
+    assert str(interrupted.value) == saved.format(tmp_path)
+
+
+def test_a_run_in_another_thread_does_without_sigterm(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, tmp_path).result() == list(range(10))
 
 
 def test_divergence_is_an_error_before_it_is_saved(tmp_path):
