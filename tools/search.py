@@ -51,7 +51,7 @@ def main() -> None:
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.settings import BN_MODES
     from scarlet_tf.supernet.unfinished import warn_if_unfinished
-    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
+    from scarlet_tf.training.strategy import make_strategy, require_strategy
 
     tables = parse_quantities(_QUANTITY.value)
     known = (*QUANTITIES, *tables)
@@ -64,7 +64,7 @@ def main() -> None:
         picks=_PICKS.value,
         seed=_SEED.value,
     )
-    require_known("strategy", _STRATEGY.value, STRATEGIES)
+    require_strategy(_STRATEGY.value)
     require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)

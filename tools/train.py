@@ -67,11 +67,10 @@ def main() -> None:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
     from pathlib import Path
 
-    from scarlet_tf.choices import require_known
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_holding
     from scarlet_tf.training.config import train_config
-    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
+    from scarlet_tf.training.strategy import make_strategy, require_strategy
     from scarlet_tf.zoo import require_model
 
     overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
@@ -79,7 +78,7 @@ def main() -> None:
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
-    require_known("strategy", _STRATEGY.value, STRATEGIES)
+    require_strategy(_STRATEGY.value)
     if _INHERIT_FROM.value:
         require_holding(_INHERIT_FROM.value, "config.json", what="supernet")
     else:

@@ -48,9 +48,9 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
-    from scarlet_tf.training.strategy import STRATEGIES, make_strategy
+    from scarlet_tf.training.strategy import make_strategy, require_strategy
 
-    require_known("strategy", _STRATEGY.value, STRATEGIES)
+    require_strategy(_STRATEGY.value)
     require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
     require_known("precision", _PRECISION.value, PRECISIONS)
     require_known("LET initialisation", _LET.value, LET_INITS)

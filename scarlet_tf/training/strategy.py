@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 
 from scarlet_tf.choices import require_known
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+_TF_CONFIG = (
+    'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS ONE}}, '
+    "see Several machines in the README"
+)
+
+
+def require_strategy(name: str) -> None:
+    """What `make_strategy` says of a name, and of TF_CONFIG, without TensorFlow.
+
+    Raises:
+        ValueError: for another name, and for "multi_worker" where TF_CONFIG does not name workers and this one's task:
+            TensorFlow would then take this process for the only one.
+    """
+    require_known("strategy", name, STRATEGIES)
+    if name == "multi_worker":
+        text = os.environ.get("TF_CONFIG")
+        if not text:
+            raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {_TF_CONFIG}")
+        if not _names_workers(text):
+            raise ValueError(f"TF_CONFIG is {text!r}: {_TF_CONFIG}")
+
+
+def _names_workers(tf_config: str) -> bool:
+    try:
+        settings = json.loads(tf_config)
+        task = settings["task"]
+        return int(task["index"]) in range(len(settings["cluster"][task["type"]]))
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str = ""):
@@ -19,11 +50,11 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
         devices: device names for "one_device" (the first counts) and "mirrored", such as ["CPU:0", "CPU:1"].
 
     Raises:
-        ValueError: for another name.
+        ValueError: as `require_strategy`.
     """
+    require_strategy(name)
     import tensorflow as tf
 
-    require_known("strategy", name, STRATEGIES)
     if name == "one_device":
         default = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
         return tf.distribute.OneDeviceStrategy(devices[0] if devices else default)

@@ -1,6 +1,7 @@
 """Flags, names and paths are checked before TensorFlow is loaded, which takes most of a tool's time to say no."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ TOOLS = Path(__file__).parents[2] / "tools"
 SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
 OUTPUT = "--output=o"
 SVG, TFLITE, KERAS, PTH = (f"--output=o.{ending}" for ending in ("svg", "tflite", "keras", "pth"))
+DISTRIBUTED = [("search", ["--supernet=absent"]), ("train", ["--model=scarlet_a"]), ("train_supernet", [])]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
@@ -73,6 +75,11 @@ CASES = [
     ("train_supernet", ["--let_init=identiy", OUTPUT], "nearest is 'identity'"),
     ("train_supernet", ["--shared_gradient=meen", OUTPUT], "nearest is 'mean'"),
     ("train_supernet", ["--batch_size=0", OUTPUT], "batch_size"),
+    ("train_supernet", ["--precision=float16", OUTPUT], "nearest is 'mixed_float16'"),
+    *[
+        (tool, [*flags, OUTPUT, "--strategy=multi_worker"], "needs the environment variable TF_CONFIG")
+        for tool, flags in DISTRIBUTED
+    ],
     ("verify", ["--model=scarlet_d"], "nearest is 'scarlet_"),
     ("verify", ["--model=scarlet_a"], "give --dataset"),
     ("verify", [f"--model={SHIPPED}", "--tflite=absent.tflite"], "no such file: absent.tflite"),
@@ -118,7 +125,10 @@ def results(tmp_path_factory):
     (folder / "there" / "file.keras").touch()
     calls = [[str(TOOLS / f"{tool}.py"), arguments] for tool, arguments, _ in CASES]
     command = [sys.executable, "-c", _CALL_ALL]
-    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, cwd=folder, timeout=120)
+    alone = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    done = subprocess.run(
+        command, input=json.dumps(calls), capture_output=True, text=True, cwd=folder, env=alone, timeout=120
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert [path.name for path in folder.iterdir()] == ["there"]
     return json.loads(done.stdout.splitlines()[-1])

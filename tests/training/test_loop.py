@@ -10,7 +10,6 @@ import tensorflow as tf
 from scarlet_tf.training.checkpoints import CheckpointStore
 from scarlet_tf.training.loop import DivergedError, run_steps
 from scarlet_tf.training.runlog import RunLog
-from scarlet_tf.training.strategy import make_strategy
 
 
 def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None):
@@ -102,9 +101,3 @@ def test_divergence_between_two_logged_steps_is_not_saved(tmp_path):
         run(tmp_path, loss=lambda step: float("inf") if step == 7 else 1.0)
     assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 4
     assert [line["step"] for line in logged(tmp_path)] == [3, 6]
-
-
-def test_strategies_by_name():
-    assert make_strategy("one_device").num_replicas_in_sync == 1
-    with pytest.raises(ValueError, match=r"'mirored'.*nearest is 'mirrored'"):
-        make_strategy("mirored")
