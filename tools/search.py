@@ -41,6 +41,7 @@ _BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recali
 _IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.", lower_bound=1)
 _CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.", lower_bound=1)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -64,7 +65,7 @@ def main() -> None:
         picks=_PICKS.value,
         seed=_SEED.value,
     )
-    require_strategy(_STRATEGY.value)
+    require_strategy(_STRATEGY.value, tpu=_TPU.value)
     require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
@@ -73,7 +74,7 @@ def main() -> None:
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
     from scarlet_tf.training.distribution import is_chief
 
-    strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
+    strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
     trained = load_supernet(_SUPERNET.value)
     cheap = {name: table.quantity(trained.space) for name, table in tables.items()}
     evaluator = SupernetEvaluator(

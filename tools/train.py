@@ -38,6 +38,7 @@ _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Side in pixels; default:
 _RECIPE = flags.DEFINE_string("recipe", "small", "paper, small, or finetune (first the classifier alone, then all).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
 _OVERRIDES = {
@@ -78,7 +79,7 @@ def main() -> None:
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
-    require_strategy(_STRATEGY.value)
+    require_strategy(_STRATEGY.value, tpu=_TPU.value)
     if _INHERIT_FROM.value:
         require_holding(_INHERIT_FROM.value, "config.json", what="supernet")
     else:
@@ -89,7 +90,7 @@ def main() -> None:
     if compressed:
         line = _compress(config, images, intervals)
     else:
-        strategy = make_strategy(_STRATEGY.value)  # before anything else touches TensorFlow's devices
+        strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
         line = _train(config, images, intervals, strategy=strategy)
     if ended_before:
         print(f"{_OUTPUT.value}: this run had ended before, and nothing was trained; its result:")

@@ -32,6 +32,7 @@ _LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: iden
 _GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
+_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
 _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
 _PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
@@ -50,7 +51,7 @@ def main() -> None:
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
     from scarlet_tf.training.strategy import make_strategy, require_strategy
 
-    require_strategy(_STRATEGY.value)
+    require_strategy(_STRATEGY.value, tpu=_TPU.value)
     require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
     require_known("precision", _PRECISION.value, PRECISIONS)
     require_known("LET initialisation", _LET.value, LET_INITS)
@@ -83,7 +84,7 @@ def main() -> None:
         init=InitConfig(let=_LET.value, residual_gamma=_GAMMA.value),
         seed=_SEED.value,
     )
-    strategy = make_strategy(_STRATEGY.value)
+    strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)
     train_supernet(
         config,
         _OUTPUT.value,

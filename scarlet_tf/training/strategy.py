@@ -15,14 +15,16 @@ _TF_CONFIG = (
 )
 
 
-def require_strategy(name: str) -> None:
-    """What `make_strategy` says of a name, and of TF_CONFIG, without TensorFlow.
+def require_strategy(name: str, *, tpu: str = "") -> None:
+    """What `make_strategy` says of its arguments, and of TF_CONFIG, without TensorFlow.
 
     Raises:
-        ValueError: for another name, and for "multi_worker" where TF_CONFIG does not name workers and this one's task:
-            TensorFlow would then take this process for the only one.
+        ValueError: for another name; for a TPU with any but "tpu"; and for "multi_worker" where TF_CONFIG does not name
+            workers and this one's task: TensorFlow would then take this process for the only one.
     """
     require_known("strategy", name, STRATEGIES)
+    if tpu and name != "tpu":
+        raise ValueError(f"tpu {tpu!r} goes with strategy 'tpu', got {name!r}")
     if name == "multi_worker":
         text = os.environ.get("TF_CONFIG")
         if not text:
@@ -46,13 +48,13 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     Args:
         name: "one_device": the first GPU, or the CPU. "mirrored": all GPUs of this machine, or `devices`.
             "multi_worker": synchronous over the workers named in the TF_CONFIG environment variable.
-            "tpu": the TPU named by `tpu`, or the local one.
+            "tpu": the TPU named by `tpu`; "local": this machine's; "": the one that the environment names.
         devices: device names for "one_device" (the first counts) and "mirrored", such as ["CPU:0", "CPU:1"].
 
     Raises:
-        ValueError: as `require_strategy`.
+        ValueError: as `require_strategy`, and where the TPU cannot be used.
     """
-    require_strategy(name)
+    require_strategy(name, tpu=tpu)
     import tensorflow as tf
 
     if name == "one_device":
@@ -62,7 +64,10 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        raise ValueError(f"no TPU {tpu or 'in the environment'}: {error}") from error
     return tf.distribute.TPUStrategy(resolver)

@@ -75,6 +75,10 @@ CASES = [
     ("train_supernet", ["--let_init=identiy", OUTPUT], "nearest is 'identity'"),
     ("train_supernet", ["--shared_gradient=meen", OUTPUT], "nearest is 'mean'"),
     ("train_supernet", ["--batch_size=0", OUTPUT], "batch_size"),
+    *[
+        (tool, [*flags, OUTPUT, "--tpu=t"], "tpu 't' goes with strategy 'tpu', got 'one_device'")
+        for tool, flags in DISTRIBUTED
+    ],
     ("train_supernet", ["--precision=float16", OUTPUT], "nearest is 'mixed_float16'"),
     *[
         (tool, [*flags, OUTPUT, "--strategy=multi_worker"], "needs the environment variable TF_CONFIG")

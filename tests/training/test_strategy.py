@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from scarlet_tf.training.strategy import make_strategy, require_strategy
 
@@ -42,3 +43,24 @@ def test_a_worker_that_would_be_alone_is_refused(text, message, monkeypatch):
         monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match=message):
         make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("tpu", "name"), [("", "in the environment"), ("grpc://10.0.0.2:8470", "grpc://10.0.0.2:8470")]
+)
+def test_the_named_tpu_is_asked_for(tpu, name, monkeypatch):
+    asked = []
+
+    def resolver(name):
+        asked.append(name)
+        raise tf.errors.NotFoundError(None, None, "not there")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", resolver)
+    with pytest.raises(ValueError, match=f"^no TPU {name}: not there$"):
+        make_strategy("tpu", tpu=tpu)
+    assert asked == [tpu]
+
+
+def test_a_tpu_belongs_to_its_strategy():
+    with pytest.raises(ValueError, match="tpu 'x' goes with strategy 'tpu', got 'mirrored'"):
+        make_strategy("mirrored", tpu="x")
