@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Writes under a temporary name beside `path`, flushes to the disk, then renames.
+    """Writes under a temporary name beside `path`, flushes to the disk, then renames. Makes the folder if need be.
 
     Args:
         content: bytes, text (as UTF-8), or a function that writes to the open file.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # machines that share it may share PIDs
     try:
         with open(temporary, "wb") as file:
@@ -54,19 +55,28 @@ def user_cache() -> Path:
 
 
 def require_place(path: str | os.PathLike) -> None:
-    """Raises OSError where no file can be written to, before the work whose result it is."""
+    """Raises OSError where no file can be written to, before the work whose result it is; a folder can be made."""
     path = Path(path)
-    if not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
+    _require_room(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
 
 
 def require_new_folder(path: str | os.PathLike) -> None:
-    """Raises FileExistsError where a folder cannot be written to without mixing it with what is there."""
+    """Raises OSError where a folder cannot be made, or be written to without mixing it with what is there."""
     path = Path(path)
+    _require_room(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not an empty folder")
+
+
+def _require_room(path: Path) -> None:
+    """OSError unless the nearest folder above `path` that is there can be written to."""
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"{path} cannot be written: {above} is no folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} cannot be written: no permission to write to the folder {above}")
 
 
 def require_holding(folder: str | os.PathLike, name: str, *, what: str) -> None:

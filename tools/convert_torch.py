@@ -19,11 +19,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .weights.h5 or .keras file to
 
 def main() -> None:
     from scarlet_tf.convert import convert_checkpoint, require_suffix, require_torch
+    from scarlet_tf.files import require_place
     from scarlet_tf.zoo import resolve_spec
     from scarlet_tf.zoo.files import check_file
 
     spec = resolve_spec(_MODEL.value)
     require_suffix(_OUTPUT.value)
+    require_place(_OUTPUT.value)
     check_file(_CHECKPOINT.value)
     require_torch()
     load_tensorflow()

@@ -49,6 +49,7 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.data import require_image_folder
+    from scarlet_tf.files import require_place
     from scarlet_tf.tflite import check_options
     from scarlet_tf.zoo import require_model
 
@@ -61,6 +62,7 @@ def main() -> None:
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
         require_image_folder(_DATASET.value)
+    require_place(_OUTPUT.value)
     load_tensorflow()
     import keras
 

@@ -22,8 +22,10 @@ _WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, f
 
 def main() -> None:
     from scarlet_tf.convert import export_checkpoint, require_torch, require_trained
+    from scarlet_tf.files import require_place
 
     require_trained(_MODEL.value, weights=_WEIGHTS.value)
+    require_place(_OUTPUT.value)
     require_torch()
     load_tensorflow()
     done = export_checkpoint(_MODEL.value, _OUTPUT.value, weights=_WEIGHTS.value)

@@ -24,7 +24,7 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
             no limit where int8 operators were rewritten, whose roundings a random input says little about.
 
     Raises:
-        OSError: for a missing file, or a target that is a folder or lies in none.
+        OSError: for a missing file, or a target that is a folder, or that cannot be made.
         TFLiteFileError: for a file that cannot be run or rewritten, and where outputs differ by more.
     """
     source, target = Path(source), Path(target)

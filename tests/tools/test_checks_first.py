@@ -13,9 +13,17 @@ SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
 OUTPUT = "--output=o"
 SVG, TFLITE, KERAS, PTH = (f"--output=o.{ending}" for ending in ("svg", "tflite", "keras", "pth"))
 DISTRIBUTED = [("search", ["--supernet=absent"]), ("train", ["--model=scarlet_a"]), ("train_supernet", [])]
+WRITING = [
+    ("convert_torch", ["--model=scarlet_a", "--checkpoint=there/file.keras"]),
+    ("export_saved_model", ["--model=scarlet_a"]),
+    ("export_tflite", ["--model=scarlet_a"]),
+    ("export_torch", [f"--model={SHIPPED}"]),
+    ("report", ["--archive=absent.sqlite"]),
+]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
+    *[(tool, [*flags, "--output=there/file.keras/o.keras"], "file.keras is no folder") for tool, flags in WRITING],
     ("convert_torch", ["--model=scarlet_d", "--checkpoint=a.pth", KERAS], "nearest is 'scarlet_"),
     ("convert_torch", ["--model=scarlet_a", "--checkpoint=absent.pth", KERAS], "no such file: absent.pth"),
     ("draw", ["--model=scarlet_d", SVG], "nearest is 'scarlet_"),
@@ -30,6 +38,7 @@ CASES = [
     ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("export_saved_model", ["--model=scarlet_a", "--output=there"], "there exists and is not an empty folder"),
     ("export_saved_model", ["--model=there", OUTPUT], "no such file: there/spec.json"),
+    ("export_tflite", ["--model=scarlet_a", "--output=there"], "there is a folder"),
     ("export_tflite", ["--model=scarlet_d", TFLITE], "nearest is 'scarlet_"),
     ("export_tflite", ["--model=absent.keras", TFLITE], "no such file: absent.keras"),
     ("export_tflite", ["--model=absent.tflite", TFLITE], "no such file or folder: absent.tflite"),
