@@ -33,7 +33,8 @@ def search_into(
 
     Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
     models (ArchSpec) of the picked genomes, within a rank the best in the first objective first. Picks of an earlier
-    end are removed. evaluator.json holds the evaluator's `settings`, JSON values by name, where it has such an attribute.
+    end are removed. evaluator.json holds the evaluator's `settings`, JSON values by name, where it has such an
+    attribute.
 
     Args:
         cheap: further quantities by name, as `Search` takes them.
