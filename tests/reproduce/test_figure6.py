@@ -114,7 +114,7 @@ def test_called_again_it_evaluates_nothing_and_goes_on_with_what_is_missing(tmp_
     other.fingerprint = "another"
     with pytest.raises(ValueError, match=r"uniform.json: its models are of another evaluator: 'by-identities'"):
         run_figure6(Figure6Config(**small), tmp_path, space=SPACE, evaluator=other)
-    with pytest.raises(ArchiveError, match=r"settings.population is 6, this search's is 7"):
+    with pytest.raises(ArchiveError, match=r"its settings.population was 6, is 7"):
         run_figure6(Figure6Config(**small | {"population": 7}), tmp_path, space=SPACE, evaluator=idle)
 
 

@@ -79,7 +79,15 @@ class Stops(ByGenes):
         return super().evaluate(genomes)
 
 
-def test_sigterm_ends_the_generation_and_ctrl_c_does_not(tmp_path):
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard also where this process was started in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_sigterm_ends_the_generation_and_ctrl_c_does_not(tmp_path, heard):
     whole = search_into(tmp_path / "whole", SPACE, config(5), ByGenes())
     folder = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt, match=r"^nothing is saved yet$"):

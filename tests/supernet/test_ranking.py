@@ -110,8 +110,35 @@ def test_tau_of_trainings_is_the_mean_over_pairs():
     assert ranking.tau_of_trainings(np.ones((12, 2))) is None
 
 
+RECORDED = ("rank_uniform", "rank_depth", "rank_depth_long")
+
+
+def recorded(name):
+    return json.loads((Path(__file__).parents[2] / "zoo" / "results" / f"{name}.json").read_text())
+
+
 def test_recorded_page_is_that_of_the_recorded_numbers():
-    results = Path(__file__).parents[2] / "zoo" / "results"
-    names = ("rank_uniform", "rank_depth")
-    recorded = {f"{name}.svg": json.loads((results / f"{name}.json").read_text()) for name in names}
-    assert make_ranking_page(recorded) == (results / "rank.md").read_text()
+    page = (Path(__file__).parents[2] / "zoo" / "results" / "rank.md").read_text()
+    assert make_ranking_page({f"{name}.svg": recorded(name) for name in RECORDED}) == page
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_taus_are_those_of_the_recorded_accuracies(name):
+    result = recorded(name)
+    models = result["models"]
+    assert [m["genome"] for m in models] == draw_genomes(
+        get_space("small"), len(models), seed=result["seed"], draw=result["draw"]
+    ).tolist()
+    trainings = np.array([m["trainings"] for m in models])
+    assert trainings.shape == (len(models), result["repeats"])
+    alone = [m["stand_alone"] for m in models]
+    np.testing.assert_allclose(alone, trainings.mean(axis=1), atol=1e-12)
+    for bn, tau in result["tau"].items():
+        expected = scipy.stats.kendalltau([m["one_shot"][bn] for m in models], alone).statistic
+        np.testing.assert_allclose(tau["value"], expected, atol=1e-12)
+    expected = scipy.stats.kendalltau([count(get_space("small").spec(m["genome"])).madds for m in models], alone)
+    np.testing.assert_allclose(result["tau_of_madds"]["value"], expected.statistic, atol=1e-12)
+    if result["repeats"] == 2:
+        np.testing.assert_allclose(
+            result["tau_of_trainings"]["value"], scipy.stats.kendalltau(*trainings.T).statistic, atol=1e-12
+        )
