@@ -22,11 +22,15 @@ _METADATA = flags.DEFINE_string("metadata", None, "A JSON file with texts for th
 
 
 def main() -> None:
+    from pathlib import Path
+
     from scarlet_tf.files import require_place
     from scarlet_tf.report import check_metadata, collect_results, load_json, load_results, recorded_space, write_page
     from scarlet_tf.search import evaluated_models, search_history
 
     require_place(_OUTPUT.value)
+    if Path(_OUTPUT.value).resolve() == Path(_ARCHIVE.value).resolve():
+        raise ValueError(f"--output={_OUTPUT.value} is the archive: expected the name of a page, such as report.html")
     results = [result for path in _RESULTS.value for result in load_results(path)]
     results += [collect_results(folder) for folder in _MODELS.value]
     metadata = check_metadata(load_json(_METADATA.value) if _METADATA.value else {})

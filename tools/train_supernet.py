@@ -67,6 +67,7 @@ def main() -> None:
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
+    from scarlet_tf.supernet.workers import Workers
     from scarlet_tf.training.distribution import is_chief
 
     images = open_dataset(data)
@@ -93,8 +94,10 @@ def main() -> None:
         recompute=_RECOMPUTE.value,
         jit_compile=_JIT.value,
     )
-    if _PATHS.value and is_chief(strategy):
-        print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
+    if _PATHS.value:
+        if is_chief(strategy):
+            print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
+        Workers(strategy, name="0" * 16).meet()
 
 
 if __name__ == "__main__":

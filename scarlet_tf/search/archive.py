@@ -51,6 +51,9 @@ CREATE TABLE picks (position INTEGER PRIMARY KEY, model INTEGER NOT NULL);
 """
 
 
+GO_ON = "use the same settings, or another output folder"
+
+
 class ArchiveError(ValueError):
     """An archive that cannot be used or written; the message, one line, starts with its path."""
 
@@ -205,7 +208,7 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
     with contextlib.ExitStack() as stack:
         stack.push(archive)
         if difference := name_differences(archive.identity, identity):
-            raise ArchiveError(f"{path}: belongs to another search: its {difference}")
+            raise ArchiveError(f"{path}: belongs to another search: its {difference}; {GO_ON}")
         archive.log_ahead()
         stack.pop_all()
     return archive

@@ -74,6 +74,8 @@ class Constraint:
         if self.name == ACCURACY and not 0 <= self.bound <= 1:
             hint = f": did you mean '{self.name}{self.op}{_exact(self.bound / 100)}'?" if 1 < self.bound <= 100 else ""
             raise ObjectiveError(f"constraint '{self}': accuracy is a fraction, so the bound must be in 0..1{hint}")
+        if (self.name, self.op, self.bound) in ((ACCURACY, ">", 1), (ACCURACY, "<", 0)):
+            raise ObjectiveError(f"constraint '{self}': no accuracy is, as it lies in 0..1")
 
     def __str__(self) -> str:
         return f"{self.name}{self.op}{_exact(self.bound)}"

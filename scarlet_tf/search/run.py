@@ -10,7 +10,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
-from scarlet_tf.search.archive import ArchiveError
+from scarlet_tf.search.archive import GO_ON, ArchiveError
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
@@ -89,7 +89,7 @@ def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
     if not (output / ARCHIVE).exists():
         write_atomically(path, json.dumps(settings, indent=1) + "\n")
     elif path.exists() and (difference := name_differences(_read(path), settings)):
-        raise ArchiveError(f"{output / ARCHIVE}: belongs to another search: its evaluator's {difference}")
+        raise ArchiveError(f"{output / ARCHIVE}: belongs to another search: its evaluator's {difference}; {GO_ON}")
 
 
 def _read(path: Path) -> object:

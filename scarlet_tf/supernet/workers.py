@@ -48,6 +48,10 @@ class Workers:
             raise ValueError("this worker has another supernet, other images or other settings than the chief")
         return self.add(np.zeros((n, width), np.int64)) if n else np.empty((0, width), np.int64)
 
+    def meet(self) -> None:
+        """Returns when all have called it: a worker that ends before is taken for lost by the others."""
+        self.add(np.zeros(1, np.int64))
+
     def add(self, values: np.ndarray) -> np.ndarray:
         """The sum of all workers' arrays, which have one shape and type, on every one of them."""
         if self.count == 1:

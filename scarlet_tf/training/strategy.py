@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 
 from scarlet_tf.choices import require_known
@@ -63,6 +64,9 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
+        workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
+        if sum(map(len, workers.values())) > 1:  # TensorFlow waits in silence, and hears no signal
+            print("waiting for all workers in TF_CONFIG; until they are there only kill -9 ends this", file=sys.stderr)
         return tf.distribute.MultiWorkerMirroredStrategy()
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)

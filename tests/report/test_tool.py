@@ -50,3 +50,11 @@ def test_bad_files_are_one_line_and_leave_nothing(archive, tmp_path, files, mess
     done = report(*(f"--{name}={path}" for name, path in given.items()), "--output=out.html", cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "out.html").exists()
+
+
+def test_the_archive_is_not_written_over(archive, tmp_path):
+    own = tmp_path / "own.sqlite"
+    own.write_bytes(archive.read_bytes())
+    done = report("--archive=own.sqlite", "--output=./own.sqlite", cwd=tmp_path)
+    assert done.returncode == 2 and "--output=./own.sqlite is the archive: expected the name of a page" in done.stderr
+    assert own.read_bytes() == archive.read_bytes()

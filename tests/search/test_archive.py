@@ -130,7 +130,7 @@ def test_another_search(synthetic, copy, change, message):
     evaluator = synthetic.SyntheticEvaluator(19)
     evaluator.fingerprint = change.pop("fingerprint", evaluator.fingerprint)
     before = copy.read_bytes()
-    with pytest.raises(ArchiveError, match=f"belongs to another search: its {message}$"):
+    with pytest.raises(ArchiveError, match=f"another search: its {message}; use the same settings, or another .*$"):
         synthetic.search(copy, generations=2, **change).run(evaluator)
     assert copy.read_bytes() == before and evaluator.seen == []
 

@@ -46,6 +46,8 @@ def test_bad_objectives(text, message):
         ("<5", "name must be a word"),
         ("madds<5,", "bad constraint ''"),
         ("accuracy>40", r"'accuracy>40': .* must be in 0..1: did you mean 'accuracy>0.4'\?"),
+        ("accuracy>1", r"'accuracy>1': no accuracy is, as it lies in 0..1"),
+        ("accuracy<0", r"'accuracy<0': no accuracy is"),
         ("madds<5e6,accuracy<97.5", r"did you mean 'accuracy<0.975'\?"),
         ("accuracy>-0.1", r"'accuracy>-0.1': accuracy is a fraction, so the bound must be in 0..1$"),
         ("accuracy<4000", r"'accuracy<4000': .* must be in 0..1$"),
@@ -67,7 +69,7 @@ def test_text_gives_the_same_number_back(number):
     assert ob.parse_objectives(",".join(map(str, objectives))) == objectives
 
 
-@pytest.mark.parametrize("bound", [0, 0.4, 1])
+@pytest.mark.parametrize("bound", [0, 0.4, 0.999])
 def test_accuracy_is_a_fraction(bound):
     assert ob.Constraint(name="accuracy", op=">", bound=bound).bound == bound
 

@@ -123,7 +123,7 @@ def test_what_an_evaluator_was_set_to_is_named(tmp_path):
     search(bn="moving", images=500)
     assert json.loads((tmp_path / "evaluator.json").read_text()) == {"bn": "moving", "images": 500}
     assert len(search(bn="moving", images=500).generations) == 2
-    with pytest.raises(ArchiveError, match=r"archive.sqlite: .* its evaluator's images was 500, is 600$"):
+    with pytest.raises(ArchiveError, match=r"archive.sqlite: .* its evaluator's images was 500, is 600; use the same"):
         search(bn="moving", images=600)
     (tmp_path / "evaluator.json").write_text('{"bn": "mov')
     with pytest.raises(ArchiveError, match=r"evaluator.json: is damaged"):
