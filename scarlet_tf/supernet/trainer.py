@@ -142,7 +142,7 @@ def train_supernet(
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
-    _require_same_start(strategy, start, name=store.fingerprint)
+    _require_same_start(strategy, start)
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
@@ -194,9 +194,9 @@ def train_supernet(
     return supernet
 
 
-def _require_same_start(strategy: tf.distribute.Strategy, start: int, *, name: str) -> None:
+def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
     """CheckpointError where the workers go on from different steps; their weights would drift apart unseen."""
-    workers = Workers(strategy, name=name)
+    workers = Workers(strategy)
     starts = np.zeros(workers.count, np.int64)
     starts[workers.index] = start
     starts = workers.add(starts)

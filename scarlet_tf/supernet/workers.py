@@ -22,10 +22,10 @@ class Workers:
             once that is known.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy | None, *, name: str) -> None:
+    def __init__(self, strategy: tf.distribute.Strategy | None, *, name: str = "0") -> None:
         """
         Args:
-            name: of what they have in common, 16 hexadecimal digits; a worker with another one is refused.
+            name: of what they have in common, up to 16 hexadecimal digits; `hear` refuses a chief with another one.
         """
         self.lost = False
         self._strategy, self._name = strategy, int(name, 16) // 2  # 63 bits
