@@ -6,6 +6,7 @@ import numpy as np
 
 from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
+from scarlet_tf.markdown import remarks
 from settings.runs import BASE
 
 
@@ -30,7 +31,7 @@ Student's t intervals over the seeds, in pairs.
 | setting | recalibrated BN: mean, worst path | moving BN: mean, worst path | mean with recalibrated BN, less the base |
 |---|---|---|---|
 {rows}
-"""
+{remarks(result)}"""
 
 
 def _row(name: str, values: dict) -> str:
