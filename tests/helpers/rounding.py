@@ -1,0 +1,38 @@
+"""How far rounding alone may take a result, whatever the CPU: limits for tests that follow from the arithmetic.
+
+Kernels sum in any order, with fused multiply-adds or without, and some keep the partial sums of 16-bit products in 16
+bits. A sum of n products comes out as the exact sum of products that are each wrong by a factor 1 + d, where
+|d| <= 4 sqrt(n) u with a probability above 1 - 2n exp(-8) for roundings as likely up as down, u the unit roundoff
+(Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019, A2815).
+Sums that follow each other add their errors' squares. This holds where a relative change of what is summed changes the
+result as much: with batch normalisation, and away from the kinks of ReLU6, where a slope jumps.
+"""
+
+import contextlib
+
+import numpy as np
+
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+
+
+def rounding_limit(*terms: int, dtype: str = "float32") -> float:
+    """Return the limit of the relative error after sums of so many terms each, one after the other.
+
+    An operation on single elements counts as one term.
+    """
+    return float(4 * np.sqrt(sum(terms)) * UNIT[dtype])
+
+
+@contextlib.contextmanager
+def float64():
+    """Build and run Keras models in float64, to have what rounding in float32 is measured against."""
+    import keras
+
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
