@@ -23,15 +23,17 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.", requ
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
 )
-_QUANTIZE = flags.DEFINE_enum(
+_QUANTIZE = flags.DEFINE_string(
     "quantize",
-    "none",
-    ["none", "float16", "dynamic", "int8", "int8_pure"],
-    "none, float16, dynamic (int8 weights), int8, or int8_pure (for accelerators without float operations).",
+    "float32",
+    "float32, float16, dynamic (int8 weights), int8, or int8_pure (for accelerators without float operations).",
 )
 _INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", ["float32", "uint8"], "float32, or uint8 with int8.")
 _OPTIMIZE_FOR = flags.DEFINE_enum(
-    "optimize_for", "xnnpack", ["xnnpack", "none"], "xnnpack, or none: as TensorFlow's converter leaves it."
+    "optimize_for",
+    "xnnpack",
+    ["xnnpack", "none"],
+    "xnnpack, or none: a plain file, as TensorFlow's converter leaves it.",
 )
 _PREPROCESSING = flags.DEFINE_bool(
     "include_preprocessing", False, "The file takes pixels, 0 to 255, and normalises them itself."
@@ -50,12 +52,13 @@ def main() -> None:
 
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_place
-    from scarlet_tf.tflite import check_options
+    from scarlet_tf.formats import QUANTIZATIONS, check_options, require_format
     from scarlet_tf.zoo import require_model
 
-    options = {"quantize": _QUANTIZE.value, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
+    quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
+    options = {"quantize": quantize, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
     calibrated = _DATASET.value is not None
-    learnt = (Path(_MODEL.value) / "qat.npz").is_file() and _QUANTIZE.value == "int8" and not calibrated
+    learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
     if learnt and _PREPROCESSING.value:
         raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")

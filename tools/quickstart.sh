@@ -20,12 +20,12 @@ for pick in 0 1 2; do
     python tools/train.py --model="$run/search/pick_$pick.json" --recipe=small --epochs=1.5 --seed="$seed" --output="$model"
     rm -rf "$model/saved_model"
     python tools/export_saved_model.py --model="$model" --output="$model/saved_model"
-    python tools/export_tflite.py --model="$model" --output="$model/fp32.tflite"
+    python tools/export_tflite.py --model="$model" --output="$model/float32.tflite"
     python tools/export_tflite.py --model="$model" --output="$model/int8.tflite" --quantize=int8 \
         --representative_dataset=fashion_mnist --representative_examples=500
     python tools/verify.py --model="$model" --saved_model="$model/saved_model" \
-        --tflite="$model/fp32.tflite,$model/int8.tflite" --output="$model/verify.json"
-    python tools/benchmark_host.py --models="$model/fp32.tflite,$model/int8.tflite" --output="$model/latency.json"
+        --tflite="$model/float32.tflite,$model/int8.tflite" --output="$model/verify.json"
+    python tools/benchmark_host.py --models="$model/float32.tflite,$model/int8.tflite" --output="$model/latency.json"
 done
 
 python tools/report.py --archive="$run/search/archive.sqlite" --output="$run/report.html" \

@@ -1,7 +1,7 @@
 """Does every form of a model compute what its Keras model computes? On real images, with a table and JSON.
 
     python tools/verify.py --model=runs/m --output=verify.json
-    python tools/verify.py --model=runs/m --saved_model=runs/m/saved_model --tflite=runs/m/fp32.tflite
+    python tools/verify.py --model=runs/m --saved_model=runs/m/saved_model --tflite=runs/m/float32.tflite
     python tools/verify.py --model=scarlet_a --weights=a.weights.h5 --checkpoint=a.pth --dataset=folder:photos
 
 Without files of its own the whole chain is made and run: Keras, SavedModel, and .tflite in float32, float16, dynamic
@@ -25,8 +25,8 @@ _TFLITE = flags.DEFINE_list("tflite", [], "The .tflite files to check, separated
 _FORMATS = flags.DEFINE_list(
     "formats",
     None,
-    "What to make and check: saved_model, none, float16, dynamic, int8, int8_pure; default: all, or none where files "
-    "are given.",
+    "What to make and check: saved_model, float32, float16, dynamic, int8, int8_pure; default: all, or nothing where "
+    "files are given.",
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in torch."
@@ -47,18 +47,16 @@ def main() -> None:
     import tempfile
     from pathlib import Path
 
-    from scarlet_tf.choices import require_known
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_holding, require_place, write_atomically
+    from scarlet_tf.formats import FORMATS, require_format
     from scarlet_tf.latency import open_interpreter
     from scarlet_tf.report import draw_architecture
-    from scarlet_tf.tflite import FORMATS
     from scarlet_tf.zoo import read_training, require_model
     from scarlet_tf.zoo.cards import make_card
     from scarlet_tf.zoo.files import check_file
 
-    for wanted in _FORMATS.value or ():
-        require_known("format", wanted, FORMATS)
+    asked = _FORMATS.value and [require_format("format", wanted) for wanted in _FORMATS.value]
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     for path in _TFLITE.value:
         open_interpreter(path)  # damaged files, before the long work
@@ -87,7 +85,7 @@ def main() -> None:
 
         softmax = output_name(source.model) == "probabilities"
         others[_CHECKPOINT.value] = checkpoint_function(source.spec, _CHECKPOINT.value, softmax=softmax)
-    formats = _FORMATS.value
+    formats = asked
     if formats is None:
         formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS
     pixels = {"image_size": source.original.input_shape[1], **source.record.get("input", {})}

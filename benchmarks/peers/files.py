@@ -13,12 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 import scarlet_tf
-from scarlet_tf.choices import require_known
 from scarlet_tf.cli import load_tensorflow
 from scarlet_tf.files import write_atomically
+from scarlet_tf.formats import QUANTIZATIONS, require_format
 from scarlet_tf.tflite import optimize
 
-FORMATS = {"float32": "none", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # as `convert` names them
+FORMATS = QUANTIZATIONS[:-1]  # int8_pure is for accelerators, not for XNNPACK
 IMAGES = 20  # to calibrate int8 with
 _NORM_IMAGES = 8
 # Sources that decide what is in a plain file, here and below scarlet_tf, and what rewriting makes of it.
@@ -56,8 +56,7 @@ def make_files(
     """
     if not networks or not formats:
         raise ValueError("expected at least one network and one format")
-    for form in formats:
-        require_known("format", form, FORMATS)
+    formats = [require_format("format", form, FORMATS) for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
     sources = [_sources(_MADE_HERE_BY, _HERE), _sources(_MADE_BY, _THERE)]
@@ -88,7 +87,7 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
         for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):
             representative = [images] if form == "int8" else None
-            converted = convert(saved_model, quantize=FORMATS[form], representative=representative, optimize_for="none")
+            converted = convert(saved_model, quantize=form, representative=representative, optimize_for="none")
             write_atomically(path, converted.content)
 
 

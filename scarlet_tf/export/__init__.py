@@ -1,6 +1,6 @@
 """From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
 
-from scarlet_tf.export.chain import FORMATS, Chain, export_chain
+from scarlet_tf.export.chain import Chain, export_chain
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.preprocessing import with_preprocessing
@@ -8,7 +8,7 @@ from scarlet_tf.export.saved_model import export_saved_model, output_name
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
-from scarlet_tf.tflite import INPUT_TYPES, QUANTIZATIONS, TARGETS
+from scarlet_tf.formats import FORMATS, INPUT_TYPES, QUANTIZATIONS, TARGETS
 
 __all__ = [
     "FORMATS",

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scarlet_tf.choices import require_known
 from scarlet_tf.export.from_name import Exportable
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.export.tflite import export_tflite
-from scarlet_tf.tflite import FORMATS, SAVED_MODEL
+from scarlet_tf.formats import FORMATS, SAVED_MODEL, require_format
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,15 +34,13 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
     Raises:
         ValueError: for an unknown format; FileExistsError for a SavedModel that is there already.
     """
-    folder, formats = Path(folder), tuple(formats)
-    for wanted in formats:
-        require_known("format", wanted, FORMATS)
+    folder, formats = Path(folder), dict.fromkeys(require_format("format", name) for name in formats)
     saved_model, tflite = [], []
     for wanted in tqdm(formats, "export", unit="file", leave=False, disable=None):
         if wanted == SAVED_MODEL:
             saved_model.append(export_saved_model(source.model, folder / SAVED_MODEL))
             continue
-        path = folder / f"{'float32' if wanted == 'none' else wanted}.tflite"
+        path = folder / f"{wanted}.tflite"
         representative = [source.images] if wanted.startswith("int8") else None
         export_tflite(source.model, path, quantize=wanted, representative=representative, record=source.record)
         tflite.append(path)

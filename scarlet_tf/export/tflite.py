@@ -16,13 +16,13 @@ from tqdm import tqdm
 from scarlet_tf.export.integer import quantize_to_int8
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.files import write_atomically
+from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, check_options, require_format
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
     XNNPACK_PASSES,
     PassReport,
     add_record,
-    check_options,
     run_passes,
 )
 
@@ -39,7 +39,7 @@ def export_tflite(
     model: keras.Model,
     path: str | os.PathLike,
     *,
-    quantize: str = "none",
+    quantize: str = "float32",
     input_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
     optimize_for: str = "xnnpack",
@@ -50,6 +50,7 @@ def export_tflite(
     Args:
         record: what the file says about itself, see `scarlet_tf.tflite.read_record`; its quantization is added.
     """
+    quantize = require_format("quantize", quantize, QUANTIZATIONS)
     check_options(
         quantize=quantize,
         input_type=input_type,
@@ -83,7 +84,7 @@ def write_converted(converted: Converted, path: str | os.PathLike, *, record: di
 def convert(
     saved_model: str | os.PathLike,
     *,
-    quantize: str = "none",
+    quantize: str = "float32",
     input_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
     optimize_for: str = "xnnpack",
@@ -91,7 +92,7 @@ def convert(
     """The .tflite file of a SavedModel whose signature has batch 1.
 
     Args:
-        quantize: "none" (float32), "float16" (weights stored as float16), "dynamic" (int8 weights, activations
+        quantize: "float32", "float16" (weights stored as float16), "dynamic" (int8 weights, activations
             quantized as they come), "int8" (weights and activations), or "int8_pure": int8 without any float
             operation between its ends, for accelerators that have none; a softmax is part of the float end.
         input_type: "float32", or with int8 also "uint8": the image quantized with the input's own scale and zero
@@ -99,11 +100,12 @@ def convert(
         representative: for int8: batches of images as the model takes them, float32 (B, H, W, C), to calibrate
             activations with.
         optimize_for: "xnnpack": rewritten by `scarlet_tf.tflite`; with "int8" some operations then run in float.
-            "none": as the converter leaves it.
+            "none": a plain file, as the converter leaves it.
 
     Raises:
         ValueError: for an unknown or impossible combination of options, and for no or misshapen images.
     """
+    quantize = require_format("quantize", quantize, QUANTIZATIONS)
     has_images = representative is not None
     check_options(quantize=quantize, input_type=input_type, has_representative=has_images, optimize_for=optimize_for)
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
@@ -113,7 +115,7 @@ def convert(
         content = quantize_to_int8(content, _feed(representative), input_type=input_type)
         content, more = run_passes(content, AFTER_INT8_PASSES)
         return Converted(content=content, passes=reports + more)
-    if quantize != "none":
+    if quantize != FLOAT32:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]

@@ -14,7 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from scarlet_tf.export.served import ServedModel
+from scarlet_tf.formats import PLAIN, SAVED_MODEL, XNNPACK
 from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
+from scarlet_tf.tflite import read_record
 
 _ANY_BATCH = 250  # images at a time for what takes any number
 
@@ -28,6 +30,7 @@ class FormatCheck:
     """One file against the Keras model.
 
     Attributes:
+        format: as the file's record says, with ", plain" for one that is not rewritten; None where it says nothing.
         bytes: of the file, or of all files of the folder.
         operations: number of operations in a .tflite file, by name; empty for every other kind.
         partitions: pieces that the XNNPACK delegate runs, best one; None for every other kind.
@@ -45,6 +48,7 @@ class FormatCheck:
     relative_error: float
     top1_agreement: float
     accuracy: float | None
+    format: str | None = None
 
     @property
     def ops(self) -> int:
@@ -81,7 +85,9 @@ class VerifyReport:
 
     def table(self) -> str:
         """Plain text, one line a file."""
-        columns = f"{'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
+        columns = (
+            f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
+        )
         lines = [f"{'file':32} {columns} accuracy"]
         accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
         lines.append(f"{'keras: ' + self.model:32} {f'on {self.images} images':>{len(columns)}} {accuracy}")
@@ -90,8 +96,8 @@ class VerifyReport:
             ops = str(check.ops) if check.operations else "-"
             partitions = "-" if check.partitions is None else str(check.partitions)
             lines.append(
-                f"{Path(check.path).name:32} {check.bytes:12,} {ops:>5} {partitions:>5} {check.max_error:10.2e} "
-                f"{check.relative_error:10.2e} {check.top1_agreement:10.4f} {accuracy}"
+                f"{Path(check.path).name:32} {check.format or '-':16} {check.bytes:12,} {ops:>5} {partitions:>5} "
+                f"{check.max_error:10.2e} {check.relative_error:10.2e} {check.top1_agreement:10.4f} {accuracy}"
             )
         return "\n".join(lines)
 
@@ -134,7 +140,7 @@ def verify(
         size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
         function = functools.partial(_outputs_of, served)
         outputs = _run(function, images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
-        checks.append(_check(path, size, outputs, expected=expected, labels=labels))
+        checks.append(_check(path, size, outputs, expected=expected, labels=labels, format=SAVED_MODEL))
     for path in tflite:
         operations = require_builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
@@ -143,7 +149,7 @@ def verify(
         _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
         outputs = _run(_tflite_function(interpreter), images, Path(path).name)
         size = Path(path).stat().st_size
-        made = {"operations": operations, "partitions": partition_count(interpreter)}
+        made = {"operations": operations, "partitions": partition_count(interpreter), "format": _recorded_format(path)}
         checks.append(_check(path, size, outputs, expected=expected, labels=labels, **made))
     for path, function in (others or {}).items():
         outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
@@ -207,7 +213,13 @@ def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
     return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
-def _check(path, size, outputs, *, expected, labels, operations=None, partitions=None) -> FormatCheck:
+def _recorded_format(path: str | os.PathLike) -> str | None:
+    record = read_record(path) or {}
+    name, target = record.get("quantize"), record.get("optimize_for")
+    return name if name is None or target == XNNPACK else f"{name}, {PLAIN}"
+
+
+def _check(path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None) -> FormatCheck:
     error = float(np.abs(outputs - expected).max())
     return FormatCheck(
         path=os.fspath(path),
@@ -218,6 +230,7 @@ def _check(path, size, outputs, *, expected, labels, operations=None, partitions
         relative_error=error / float(np.abs(expected).max()),
         top1_agreement=float((outputs.argmax(-1) == expected.argmax(-1)).mean()),
         accuracy=_accuracy(outputs, labels),
+        format=format,
     )
 
 

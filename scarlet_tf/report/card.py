@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from scarlet_tf.arch import ArchSpec, count
+from scarlet_tf.formats import PLAIN
 
 CLASSES_SHOWN = 20
 PAPER = "https://arxiv.org/abs/1908.06022"
@@ -153,7 +154,7 @@ class Card:
             rows.append(f"| Keras | | | | | | {report['keras_accuracy']:.4f} |")
         for check in report["formats"]:
             cells = [
-                PurePath(check["path"]).name,
+                PurePath(check["path"]).name + (f", {PLAIN}" if PLAIN in (check.get("format") or "") else ""),
                 f"{check['bytes']:,}",
                 str(check["ops"] or ""),
                 str(check["partitions"] or ""),

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.formats import format_in_name
 from scarlet_tf.report.payload import ReportError
-from scarlet_tf.report.results import load_json
+from scarlet_tf.report.results import column_key, load_json
+
+# What the page calls a number of a file, and the name that verify.json and latency.json give it.
+VERIFIED = {"top1": "accuracy", "agreement": "top1_agreement", "bytes": "bytes"}
+TIMED = {name: name for name in ("median_ms", "p10_ms", "p90_ms")}
 
 
 def collect_results(folder: str | os.PathLike) -> dict:
     """One result of `results.check_results` from a folder that train.py wrote.
 
-    Reads spec.json and training.json, and where they are there verify.json (of verify.py, with files named fp32.tflite
-    and int8.tflite) and latency.json (of benchmark_host.py, the fp32 file first).
+    Reads spec.json and training.json, and where they exist verify.json (of verify.py) and latency.json (of
+    benchmark_host.py). Every file of a known format gives columns; its format is what verify.py recorded, or else what
+    its name says: int8.tflite, m_int8.tflite. Of several files of one format the first counts.
 
     Raises:
         ReportError: for a folder without a trained model, or damaged files.
@@ -29,11 +36,10 @@ def collect_results(folder: str | os.PathLike) -> dict:
         training = load_json(folder / "training.json")
         columns = {"keras_top1": training["test"]["top1"], "started_from": _start(training, spec)}
         if (folder / "verify.json").exists():
-            columns |= _verified(load_json(folder / "verify.json"))
+            columns |= _columns(load_json(folder / "verify.json")["formats"], VERIFIED)
         if (folder / "latency.json").exists():
-            fp32 = load_json(folder / "latency.json")[0]
-            columns |= {f"latency_{name}": fp32[name] for name in ("median_ms", "p10_ms", "p90_ms")}
-    except (KeyError, TypeError, IndexError) as error:
+            columns |= _columns(load_json(folder / "latency.json"), TIMED)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ReportError(f"{folder}: a results file lacks {error}") from error
     return {"name": folder.name, "genome": list(spec.genome), "columns": columns}
 
@@ -46,12 +52,12 @@ def _start(training: dict, spec: ArchSpec) -> str:
     return f"{start}; LETs kept" if any(block.kind == "let" for block in spec.blocks) else start
 
 
-def _verified(report: dict) -> dict:
+def _columns(files: list[dict], measures: Mapping[str, str]) -> dict:
+    """Return the columns of files, each an object with its path, by `results.column_key`."""
     columns = {}
-    for check in report["formats"]:
-        kind = Path(check["path"]).name.removesuffix(".tflite")
-        if kind in ("fp32", "int8"):
-            columns |= {f"{kind}_top1": check["accuracy"], f"{kind}_bytes": check["bytes"]}
-        if kind == "int8":
-            columns["int8_agreement"] = check["top1_agreement"]
+    for file in files:
+        kind = file.get("format") or format_in_name(file["path"])
+        if kind is not None:
+            new = {column_key(kind, measure): file[name] for measure, name in measures.items()}
+            columns = new | columns
     return columns

@@ -17,7 +17,7 @@ DIGITS = "0123456789abc"  # one letter a gene
 # What to do with a model of the page; GENOME is its own.
 COMMANDS = (
     "python tools/train.py --inherit_from=SUPERNET --genome=GENOME --output=MODEL",
-    "python tools/export_tflite.py --model=MODEL --output=MODEL/fp32.tflite",
+    "python tools/export_tflite.py --model=MODEL --output=MODEL/float32.tflite",
     "python tools/export_tflite.py --model=MODEL --output=MODEL/int8.tflite --quantize=int8 "
     "--representative_dataset=DATASET",
     "python tools/verify.py --model=MODEL",

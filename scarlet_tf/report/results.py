@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.formats import FLOAT32, FORMATS, PLAIN, QUANTIZATIONS
 from scarlet_tf.report.payload import ReportError
 from scarlet_tf.report.quantities import MISSING, is_number, write_value
 
@@ -22,18 +23,38 @@ class Column:
     unit: str
 
 
-_TRAINED, _TFLITE, _LATENCY, _SIZE, _OTHER = "Trained", "TFLite accuracy", "Latency", "File size", "Other"
+_FILES = (*FORMATS, *(f"{name}, {PLAIN}" for name in QUANTIZATIONS))
+_OF_A_FILE = (  # measure, heading after the file's format, heading over it, unit
+    ("top1", "top-1", "Exported accuracy", "percent"),
+    ("agreement", "agrees with Keras", "Exported accuracy", "percent"),
+    ("median_ms", "median", "Latency", "ms"),
+    ("p10_ms", "p10", "Latency", "ms"),
+    ("p90_ms", "p90", "Latency", "ms"),
+    ("bytes", "", "File size", "bytes"),
+)
 
-COLUMNS = {
-    "keras_top1": Column(label="Keras top-1", group=_TRAINED, unit="percent"),
-    "fp32_top1": Column(label="fp32 top-1", group=_TFLITE, unit="percent"),
-    "int8_top1": Column(label="int8 top-1", group=_TFLITE, unit="percent"),
-    "int8_agreement": Column(label="int8 agrees with Keras", group=_TFLITE, unit="percent"),
-    "latency_median_ms": Column(label="median", group=_LATENCY, unit="ms"),
-    "latency_p10_ms": Column(label="p10", group=_LATENCY, unit="ms"),
-    "latency_p90_ms": Column(label="p90", group=_LATENCY, unit="ms"),
-    "fp32_bytes": Column(label="fp32", group=_SIZE, unit="bytes"),
-    "int8_bytes": Column(label="int8", group=_SIZE, unit="bytes"),
+
+def column_key(file: str, measure: str) -> str:
+    """Return the key of a file's column: ("int8, plain", "top1") gives "int8_plain_top1"."""
+    return f"{file.replace(', ', '_')}_{measure}"
+
+
+def _columns_of_files() -> dict[str, Column]:
+    """Return the known columns in the order of the page: group by group, and within a group format by format."""
+    columns = {}
+    for group in dict.fromkeys(group for _, _, group, _ in _OF_A_FILE):
+        for file in _FILES:
+            for measure, heading, over, unit in _OF_A_FILE:
+                if over == group:
+                    label = f"{file} {heading}".strip()
+                    columns[column_key(file, measure)] = Column(label=label, group=group, unit=unit)
+    return columns
+
+
+COLUMNS = {"keras_top1": Column(label="Keras top-1", group="Trained", unit="percent"), **_columns_of_files()}
+_FORMER_KEYS = {
+    **{f"fp32_{measure}": f"{FLOAT32}_{measure}" for measure in ("top1", "bytes")},
+    **{f"latency_{measure}": f"{FLOAT32}_{measure}" for measure in ("median_ms", "p10_ms", "p90_ms")},
 }
 
 
@@ -84,7 +105,7 @@ def load_json(path: str | os.PathLike) -> object:
 
 def column_of(key: str) -> Column:
     """A known column, or a plain one named by its key."""
-    return COLUMNS.get(key) or Column(label=key.replace("_", " "), group=_OTHER, unit="plain")
+    return COLUMNS.get(key) or Column(label=key.replace("_", " "), group="Other", unit="plain")
 
 
 def columns_given(results: Sequence[Result]) -> list[str]:
@@ -116,9 +137,10 @@ def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
         raise ReportError(f"{owner}: {error}") from error
     if not isinstance(columns, Mapping):
         raise ReportError(f"{owner}: columns must be an object, got {columns!r}")
+    columns = {_FORMER_KEYS.get(key, key): value for key, value in columns.items()}
     for key, value in columns.items():
         _check_cell(key, value, owner=owner)
-    return Result(name=name, genome=genome, columns=dict(columns))
+    return Result(name=name, genome=genome, columns=columns)
 
 
 def _check_cell(key: object, value: object, *, owner: str) -> None:

@@ -10,26 +10,19 @@ from scarlet_tf.tflite.optimize import (
     optimize,
     run_passes,
 )
-from scarlet_tf.tflite.options import FORMATS, INPUT_TYPES, QUANTIZATIONS, SAVED_MODEL, TARGETS, check_options
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
 from scarlet_tf.tflite.record import add_record, read_record
 
 __all__ = [
     "AFTER_INT8_PASSES",
-    "FORMATS",
-    "INPUT_TYPES",
     "INT8_ONLY_PASSES",
-    "QUANTIZATIONS",
-    "SAVED_MODEL",
-    "TARGETS",
     "XNNPACK_PASSES",
     "Graph",
     "Optimized",
     "PassReport",
     "Probe",
     "add_record",
-    "check_options",
     "optimize",
     "optimize_file",
     "probe",

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 from scarlet_tf.files import require_place, write_atomically
+from scarlet_tf.formats import XNNPACK
 from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.optimize import Optimized, optimize
-from scarlet_tf.tflite.options import XNNPACK
 from scarlet_tf.tflite.record import add_record, read_record
 
 EXACT = 1e-5

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from scarlet_tf.formats import current_name
 from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter
 from scarlet_tf.tflite.graph import Graph
 
@@ -31,7 +32,7 @@ def add_record(content: bytes, record: dict) -> bytes:
 
 
 def read_record(file: bytes | str | os.PathLike) -> dict | None:
-    """The file's record; None where it has none.
+    """Return the file's record, its "quantize" by today's name; None where it has none.
 
     Args:
         file: its path, or its content, which must then have passed `probe` or an interpreter.
@@ -60,4 +61,6 @@ def _parsed(data: np.ndarray | None) -> dict:
         raise TFLiteFileError(f"its record is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise TFLiteFileError(f"its record is not a JSON object but {type(record).__name__}")
+    if isinstance(record.get("quantize"), str):
+        record["quantize"] = current_name(record["quantize"])
     return record

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.formats import PLAIN
 from scarlet_tf.report.card import Card
 from scarlet_tf.zoo.files import check_file, read_training
 from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
@@ -85,8 +86,8 @@ def _latency(name: str, peers: Mapping) -> dict:
     for file in peers["files"]:
         if file["network"] != network:
             continue
-        form = "rewritten" if file["rewritten"] else "plain"
-        wanted = ([network, file["format"], form], [PEER, file["format"], "plain"])
+        form = "rewritten" if file["rewritten"] else PLAIN
+        wanted = ([network, file["format"], form], [PEER, file["format"], PLAIN])
         ratios = [r["median"] for r in peers["ratios"] if (r["numerator"], r["denominator"]) == wanted]
         rows += [(f"{file['format']}, {form}", file["partitions"], ratio) for ratio in ratios]
     machine = peers["machine"]

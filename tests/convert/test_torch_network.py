@@ -40,7 +40,13 @@ def test_a_checkpoint_in_the_chain(model, tmp_path, call_tool):
     model.save_weights(tmp_path / "w.weights.h5")
     write_checkpoint(tmp_path / "w.pth", to_state_dict(SPEC, get_weights(model)))
     flags = ["--model=spec.json", "--weights=w.weights.h5", "--checkpoint=w.pth", "--dataset=fashion_mnist"]
-    flags += ["--formats=none", "--limit=20", "--representative_examples=5", "--output=report.json", "--card=card.md"]
+    flags += [
+        "--formats=float32",
+        "--limit=20",
+        "--representative_examples=5",
+        "--output=report.json",
+        "--card=card.md",
+    ]
     result = call_tool("verify", *flags, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = json.loads((tmp_path / "report.json").read_text())["formats"]

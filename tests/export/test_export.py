@@ -41,7 +41,7 @@ def exported(model, images, tmp_path_factory):
     """Folder with saved_model and one .tflite per quantization."""
     folder = tmp_path_factory.mktemp("exported")
     export_saved_model(model, folder / "saved_model")
-    for quantize in ("none", "float16", "dynamic"):
+    for quantize in ("float32", "float16", "dynamic"):
         export_tflite(model, folder / f"{quantize}.tflite", quantize=quantize)
     export_tflite(model, folder / "int8.tflite", quantize="int8", representative=[images])
     export_tflite(model, folder / "uint8.tflite", quantize="int8", input_type="uint8", representative=[images])
@@ -51,24 +51,24 @@ def exported(model, images, tmp_path_factory):
 def test_formats_agree_with_keras(model, images, exported):
     labels = np.asarray(model(images)).argmax(-1)
     labels[0] = (labels[0] + 1) % 10
-    files = tuple(exported / f"{name}.tflite" for name in ("none", "float16", "dynamic", "int8", "uint8"))
+    files = tuple(exported / f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8", "uint8"))
     report = verify(model, images, saved_model=[exported / "saved_model"], tflite=files, labels=labels)
-    saved, none, float16, dynamic, int8, uint8 = report.formats
+    saved, float32, float16, dynamic, int8, uint8 = report.formats
     assert np.ptp(np.asarray(model(images)), axis=0).max() > 0.04  # outputs depend on the image
-    assert saved.relative_error <= 1e-6 and none.relative_error <= 1e-5
+    assert saved.relative_error <= 1e-6 and float32.relative_error <= 1e-5
     assert 0 < float16.relative_error <= 1e-2
     assert max(dynamic.relative_error, int8.relative_error, uint8.relative_error) <= 0.5
-    assert [check.top1_agreement for check in (saved, none)] == [1.0, 1.0]
+    assert [check.top1_agreement for check in (saved, float32)] == [1.0, 1.0]
     assert min(check.top1_agreement for check in (float16, dynamic, int8, uint8)) >= 0.7
-    assert report.keras_accuracy == saved.accuracy == none.accuracy == pytest.approx(23 / 24)
+    assert report.keras_accuracy == saved.accuracy == float32.accuracy == pytest.approx(23 / 24)
     assert (report.images, report.model) == (24, SPEC.name)
-    assert float16.bytes < 0.7 * none.bytes and int8.bytes < 0.7 * none.bytes
+    assert float16.bytes < 0.7 * float32.bytes and int8.bytes < 0.7 * float32.bytes
 
 
 def test_report_as_table_and_json(model, images, exported):
-    report = verify(model, images[:2], saved_model=[exported / "saved_model"], tflite=(exported / "none.tflite",))
+    report = verify(model, images[:2], saved_model=[exported / "saved_model"], tflite=(exported / "float32.tflite",))
     table = report.table().splitlines()
-    assert len(table) == 4 and table[3].startswith("none.tflite") and table[3].split()[-1] == "-"
+    assert len(table) == 4 and table[3].startswith("float32.tflite") and table[3].split()[-1] == "-"
     data = json.loads(report.to_json())
     assert data["images"] == 2 and data["formats"][1]["ops"] == sum(data["formats"][1]["operations"].values())
     assert [field.name for field in dataclasses.fields(report)] == ["model", "images", "keras_accuracy", "formats"]
@@ -80,7 +80,7 @@ def test_operations_of_the_float_file(exported):
     The one 7x7 depthwise convolution is five, and four additions.
     """
     convolutions = 2 + 4 * 2 + 4 * 2 + 1  # stem and separable, four blocks, their SE, tail
-    assert operation_counts(exported / "none.tflite") == {
+    assert operation_counts(exported / "float32.tflite") == {
         "CONV_2D": convolutions,
         "HARD_SWISH": 8,
         "DEPTHWISE_CONV_2D": 4 + 5,
@@ -97,13 +97,13 @@ def test_types_at_the_ends(exported):
     from scarlet_tf.latency import open_interpreter
 
     types = {}
-    for name in ("none", "dynamic", "int8", "uint8"):
+    for name in ("float32", "dynamic", "int8", "uint8"):
         interpreter = open_interpreter(exported / f"{name}.tflite")
         (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
         assert tuple(source["shape"]) == (1, 32, 32, 3) and tuple(result["shape"]) == (1, 10)
         types[name] = (np.dtype(source["dtype"]).name, np.dtype(result["dtype"]).name)
     assert types == {
-        "none": ("float32", "float32"),
+        "float32": ("float32", "float32"),
         "dynamic": ("float32", "float32"),
         "int8": ("float32", "float32"),
         "uint8": ("uint8", "float32"),
@@ -148,7 +148,7 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
     [
         ({"quantize": "int9"}, "unknown quantize 'int9'.*nearest is 'int8'"),
         ({"input_type": "int8"}, "unknown input_type 'int8'.*nearest is 'uint8'"),
-        ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'none'"),
+        ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'float32'"),
         ({"quantize": "int8"}, "needs representative images"),
         ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' only"),
         ({"quantize": "int8", "representative": []}, "got none"),
@@ -179,7 +179,7 @@ def test_custom_operations_are_refused(tmp_path):
 def test_verify_refuses(model, images, exported, tmp_path):
     with pytest.raises(ValueError, match="a label for each"):
         verify(model, images, labels=np.zeros(3, int))
-    whole = (exported / "none.tflite").read_bytes()
+    whole = (exported / "float32.tflite").read_bytes()
     (tmp_path / "cut.tflite").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TFLiteFileError, match=r"cut\.tflite"):
         verify(model, images, tflite=(tmp_path / "cut.tflite",))
@@ -191,7 +191,7 @@ def test_files_of_another_model_are_refused(model, images, exported):
     """By what they take and by what they give; in one line that names the file and both."""
     larger, fewer = build(SPEC, input_shape=(48, 48, 3)), build(dataclasses.replace(SPEC, classes=7))
     other_images = np.zeros((2, 48, 48, 3), np.float32)
-    for kind, name in (("tflite", "none.tflite"), ("saved_model", "saved_model")):
+    for kind, name in (("tflite", "float32.tflite"), ("saved_model", "saved_model")):
         for asked, given, ends in (
             (larger, other_images, "48 x 48 x 3 and gives 10"),
             (fewer, images, "3 and gives 7"),

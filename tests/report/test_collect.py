@@ -3,7 +3,7 @@ import json
 import pytest
 
 from scarlet_tf.arch import get_space
-from scarlet_tf.report import ReportError, collect_results
+from scarlet_tf.report import COLUMNS, ReportError, collect_results
 from scarlet_tf.report.results import check_results
 
 SPACE = get_space("small")
@@ -23,29 +23,59 @@ def folder(tmp_path):
 def test_reads_what_is_there(folder):
     columns = {"keras_top1": 0.9, "started_from": "random weights"}
     assert collect_results(folder) == {"name": "model_0", "genome": list(GENOME), "columns": columns}
+    kinds = ("saved_model", "float32", "float16", "dynamic", "int8", "int8_pure")
     formats = [
-        {"path": "x/saved_model", "bytes": 9, "accuracy": 0.9, "top1_agreement": 1.0},
-        {"path": "x/fp32.tflite", "bytes": 1000, "accuracy": 0.9, "top1_agreement": 1.0},
-        {"path": "x/int8.tflite", "bytes": 500, "accuracy": 0.89, "top1_agreement": 0.98},
+        {"path": f"x/{kind}.tflite", "bytes": 1000 - n, "accuracy": 0.9 - n / 100, "top1_agreement": 1.0 - n / 100}
+        for n, kind in enumerate(kinds)
     ]
     (folder / "verify.json").write_text(json.dumps({"formats": formats}))
-    latency = [{"median_ms": 0.2, "p10_ms": 0.1, "p90_ms": 0.3}, {"median_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0}]
+    times = {"x/other.tflite": 7.0, "x/m_int8_pure.tflite": 1.0, "y/float32.tflite": 0.2}
+    latency = [{"path": path, "median_ms": ms, "p10_ms": ms, "p90_ms": 2 * ms} for path, ms in times.items()]
     (folder / "latency.json").write_text(json.dumps(latency))
     result = collect_results(folder)
-    assert result["columns"] == {
-        "keras_top1": 0.9,
-        "started_from": "random weights",
-        "fp32_top1": 0.9,
-        "fp32_bytes": 1000,
-        "int8_top1": 0.89,
-        "int8_bytes": 500,
-        "int8_agreement": 0.98,
-        "latency_median_ms": 0.2,
-        "latency_p10_ms": 0.1,
-        "latency_p90_ms": 0.3,
-    }
+    for n, kind in enumerate(kinds):
+        columns |= {f"{kind}_top1": 0.9 - n / 100, f"{kind}_agreement": 1.0 - n / 100, f"{kind}_bytes": 1000 - n}
+    for kind, ms in (("int8_pure", 1.0), ("float32", 0.2)):
+        columns |= {f"{kind}_median_ms": ms, f"{kind}_p10_ms": ms, f"{kind}_p90_ms": 2 * ms}
+    assert result["columns"] == columns
     (checked,) = check_results([result], SPACE)
     assert checked.genome == GENOME
+    assert set(columns) - set(COLUMNS) == {"started_from"}
+
+
+def test_a_recorded_format_counts_more_than_the_name(folder):
+    """A plain file has columns of its own; of two files of one format the first counts."""
+    row = {"bytes": 1, "accuracy": None, "top1_agreement": 1.0}
+    named = (("float32.tflite", "int8"), ("p.tflite", "int8, plain"), ("int8.tflite", "int8"), ("edgetpu.tflite", None))
+    formats = [row | {"path": path, "format": kind, "bytes": n} for n, (path, kind) in enumerate(named)]
+    (folder / "verify.json").write_text(json.dumps({"formats": formats}))
+    columns = collect_results(folder)["columns"]
+    assert {key: value for key, value in columns.items() if key.endswith("_bytes")} == {
+        "int8_bytes": 0,
+        "int8_plain_bytes": 1,
+    }
+    assert COLUMNS["int8_plain_bytes"].label == "int8, plain"
+
+
+def test_results_of_former_names_are_read(folder):
+    """Files called fp32.tflite, and pages' results that say fp32 and latency."""
+    row = {"path": "x/fp32.tflite", "bytes": 1000, "accuracy": 0.9, "top1_agreement": 1.0}
+    (folder / "verify.json").write_text(json.dumps({"formats": [row]}))
+    latency = [{"path": "m_int8.tflite"}, {"path": "x/fp32.tflite"}]
+    for ms, entry in enumerate(latency):
+        entry |= {"median_ms": ms, "p10_ms": ms, "p90_ms": ms}
+    (folder / "latency.json").write_text(json.dumps(latency))
+    columns = collect_results(folder)["columns"]
+    assert (columns["float32_bytes"], columns["float32_median_ms"], columns["int8_median_ms"]) == (1000, 1, 0)
+    old = {"fp32_top1": 0.9, "fp32_bytes": 1000, "latency_median_ms": 1, "latency_p10_ms": 2, "latency_p90_ms": 3}
+    (result,) = check_results([{"name": "m", "genome": list(GENOME), "columns": old}], SPACE)
+    assert result.columns == {
+        "float32_top1": 0.9,
+        "float32_bytes": 1000,
+        "float32_median_ms": 1,
+        "float32_p10_ms": 2,
+        "float32_p90_ms": 3,
+    }
 
 
 def test_a_model_of_inherited_weights_and_lets_is_called_so(folder):

@@ -156,14 +156,15 @@ def test_table_names_columns_and_marks_what_is_missing(searched):
     first, second, third = history.picked.genomes.tolist()
     results = [
         result(first, "alpha", keras_top1=0.9125, int8_bytes=1234567, note="short"),
-        result(second, "beta", keras_top1=None, latency_median_ms=12.34),
+        result(second, "beta", keras_top1=None, float32_median_ms=12.34),
         result(first, "alpha", latency_p90_ms=20.0),
         result([12] * 19, "gamma", keras_top1=0.5),
     ]
     table = re.search(r"<table>.*?</table>", build_page(*searched, results=results), re.S)[0]
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>.*?</tr>", table, re.S)[2:]]
     heads = re.findall(r"<th scope='col' class='[a-z]*'>(.*?)</th>", table)
-    assert heads == ["One\u2011shot accuracy", "MAdds", "Params", "Keras top\u20111", "median", "p90", "int8", "note"]
+    shown = ("float32 median", "float32 p90")
+    assert heads == ["One\u2011shot accuracy", "MAdds", "Params", "Keras top\u20111", *shown, "int8", "note"]
     assert rows[0][3:] == ["91.25 %", "—", "20 ms", "1,234,567 B", "short"]
     assert rows[1][3:] == ["—", "12.3 ms", "—", "—", "—"]
     assert rows[2][3:] == ["—"] * 5

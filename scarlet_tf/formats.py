@@ -1,0 +1,70 @@
+"""The formats a model is exported to: their names, the names they had before, and which options go together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from scarlet_tf.choices import require_known
+
+FLOAT32 = "float32"
+QUANTIZATIONS = (FLOAT32, "float16", "dynamic", "int8", "int8_pure")
+INPUT_TYPES = ("float32", "uint8")
+XNNPACK = "xnnpack"
+TARGETS = (XNNPACK, "none")
+PLAIN = "plain"  # what tables call a file of target "none": as the converter leaves it, not rewritten
+
+SAVED_MODEL = "saved_model"
+FORMATS = (SAVED_MODEL, *QUANTIZATIONS)  # everything that a model is shipped as
+
+_FORMER_NAMES = {"none": FLOAT32, "fp32": FLOAT32}
+
+
+def current_name(name: str) -> str:
+    """Return today's name of a format that older files, records and file names may call otherwise."""
+    return _FORMER_NAMES.get(name, name)
+
+
+def require_format(what: str, name: str, known: Collection[str] = FORMATS) -> str:
+    """Return today's name of a format that a user asks for; a former name is accepted with a line on standard error.
+
+    Raises:
+        ValueError: for a name that is not one of `known`, naming the nearest.
+    """
+    if name in _FORMER_NAMES:
+        print(f"{what} {name!r} is now called {current_name(name)!r}", file=sys.stderr)
+    require_known(what, current_name(name), known)
+    return current_name(name)
+
+
+def format_in_name(path: str | os.PathLike) -> str | None:
+    """Return the format that a file's name tells, as `int8.tflite`, `m_int8.tflite` and `saved_model` do; else None."""
+    stem = Path(path).name.removesuffix(".tflite")
+    # The longest first: "m_int8_pure" also contains "int8".
+    for name in sorted((*FORMATS, *_FORMER_NAMES), key=len, reverse=True):
+        if stem == name or (name != "none" and stem.endswith((f"_{name}", f"-{name}", f".{name}"))):
+            return current_name(name)
+    return None
+
+
+def check_options(*, quantize: str, input_type: str, has_representative: bool, optimize_for: str) -> None:
+    """Raise ValueError for an unknown option, naming the nearest valid one, and for options that exclude each other.
+
+    Args:
+        quantize: a current name, see `require_format`.
+    """
+    for label, value, known in (
+        ("quantize", quantize, QUANTIZATIONS),
+        ("input_type", input_type, INPUT_TYPES),
+        ("optimize_for", optimize_for, TARGETS),
+    ):
+        require_known(label, value, known)
+    integer = quantize.startswith("int8")
+    if input_type == "uint8" and not integer:
+        raise ValueError(f"input_type 'uint8' needs quantize 'int8' or 'int8_pure', got {quantize!r}")
+    if integer and not has_representative:
+        raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
+    if not integer and has_representative:
+        raise ValueError(f"representative images calibrate quantize 'int8' only, got {quantize!r}")
