@@ -1,10 +1,15 @@
-"""Writing a file whole or not at all, and finding out beforehand that it cannot be."""
+"""Writing files whole or not at all, locking a run's folder, and checks that can be made beforehand."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import json
 import os
 import secrets
+import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,14 +26,15 @@ def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[B
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # machines that share it may share PIDs
     try:
-        with open(temporary, "wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            with open(temporary, "wb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,10 +49,109 @@ def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
         temporary = Path(aside) / path.name
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Raise what says that a disk is full with `path` as the file's name, which writing to an open file leaves out."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Return whether no more can be written: a full disk, a used-up quota, or a limit on the size of files."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class FolderInUseError(ValueError):
+    """Another run is writing to the folder; the message names both."""
+
+
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def locked_folder(folder: str | os.PathLike) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if need be, until the block or the process ends.
+
+    The kernel holds the lock (flock on the file .lock) and releases it however the process dies. On a file system
+    without locks a warning is printed and nothing is locked; nor is a folder that cannot be written to anyway. A
+    folder that was made here and is still empty at the end is removed.
+
+    Raises:
+        FolderInUseError: another run holds the lock.
+    """
+    folder = Path(folder)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    descriptor = _take_lock(path, folder=folder)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            path.unlink(missing_ok=True)  # before the lock is released: whoever waits for it sees another file
+            os.close(descriptor)
+        if made:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def _take_lock(path: Path, *, folder: Path) -> int | None:
+    """Return a descriptor that holds the lock; None where there can be none."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                return None
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise FolderInUseError(
+                f"{folder} is in use by {holder}: wait until it ends, or choose another output folder"
+            ) from None
+        except OSError as error:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            print(
+                f"warning: {folder} cannot be locked ({error.strerror}): let no other run write to it", file=sys.stderr
+            )
+            return None
+        if _same_file(path, descriptor):
+            record = {"pid": os.getpid(), "host": socket.gethostname()}
+            with contextlib.suppress(OSError):  # who holds the lock is only for a message
+                os.truncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(record).encode(), 0)
+            return descriptor
+        os.close(descriptor)  # the holder removed the file while this process opened it
+
+
+def _same_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        record = json.loads(os.pread(descriptor, 1000, 0))
+        return f"process {record['pid']} on {record['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def user_cache() -> Path:
@@ -68,6 +173,14 @@ def require_new_folder(path: str | os.PathLike) -> None:
     _require_room(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not an empty folder")
+
+
+def require_run_folder(path: str | os.PathLike) -> None:
+    """Raises OSError where a run's folder can neither be made nor be written to."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file: expected a folder, or a name for a new one")
+    _require_room(path / _LOCK)
 
 
 def _require_room(path: Path) -> None:

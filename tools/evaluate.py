@@ -1,4 +1,8 @@
-"""Top-1, top-5 and loss of a trained network on a split, as one line of JSON.
+"""Evaluates a trained network on a split and prints one line of JSON.
+
+The line holds top-1, balanced accuracy (the mean of the classes' recall), top-5 for more than five classes, loss,
+recall by class and, for up to 100 classes, the confusion matrix: a row for each true class, a column for each
+predicted one.
 
     python tools/evaluate.py --model=runs/small
     python tools/evaluate.py --model=scarlet_a --weights=a.weights.h5 --dataset=imagenet2012 --augment=inception
@@ -6,7 +10,6 @@
 A folder that tools/train.py wrote knows its data; flags say otherwise.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -22,7 +25,7 @@ _DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or f
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
 )
-_SPLIT = flags.DEFINE_string("split", "test", "train, search_validation or test.")
+_SPLIT = flags.DEFINE_string("split", "test", "train, search_validation, validation or test.")
 _AUGMENT = flags.DEFINE_string(
     "augment", None, "inception: centre crop, 224 of 256; none: whole image; default: as trained."
 )
@@ -30,7 +33,12 @@ _SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", None, "Images hel
 _DATA_SEED = flags.DEFINE_integer("data_seed", None, "Decides which images are held out; default: as trained, or 0.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Default: the model's input.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Images at a time.", lower_bound=1)
+_CONFUSION = flags.DEFINE_string(
+    "confusion", None, "Write the confusion matrix to this file: a picture (.png, .svg, .pdf), or numbers (.json)."
+)
 _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many images.", lower_bound=1)
+
+_MOST_CLASSES = 100  # whose confusion matrix fits on the line
 
 
 def main() -> None:
@@ -41,8 +49,13 @@ def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.data.config import AUGMENTATIONS, SPLITS
+    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.training.pictures import FORMATS, draw_confusion, write_figure
     from scarlet_tf.zoo import require_model
 
+    if _CONFUSION.value is not None:
+        require_known("ending of --confusion", Path(_CONFUSION.value).suffix.lower(), (*FORMATS, ".json"))
+        require_place(_CONFUSION.value)
     require_known("split", _SPLIT.value, SPLITS)
     if _AUGMENT.value is not None:
         require_known("augment", _AUGMENT.value, AUGMENTATIONS)
@@ -69,11 +82,15 @@ def main() -> None:
     model, (mean, std) = loaded.model, loaded.mean_and_std
     data = open_dataset(DataConfig(**{"image_size": model.input_shape[1], "mean": mean, "std": std} | config))
     metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
-    print(
-        json.dumps(
-            {"model": _MODEL.value, "dataset": config["name"], "split": _SPLIT.value, **dataclasses.asdict(metrics)}
-        )
-    )
+    line = {"model": _MODEL.value, "dataset": config["name"], "split": _SPLIT.value, **metrics.to_dict()}
+    if _CONFUSION.value is not None and _CONFUSION.value.lower().endswith(".json"):
+        numbers = {"class_names": data.class_names, "confusion": metrics.confusion}
+        write_atomically(_CONFUSION.value, json.dumps(numbers) + "\n")
+    elif _CONFUSION.value is not None:
+        write_figure(_CONFUSION.value, draw_confusion(metrics.confusion, class_names=data.class_names))
+    if data.num_classes > _MOST_CLASSES:
+        del line["confusion"]
+    print(json.dumps(line))
 
 
 def _trained_on(path: Path) -> dict:
@@ -82,7 +99,8 @@ def _trained_on(path: Path) -> dict:
         return {}
     try:
         data = json.loads(path.read_text())["data"]
-        return {name: data[name] for name in ("name", "image_size", "search_validation", "augment", "seed")}
+        trained_on = {name: data[name] for name in ("name", "image_size", "search_validation", "augment", "seed")}
+        return trained_on | {"validation": data.get("validation")}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

@@ -25,7 +25,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 def main() -> None:
     from scarlet_tf.choices import require_known
-    from scarlet_tf.files import require_holding
+    from scarlet_tf.files import locked_folder, require_holding, require_run_folder
     from scarlet_tf.supernet.settings import DRAWS
     from scarlet_tf.supernet.unfinished import warn_if_unfinished
     from scarlet_tf.training.config import train_config
@@ -33,24 +33,26 @@ def main() -> None:
     require_known("draw", _DRAW.value, DRAWS)
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
+    require_run_folder(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.supernet.ranking import rank
     from scarlet_tf.supernet.ranking_page import make_ranking_page
 
-    result = rank(
-        _SUPERNET.value,
-        _OUTPUT.value,
-        command=command_line(without=("data_dir",)),
-        models=_MODELS.value,
-        draw=_DRAW.value,
-        recipe=_RECIPE.value,
-        epochs=_EPOCHS.value,
-        repeats=_REPEATS.value,
-        images=_IMAGES.value,
-        seed=_SEED.value,
-        data_dir=_DATA_DIR.value,
-    )
+    with locked_folder(_OUTPUT.value):
+        result = rank(
+            _SUPERNET.value,
+            _OUTPUT.value,
+            command=command_line(without=("data_dir",)),
+            models=_MODELS.value,
+            draw=_DRAW.value,
+            recipe=_RECIPE.value,
+            epochs=_EPOCHS.value,
+            repeats=_REPEATS.value,
+            images=_IMAGES.value,
+            seed=_SEED.value,
+            data_dir=_DATA_DIR.value,
+        )
     print(make_ranking_page({"rank.svg": result}))
 
 

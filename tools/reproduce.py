@@ -15,6 +15,7 @@ continues.
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
+from scarlet_tf.files import locked_folder, require_run_folder
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
@@ -44,6 +45,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
+    require_run_folder(_OUTPUT.value)
     print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())
 
 
@@ -64,8 +66,9 @@ def _figure1() -> str:
     load_tensorflow(threads=share_out_threads(len(usable_cores())))
     from scarlet_tf.reproduce import run_figure1, write_figure1
 
-    arms = run_figure1(config, _OUTPUT.value)
-    return write_figure1(_OUTPUT.value, config, arms, command=_command())
+    with locked_folder(_OUTPUT.value):
+        arms = run_figure1(config, _OUTPUT.value)
+        return write_figure1(_OUTPUT.value, config, arms, command=_command())
 
 
 def _figure4() -> str:
@@ -76,8 +79,9 @@ def _figure4() -> str:
     load_tensorflow()
     from scarlet_tf.reproduce import run_figure4, write_figure4
 
-    trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
-    return write_figure4(_OUTPUT.value, data, config, trained, command=_command())
+    with locked_folder(_OUTPUT.value):
+        trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
+        return write_figure4(_OUTPUT.value, data, config, trained, command=_command())
 
 
 def _figure6() -> str:
@@ -106,19 +110,20 @@ def _figure6() -> str:
         calibration_images=_CALIBRATION.value,
         data_dir=_DATA_DIR.value,
     )
-    arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
-    return write_figure6(
-        _OUTPUT.value,
-        config,
-        arms,
-        supernet={"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
-        evaluation={
-            "bn": "recalibrated",
-            "images": evaluator.num_images,
-            "calibration_images": len(evaluator.calibration),
-        },
-        command=_command(),
-    )
+    with locked_folder(_OUTPUT.value):
+        arms = run_figure6(config, _OUTPUT.value, space=trained.space, evaluator=evaluator)
+        return write_figure6(
+            _OUTPUT.value,
+            config,
+            arms,
+            supernet={"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
+            evaluation={
+                "bn": "recalibrated",
+                "images": evaluator.num_images,
+                "calibration_images": len(evaluator.calibration),
+            },
+            command=_command(),
+        )
 
 
 def _data():

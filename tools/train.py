@@ -8,6 +8,11 @@ a shorter run at a lower learning rate, without dropout and weight averages.
     python tools/train.py --inherit_from=runs/supernet --genome=12,1,12,6,3,8 --epochs=1 --output=runs/inherited
     python tools/train.py --model=scarlet_a --weights=a.weights.h5 --dataset=folder:flowers --recipe=finetune --output=f
     python tools/train.py --model=runs/small --prune=0.5 --output=runs/small_pruned
+    python tools/train.py --model=runs/small --dataset=folder:cells --recipe=finetune --validation=0.1 --patience=5 \\
+        --class_weight=balanced --output=runs/cells
+
+With --validation, the network is evaluated after every epoch on images that it does not learn from, and the best
+weights are kept. curves.png and confusion.png in the folder show the run and its result.
 
 Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
 """
@@ -33,10 +38,22 @@ _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "A tensorflow-dataset
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
 )
-_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Training images to hold out.")
+_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Training images to hold out, for a search.")
+_VALIDATION = flags.DEFINE_string(
+    "validation", None, "Evaluate every epoch: a share of the training images to hold out, 0.1, or a split's name."
+)
+_KEEP = flags.DEFINE_string(
+    "keep",
+    None,
+    "best: the weights of the epoch with the highest validation accuracy (balanced with --class_weight=balanced), "
+    "then the lowest loss; last. Default: best with --validation, else last, and last with --prune.",
+)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Side in pixels; default: the network's.", lower_bound=1)
 _RECIPE = flags.DEFINE_string("recipe", "small", "paper, small, or finetune (first the classifier alone, then all).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
+_NAME = flags.DEFINE_string(
+    "name", None, "Of the trained network; default: the output folder's where it starts from trained weights."
+)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
@@ -53,6 +70,10 @@ _OVERRIDES = {
     "decay_rate": flags.DEFINE_float("decay_rate", None, "Of the exponential schedule, instead of the recipe's."),
     "dropout": flags.DEFINE_float("dropout", None, "Instead of the recipe's or the spec's."),
     "augment": flags.DEFINE_string("augment", None, "none, flip_crop or inception, instead of the recipe's."),
+    "patience": flags.DEFINE_integer("patience", None, "End after so many epochs without better weights; 0: never."),
+    "class_weight": flags.DEFINE_string(
+        "class_weight", None, "balanced: weight the loss by n / (k n_c), n images in k classes, n_c of one; or none."
+    ),
     "seed": flags.DEFINE_integer("seed", None, "Of initial weights, order, augmentation and dropout."),
 }
 
@@ -68,17 +89,30 @@ def main() -> None:
         raise ValueError("--weights does not go with --inherit_from, which brings its own")
     from pathlib import Path
 
-    from scarlet_tf.data import require_image_folder
-    from scarlet_tf.files import require_holding
-    from scarlet_tf.training.config import train_config
+    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.data.config import parse_validation
+    from scarlet_tf.files import require_holding, require_run_folder
+    from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.training.strategy import make_strategy, require_strategy
     from scarlet_tf.zoo import require_model
 
     overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
-    images = {"name": _DATASET.value, "data_dir": _DATA_DIR.value, "search_validation": _SEARCH_VALIDATION.value}
+    images = {
+        "name": _DATASET.value,
+        "data_dir": _DATA_DIR.value,
+        "search_validation": _SEARCH_VALIDATION.value,
+        "validation": None if _VALIDATION.value is None else parse_validation(_VALIDATION.value),
+    }
+    DataConfig(image_size=1, **images)
+    by_default = "best" if _VALIDATION.value is not None and _PRUNE.value is None else "last"
+    overrides["keep"] = by_default if _KEEP.value is None else _KEEP.value
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
+    (config.training if compressed else config).check_validation(validated=_VALIDATION.value is not None)
+    require_run_folder(_OUTPUT.value)
+    if _NAME.value is not None:
+        check_name(_NAME.value)
     require_strategy(_STRATEGY.value, tpu=_TPU.value)
     if _INHERIT_FROM.value:
         require_holding(_INHERIT_FROM.value, "config.json", what="supernet")
@@ -99,6 +133,7 @@ def main() -> None:
 
 def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.training.messages import statistics_warning, summarize_result
     from scarlet_tf.training.trainer import train
     from scarlet_tf.zoo import StartingPoint, starting_point
 
@@ -122,11 +157,13 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         start = start.for_classes(data.num_classes)
         if start.new_classifier:
             print(f"a new classifier for {data.num_classes} classes")
-    _warn_of_few_steps(data, config)
-    inherited = {"weights": start.weights, "origin": start.origin}
+    _say_beforehand(data, config)
+    _warn(statistics_warning(data, config))
+    # A path of a supernet is named by its genome already.
+    name = _name(start.spec, inherits=start.weights is not None and not _INHERIT_FROM.value)
+    inherited = {"weights": start.weights, "origin": start.origin, "name": name}
     result = train(start.spec, data, config, output=_OUTPUT.value, strategy=strategy, **inherited, **intervals)
-    test = result["test"]
-    return f"test top-1 {test['top1']:.4f}, top-5 {test['top5']:.4f}; {result['steps']} steps, {result['seconds']} s"
+    return summarize_result(result)
 
 
 def _compression(overrides: dict):
@@ -144,21 +181,29 @@ def _compress(config, images: dict, intervals: dict) -> str:
 
     source = open_source(_MODEL.value, weights=_WEIGHTS.value)
     data = open_dataset(DataConfig(image_size=source.input_shape[0], augment=config.training.augment, **images))
-    _warn_of_few_steps(data, config.training)
-    return summarize(compress(source, data, config, output=_OUTPUT.value, **intervals))
+    _say_beforehand(data, config.training)
+    name = _name(source.spec, inherits=True)
+    return summarize(compress(source, data, config, output=_OUTPUT.value, name=name, **intervals))
 
 
-def _warn_of_few_steps(data, config) -> None:
-    from scarlet_tf.training.config import suggest_batch_size
+def _say_beforehand(data, config) -> None:
+    from scarlet_tf.training.messages import notes_before, warnings_before
 
-    count, batch = data.num_examples["train"], config.batch_size
-    if batch <= count and (better := suggest_batch_size(count, batch)):
-        made = f"{count // batch} step{'s' * (count // batch > 1)}"
-        print(
-            f"warning: {count} training images in batches of {batch} make {made} an epoch, --batch_size={better} makes "
-            f"{count // better}",
-            file=sys.stderr,
-        )
+    for note in notes_before(data, config):
+        print(note)
+    _warn(warnings_before(data, config))
+
+
+def _warn(lines) -> None:
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def _name(spec, *, inherits: bool) -> str:
+    """The trained network's name: its own where it starts from the weights of another."""
+    from scarlet_tf.training.folder import name_of_folder
+
+    return _NAME.value or (name_of_folder(_OUTPUT.value) if inherits else spec.name)
 
 
 if __name__ == "__main__":

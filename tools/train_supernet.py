@@ -47,6 +47,7 @@ def main() -> None:
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.files import require_run_folder
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
     from scarlet_tf.training.strategy import make_strategy, require_strategy
@@ -64,11 +65,12 @@ def main() -> None:
         augment=_AUGMENT.value,
     )
     require_image_folder(data.name)
+    require_run_folder(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
-    from scarlet_tf.supernet.workers import Workers
     from scarlet_tf.training.distribution import is_chief
+    from scarlet_tf.training.workers import Workers
 
     images = open_dataset(data)
     steps = _STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value)

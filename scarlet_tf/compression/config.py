@@ -57,9 +57,15 @@ class CompressionConfig:
             raise CompressionError(f"sparsity must be in (0, 1), got {self.sparsity!r}")
         if self.clusters is not None and not (isinstance(self.clusters, int) and 2 <= self.clusters <= 256):
             raise CompressionError(f"clusters must be an integer in 2..256, got {self.clusters!r}")
+        if self.method == "prune" and (self.training.keep == "best" or self.training.patience):
+            raise CompressionError("keep=best and patience do not go with prune: sparsity grows during the run")
         for name in ("dropout", "ema", "frozen_epochs", "measured_images"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
+
+    def to_dict(self) -> dict:
+        """The settings as JSON values, see `TrainConfig.to_dict`."""
+        return dataclasses.asdict(self) | {"training": self.training.to_dict()}
 
 
 def compression_config(

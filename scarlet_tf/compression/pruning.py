@@ -53,11 +53,15 @@ class PrunedModel:
         for wrapper in self._wrappers:
             wrapper.pruning_step.assign(0)  # as tfmot's callback does; every training call counts it up
 
-    def stripped(self):
-        """The plain tf_keras model, without masks, once they have been put over the last step's weights."""
+    def apply_masks(self) -> None:
+        """Set to 0 what the last step moved under the masks."""
         for wrapper in self._wrappers:
             for kernel, mask, _ in wrapper.pruning_vars:
                 kernel.assign(kernel * mask)
+
+    def stripped(self):
+        """The plain tf_keras model, without masks, once they have been put over the last step's weights."""
+        self.apply_masks()
         return tfmot.sparsity.keras.strip_pruning(self.model)
 
     def weights(self) -> dict[str, np.ndarray]:

@@ -29,9 +29,16 @@ class FineTuneState:
     """Compressed model and optimizer, and the step that changes them. On one device."""
 
     def __init__(
-        self, compressed: CompressedModel, config: TrainConfig, *, steps_per_epoch: int, total_steps: int
+        self,
+        compressed: CompressedModel,
+        config: TrainConfig,
+        *,
+        steps_per_epoch: int,
+        total_steps: int,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         self.config = config
+        self._class_weights = class_weights
         self.compressed = compressed
         self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
         self._optimizer = make_optimizer(config, 0.0, keras=tf_keras)
@@ -68,6 +75,8 @@ class FineTuneState:
             losses = keras.losses.categorical_crossentropy(
                 tf.one_hot(labels, logits.shape[-1]), logits, from_logits=True, label_smoothing=config.label_smoothing
             )
+            if self._class_weights is not None:
+                losses *= tf.gather(tf.constant(self._class_weights), labels)
             decay = tf.add_n([tf.nn.l2_loss(variable) for variable in self._decayed])
             loss = tf.reduce_mean(losses) + config.l2 * decay
         gradients = tape.gradient(loss, variables)

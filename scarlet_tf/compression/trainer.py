@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.arch import ArchSpec
 from scarlet_tf.compression.clustering import ClusteredModel, absorb_norms
 from scarlet_tf.compression.config import CompressionConfig, CompressionError
 from scarlet_tf.compression.pruning import PrunedModel
@@ -18,11 +19,13 @@ from scarlet_tf.compression.source import Source
 from scarlet_tf.compression.step import CompressedModel, FineTuneState
 from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.data import ImageData
+from scarlet_tf.files import locked_folder
 from scarlet_tf.models import build, set_weights
 from scarlet_tf.training import folder
 from scarlet_tf.training.checkpoints import fingerprint
-from scarlet_tf.training.evaluation import evaluate
-from scarlet_tf.training.session import count_steps, run_session
+from scarlet_tf.training.evaluation import Evaluator, Metrics, evaluate
+from scarlet_tf.training.selection import Selection
+from scarlet_tf.training.session import balanced_class_weights, count_steps, run_session
 from scarlet_tf.training.strategy import make_strategy
 
 
@@ -32,6 +35,7 @@ def compress(
     config: CompressionConfig,
     *,
     output: str | os.PathLike,
+    name: str | None = None,
     checkpoint_every: int = 500,
     log_every: int = 50,
 ) -> dict:
@@ -39,6 +43,9 @@ def compress(
 
     That is spec.json, model.keras (an ordinary model, gives logits) and training.json with the record "compression";
     from "qat" also qat.npz, see `convert_qat`. Resumes and returns as `training.trainer.train` does.
+
+    Args:
+        name: of the compressed network in its records; None: the source's.
 
     Returns:
         The content of training.json. In "compression": the method's settings, the source's fingerprint and its
@@ -53,58 +60,94 @@ def compress(
     output = Path(output)
     settings = {
         "spec": source.spec.to_dict(),
-        "compression": dataclasses.asdict(config),
+        "compression": config.to_dict(),
         "data": folder.describe_data(data),
         "weights": folder.weights_digest(source.weights),
     }
     mark = fingerprint(settings | {"data": data.fingerprint})
     if finished := folder.finished_result(output, mark, settings=settings):
         return finished
-    steps_per_epoch, total_steps = count_steps(data, config.training)
-    compressed = _compressed(source, data, config, total_steps=total_steps)
-    state = FineTuneState(compressed, config.training, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
-    seconds = run_session(
-        *(state, data, config.training),
-        output=output,
-        kind=config.method,
-        mark=mark,
-        settings=settings,
-        strategy=make_strategy("one_device"),
-        checkpoint_every=checkpoint_every,
-        log_every=log_every,
-    )
-    weights = compressed.weights()
-    model = _keras_model(source, weights)
-    record = {
-        "method": config.method,
-        "sparsity": config.sparsity,
-        "clusters": config.clusters,
-        "source_fingerprint": source.fingerprint,
-        "source_test": dataclasses.asdict(evaluate(_keras_model(source, source.weights), data, "test")),
-        "reached": compressed.record(weights),
-    }
-    files = {}
-    if isinstance(compressed, QuantizedModel):
-        record["quantized_test"] = dataclasses.asdict(evaluate(compressed.model, data, "test"))
-        files[FILE] = lambda path: write_ranges(path, compressed.ranges())
-    result = {
-        "format": folder.FORMAT,
-        "version": folder.FORMAT_VERSION,
-        "fingerprint": mark,
-        "output": "logits",
-        "config": dataclasses.asdict(config.training),
-        "data": folder.describe_data(data),
-        "class_names": data.class_names,
-        "inherited_weights": True,
-        "started_from": source.origin,
-        "replicas": 1,
-        "steps": total_steps,
-        "seconds": round(seconds, 1),
-        "test": dataclasses.asdict(evaluate(model, data, "test")),
-        "compression": record,
-    }
-    folder.write_folder(output, source.spec, model=model, result=result, more=files)
+    with locked_folder(output):
+        if finished := folder.finished_result(output, mark, settings=settings):
+            return finished  # of another process, since the look before
+        class_weights = balanced_class_weights(data) if config.training.class_weight == "balanced" else None
+        steps_per_epoch, total_steps = count_steps(data, config.training)
+        counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
+        strategy = make_strategy("one_device")
+        compressed = _compressed(source, data, config, total_steps=total_steps)
+        state = FineTuneState(compressed, config.training, class_weights=class_weights, **counts)
+        selection = None
+        if "validation" in data.num_examples:
+            selection = Selection(_judge(state, data), config.training, strategy=strategy, **counts)
+        seconds = run_session(
+            *(state, data, config.training),
+            output=output,
+            kind=config.method,
+            mark=mark,
+            settings=settings,
+            strategy=strategy,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+            selection=selection,
+        )
+        if selection and selection.best_weights:
+            state.load_arrays(selection.best_weights)
+        steps = selection.step if selection else total_steps
+        weights = compressed.weights()
+        spec = dataclasses.replace(source.spec, name=name or source.spec.name)
+        model = _keras_model(spec, source, weights)
+        evaluator = Evaluator(model, data)
+        before = evaluate(_keras_model(source.spec, source, source.weights), data, "test")
+        record = {
+            "method": config.method,
+            "sparsity": config.sparsity,
+            "clusters": config.clusters,
+            "source_fingerprint": source.fingerprint,
+            "source_test": before.to_dict(),
+            "reached": compressed.record(weights),
+        }
+        files = {}
+        if isinstance(compressed, QuantizedModel):
+            record["quantized_test"] = evaluate(compressed.model, data, "test").to_dict()
+            files[FILE] = lambda path: write_ranges(path, compressed.ranges())
+        result = {
+            "format": folder.FORMAT,
+            "version": folder.FORMAT_VERSION,
+            "name": spec.name,
+            "fingerprint": mark,
+            "output": "logits",
+            "config": config.training.to_dict(),
+            "data": folder.describe_data(data),
+            "class_names": data.class_names,
+            "class_weights": folder.by_class(data, class_weights),
+            "inherited_weights": True,
+            "started_from": source.origin,
+            "replicas": 1,
+            "steps": steps,
+            "seconds": round(seconds, 1),
+            "selection": selection and selection.describe(),
+            "validation": selection and evaluator.evaluate("validation").to_dict(),
+            "test": evaluator.evaluate("test").to_dict(),
+            "compression": record,
+        }
+        with folder.saying_what_is_saved(output, step=steps, total=total_steps):
+            folder.write_folder(output, spec, model=model, result=result, more=files)
     return result
+
+
+def _judge(state: FineTuneState, data: ImageData) -> Callable[[int], tuple[dict[str, np.ndarray], Metrics]]:
+    """Return a function that evaluates the compressed network on the validation images, see `Selection`."""
+    evaluator = Evaluator(state.compressed.model, data)
+
+    def judge(step: int) -> tuple[dict[str, np.ndarray], Metrics]:
+        arrays = state.arrays()
+        if isinstance(state.compressed, PrunedModel):
+            state.compressed.apply_masks()
+        metrics = evaluator.evaluate("validation")
+        state.load_arrays(arrays)
+        return arrays, metrics
+
+    return judge
 
 
 def summarize(result: dict) -> str:
@@ -138,7 +181,7 @@ def _compressed(source: Source, data: ImageData, config: CompressionConfig, *, t
     return QuantizedModel(twin, input_range=(black.min(), white.max()))
 
 
-def _keras_model(source: Source, weights: Mapping[str, np.ndarray]):
-    model = build(source.spec, input_shape=source.input_shape, classifier_activation=None, bn=source.bn)
+def _keras_model(spec: ArchSpec, source: Source, weights: Mapping[str, np.ndarray]):
+    model = build(spec, input_shape=source.input_shape, classifier_activation=None, bn=source.bn)
     set_weights(model, weights)
     return model

@@ -10,7 +10,7 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.files import user_cache
 
 AUGMENTATIONS = ("none", "flip_crop", "inception")
-SPLITS = ("train", "search_validation", "test")
+SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
 
 
@@ -36,6 +36,14 @@ def _folder(name: str) -> Path | None:
     return Path(name.removeprefix(FOLDER_PREFIX)).expanduser() if name.startswith(FOLDER_PREFIX) else None
 
 
+def parse_validation(text: str) -> float | str:
+    """Return the share or the name of a split that a text such as "0.1" or "test" means, see `DataConfig`."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """An image classification set and its preprocessing.
@@ -52,6 +60,8 @@ class DataConfig:
         mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
             the set's own.
         seed: decides which images are held out.
+        validation: of training. A share of the training images to hold out, in (0, 1): of every class its share,
+            but at least one of two images and more; or the name of another split, such as "validation" or "test".
     """
 
     name: str
@@ -62,6 +72,7 @@ class DataConfig:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     seed: int = 0
+    validation: float | str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
@@ -73,6 +84,23 @@ class DataConfig:
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
         require_known("augment", self.augment, AUGMENTATIONS, error=DataError)
+        share = self.validation if isinstance(self.validation, float) else 0.5
+        named = isinstance(self.validation, str) and self.validation not in ("", "train", "search_validation")
+        if not 0 < share < 1 or not (named or self.validation is None or isinstance(self.validation, float)):
+            raise DataError(
+                "validation must be a share of the training images between 0 and 1, or the name of another split such "
+                f"as 'test', got {self.validation!r}"
+            )
+
+    def to_dict(self) -> dict:
+        """The settings that decide the images, not where they lie: without data_dir, and validation where it is None.
+
+        So records made before there was `validation` are those of the same settings.
+        """
+        described = {name: value for name, value in vars(self).items() if name != "data_dir"}
+        if self.validation is None:
+            del described["validation"]
+        return described
 
     @property
     def folder(self) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -28,15 +29,28 @@ def open_dataset(config: DataConfig) -> ImageData:
             f"search_validation must leave training images: {config.search_validation} of "
             f"{source.num_examples('train')} asked for in {config.name!r}"
         )
-    total = source.num_examples("train") + source.num_examples("test")
+    total = sum(map(source.num_examples, source.splits))
     decoded_bytes = total * config.image_size**2 * source.channels
     if config.augment == "inception" or decoded_bytes > MEMORY_LIMIT_BYTES:
         return StreamedImages(config, source)
     return ImagesInMemory(config, source)
 
 
+def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataConfig) -> np.ndarray:
+    """Return a mask over `labels` of the images to hold out among `members`, see `DataConfig.validation`."""
+    rng = np.random.default_rng([config.seed, 0])
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels[members]):
+        own = rng.permutation(np.flatnonzero(members & (labels == label)))
+        count = min(max(1, round(config.validation * len(own))), len(own) - 1)
+        chosen[own[:count]] = True
+    if not chosen.any():
+        raise DataError(f"validation={config.validation} holds out no image: {config.name!r} has one of each class")
+    return chosen
+
+
 class ImageData:
-    """The three splits of a set: "train", "search_validation" (held out of train), "test".
+    """The splits of a set: "train", "search_validation" and "validation" (held out of train, or a split), "test".
 
     Batches are (float32 (B, S, S, 3) normalised as `mean` and `std` say, int32 (B,)).
 
@@ -52,28 +66,46 @@ class ImageData:
         self.class_names = source.class_names
         self.mean, self.std = config.mean or source.mean, config.std or source.std
         self._source = source
+        # By split: where its images lie in the source, and which of those there are its own; None: all.
+        self._places: dict[str, tuple[str, np.ndarray | None]] = {"test": ("test", None)}
         trainable = source.num_examples("train")
         order = np.random.default_rng(config.seed).permutation(trainable)
         held_out = np.zeros(trainable, bool)
         held_out[order[: config.search_validation]] = True
-        self._held_out = held_out
-        self.num_examples = {
-            "train": trainable - config.search_validation,
-            "search_validation": config.search_validation,
-            "test": source.num_examples("test"),
-        }
+        self._places["search_validation"] = ("train", held_out)
+        members = ~held_out
+        if isinstance(config.validation, str):
+            self._places["validation"] = (config.validation, None)
+        elif config.validation:
+            chosen = _share_of_each_class(source.labels("train"), members, config)
+            self._places["validation"] = ("train", chosen)
+            members = members & ~chosen
+        self._places["train"] = ("train", members)
+        self.num_examples = {split: self._count(*self._places[split]) for split in SPLITS if split in self._places}
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def _count(self, home: str, members: np.ndarray | None) -> int:
+        return self._source.num_examples(home) if members is None else int(members.sum())
+
+    def class_counts(self, split: str) -> np.ndarray:
+        """Images of every class in a split, int64 (num_classes,); reads the split once."""
+        home, members = self._places[split]
+        labels = self._source.labels(home)
+        return np.bincount(labels if members is None else labels[members], minlength=self.num_classes)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         config = self.config
+        counts = {split: count for split, count in self.num_examples.items() if split != "validation"}
         described = [
-            *(self._source.identity, self.class_names, self.num_examples, self.mean, self.std),
+            *(self._source.identity, self.class_names, counts, self.mean, self.std),
             *(config.image_size, config.augment, config.search_validation, config.seed),
         ]
+        if config.validation is not None:  # left out where there is none, as before there was any
+            described.append(config.validation)
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> tf.data.Dataset:
@@ -99,11 +131,26 @@ class ImageData:
         The last batch may be smaller. DataError: unknown or empty split, batch_size or limit < 1.
         """
         if not self.num_examples.get(split):
-            full = [name for name in SPLITS if self.num_examples[name]]
+            full = [name for name, count in self.num_examples.items() if count]
             raise DataError(f"no images in split {split!r} of {self.config.name!r}: expected one of {full}")
         if batch_size < 1 or (limit is not None and limit < 1):
             raise DataError(f"batch_size and limit must be >= 1, got {batch_size} and {limit}")
-        return self._in_order(split, batch_size, limit=limit).prefetch(4)
+        fitted = self._fitted(*self._places[split], limit=limit)
+        return fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
+
+    def sample_batches(self, batch_size: int, *, limit: int) -> Iterator[tf.Tensor]:
+        """Training images drawn at random by the config's seed, `limit` at most, without augmentation.
+
+        Yields float32 (B, S, S, 3), shuffled and of even sizes, `batch_size` at most: for statistics of batches, which
+        images in the order of their classes would distort.
+        """
+        rng = np.random.default_rng([self.config.seed, 1])
+        home, members = self._places["train"]
+        chosen = np.zeros(len(members), bool)
+        chosen[rng.permutation(np.flatnonzero(members))[:limit]] = True
+        images = np.stack([image for image, _ in self._fitted(home, chosen).as_numpy_iterator()])
+        for part in np.array_split(rng.permutation(len(images)), -(-len(images) // batch_size)):
+            yield augment.normalise(tf.constant(images[part]), mean=self.mean, std=self.std)
 
     def arrays(self, split: str, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """What `eval_batches` gives, at once: images (N, S, S, 3) float32 and labels (N,) int32."""
@@ -120,7 +167,7 @@ class ImagesInMemory(ImageData):
 
     def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int) -> tf.data.Dataset:
         images, labels = (tf.constant(array) for array in self._array("train"))
-        members = tf.constant(np.flatnonzero(~self._held_out).astype(np.int32))
+        members = tf.constant(np.flatnonzero(self._places["train"][1]).astype(np.int32))
         size, channels = self.config.image_size, self._source.channels
         if self.config.augment == "flip_crop":
             images = augment.zero_pad(images)
@@ -143,13 +190,10 @@ class ImagesInMemory(ImageData):
 
         return epochs.flat_map(permuted).skip(done).map(batch, num_parallel_calls=2, deterministic=True)
 
-    def _in_order(self, split: str, batch_size: int, *, limit: int | None) -> tf.data.Dataset:
-        images, labels = self._array("test" if split == "test" else "train")
-        indices = np.arange(len(labels), dtype=np.int32)
-        if split != "test":
-            indices = indices[self._held_out == (split == "search_validation")]
-        batches = tf.data.Dataset.from_tensor_slices((images[indices[:limit]], labels[indices[:limit]]))
-        return batches.batch(batch_size).map(self._normalised, num_parallel_calls=2)
+    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None) -> tf.data.Dataset:
+        images, labels = self._array(home)
+        indices = (np.arange(len(labels)) if members is None else np.flatnonzero(members))[:limit]
+        return tf.data.Dataset.from_tensor_slices((images[indices], labels[indices]))
 
     @functools.cache  # noqa: B019 - an ImageData lives as long as its arrays are needed
     def _array(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +204,8 @@ class StreamedImages(ImageData):
     """A large set, or one whose augmentation needs the original images: read, decoded and augmented as it goes."""
 
     def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int) -> tf.data.Dataset:
-        held_out, size = tf.constant(self._held_out), self.config.image_size
-        encoded = self._source.encoded("train").enumerate().filter(lambda index, _: not held_out[index])
+        size = self.config.image_size
+        encoded = self._encoded(*self._places["train"])
 
         def permuted(epoch):
             # Of this function's graph only: else the process's global seed would change the order, and 0 would fail.
@@ -172,7 +216,7 @@ class StreamedImages(ImageData):
             return tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(numbers), order)
 
         def example(number, indexed):
-            _, (picture, label, _) = indexed
+            picture, label, _ = indexed
             image = decode(picture, channels=self._source.channels)
             if self.config.augment == "inception":
                 image = augment.inception_crop(image, tf.stack([seed, number]), size=size)
@@ -189,15 +233,18 @@ class StreamedImages(ImageData):
         images = images.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return images.batch(batch_size, drop_remainder=True).map(batch)
 
-    def _in_order(self, split: str, batch_size: int, *, limit: int | None) -> tf.data.Dataset:
-        dataset = self._source.encoded("test" if split == "test" else "train")
-        if split != "test":
-            wanted = tf.constant(self._held_out == (split == "search_validation"))
-            dataset = dataset.enumerate().filter(lambda index, _: wanted[index]).map(lambda _, example: example)
+    def _encoded(self, home: str, members: np.ndarray | None) -> tf.data.Dataset:
+        dataset = self._source.encoded(home)
+        if members is None:
+            return dataset
+        wanted = tf.constant(members)
+        return dataset.enumerate().filter(lambda index, _: wanted[index]).map(lambda _, example: example)
+
+    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None) -> tf.data.Dataset:
+        dataset = self._encoded(home, members)
         fitted = augment.centre_crop if self.config.augment == "inception" else augment.fit
 
         def example(encoded, label, _):
             return fitted(decode(encoded, channels=self._source.channels), self.config.image_size), label
 
-        dataset = dataset.take(-1 if limit is None else limit).map(example, num_parallel_calls=tf.data.AUTOTUNE)
-        return dataset.batch(batch_size).map(self._normalised)
+        return dataset.take(-1 if limit is None else limit).map(example, num_parallel_calls=tf.data.AUTOTUNE)

@@ -9,6 +9,9 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
+from scarlet_tf.choices import require_known
 from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 
@@ -39,6 +42,8 @@ class Source:
         self._builder = _folder_builder(config) if config.folder else _named_builder(config)
         self.name = config.name
         self._splits = {"train": "train", "test": _test_split(self._builder, config.name)}
+        if isinstance(config.validation, str) and config.validation != "test":
+            self._splits[config.validation] = _named_split(self._builder, config)
         self.class_names, self.image_shape = _check_features(self._builder, config.name)
         self.mean, self.std = _STATISTICS.get(self._builder.name, (IMAGENET_MEAN, IMAGENET_STD))
 
@@ -46,8 +51,18 @@ class Source:
     def channels(self) -> int:
         return self.image_shape[-1]
 
+    @property
+    def splits(self) -> list[str]:
+        """ "train", "test", and a further one that is for validation."""
+        return list(self._splits)
+
     def num_examples(self, split: str) -> int:
         return self._builder.info.splits[self._splits[split]].num_examples
+
+    def labels(self, split: str) -> np.ndarray:
+        """int32 labels in the order of `encoded`; reads the split once."""
+        labels = self.encoded(split).map(lambda image, label, name: label).batch(1024).as_numpy_iterator()
+        return np.concatenate(list(labels))
 
     def encoded(self, split: str):
         """tf.data.Dataset of (encoded image, int32 label, file name or ""), in a fixed order."""
@@ -124,6 +139,13 @@ def _named_builder(config: DataConfig):
     return builder
 
 
+def _named_split(builder, config: DataConfig) -> str:
+    """The split that the config names for validation; DataError, with those there are, where it has no images."""
+    splits = [split for split, info in builder.info.splits.items() if info.num_examples and split != "train"]
+    require_known("split for validation", config.validation, splits, error=DataError)
+    return config.validation
+
+
 def _test_split(builder, name: str) -> str:
     splits = [split for split, info in builder.info.splits.items() if info.num_examples]
     if "train" not in splits:
@@ -136,7 +158,6 @@ def _test_split(builder, name: str) -> str:
 
 
 def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:
-    import numpy as np
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})

@@ -85,7 +85,7 @@ def write_figure4(
     comparisons = {network: compare_relu(kinds) for network, kinds in trained.items()}
     result = provenance(command) | {
         "data": _settings(data),
-        "config": dataclasses.asdict(config),
+        "config": config.to_dict(),
         "networks": {
             network: {
                 kind: {"steps": run.steps.tolist(), "curve": run.curve.tolist(), "test": run.test.tolist()}
@@ -204,7 +204,7 @@ def _estimates(values: dict[str, Estimate]) -> dict[str, dict]:
 
 def _settings(data: DataConfig) -> dict:
     """As JSON, but for where the data lie."""
-    return dataclasses.asdict(dataclasses.replace(data, data_dir=None))
+    return {"data_dir": None} | data.to_dict()
 
 
 def _write(output: str | Path, name: str, result: dict, *, picture: str, page: str) -> str:

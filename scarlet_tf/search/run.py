@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import write_atomically
+from scarlet_tf.files import locked_folder, write_atomically
 from scarlet_tf.search.archive import GO_ON, ArchiveError
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
@@ -43,12 +43,23 @@ def search_into(
         ArchiveError: the folder's archive is damaged, or of another supernet, data set or settings.
         RunStopped: a SystemExit with code 143, at the end of the generation in which SIGTERM came.
         KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
+        FolderInUseError: another run writes to the folder.
     """
+    with locked_folder(output):
+        return _search_into(Path(output), space, config, evaluator, cheap=cheap)
+
+
+def _search_into(
+    output: Path,
+    space: SearchSpace,
+    config: SearchConfig,
+    evaluator: Evaluator,
+    *,
+    cheap: Mapping[str, CheapQuantity] | None,
+) -> SearchHistory:
     from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
     from scarlet_tf.training.runlog import RunLog
 
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     archive = output / ARCHIVE
     _same_evaluator(output, evaluator)
     finished = len(search_history(archive).generations) if archive.exists() else 0

@@ -12,8 +12,8 @@ import tensorflow as tf
 from scarlet_tf.data import open_dataset
 from scarlet_tf.supernet.paths import PathEvaluator
 from scarlet_tf.supernet.trainer import TrainedSupernet
-from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import fingerprint
+from scarlet_tf.training.workers import Workers
 
 
 class SupernetEvaluator:

@@ -120,7 +120,7 @@ def rank(
     madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
     result = provenance(command) | {
         "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
-        "stand_alone": dataclasses.asdict(configs[0]),
+        "stand_alone": configs[0].to_dict(),
         "repeats": repeats,
         "draw": draw,
         "seed": seed,

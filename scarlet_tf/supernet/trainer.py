@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,7 +17,7 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import write_atomically
+from scarlet_tf.files import locked_folder, write_atomically
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
@@ -24,11 +25,11 @@ from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.training.workers import Workers
 
 KIND = "supernet"
 
@@ -77,8 +78,8 @@ class SupernetConfig:
                 raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
 
     def to_dict(self) -> dict:
-        data = dataclasses.replace(self.data, data_dir=None)  # where the data lie does not change a run
-        settings = dataclasses.asdict(dataclasses.replace(self, data=data)) | {"space": self.space.to_dict()}
+        data = {"data_dir": None} | self.data.to_dict()  # where the data lie does not change a run
+        settings = dataclasses.asdict(self) | {"space": self.space.to_dict(), "data": data}
         return json.loads(json.dumps(settings))  # tuples become lists, as in the file
 
     @classmethod
@@ -125,8 +126,25 @@ def train_supernet(
 
     Raises:
         CheckpointError: the folder holds a run with other settings, or the workers do not see the same checkpoints.
+        FolderInUseError: another run writes to the folder.
     """
-    output = Path(output)
+    how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
+    every = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+    with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
+        return _train_supernet(config, Path(output), strategy=strategy, **every, **how)
+
+
+def _train_supernet(
+    config: SupernetConfig,
+    output: Path,
+    *,
+    strategy: tf.distribute.Strategy,
+    checkpoint_every: int,
+    log_every: int,
+    recompute: bool,
+    jit_compile: bool,
+    after_step: Callable[[int, Supernet], None] | None,
+) -> Supernet:
     data = open_dataset(config.data)
     space = config.space
     if data.num_classes != space.classes:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from scarlet_tf.choices import require_known
 from scarlet_tf.data.config import AUGMENTATIONS
 
 OPTIMIZERS = ("rmsprop", "sgd", "adam")
 SCHEDULES = ("exponential", "cosine")
+KEPT = ("last", "best")
+CLASS_WEIGHTS = ("none", "balanced")
+MEASURED_IMAGES = 2048  # for statistics of batch normalisation
 
 
 class TrainConfigError(ValueError):
@@ -34,9 +38,13 @@ class TrainConfig:
         l2: times tf.nn.l2_loss (half the sum of squares) of every variable but batch normalisation's.
         ema: share of the old average kept at a step; 0: none. Starts lower: min(ema, (1 + step) / (10 + step)).
         augment: of the images, see DataConfig.
-        measured_images: training images from which batch normalisation's statistics are measured at the end, for runs
-            too short for moving ones; 0: the moving ones stay.
+        measured_images: training images from which batch normalisation's statistics are measured at the end; 0: the
+            moving ones stay, but where `too_few_for_moving_statistics`.
         seed: of the initial weights, the order of images, augmentation and dropout.
+        keep: weights of the "last" step, or the "best" by accuracy on the validation images; by balanced accuracy
+            where classes are weighted.
+        patience: epochs without better weights after which the run ends; 0: it goes to the end.
+        class_weight: of the loss. "none"; "balanced": n / (k n_c) for the n_c images of a class, n in k classes.
     """
 
     recipe: str
@@ -60,6 +68,9 @@ class TrainConfig:
     ema: float = 0.9999
     measured_images: int = 0
     seed: int = 0
+    keep: str = "last"
+    patience: int = 0
+    class_weight: str = "none"
 
     def __post_init__(self) -> None:
         require_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
@@ -77,16 +88,57 @@ class TrainConfig:
         self._require("frozen_epochs", self.frozen_epochs <= self.epochs, f"at most the {self.epochs} epochs")
         measured = self.measured_images
         self._require("measured_images", isinstance(measured, int) and measured >= 0, "an integer >= 0")
+        require_known("keep", self.keep, KEPT, error=TrainConfigError)
+        require_known("class_weight", self.class_weight, CLASS_WEIGHTS, error=TrainConfigError)
+        patience = self.patience
+        self._require("patience", type(patience) is int and patience >= 0, "an integer >= 0")
         self._require("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
 
     def _require(self, name: str, ok: bool, expected: str) -> None:
         if not ok:
             raise TrainConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
+    def to_dict(self) -> dict:
+        """The settings as JSON values; those that runs have had only lately are left out where they change nothing.
+
+        So a run that was made before there were these settings is recognised as the same.
+        """
+        unused = {"keep": "last", "patience": 0, "class_weight": "none"}
+        settings = dataclasses.asdict(self)
+        return {name: value for name, value in settings.items() if name not in unused or value != unused[name]}
+
+    def check_validation(self, *, validated: bool) -> None:
+        """Raise TrainConfigError where a setting needs validation images and there are none."""
+        for name in ("keep", "patience"):
+            value = getattr(self, name)
+            if value not in ("last", 0) and not validated:
+                raise TrainConfigError(
+                    f"{name}={value} needs validation images: add --validation=0.1 or the name of a split"
+                )
+
     @property
     def peak_learning_rate(self) -> float:
         """At this batch size."""
         return self.learning_rate * self.batch_size / self.reference_batch
+
+
+def too_few_for_moving_statistics(steps: int, *, momentum: float) -> bool:
+    """Return whether batch normalisation's moving statistics are not ready after so many steps.
+
+    A moving average of momentum m looks back over 1 / (1 - m) steps. After ten times as many, e^-10 = 5e-5 of the
+    initial values are left in it, and it covers the last tenth of the run. Averaged weights ask for no more: their
+    decay starts low (`ema_decay`), so they look back over a ninth of the run at most.
+    """
+    return steps * (1.0 - momentum) < 10.0 - 1e-9
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def check_name(name: str) -> None:
+    """Raise TrainConfigError for a name that files and TensorFlow's graphs cannot carry."""
+    if not _NAME.fullmatch(name):
+        raise TrainConfigError(f"name must be letters, digits, '_', '-' and '.', the first no sign, got {name!r}")
 
 
 FEW_STEPS = 10  # of an epoch: fewer leave little to schedules and averages
@@ -155,7 +207,7 @@ FINETUNE = TrainConfig(
     l2=1e-5,
     label_smoothing=0.0,
     ema=0.0,
-    measured_images=2048,
+    measured_images=MEASURED_IMAGES,
 )
 
 _RECIPES = {config.recipe: config for config in (PAPER, SMALL, FINETUNE)}

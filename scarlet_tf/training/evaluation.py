@@ -1,8 +1,9 @@
-"""Accuracy and loss of a model on a split."""
+"""Accuracy, confusion matrix and loss of a model on a split."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -10,48 +11,121 @@ import tensorflow as tf
 
 from scarlet_tf.data import ImageData
 
+TOP = 5  # with as many classes or fewer, top-5 would always be 1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Attributes: top1 and top5 in [0, 1], loss: mean cross-entropy in nats, over `examples` images."""
+    """Results on `examples` images.
+
+    Attributes:
+        top1: share of images whose class scores highest.
+        top5: share of images whose class is among the five best; None for five classes or fewer.
+        balanced_accuracy: mean recall of the classes that have images.
+        loss: mean cross-entropy in nats.
+        recall: by class name, the share of its images that are recognised; None for a class without images.
+        confusion: number of images by true class (row) and predicted class (column), in the order of the labels.
+    """
 
     top1: float
-    top5: float
+    top5: float | None
+    balanced_accuracy: float
     loss: float
     examples: int
+    recall: dict[str, float | None]
+    confusion: list[list[int]]
+
+    def to_dict(self) -> dict:
+        """The metrics as JSON values."""
+        return dataclasses.asdict(self)
+
+
+def summarize_metrics(metrics: Mapping, *, classes: int) -> str:
+    """Return recorded accuracies in one line, such as "top-1 0.9123, balanced 0.9100, top-5 0.9950".
+
+    Args:
+        metrics: as `Metrics.to_dict` gives them, or an older record without balanced accuracy.
+    """
+    shown = {"top-1": metrics["top1"], "balanced": metrics.get("balanced_accuracy")}
+    if classes > TOP:
+        shown["top-5"] = metrics["top5"]
+    return ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
+
+
+def metrics_of(confusion: np.ndarray, *, class_names: Sequence[str], top5: float, loss: float) -> Metrics:
+    """Return the metrics that follow from a confusion matrix, int (classes, classes), and two means over its images."""
+    images = confusion.sum(axis=1)
+    recall = [hits / count if count else None for hits, count in zip(np.diag(confusion), images, strict=True)]
+    seen = [value for value in recall if value is not None]
+    return Metrics(
+        top1=float(np.trace(confusion) / images.sum()),
+        top5=top5 if len(class_names) > TOP else None,
+        balanced_accuracy=float(np.mean(seen)),
+        loss=loss,
+        examples=int(images.sum()),
+        recall={
+            name: value if value is None else float(value) for name, value in zip(class_names, recall, strict=True)
+        },
+        confusion=confusion.tolist(),
+    )
+
+
+class Evaluator:
+    """Evaluates one model again and again while its weights change; it is traced once.
+
+    Args:
+        model: classifier of logits, or of probabilities by softmax.
+
+    Raises:
+        ValueError: the model's input or its number of classes is not the data's.
+    """
+
+    def __init__(self, model: keras.Model, data: ImageData) -> None:
+        side, classes = data.config.image_size, data.num_classes
+        if model.output_shape[-1] != classes:
+            raise ValueError(
+                f"model {model.name!r} has {model.output_shape[-1]} classes, {data.config.name!r} has {classes}"
+            )
+        if model.input_shape[1:] not in ((side, side, 3), (None, None, 3)):
+            raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {(side, side, 3)}")
+        self._data = data
+        softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+
+        @tf.function(reduce_retracing=True)
+        def judge(images, labels):
+            outputs = tf.cast(model(images, training=False), tf.float32)
+            log_probabilities = tf.math.log(outputs + 1e-30) if softmax else tf.nn.log_softmax(outputs)
+            own = tf.gather(log_probabilities, labels[:, None], batch_dims=1)
+            higher = tf.reduce_sum(tf.cast(log_probabilities > own, tf.int32), axis=1)
+            sums = [
+                tf.reduce_sum(tf.cast(higher < TOP, tf.float64)),
+                -tf.reduce_sum(tf.cast(own, tf.float64)),
+            ]
+            return tf.argmax(log_probabilities, axis=1, output_type=tf.int32), tf.stack(sums)
+
+        self._judge = judge
+
+    def evaluate(self, split: str, *, batch_size: int = 500, limit: int | None = None) -> Metrics:
+        """Evaluate the first `limit` images of a split, all by default.
+
+        Top-5 counts a label that fewer than five classes score strictly higher than.
+        """
+        return self.evaluate_batches(self._data.eval_batches(split, batch_size, limit=limit))
+
+    def evaluate_batches(self, batches: Iterable) -> Metrics:
+        """Evaluate batches of (images, labels), as `ImageData.eval_batches` gives them."""
+        classes = self._data.num_classes
+        confusion, total = np.zeros((classes, classes), np.int64), np.zeros(2)
+        for images, labels in batches:
+            predicted, sums = self._judge(images, labels)
+            np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
+            total += sums.numpy()
+        top5, loss = (total / confusion.sum()).tolist()
+        return metrics_of(confusion, class_names=self._data.class_names, top5=top5, loss=loss)
 
 
 def evaluate(
     model: keras.Model, data: ImageData, split: str, *, batch_size: int = 500, limit: int | None = None
 ) -> Metrics:
-    """Evaluates a model whose classifier gives logits, or probabilities by softmax.
-
-    Top-5 counts a label that fewer than five classes score strictly higher than.
-
-    Raises:
-        ValueError: where the model's input or its number of classes is not the data's.
-    """
-    side, classes = data.config.image_size, data.num_classes
-    if model.output_shape[-1] != classes:
-        raise ValueError(
-            f"model {model.name!r} has {model.output_shape[-1]} classes, {data.config.name!r} has {classes}"
-        )
-    if model.input_shape[1:] not in ((side, side, 3), (None, None, 3)):
-        raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {(side, side, 3)}")
-    softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
-
-    @tf.function(reduce_retracing=True)
-    def sums(images, labels):
-        outputs = tf.cast(model(images, training=False), tf.float32)
-        log_probabilities = tf.math.log(outputs + 1e-30) if softmax else tf.nn.log_softmax(outputs)
-        own = tf.gather(log_probabilities, labels[:, None], batch_dims=1)
-        higher = tf.reduce_sum(tf.cast(log_probabilities > own, tf.int32), axis=1)
-        right = tf.argmax(log_probabilities, axis=1, output_type=tf.int32) == labels
-        counts = [tf.reduce_sum(tf.cast(hit, tf.float64)) for hit in (right, higher < 5)]
-        return tf.stack([*counts, -tf.reduce_sum(tf.cast(own, tf.float64)), tf.cast(tf.size(labels), tf.float64)])
-
-    total = np.zeros(4)
-    for images, labels in data.eval_batches(split, batch_size, limit=limit):
-        total += sums(images, labels).numpy()
-    top1, top5, loss = (total[:3] / total[3]).tolist()
-    return Metrics(top1=top1, top5=top5, loss=loss, examples=int(total[3]))
+    """Evaluate a model once, see `Evaluator`."""
+    return Evaluator(model, data).evaluate(split, batch_size=batch_size, limit=limit)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +18,23 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
+from scarlet_tf.files import is_disk_full, naming
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
+from scarlet_tf.training.interrupt import describe_saved
+from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
 
 
 def describe_data(data: ImageData) -> dict:
     """What training.json says of the images; not where they lie on this machine."""
-    described = {name: value for name, value in vars(data.config).items() if name != "data_dir"}
-    return described | {"mean": list(data.mean), "std": list(data.std), "fingerprint": data.fingerprint}
+    return data.config.to_dict() | {"mean": list(data.mean), "std": list(data.std), "fingerprint": data.fingerprint}
+
+
+def name_of_folder(output: str | os.PathLike) -> str:
+    """Return a name for the network that is trained into a folder: the folder's, as far as `check_name` allows it."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(output).resolve().name).strip("_.-")
+    return name or "trained"
 
 
 def weights_digest(weights: Mapping[str, np.ndarray] | None) -> str | None:
@@ -34,6 +45,11 @@ def weights_digest(weights: Mapping[str, np.ndarray] | None) -> str | None:
     for name in sorted(weights):
         digest.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
     return digest.hexdigest()
+
+
+def by_class(data: ImageData, values: np.ndarray | None) -> dict[str, float] | None:
+    """Return values, one a class, by the class's name."""
+    return None if values is None else dict(zip(data.class_names, map(float, values), strict=True))
 
 
 def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas: int = 1) -> None:
@@ -50,6 +66,7 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
         raise TrainConfigError(
             f"batch_size must be at most the {data.num_examples['train']} training images, got {config.batch_size}"
         )
+    config.check_validation(validated="validation" in data.num_examples)
     if config.batch_size % replicas:
         raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")
 
@@ -81,7 +98,9 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
 
 def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> str:
     """In what the run that ended in `output` differs from `settings`, in words."""
-    ended = {"spec": ArchSpec.load(output / "spec.json").to_dict(), "data": result.get("data")}
+    # The trained network may have a name of its own.
+    spec = dataclasses.replace(ArchSpec.load(output / "spec.json"), name=settings["spec"]["name"])
+    ended = {"spec": spec.to_dict(), "data": result.get("data")}
     if compression := result.get("compression"):
         own = {name: compression.get(name) for name in ("method", "sparsity", "clusters")}
         ended["compression"] = own | {"training": result.get("config")}
@@ -89,6 +108,24 @@ def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> s
         ended |= {"config": result.get("config"), "replicas": result.get("replicas")}
     recorded = {name: value for name, value in settings.items() if name != "weights"}
     return name_differences(ended, recorded) or "the weights that it began with"
+
+
+def _to_json(result: dict) -> str:
+    """JSON with one entry a line, but a list of numbers, such as a row of a confusion matrix, on one line."""
+    text = json.dumps(result, indent=1) + "\n"
+    return re.sub(r"\[\n\s+[-+.\de]+(,\n\s+[-+.\de]+)*\n\s+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+
+
+@contextlib.contextmanager
+def saying_what_is_saved(output: Path, *, step: int, total: int) -> Iterator[None]:
+    """Add to an error of a full disk that the run's last checkpoint, after `step` steps, is there to resume from."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        saved = describe_saved(output / "checkpoints", "step", step, total=total)
+        raise OSError(error.errno, f"{error.strerror}; {saved}", error.filename or os.fspath(output)) from error
 
 
 def write_folder(
@@ -101,14 +138,24 @@ def write_folder(
 ) -> None:
     """Writes the files under temporary names first, training.json last: where it is, the others are.
 
+    Among them are pictures of the run, from `output`/log.jsonl, and of the confusion matrix in result["test"].
+
     Args:
         more: further files, by name the function that writes one at a path.
     """
-    writers = {"spec.json": spec.save, "model.keras": model.save, **(more or {})}
-    writers["training.json"] = lambda path: path.write_text(json.dumps(result, indent=1) + "\n")
+    confusion = {"confusion": result["test"]["confusion"], "class_names": result["class_names"]}
+    writers = {
+        "spec.json": spec.save,
+        "model.keras": model.save,
+        "curves.png": lambda path: write_figure(path, draw_curves(output / "log.jsonl")),
+        "confusion.png": lambda path: write_figure(path, draw_confusion(**confusion)),
+        **(more or {}),
+    }
+    writers["training.json"] = lambda path: path.write_text(_to_json(result))
     with tempfile.TemporaryDirectory(dir=output, prefix=".result-") as aside:
         for name, write in writers.items():
-            write(Path(aside) / name)
+            with naming(output / name):
+                write(Path(aside) / name)
         for name in writers:
             os.replace(Path(aside) / name, output / name)
     shutil.rmtree(output / "checkpoints")

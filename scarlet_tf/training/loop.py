@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.files import is_disk_full
 from scarlet_tf.training.checkpoints import CheckpointStore
 from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
 from scarlet_tf.training.runlog import RunLog
@@ -24,6 +26,15 @@ class WorkerLostError(ConnectionError):
     """Another worker ended, or cannot be reached; the message says how to go on."""
 
 
+class Reviewer(Protocol):
+    """Looks at a run now and then, such as `Selection`; `stopped` ends the run after the step that was reviewed."""
+
+    stopped: bool
+
+    def is_due(self, step: int) -> bool: ...
+    def review(self, step: int) -> Mapping[str, float]: ...
+
+
 def run_steps(
     *,
     log: RunLog,
@@ -34,19 +45,22 @@ def run_steps(
     total_steps: int,
     checkpoint_every: int,
     log_every: int,
+    reviewer: Reviewer | None = None,
 ) -> None:
     """Runs steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
 
     Args:
         take_step: makes step number k (0-based) and returns its scalars. They are converted to floats only when
             logged, so a step need not wait for its own result.
-        state: all arrays that a resumed run needs; called right after a step.
+        state: all arrays that a resumed run needs; called right after a step and its review.
+        reviewer: the scalars that it returns are logged with the step's.
 
     Raises:
         RunStopped: a SystemExit with code 143, after SIGTERM and a checkpoint.
         KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
         DivergedError: the loss is not finite at a step that is logged or saved; nothing is saved of that step.
         WorkerLostError: another worker of a distributed run is gone.
+        OSError: the disk is full; says what is saved.
     """
     saved = start_step
 
@@ -59,7 +73,8 @@ def run_steps(
                 scalars = take_step(step)
                 done = step + 1
                 last = done == total_steps
-                logging = done % log_every == 0 or last
+                reviewing = reviewer is not None and reviewer.is_due(done)
+                logging = done % log_every == 0 or last or reviewing
                 stopping = stop.requested and not last
                 saving = done % checkpoint_every == 0 or last or stopping
                 shown = None
@@ -67,6 +82,11 @@ def run_steps(
                     shown = {name: float(value) for name, value in scalars.items()}
                     if not np.isfinite(shown.get("loss", 0.0)):
                         raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
+                if reviewing:
+                    shown |= reviewer.review(done)
+                    last = last or reviewer.stopped
+                    stopping = stop.requested and not last
+                    saving = saving or last or stopping
                 if logging:
                     log.log(done, shown)
                 log.advance(done, shown)
@@ -75,8 +95,14 @@ def run_steps(
                     saved = done
                 if stopping:
                     raise RunStopped(what_is_saved())
+                if last:
+                    break
     except KeyboardInterrupt:
         raise KeyboardInterrupt(what_is_saved()) from None
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {what_is_saved()}", error.filename) from error
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scarlet_tf.files import write_atomically
+from scarlet_tf.files import naming, write_atomically
 
 
 class RunLog:
@@ -29,7 +29,6 @@ class RunLog:
 
         self.directory.mkdir(parents=True, exist_ok=True)
         self._drop_lines_after_start()
-        self._file = open(self.directory / "log.jsonl", "a")
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(str(self.directory / "tensorboard"))
         self._bar = tqdm(
@@ -44,8 +43,8 @@ class RunLog:
 
     def __exit__(self, *_) -> None:
         self._bar.close()
-        self._writer.close()
-        self._file.close()
+        with self._naming_tensorboard():
+            self._writer.close()
 
     def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
         """Moves the bar to `step` finished steps."""
@@ -56,9 +55,10 @@ class RunLog:
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes scalars that hold after `step` steps to log.jsonl and TensorBoard."""
         values = {name: float(value) for name, value in scalars.items()}
-        self._file.write(json.dumps({"step": int(step), "time": round(time.time(), 3), **values}) + "\n")
-        self._file.flush()
-        with self._writer.as_default(step=int(step)):
+        path = self.directory / "log.jsonl"
+        with naming(path), open(path, "a") as file:
+            file.write(json.dumps({"step": int(step), "time": round(time.time(), 3), **values}) + "\n")
+        with self._naming_tensorboard(), self._writer.as_default(step=int(step)):
             for name, value in values.items():
                 self._summary.scalar(name, value)
 

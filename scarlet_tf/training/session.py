@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from scarlet_tf.data import ImageData
 from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.config import TrainConfig, TrainConfigError
 from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.training.selection import Selection
 
 
 class Steppable(Protocol):
@@ -33,6 +34,18 @@ def count_steps(data: ImageData, config: TrainConfig) -> tuple[int, int]:
     return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
 
 
+def balanced_class_weights(data: ImageData) -> np.ndarray:
+    """Return n / (k n_c), float32, for every one of k classes with n_c of the n training images.
+
+    Raises:
+        TrainConfigError: a class has no training image.
+    """
+    counts = data.class_counts("train")
+    if absent := [name for name, count in zip(data.class_names, counts, strict=True) if not count]:
+        raise TrainConfigError(f"class_weight=balanced needs training images of every class, {absent[0]!r} has none")
+    return (counts.sum() / (len(counts) * counts)).astype(np.float32)
+
+
 def run_session(
     state: Steppable,
     data: ImageData,
@@ -45,8 +58,11 @@ def run_session(
     strategy: tf.distribute.Strategy,
     checkpoint_every: int,
     log_every: int,
+    selection: Selection | None = None,
 ) -> float:
     """Makes all steps that are still to be made; seconds of training, those before a restart included.
+
+    Steps end early where `selection` says so, and its state is saved with the run's.
 
     Args:
         kind: of the checkpoints, and what the progress bar says.
@@ -60,7 +76,11 @@ def run_session(
     start_step, seconds_before = 0, 0.0
     if checkpoint := store.restore():
         state.load_arrays(checkpoint.arrays)
+        if selection:
+            selection.load_arrays(checkpoint.arrays)
         start_step, seconds_before = checkpoint.step, float(checkpoint.arrays["seconds"])
+        if selection and selection.stopped:
+            return seconds_before
     batches = distributed_batches(
         strategy,
         lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start_step),
@@ -71,16 +91,20 @@ def run_session(
     def seconds() -> float:
         return seconds_before + time.monotonic() - started
 
+    def arrays() -> dict[str, np.ndarray]:
+        return state.arrays() | (selection.arrays() if selection else {}) | {"seconds": np.float64(seconds())}
+
     with tempfile.TemporaryDirectory() as aside:
         run_steps(
             log=RunLog(output if chief else aside, total_steps=total_steps, start_step=start_step, description=kind),
             store=store,
             take_step=lambda step: state.take_step(step, *next(batches)),
-            state=lambda: state.arrays() | {"seconds": np.float64(seconds())},
+            state=arrays,
             start_step=start_step,
             total_steps=total_steps,
             checkpoint_every=checkpoint_every,
             log_every=log_every,
+            reviewer=selection,
         )
     return seconds()
 

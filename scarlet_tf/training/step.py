@@ -25,6 +25,7 @@ class TrainState:
     Args:
         weights: named arrays to start from, as `get_weights` gives; None: the official initialisation. Without the
             classifier's, that is initialised.
+        class_weights: factor of each class's losses, (classes,); None: 1.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class TrainState:
         steps_per_epoch: int,
         total_steps: int,
         weights: Mapping[str, np.ndarray] | None = None,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         self.config = config
+        self._class_weights = class_weights
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self._classes = spec.classes
@@ -55,8 +58,8 @@ class TrainState:
             if weights is not None:
                 set_weights(self.model, {**_classifier(get_weights(self.model)), **weights})
             self._features = keras.Model(self.model.input, self.model.get_layer("pool").output)
-            self._frozen_steps = round(config.frozen_epochs * steps_per_epoch)
-            self._frozen = keras.Model(plain.input, plain.get_layer("pool").output) if self._frozen_steps else None
+            self.frozen_steps = round(config.frozen_epochs * steps_per_epoch)
+            self._frozen = keras.Model(plain.input, plain.get_layer("pool").output) if self.frozen_steps else None
             self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
             self.optimizer = make_optimizer(config, self._schedule)
             self.optimizer.build(self.model.trainable_variables)
@@ -75,7 +78,7 @@ class TrainState:
         Returns:
             Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
         """
-        make = self._frozen_step if step < self._frozen_steps else self._step
+        make = self._frozen_step if step < self.frozen_steps else self._step
         return make(tf.constant(step, tf.int64), images, labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -148,6 +151,8 @@ class TrainState:
         targets = tf.one_hot(labels, self._classes) * (1.0 - config.label_smoothing)
         targets += config.label_smoothing / self._classes
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        if self._class_weights is not None:
+            losses *= tf.gather(tf.constant(self._class_weights), labels)
         loss = tf.reduce_sum(losses) / config.batch_size
         loss += config.l2 * l2_penalty(self._decayed) / self.replicas
         hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -12,13 +13,16 @@ import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
-from scarlet_tf.models import build, measure_batch_norms, set_weights
+from scarlet_tf.files import locked_folder
+from scarlet_tf.layers import BatchNorm
+from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
 from scarlet_tf.training import folder
 from scarlet_tf.training.checkpoints import fingerprint
-from scarlet_tf.training.config import TrainConfig
+from scarlet_tf.training.config import MEASURED_IMAGES, TrainConfig, too_few_for_moving_statistics
 from scarlet_tf.training.distribution import is_chief
-from scarlet_tf.training.evaluation import evaluate
-from scarlet_tf.training.session import count_steps, run_session
+from scarlet_tf.training.evaluation import Evaluator, Metrics
+from scarlet_tf.training.selection import Selection
+from scarlet_tf.training.session import balanced_class_weights, count_steps, run_session
 from scarlet_tf.training.step import TrainState
 from scarlet_tf.training.strategy import make_strategy
 
@@ -33,20 +37,26 @@ def train(
     output: str | os.PathLike,
     weights: Mapping[str, np.ndarray] | None = None,
     origin: str | None = None,
+    name: str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_every: int = 500,
     log_every: int = 50,
 ) -> dict:
     """Trains a network and leaves it in `output`: spec.json, model.keras (gives logits), training.json.
 
-    log.jsonl and tensorboard/ stay beside them; checkpoints/ lasts until the result is written. Called again after it
-    was killed, it goes on from the last checkpoint and on one device ends with the same weights, bit for bit; called
-    again after it ended, it returns the result that is there.
+    log.jsonl and tensorboard/ stay beside them, with pictures of the run, curves.png, and of the confusion matrix on
+    the test images, confusion.png; checkpoints/ lasts until the result is written. Called again after it was killed,
+    it resumes from the last checkpoint and on one device ends with the same weights, bit for bit; called again after
+    it ended, it returns the result that is there. Meanwhile the folder is locked against other runs.
+
+    With validation images in `data`, the network as it would be kept (averaged weights where the recipe has them,
+    statistics measured where that is due) is evaluated on them after every epoch.
 
     Args:
         weights: named arrays to start from, as `get_weights` gives, the classifier's or not; None: the official
             initialisation.
         origin: where they come from, in words, for the record.
+        name: of the trained network in its records; None: the spec's.
         strategy: None: "one_device". With several workers `output` must be a folder that all of them see.
 
     Returns:
@@ -61,7 +71,7 @@ def train(
     output = Path(output)
     settings = {
         "spec": spec.to_dict(),
-        "config": dataclasses.asdict(config),
+        "config": config.to_dict(),
         "data": folder.describe_data(data),
         "weights": folder.weights_digest(weights),
         "replicas": strategy.num_replicas_in_sync,
@@ -69,46 +79,101 @@ def train(
     mark = fingerprint(settings | {"data": data.fingerprint})
     if finished := folder.finished_result(output, mark, settings=settings):
         return finished
-    steps_per_epoch, total_steps = count_steps(data, config)
-    state = TrainState(
-        *(spec, config),
-        strategy=strategy,
-        image_size=data.config.image_size,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        weights=weights,
-    )
-    seconds = run_session(
-        *(state, data, config),
-        output=output,
-        kind="training",
-        mark=mark,
-        settings=settings,
-        strategy=strategy,
-        checkpoint_every=checkpoint_every,
-        log_every=log_every,
-    )
-    shape = (data.config.image_size, data.config.image_size, spec.input_channels)
-    model = build(spec, input_shape=shape, classifier_activation=None)
-    set_weights(model, state.final_weights())
-    if config.measured_images:
-        batches = data.eval_batches("train", _MEASURED_BATCH, limit=config.measured_images)
-        measure_batch_norms(model, (images for images, _ in batches))
-    result = {
-        "format": folder.FORMAT,
-        "version": folder.FORMAT_VERSION,
-        "fingerprint": mark,
-        "output": "logits",
-        "config": dataclasses.asdict(config),
-        "data": folder.describe_data(data),
-        "class_names": data.class_names,
-        "inherited_weights": weights is not None,
-        "started_from": origin,
-        "replicas": strategy.num_replicas_in_sync,
-        "steps": total_steps,
-        "seconds": round(seconds, 1),
-        "test": dataclasses.asdict(evaluate(model, data, "test")),
-    }
-    if is_chief(strategy):
-        folder.write_folder(output, spec, model=model, result=result)
+    with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
+        if finished := folder.finished_result(output, mark, settings=settings):
+            return finished  # of another process, since the look before
+        class_weights = balanced_class_weights(data) if config.class_weight == "balanced" else None
+        steps_per_epoch, total_steps = count_steps(data, config)
+        counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
+        image_size = data.config.image_size
+        started = {"image_size": image_size, "weights": weights, "class_weights": class_weights}
+        state = TrainState(spec, config, strategy=strategy, **counts, **started)
+        outcome = _Outcome(dataclasses.replace(spec, name=name or spec.name), state, data)
+        selection = None
+        if "validation" in data.num_examples:
+            selection = Selection(outcome.judge, config, strategy=strategy, **counts)
+        seconds = run_session(
+            *(state, data, config),
+            output=output,
+            kind="training",
+            mark=mark,
+            settings=settings,
+            strategy=strategy,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+            selection=selection,
+        )
+        steps = selection.step if selection else total_steps
+        if selection and selection.best_weights:
+            outcome.take(selection.best_weights, step=selection.best_step)
+        else:
+            outcome.update(steps)
+        result = {
+            "format": folder.FORMAT,
+            "version": folder.FORMAT_VERSION,
+            "name": outcome.spec.name,
+            "fingerprint": mark,
+            "output": "logits",
+            "config": config.to_dict(),
+            "data": folder.describe_data(data),
+            "class_names": data.class_names,
+            "class_weights": folder.by_class(data, class_weights),
+            "inherited_weights": weights is not None,
+            "started_from": origin,
+            "replicas": strategy.num_replicas_in_sync,
+            "steps": steps,
+            "seconds": round(seconds, 1),
+            "averaged_weights": config.ema > 0,
+            "measured_images": outcome.measured_images,
+            "selection": selection and selection.describe(),
+            "validation": selection and outcome.evaluate("validation").to_dict(),
+            "test": outcome.evaluate("test").to_dict(),
+        }
+        if is_chief(strategy):
+            with folder.saying_what_is_saved(output, step=steps, total=total_steps):
+                folder.write_folder(output, outcome.spec, model=outcome.model, result=result)
     return result
+
+
+class _Outcome:
+    """What a run leaves if it ends now: the network in inference form.
+
+    Attributes:
+        measured_images: training images that its batch normalisation's statistics come from; 0: moving ones.
+    """
+
+    def __init__(self, spec: ArchSpec, state: TrainState, data: ImageData) -> None:
+        shape = (data.config.image_size, data.config.image_size, spec.input_channels)
+        self.spec = spec
+        self.model = build(spec, input_shape=shape, classifier_activation=None)
+        self.measured_images = 0
+        self._state = state
+        self._data = data
+        self._evaluator = Evaluator(self.model, data)
+
+    def update(self, step: int) -> None:
+        """Take the state's weights after `step` steps, averaged ones where there are, and measure what is due."""
+        set_weights(self.model, self._state.final_weights())
+        self.measured_images = self._due(step)
+        if self.measured_images:
+            measure_batch_norms(self.model, self._data.sample_batches(_MEASURED_BATCH, limit=self.measured_images))
+
+    def take(self, weights: Mapping[str, np.ndarray], *, step: int) -> None:
+        """Take weights that `judge` gave after `step` steps."""
+        set_weights(self.model, weights)
+        self.measured_images = self._due(step)
+
+    def judge(self, step: int) -> tuple[dict[str, np.ndarray], Metrics]:
+        """Update, and evaluate on the validation images."""
+        self.update(step)
+        return get_weights(self.model), self.evaluate("validation")
+
+    def evaluate(self, split: str) -> Metrics:
+        return self._evaluator.evaluate(split)
+
+    def _due(self, step: int) -> int:
+        """Training images to measure statistics on after `step` steps: in frozen ones statistics do not move."""
+        moved = step - self._state.frozen_steps
+        few = moved > 0 and too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum)
+        images = self._state.config.measured_images or (MEASURED_IMAGES if few else 0)
+        return min(images, self._data.num_examples["train"])

@@ -156,3 +156,57 @@ def test_a_damaged_image_is_named(folder):
 def test_bad_requests_are_named(folder, call, message):
     with pytest.raises(DataError, match=message):
         call(opened(folder))
+
+
+def test_a_share_of_every_class_is_held_out_for_validation(folder):
+    """Of 8 images a class a quarter is 2; with 6 held out for a search already, of what those leave."""
+    data = opened(folder, search_validation=0, validation=0.25)
+    assert data.class_counts("validation").tolist() == [2, 2, 2]
+    assert data.class_counts("train").tolist() == [6, 6, 6] and data.num_examples["train"] == 18
+    seen = [{tuple(x[8, 8]) for x in data.arrays(split)[0]} for split in ("train", "validation")]
+    assert not seen[0] & seen[1] and len(seen[0] | seen[1]) == 24
+    both = opened(folder, validation=0.25)
+    assert both.num_examples["search_validation"] == 6
+    assert both.num_examples["train"] + both.num_examples["validation"] == 18
+    assert (both.class_counts("validation") >= 1).all()
+
+
+def test_validation_changes_the_fingerprint_and_its_absence_does_not(folder):
+    plain, share, named = (opened(folder, search_validation=0, validation=value) for value in (None, 0.25, "test"))
+    assert len({plain.fingerprint, share.fingerprint, named.fingerprint}) == 3
+    assert "validation" not in plain.config.to_dict() and share.config.to_dict()["validation"] == 0.25
+    np.testing.assert_array_equal(named.arrays("validation")[0], named.arrays("test")[0])
+
+
+def test_a_class_with_one_image_keeps_it_for_training(folder):
+    for path in sorted((folder / "train" / "red").iterdir())[1:]:
+        path.unlink()
+    data = opened(folder, search_validation=0, validation=0.9)
+    assert data.class_counts("train").tolist() == [1, 1, 1]
+    assert data.class_counts("validation").tolist() == [7, 7, 0]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, float("nan"), 1, True, "", "train"])
+def test_bad_validation_is_refused(value):
+    with pytest.raises(DataError, match="validation must be a share of the training images between 0 and 1"):
+        DataConfig(name="fashion_mnist", image_size=16, validation=value)
+
+
+def test_a_split_for_validation_that_is_not_there_is_named(folder):
+    with pytest.raises(DataError, match=r"unknown split for validation 'tset': expected one of \('test',\), nearest"):
+        opened(folder, validation="tset")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_sampled_batches_are_training_images_of_all_classes(folder, monkeypatch, streamed):
+    """18 of 24 images in batches of at most 8: three of 6, no image twice, none held out."""
+    if streamed:
+        monkeypatch.setattr(dataset, "MEMORY_LIMIT_BYTES", 0)
+    data = opened(folder)
+    sampled = [batch.numpy() for batch in data.sample_batches(8, limit=1000)]
+    assert [len(batch) for batch in sampled] == [6, 6, 6]
+    images, labels = data.arrays("train")
+    known = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
+    found = [known.pop(image.tobytes()) for batch in sampled for image in batch]
+    assert not known and found != sorted(found)
+    assert sum(len(batch) for batch in data.sample_batches(8, limit=7)) == 7

@@ -16,9 +16,9 @@ import tensorflow as tf
 from scarlet_tf.data import DataConfig
 from scarlet_tf.search import evaluated_models, search_history
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
-from scarlet_tf.supernet.workers import Workers
 from scarlet_tf.training.checkpoints import CheckpointStore
 from scarlet_tf.training.loop import WorkerLostError
+from scarlet_tf.training.workers import Workers
 
 TOOL = Path(__file__).parents[2] / "tools" / "search.py"
 FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]

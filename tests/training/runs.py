@@ -39,7 +39,17 @@ def tiny_spec():
     return ArchSpec(name="tiny", blocks=(wide, let), resolution=16, classes=3, dropout=0.3, **channels)
 
 
-def tiny_run(root, output, *, strategy="one_device", devices=None, checkpoint_every=5, weights=None, **overrides):
+def tiny_run(
+    root,
+    output,
+    *,
+    strategy="one_device",
+    devices=None,
+    checkpoint_every=5,
+    weights=None,
+    validation=None,
+    **overrides,
+):
     """Trains `tiny_spec` on the pictures in `root`; returns the result."""
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.training.config import train_config
@@ -49,7 +59,7 @@ def tiny_run(root, output, *, strategy="one_device", devices=None, checkpoint_ev
     made = make_strategy(strategy, devices=devices)
     basis = {"batch_size": 12, "epochs": 5, "dropout": None, "augment": "flip_crop"}
     config = train_config("small", **(basis | overrides))
-    data = open_dataset(DataConfig(name=f"folder:{root}", image_size=16, augment=config.augment))
+    data = open_dataset(DataConfig(name=f"folder:{root}", image_size=16, augment=config.augment, validation=validation))
     return train(
         *(tiny_spec(), data, config),
         output=output,

@@ -26,7 +26,7 @@ def finished(runs, pictures, tmp_path_factory):
 def test_it_learns_and_leaves_a_whole_result(runs, pictures, finished):
     output, result = finished
     assert sorted(path.name for path in output.iterdir()) == [
-        *("log.jsonl", "model.keras", "spec.json", "tensorboard", "training.json")
+        *("confusion.png", "curves.png", "log.jsonl", "model.keras", "spec.json", "tensorboard", "training.json")
     ]
     assert json.loads((output / "training.json").read_text()) == result
     assert ArchSpec.load(output / "spec.json") == runs.tiny_spec()
@@ -93,7 +93,9 @@ def test_evaluation_by_hand(pictures):
         model = keras.Model(inputs, dense(keras.layers.GlobalAveragePooling2D()(inputs)))
         model.layers[-1].bias.assign([0.0, 1.0, 3.0])
         metrics = evaluate(model, data, "test", batch_size=5)
-        assert (metrics.top1, metrics.top5, metrics.examples) == (pytest.approx(1 / 3), 1.0, 12)
+        assert (metrics.top1, metrics.top5, metrics.examples) == (pytest.approx(1 / 3), None, 12)
+        assert metrics.confusion == [[0, 0, 4]] * 3 and metrics.balanced_accuracy == pytest.approx(1 / 3)
+        assert metrics.recall == {"blue": 0.0, "green": 0.0, "red": 1.0}
         expected = np.log(np.exp([0.0, 1.0, 3.0]).sum()) - 4 / 3
         assert metrics.loss == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=r"takes \(16, 16, 3\), the images are \(20, 20, 3\)"):

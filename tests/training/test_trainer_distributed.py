@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {"epochs": 1, "checkpoint_every": 2}
+SETTINGS = {"epochs": 1, "checkpoint_every": 2, "validation": "test", "keep": "best", "class_weight": "balanced"}
 
 
 def finish(process):
@@ -28,6 +28,7 @@ def test_two_mirrored_replicas_equal_one_device(runs, pictures, tmp_path, start)
     devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
     mirrored = finish(start("mirrored", **SETTINGS, **devices))
     assert (single["replicas"], mirrored["replicas"], mirrored["steps"]) == (1, 2, 4)
+    assert mirrored["selection"] == single["selection"] and mirrored["selection"]["best_step"] == 4
     check_close(runs, tmp_path / "single", tmp_path / "mirrored")
 
 

@@ -1,0 +1,99 @@
+"""Pictures of a run: its curves and its confusion matrix. matplotlib is loaded when one is drawn."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scarlet_tf.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+_NUMBERED = 15  # classes up to which every cell of a confusion matrix shows its number
+_NAMED = 60  # classes up to which every row and column shows its class name
+_NAME_LENGTH = 24
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix, each row as shares of its true class.
+
+    Cells show their number of images for up to 15 classes, and axes the class names for up to 60, labels above that.
+
+    Args:
+        confusion: images by true class (row) and predicted class (column).
+    """
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = len(class_names)
+    side = float(np.clip(2.5 + 0.35 * classes, 4.5, 16.0))
+    figure = _new_figure(side * 1.1, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
+    accuracy = np.trace(counts) / max(counts.sum(), 1)
+    axes.set(xlabel="predicted class", ylabel="true class", title=f"{counts.sum():,} images, top-1 {accuracy:.4f}")
+    if classes <= _NAMED:
+        names = [_shorten(name) for name in class_names]
+        for axis, rotation in ((axes.xaxis, 90 if classes > 3 else 0), (axes.yaxis, 0)):
+            axis.set_ticks(range(classes))
+            # Names are no formulas, whatever "$" they hold.
+            axis.set_ticklabels(names, rotation=rotation, fontsize=8, parse_math=False)
+    if classes <= _NUMBERED:
+        for row, column in np.ndindex(counts.shape):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def draw_curves(log: str | os.PathLike) -> Figure:
+    """Draw loss, accuracy and learning rate by step from a run's log.jsonl, training and validation together."""
+    lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    panels: Mapping[str, tuple[str, ...]] = {
+        "loss": ("loss", "validation_loss"),
+        "accuracy": ("accuracy", "validation_accuracy", "validation_balanced_accuracy"),
+        "learning rate": ("learning_rate",),
+    }
+    figure = _new_figure(7.0, 7.5)
+    for number, (title, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(len(panels), 1, number)
+        for name in names:
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            if points:
+                marker = "." if name.startswith("validation") or len(points) == 1 else None
+                label = name.replace("_", " ") if name.startswith("validation") else "training"
+                axes.plot(*zip(*points, strict=True), label=label, marker=marker, linewidth=1.2)
+        axes.set_ylabel(title)
+        axes.grid(alpha=0.3)
+        if len(names) > 1:
+            axes.legend(fontsize=8)
+    axes.set_xlabel("step")
+    return figure
+
+
+def write_figure(path: str | os.PathLike, figure: Figure) -> None:
+    """Write a picture in the one of FORMATS that `path` ends in."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # class names of any script
+        figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=120)
+    write_atomically(path, content.getvalue())
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """Return a figure of that many inches that belongs to no window or global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"

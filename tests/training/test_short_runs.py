@@ -1,0 +1,162 @@
+"""Runs of few steps: statistics are measured, and the tool says why; class weights; names."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scarlet_tf.arch import ArchSpec
+from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.training.config import TrainConfigError, too_few_for_moving_statistics, train_config
+from scarlet_tf.training.folder import name_of_folder
+from scarlet_tf.training.messages import notes_before, statistics_warning, summarize_result, warnings_before
+from scarlet_tf.training.session import balanced_class_weights
+from scarlet_tf.training.step import TrainState
+from scarlet_tf.training.strategy import make_strategy
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])
+def test_moving_statistics_are_ready_when_the_first_values_are_gone(momentum):
+    """At the first number of steps that is enough, a moving average of 1 then 0 is at most e^-10."""
+    steps = next(n for n in range(1, 10_000) if not too_few_for_moving_statistics(n, momentum=momentum))
+    average = 1.0
+    for _ in range(steps):
+        average = momentum * average
+    assert average <= np.exp(-10) and steps <= 1 + 10 / (1 - momentum)
+
+
+@pytest.fixture(scope="module")
+def data(pictures):
+    return open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16))
+
+
+def test_a_short_run_is_measured_whatever_the_recipe(runs, pictures, data, tmp_path):
+    """All 48 training images are one batch, so inference after it is what training mode computes of them."""
+    result = runs.tiny_run(pictures, tmp_path, epochs=1, augment="none", dropout=0.0)
+    assert result["config"]["measured_images"] == 0 and result["measured_images"] == 48
+    model = build(runs.tiny_spec(), input_shape=(16, 16, 3), classifier_activation=None)
+    set_weights(model, runs.saved_weights(tmp_path))
+    images, _ = data.arrays("train")
+    model.get_layer("dropout").rate = 0.0
+    expected = np.asarray(model(images, training=True))
+    np.testing.assert_allclose(model(images, training=False), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_enough_steps_and_frozen_ones_keep_moving_statistics(runs, pictures, data, tmp_path):
+    config = train_config("small", batch_size=12, epochs=25)  # 4 steps an epoch
+    assert not list(statistics_warning(data, config))
+    (line,) = statistics_warning(data, train_config("small", batch_size=12, epochs=24.75))
+    assert line.startswith("99 steps are too few for moving batch normalisation statistics, which are measured on 48")
+    assert not list(statistics_warning(data, train_config("small", batch_size=12, epochs=2, frozen_epochs=2)))
+    weights = {name: array + 0.01 for name, array in get_weights(build(runs.tiny_spec())).items()}
+    result = runs.tiny_run(pictures, tmp_path, epochs=0.5, frozen_epochs=0.5, weights=weights, ema=0.0)
+    assert result["measured_images"] == 0
+    np.testing.assert_array_equal(
+        runs.saved_weights(tmp_path)["tail_bn/moving_variance"], weights["tail_bn/moving_variance"]
+    )
+
+
+@pytest.fixture(scope="module")
+def uneven(runs, tmp_path_factory):
+    """The pictures with 16, 8 and 4 training images of a class."""
+    root = tmp_path_factory.mktemp("uneven")
+    runs.write_pictures(root)
+    for name, left in (("green", 8), ("red", 4)):
+        for path in sorted((root / "train" / name).iterdir())[left:]:
+            path.unlink()
+    return root
+
+
+def test_balanced_class_weights(uneven, tmp_path):
+    """n / (k n_c): every class has the same sum of weights, and an image's mean weight is 1."""
+    data = open_dataset(DataConfig(name=f"folder:{uneven}", image_size=16))
+    weights = balanced_class_weights(data)
+    np.testing.assert_allclose(weights, [28 / (3 * 16), 28 / (3 * 8), 28 / (3 * 4)], rtol=1e-6)
+    assert float(weights @ data.class_counts("train")) == pytest.approx(28)
+    notes = list(notes_before(data, train_config("small", class_weight="balanced")))
+    assert notes == ["class weights: blue 0.5833, green 1.167, red 2.333"]
+    held_out = open_dataset(DataConfig(name=f"folder:{uneven}", image_size=16, validation=0.25))
+    counts = held_out.class_counts("train")
+    assert counts.tolist() == [12, 6, 3]
+    np.testing.assert_allclose(balanced_class_weights(held_out), 21 / (3 * counts), rtol=1e-6)
+
+
+def test_class_weights_scale_the_loss_of_each_image(runs):
+    """The loss of one step with weights, from the losses of its images one by one, without L2 and dropout."""
+    config = train_config("small", batch_size=3, ema=0.0, l2=0.0, label_smoothing=0.1)
+    counts = {"image_size": 16, "steps_per_epoch": 10, "total_steps": 20, "strategy": make_strategy("one_device")}
+    images, labels = tf.random.stateless_normal((3, 16, 16, 3), [1, 2]), tf.constant([0, 1, 2])
+    weights = np.float32([0.5, 2.0, 4.0])
+
+    def loss(class_weights):
+        state = TrainState(runs.tiny_spec(), config, class_weights=class_weights, **counts)
+        return float(state.take_step(0, images, labels)["loss"])
+
+    alone = [loss(np.float32(one)) for one in np.eye(3)]
+    assert loss(None) == pytest.approx(sum(alone), rel=1e-5)
+    assert loss(weights) == pytest.approx(float(weights @ alone), rel=1e-5)
+
+
+def test_a_class_without_training_images_is_named(data, monkeypatch):
+    monkeypatch.setattr(type(data), "class_counts", lambda self, split: np.array([3, 0, 2]))
+    with pytest.raises(TrainConfigError, match="class_weight=balanced needs training images of every class, 'green'"):
+        balanced_class_weights(data)
+
+
+def test_warnings_before_a_run(pictures):
+    on_test = open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16, validation="test"))
+    few = train_config("small", batch_size=24, keep="best")
+    assert list(warnings_before(on_test, few)) == [
+        "48 training images in batches of 24 make 2 steps an epoch, --batch_size=8 makes 6",
+        "the test images choose the weights (--validation=test): the test accuracy will be too high",
+    ]
+    assert list(notes_before(on_test, few)) == ["validation: 12 images of the split 'test'"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("runs/flowers", "flowers"), ("my run (2)", "my_run_2"), ("_x_", "x"), ("花", "trained"), ("/", "trained")],
+)
+def test_a_network_is_named_after_its_folder(folder, name):
+    assert name_of_folder(folder) == name
+
+
+def test_results_of_before_and_of_two_classes_are_summarised():
+    old = {"test": {"top1": 0.5, "top5": 1.0}, "class_names": ["a", "b"], "steps": 3, "seconds": 1.5}
+    assert summarize_result(old) == "test top-1 0.5000; 3 steps, 1.5 s"
+    six = old | {"class_names": list("abcdef")}
+    assert summarize_result(six) == "test top-1 0.5000, top-5 1.0000; 3 steps, 1.5 s"
+
+
+@pytest.mark.slow
+def test_the_tool_trains_uneven_classes_and_names_the_result(runs, uneven, tmp_path, call_tool):
+    """From a trained folder to a fine-tuned one and on to a compressed one: each has its own name and record."""
+    runs.tiny_run(uneven, tmp_path / "first", epochs=1)
+    flags = [f"--dataset=folder:{uneven}", "--epochs=2", "--batch_size=4", "--validation=0.25"]
+    tuned = call_tool(
+        *("train", "--model=first", "--output=second", *flags, "--class_weight=balanced", "--patience=3"), cwd=tmp_path
+    )
+    assert tuned.returncode == 0, tuned.stderr
+    notes = tuned.stdout.splitlines()
+    assert notes[0] == "class weights: blue 0.5833, green 1.167, red 2.333"
+    assert notes[1] == "validation: 7 of the training images are held out, 21 are left"
+    assert "averaged weights of step" in notes[2] and "top-5" not in tuned.stdout
+    assert "10 steps are too few for moving batch normalisation statistics" in tuned.stderr
+    record = json.loads((tmp_path / "second" / "training.json").read_text())
+    assert record["name"] == "second" and record["started_from"].startswith("first, trained on")
+    assert ArchSpec.load(tmp_path / "second" / "spec.json").name == "second"
+    assert record["class_weights"] == pytest.approx({"blue": 21 / 36, "green": 21 / 18, "red": 21 / 9})
+    assert set(record["test"]["recall"]) == {"blue", "green", "red"} and record["measured_images"] == 21
+    assert (tmp_path / "second" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    evaluated = call_tool("evaluate", "--model=second", "--split=validation", "--confusion=c.json", cwd=tmp_path)
+    line = json.loads(evaluated.stdout)
+    assert line["confusion"] == record["validation"]["confusion"] and line["examples"] == 7
+    assert json.loads((tmp_path / "c.json").read_text())["class_names"] == ["blue", "green", "red"]
+    clustered = call_tool(
+        "train", "--model=second", "--output=third", "--cluster=8", "--name=mine", *flags, cwd=tmp_path
+    )
+    assert clustered.returncode == 0, clustered.stderr
+    record = json.loads((tmp_path / "third" / "training.json").read_text())
+    assert record["name"] == "mine" and record["selection"]["keep"] == "best" and record["validation"]["examples"] == 7
