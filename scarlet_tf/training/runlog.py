@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -41,9 +44,10 @@ class RunLog:
         )
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
         self._bar.close()
-        with self._naming_tensorboard():
+        first_said = contextlib.suppress(OSError) if kind else contextlib.nullcontext()
+        with first_said, self._naming_tensorboard():
             self._writer.close()
 
     def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
@@ -61,6 +65,18 @@ class RunLog:
         with self._naming_tensorboard(), self._writer.as_default(step=int(step)):
             for name, value in values.items():
                 self._summary.scalar(name, value)
+
+    @contextlib.contextmanager
+    def _naming_tensorboard(self) -> Iterator[None]:
+        """Raise TensorFlow's errors of writing as an OSError that names the folder."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except tf.errors.OpError as error:
+            known = {os.strerror(code).lower(): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
+            code = next((known[text] for text in known if text in str(error).lower()), errno.EIO)
+            raise OSError(code, os.strerror(code), str(self.directory / "tensorboard")) from error
 
     def _drop_lines_after_start(self) -> None:
         path = self.directory / "log.jsonl"

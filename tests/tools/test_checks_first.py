@@ -20,6 +20,19 @@ WRITING = [
     ("export_torch", [f"--model={SHIPPED}"]),
     ("report", ["--archive=absent.sqlite"]),
 ]
+SELECTING = [
+    (["--validation=0"], "validation must be a share of the training images between 0 and 1"),
+    (["--validation=nan"], "or the name of another split such as 'test', got nan"),
+    (["--validation=train"], "got 'train'"),
+    (["--validation=0.1", "--keep=bset"], "nearest is 'best'"),
+    (["--keep=best"], "keep=best needs validation images: add --validation=0.1"),
+    (["--patience=3"], "patience=3 needs validation images"),
+    (["--qat", "--patience=3"], "patience=3 needs validation images"),
+    (["--validation=0.1", "--patience=-1"], "patience must be an integer >= 0, got -1"),
+    (["--validation=0.1", "--prune=0.5", "--keep=best"], "keep=best and patience do not go with prune"),
+    (["--class_weight=balancd"], "nearest is 'balanced'"),
+    (["--name=a/b"], "name must be letters, digits, '_', '-' and '.', the first no sign, got 'a/b'"),
+]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
@@ -35,6 +48,8 @@ CASES = [
     ("evaluate", ["--model=runs/absent"], "no such file or folder: runs/absent"),
     ("evaluate", ["--model=scarlet_a", "--split=tset"], "nearest is 'test'"),
     ("evaluate", ["--model=scarlet_a"], "--dataset is required"),
+    ("evaluate", ["--model=scarlet_a", "--confusion=c.gif"], "unknown ending of --confusion '.gif'"),
+    ("evaluate", ["--model=scarlet_a", "--confusion=there/file.keras/c.png"], "file.keras is no folder"),
     ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("export_saved_model", ["--model=scarlet_a", "--output=there"], "there exists and is not an empty folder"),
     ("export_saved_model", ["--model=there", OUTPUT], "no such file: there/spec.json"),
@@ -80,11 +95,15 @@ CASES = [
     ("train", ["--model=scarlet_a", OUTPUT, "--prune=2.0"], "sparsity must be in (0, 1), got 2.0"),
     ("train", ["--model=scarlet_a", OUTPUT, "--strategy=mirored"], "nearest is 'mirrored'"),
     ("train", ["--model=scarlet_a", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
+    *[("train", ["--model=scarlet_a", OUTPUT, *flags], message) for flags, message in SELECTING],
+    ("train", ["--model=scarlet_a", "--output=there/file.keras"], "file.keras is a file: expected a folder"),
     ("train", ["--inherit_from=absent", "--genome=1,2", OUTPUT], "no supernet in absent"),
     ("train_supernet", ["--space=smal", OUTPUT], "nearest is 'small'"),
     ("train_supernet", ["--let_init=identiy", OUTPUT], "nearest is 'identity'"),
     ("train_supernet", ["--shared_gradient=meen", OUTPUT], "nearest is 'mean'"),
     ("train_supernet", ["--batch_size=0", OUTPUT], "batch_size"),
+    ("train_supernet", ["--output=there/file.keras"], "file.keras is a file: expected a folder"),
+    ("reproduce", ["--figure=1", "--output=there/file.keras"], "file.keras is a file: expected a folder"),
     *[
         (tool, [*flags, OUTPUT, "--tpu=t"], "tpu 't' goes with strategy 'tpu', got 'one_device'")
         for tool, flags in DISTRIBUTED
