@@ -100,7 +100,8 @@ def _trained_on(path: Path) -> dict:
     try:
         data = json.loads(path.read_text())["data"]
         trained_on = {name: data[name] for name in ("name", "image_size", "search_validation", "augment", "seed")}
-        return trained_on | {"validation": data.get("validation")}
+        held_out = data.get("validation") if _SPLIT.value in ("train", "validation") else None
+        return trained_on | {"validation": held_out}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
