@@ -24,13 +24,14 @@ def notes_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
     """Yield a line for every setting whose effect depends on the images."""
     if config.class_weight == "balanced":
         yield f"class weights: {_describe(dict(zip(data.class_names, balanced_class_weights(data), strict=True)))}"
+    if data.config.validation is None:
+        return
+    count, left = data.num_examples["validation"], data.num_examples["train"]
     if isinstance(data.config.validation, float):
-        yield (
-            f"validation: {data.num_examples['validation']} of the training images are held out, "
-            f"{data.num_examples['train']} are left"
-        )
-    elif data.config.validation:
-        yield f"validation: {data.num_examples['validation']} images of the split {data.config.validation!r}"
+        images = f"{count} of the training images, {left} are left"
+    else:
+        images = f"{count} images of the split {data.config.validation!r}"
+    yield f"validation of the {'averaged ' if config.ema else ''}weights after every epoch: {images}"
 
 
 def warnings_before(data: ImageData, config: TrainConfig) -> Iterator[str]:

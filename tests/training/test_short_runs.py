@@ -112,7 +112,10 @@ def test_warnings_before_a_run(pictures):
         "48 training images in batches of 24 make 2 steps an epoch, --batch_size=8 makes 6",
         "the test images choose the weights (--validation=test): the test accuracy will be too high",
     ]
-    assert list(notes_before(on_test, few)) == ["validation: 12 images of the split 'test'"]
+    (note,) = notes_before(on_test, few)
+    assert note == "validation of the averaged weights after every epoch: 12 images of the split 'test'"
+    (note,) = notes_before(on_test, train_config("small", ema=0.0))
+    assert note == "validation of the weights after every epoch: 12 images of the split 'test'"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_the_tool_trains_uneven_classes_and_names_the_result(runs, uneven, tmp_p
     assert tuned.returncode == 0, tuned.stderr
     notes = tuned.stdout.splitlines()
     assert notes[0] == "class weights: blue 0.5833, green 1.167, red 2.333"
-    assert notes[1] == "validation: 7 of the training images are held out, 21 are left"
+    assert notes[1] == "validation of the averaged weights after every epoch: 7 of the training images, 21 are left"
     assert "averaged weights of step" in notes[2] and "top-5" not in tuned.stdout
     assert "10 steps are too few for moving batch normalisation statistics" in tuned.stderr
     record = json.loads((tmp_path / "second" / "training.json").read_text())
