@@ -1,8 +1,9 @@
-"""Converts an official PyTorch checkpoint to Keras weights, and reads them back.
+"""Convert a PyTorch or safetensors checkpoint to Keras weights, and read them back.
 
     python tools/convert_torch.py --model=scarlet_a --checkpoint=ScarletA.pth.tar --output=scarlet_a.weights.h5
 
-Needs PyTorch (the extra 'torch'). Nothing in the checkpoint is run: another process reads its tensors.
+Needs PyTorch (the extra 'torch'), or for .safetensors the extra 'safetensors'. Nothing in the checkpoint is run:
+another process reads its tensors. Prefixes of wrappers, such as "module." and "_orig_mod.", are removed from its names.
 What is written says which file it came from, and how images are normalised (scarlet_tf.convert.read_weights_record).
 """
 
@@ -12,13 +13,21 @@ from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The PyTorch file: a state dict, or a dict that holds one as 'model_state'.", required=True
+    "checkpoint", None, "The file: .safetensors, a PyTorch state dict, or a dict that holds one.", required=True
+)
+_KEY = flags.DEFINE_string(
+    "key",
+    None,
+    "Where in the checkpoint the weights lie, such as state_dict_ema; with dots for a dict within another, or for a "
+    "prefix of the names (state_dict.student). Default: the first there is of model_state, state_dict, "
+    "model_state_dict, model, network, net, weights, params, module, then averages of weights (state_dict_ema, "
+    "model_ema, ema ...).",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .weights.h5 or .keras file to write.", required=True)
 
 
 def main() -> None:
-    from scarlet_tf.convert import convert_checkpoint, require_suffix, require_torch
+    from scarlet_tf.convert import convert_checkpoint, require_reader, require_suffix
     from scarlet_tf.files import require_place
     from scarlet_tf.zoo import resolve_spec
     from scarlet_tf.zoo.files import check_file
@@ -26,13 +35,14 @@ def main() -> None:
     spec = resolve_spec(_MODEL.value)
     require_suffix(_OUTPUT.value)
     require_place(_OUTPUT.value)
-    check_file(_CHECKPOINT.value)
-    require_torch()
+    require_reader(check_file(_CHECKPOINT.value))
     load_tensorflow()
-    done = convert_checkpoint(spec, _CHECKPOINT.value, _OUTPUT.value)
+    done = convert_checkpoint(spec, _CHECKPOINT.value, _OUTPUT.value, key=_KEY.value)
+    key = f", weights under the key {done.key!r}" if done.key else ""
+    others = f" (it also holds {', '.join(map(repr, done.others))})" if done.others else ""
     print(
         f"{_OUTPUT.value}: {done.tensors} tensors, {done.params:,} params, read back bit for bit; "
-        f"{_CHECKPOINT.value} has SHA-256 {done.sha256}"
+        f"{_CHECKPOINT.value} has SHA-256 {done.sha256}{key}{others}"
     )
 
 

@@ -31,6 +31,9 @@ _FORMATS = flags.DEFINE_list(
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in torch."
 )
+_CHECKPOINT_KEY = flags.DEFINE_string(
+    "checkpoint_key", None, "Where in the checkpoint the weights lie, see --key of convert_torch.py."
+)
 _FOLDER = flags.DEFINE_string("folder", None, "A folder to keep the files made; default: they are not kept.")
 _DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
@@ -62,6 +65,8 @@ def main() -> None:
         open_interpreter(path)  # damaged files, before the long work
     if _CHECKPOINT.value:
         check_file(_CHECKPOINT.value)
+    elif _CHECKPOINT_KEY.value:
+        raise ValueError("--checkpoint_key says where in a --checkpoint the weights lie")
     if _SAVED_MODEL.value:
         require_holding(_SAVED_MODEL.value, "saved_model.pb", what="SavedModel")
     for path in filter(None, (_OUTPUT.value, _CARD.value)):
@@ -84,7 +89,9 @@ def main() -> None:
         from scarlet_tf.convert import checkpoint_function
 
         softmax = output_name(source.model) == "probabilities"
-        others[_CHECKPOINT.value] = checkpoint_function(source.spec, _CHECKPOINT.value, softmax=softmax)
+        others[_CHECKPOINT.value] = checkpoint_function(
+            source.spec, _CHECKPOINT.value, key=_CHECKPOINT_KEY.value, softmax=softmax
+        )
     formats = asked
     if formats is None:
         formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS

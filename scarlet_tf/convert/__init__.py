@@ -1,12 +1,20 @@
 """Official PyTorch weights to ours and back. Loads neither TensorFlow nor PyTorch until one is needed."""
 
+from scarlet_tf.convert.checkpoint_file import (
+    Checkpoint,
+    CheckpointFileError,
+    read_checkpoint,
+    require_reader,
+    require_torch,
+    write_checkpoint,
+)
 from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint, require_trained
 from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, read_counters, to_state_dict
-from scarlet_tf.convert.torch_file import CheckpointFileError, read_checkpoint, require_torch, write_checkpoint
 from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
 
 __all__ = [
+    "Checkpoint",
     "CheckpointFileError",
     "Conversion",
     "Pair",
@@ -19,6 +27,7 @@ __all__ = [
     "read_checkpoint",
     "read_counters",
     "read_weights_record",
+    "require_reader",
     "require_suffix",
     "require_torch",
     "require_trained",

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.convert.checkpoint_file import read_checkpoint, write_checkpoint
 from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, read_counters, to_state_dict
-from scarlet_tf.convert.torch_file import read_checkpoint, write_checkpoint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,16 +23,25 @@ class Conversion:
     Attributes:
         tensors: arrays of the Keras model.
         params: values in them, BN's moving statistics apart.
-        sha256: of the PyTorch file.
+        sha256: of the checkpoint file.
+        key: where in the file the weights lie, such as "state_dict"; "" at the top.
+        others: keys of further state dicts in it, such as "state_dict_ema".
     """
 
     tensors: int
     params: int
     sha256: str
+    key: str = ""
+    others: tuple[str, ...] = ()
 
 
-def convert_checkpoint(spec: ArchSpec, checkpoint: str | os.PathLike, output: str | os.PathLike) -> Conversion:
+def convert_checkpoint(
+    spec: ArchSpec, checkpoint: str | os.PathLike, output: str | os.PathLike, *, key: str | None = None
+) -> Conversion:
     """Writes the official weights in `checkpoint` as NAME.weights.h5 or NAME.keras, and reads them back.
+
+    Args:
+        key: where in the checkpoint they lie, see `read_checkpoint`.
 
     Raises:
         FileNotFoundError: for a missing checkpoint.
@@ -40,14 +49,14 @@ def convert_checkpoint(spec: ArchSpec, checkpoint: str | os.PathLike, output: st
             names the one of the zoo that it is), or for an output of another suffix.
     """
     require_suffix(output)
-    state, digest = read_checkpoint(checkpoint)
+    found = read_checkpoint(checkpoint, key=key)
     try:
-        weights = from_state_dict(spec, state)
+        weights = from_state_dict(spec, found.state)
     except StateDictError as error:
-        raise StateDictError(f"{checkpoint}: {error}{_hint(spec, state)}") from error
-    source = {"file": Path(checkpoint).name, "sha256": digest, "num_batches_tracked": read_counters(state)}
-    write_keras_weights(output, spec, weights, source=source)
-    return _summary(weights, digest)
+        raise StateDictError(f"{checkpoint}: {error}{_hint(spec, found.state)}") from error
+    source = {"file": Path(checkpoint).name, "sha256": found.sha256, "key": found.key}
+    write_keras_weights(output, spec, weights, source=source | {"num_batches_tracked": read_counters(found.state)})
+    return dataclasses.replace(_summary(weights, found.sha256), key=found.key, others=found.others)
 
 
 def export_checkpoint(

@@ -9,6 +9,7 @@ each other, copies included; the authors released no such checkpoint.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -16,12 +17,12 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.arch.spec import LET_KINDS
 
-_NAMES_SHOWN = 5
+_NAMES_SHOWN = 3
 _COUNTER = "num_batches_tracked"  # of steps in training; PyTorch wants one for every BN and inference ignores it
 
 
 class StateDictError(ValueError):
-    """Tensors that are not those of the network; the message lists the first that differ, and how many more do."""
+    """Tensors that are not the network's; the message shows the first found beside those expected, and counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,17 +182,32 @@ def _require_fit(
     *,
     optional: set[str] | frozenset[str] = frozenset(),
 ) -> None:
-    problems = [f"missing {name}" for name in shapes if name not in arrays and name not in optional]
-    problems += [f"unexpected {name}" for name in arrays if name not in shapes]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, expected {shape}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape
-    ]
-    if problems:
-        more = len(problems) - _NAMES_SHOWN
-        shown = "; ".join(problems[:_NAMES_SHOWN]) + (f" (and {more} more)" if more > 0 else "")
-        raise StateDictError(f"tensors do not fit {spec.name!r}: {shown}")
+    missing = [name for name in shapes if name not in arrays and name not in optional]
+    unexpected = [name for name in arrays if name not in shapes]
+    other = [name for name, shape in shapes.items() if name in arrays and arrays[name].shape != shape]
+    if not (missing or unexpected or other):
+        return
+    problems = []
+    if other:
+        entries = [f"{name} found {arrays[name].shape}, expected {shapes[name]}" for name in other[:_NAMES_SHOWN]]
+        problems.append(f"{len(other)} of another shape: {'; '.join(entries)}")
+    if unexpected:
+        entries = [_beside_nearest(name, arrays[name].shape, missing, shapes) for name in unexpected[:_NAMES_SHOWN]]
+        problems.append(f"{len(unexpected)} unexpected: {'; '.join(entries)}")
+    if missing:
+        entries = [f"{name} {shapes[name]}" for name in missing[:_NAMES_SHOWN]]
+        problems.append(f"{len(missing)} missing: {'; '.join(entries)}")
+    sizes = f"found {len(arrays)} tensors, expected {len(shapes)}"
+    raise StateDictError(f"tensors do not fit {spec.name!r} ({sizes}): {', '.join(problems)}")
+
+
+def _beside_nearest(
+    name: str, shape: tuple[int, ...], missing: list[str], shapes: Mapping[str, tuple[int, ...]]
+) -> str:
+    """A name that was found beside the missing one that is most like it, of the same shape where there is one."""
+    alike = [other for other in missing if shapes[other] == shape] or missing
+    nearest = difflib.get_close_matches(name, alike, n=1, cutoff=0)
+    return f"{name} {shape}" + (f" (nearest missing: {nearest[0]} {shapes[nearest[0]]})" if nearest else "")
 
 
 def _as_float32(array: np.ndarray, name: str) -> np.ndarray:

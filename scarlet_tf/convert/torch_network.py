@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.convert.checkpoint_file import read_checkpoint
 from scarlet_tf.convert.pytorch import from_state_dict
-from scarlet_tf.convert.torch_file import read_checkpoint
 
 BN_EPSILON = 1e-5
 
@@ -22,7 +22,7 @@ def torch_function(
     It evaluates the state dict by its own keys, without this project's table of names and layouts.
 
     Args:
-        state: arrays by official key, as `read_checkpoint` gives them; has to fit the spec (`from_state_dict`).
+        state: arrays by official key, as `Checkpoint.state`; has to fit the spec (`from_state_dict`).
 
     Raises:
         ImportError: where torch is not installed.
@@ -82,9 +82,9 @@ class _Network:
 
 
 def checkpoint_function(
-    spec: ArchSpec, path: str | os.PathLike, *, softmax: bool = False
+    spec: ArchSpec, path: str | os.PathLike, *, key: str | None = None, softmax: bool = False
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """`torch_function` of an official checkpoint; StateDictError where it is not the spec's."""
-    state, _ = read_checkpoint(path)
+    """`torch_function` of the weights in a checkpoint file; StateDictError where they are not the spec's."""
+    state = read_checkpoint(path, key=key).state
     from_state_dict(spec, state)
     return torch_function(spec, state, softmax=softmax)

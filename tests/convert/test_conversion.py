@@ -11,6 +11,7 @@ import pytest
 from scarlet_tf import zoo
 from scarlet_tf.arch import get_space
 from scarlet_tf.convert import (
+    Checkpoint,
     StateDictError,
     conversion,
     convert_checkpoint,
@@ -25,12 +26,12 @@ from scarlet_tf.models import build, get_weights
 
 C = zoo.get_spec("scarlet_c")
 SMALL = get_space("small").spec((3, 12, 1, 7, 11, 12), name="small")
-SOURCE = {"file": "c.pth.tar", "sha256": "ab" * 32}
+SOURCE = {"file": "c.pth.tar", "sha256": "ab" * 32, "key": ""}
 
 
 @pytest.fixture
 def stand_in(monkeypatch, official):
-    monkeypatch.setattr(conversion, "read_checkpoint", lambda path: (official, SOURCE["sha256"]))
+    monkeypatch.setattr(conversion, "read_checkpoint", lambda path, key: Checkpoint(state=official, sha256="ab" * 32))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_another_networks_checkpoint_names_the_network(stand_in, tmp_path):
 
 def test_a_bad_value_of_the_network_itself_names_no_network(monkeypatch, official, tmp_path):
     bad = official | {"classifier.bias": np.full(1000, np.nan, np.float32)}
-    monkeypatch.setattr(conversion, "read_checkpoint", lambda path: (bad, SOURCE["sha256"]))
+    monkeypatch.setattr(conversion, "read_checkpoint", lambda path, key: Checkpoint(state=bad, sha256="ab" * 32))
     with pytest.raises(StateDictError, match=r"c\.pth: tensor classifier\.bias holds values that are not finite$"):
         convert_checkpoint(C, "c.pth", tmp_path / "new" / "c.weights.h5")
 

@@ -77,21 +77,43 @@ def test_lets_are_refused():
         pairs(spec)
 
 
-def test_another_network_is_refused_with_the_first_names_and_a_count(official):
+def test_another_network_is_refused_with_what_was_found_beside_what_was_expected(official):
     with pytest.raises(StateDictError) as refused:
         from_state_dict(zoo.get_spec("scarlet_a"), official)
+    expected = {pair.key: pair.shape for pair in pairs(zoo.get_spec("scarlet_a"))}
+    found = {key: array.shape for key, array in official.items()}
+    missing = [key for key in expected if key not in found and "num_batches" not in key]
+    unexpected = [key for key in found if key not in expected]
+    other = [key for key in expected if key in found and found[key] != expected[key]]
     message = str(refused.value)
-    assert "'scarlet_a'" in message and message.count("missing") == 5
-    assert message.endswith("more)") and "\n" not in message
+    assert message.startswith(
+        f"tensors do not fit 'scarlet_a' (found {len(found)} tensors, expected {len(expected)}): {len(other)} of "
+        f"another shape: {other[0]} found {found[other[0]]}, expected {expected[other[0]]}; {other[1]} found "
+    )
+    assert f", {len(missing)} missing: {missing[0]} {expected[missing[0]]}; {missing[1]}" in message
+    assert not unexpected or f", {len(unexpected)} unexpected: {unexpected[0]}" in message
+    assert "\n" not in message and len(message) < 1000
+
+
+def test_other_names_are_shown_beside_the_nearest_expected(official):
+    renamed = {key.replace("stem.0", "first.conv").replace("classifier", "head.fc"): a for key, a in official.items()}
+    with pytest.raises(StateDictError) as refused:
+        from_state_dict(C, renamed)
+    assert str(refused.value).endswith(
+        "(found 366 tensors, expected 366): 3 unexpected: first.conv.weight (32, 3, 3, 3) (nearest missing: "
+        "stem.0.weight (32, 3, 3, 3)); head.fc.weight (1000, 1280) (nearest missing: classifier.weight (1000, 1280)); "
+        "head.fc.bias (1000,) (nearest missing: classifier.bias (1000,)), 3 missing: stem.0.weight (32, 3, 3, 3); "
+        "classifier.weight (1000, 1280); classifier.bias (1000,)"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "naming"),
     [
-        ({"stem.0.weight": None}, "missing stem.0.weight"),
-        ({"classifier.scale": np.zeros(3, np.float32)}, "unexpected classifier.scale"),
-        ({"classifier.bias": np.zeros(10, np.float32)}, r"classifier.bias has shape \(10,\), expected \(1000,\)"),
-        ({"stem.1.num_batches_tracked": np.zeros(1, np.int64)}, r"num_batches_tracked has shape \(1,\), expected \(\)"),
+        ({"stem.0.weight": None}, r"1 missing: stem\.0\.weight \(32, 3, 3, 3\)$"),
+        ({"classifier.scale": np.zeros(3, np.float32)}, r"1 unexpected: classifier\.scale \(3,\)$"),
+        ({"classifier.bias": np.zeros(10, np.float32)}, r"classifier.bias found \(10,\), expected \(1000,\)"),
+        ({"stem.1.num_batches_tracked": np.zeros(1, np.int64)}, r"num_batches_tracked found \(1,\), expected \(\)"),
         ({"stem.1.weight": np.full(32, np.nan, np.float32)}, "stem.1.weight holds values that are not finite"),
         ({"stem.1.weight": np.full(32, np.inf, np.float16)}, "stem.1.weight holds values that are not finite"),
         ({"stem.1.weight": np.ones(32, np.int32)}, "stem.1.weight is of int32"),
@@ -125,9 +147,12 @@ def test_counters_may_be_absent(official):
 
 def test_our_weights_are_checked_on_the_way_out(official):
     weights = from_state_dict(C, official)
-    with pytest.raises(StateDictError, match="missing tail_bn/beta; unexpected tail_bn/betta"):
+    with pytest.raises(
+        StateDictError,
+        match=r"1 unexpected: tail_bn/betta .*nearest missing: tail_bn/beta .*, 1 missing: tail_bn/beta ",
+    ):
         to_state_dict(C, {key.replace("tail_bn/beta", "tail_bn/betta"): array for key, array in weights.items()})
-    with pytest.raises(StateDictError, match=r"classifier/bias has shape \(1000,\), expected \(10,\)"):
+    with pytest.raises(StateDictError, match=r"classifier/bias found \(1000,\), expected \(10,\)"):
         to_state_dict(dataclasses.replace(C, classes=10), weights)
     with pytest.raises(StateDictError, match="tail_bn/moving_variance holds a variance of -2, expected values >= 0"):
         to_state_dict(C, weights | {"tail_bn/moving_variance": np.full(1280, -2.0, np.float32)})

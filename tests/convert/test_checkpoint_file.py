@@ -1,6 +1,8 @@
 """PyTorch files, good and hostile, with PyTorch."""
 
+import argparse
 import os
+import pathlib
 import pickle
 import struct
 import warnings
@@ -30,8 +32,9 @@ def save(content, path, *, zipped=True):
 def test_formats_of_the_golden_weights(zipped, bare, prefix, official, tmp_path):
     state = {prefix + key: torch.from_numpy(np.array(array)) for key, array in official.items()}
     path = save(state if bare else {"epoch": 350, "model_state": state}, tmp_path / "c.pth.tar", zipped=zipped)
-    arrays, digest = read_checkpoint(path)
-    assert len(digest) == 64 and list(arrays) == list(official)
+    read = read_checkpoint(path)
+    arrays = read.state
+    assert len(read.sha256) == 64 and read.key == ("" if bare else "model_state") and list(arrays) == list(official)
     assert all(arrays[key].tobytes() == official[key].tobytes() for key in official)
     weights = from_state_dict(C, arrays)
     assert all(np.array_equal(array, official[key]) for key, array in to_state_dict(C, weights).items())
@@ -50,14 +53,99 @@ def test_written_files_load_with_weights_only_and_in_order(official, tmp_path):
 def test_numpy_scalars_and_optimizers_beside_the_weights_are_passed_over(zipped, tmp_path):
     extras = {"best": np.float64(76.9), "optimizer": {"state": {0: torch.ones(3)}, "groups": [{"lr": 0.1}]}}
     path = save(extras | {"model_state": SMALL}, tmp_path / "a.pth", zipped=zipped)
-    arrays, _ = read_checkpoint(path)
+    arrays = read_checkpoint(path).state
     assert set(arrays) == set(SMALL) and arrays["a.weight"][1, 2] == 5.0
+
+
+EMA = {key: tensor + 1 for key, tensor in SMALL.items()}
+FILES = {  # as training code writes them -> (content, key that is read, further keys)
+    "bare": (SMALL, "", ()),
+    "tutorial": ({"epoch": 3, "model_state_dict": SMALL, "loss": 0.5}, "model_state_dict", ()),
+    "timm": (
+        {"state_dict": SMALL, "state_dict_ema": EMA, "args": argparse.Namespace(lr=0.1), "metric": np.float64(7)},
+        "state_dict",
+        ("state_dict_ema",),
+    ),
+    "torchvision": (
+        {"model": SMALL, "model_ema": {"n_averaged": torch.tensor(5), **{f"module.{k}": v for k, v in EMA.items()}}},
+        "model",
+        ("model_ema",),
+    ),
+    "lightning": (
+        {"state_dict": {f"model.{k}": v for k, v in SMALL.items()}, "hyper_parameters": {"path": pathlib.Path("a")}},
+        "state_dict",
+        (),
+    ),
+    "nested": (
+        {"checkpoint": {"model": {"state_dict": SMALL, "ema": EMA}}},
+        "checkpoint.model.state_dict",
+        ("checkpoint.model.ema",),
+    ),
+    "averages_alone": ({"model_ema": SMALL, "step": torch.tensor(3)}, "model_ema", ("",)),
+    "one_name_of_its_own": ({"best_weights": SMALL, "epoch": 3}, "best_weights", ()),
+    "compiled": ({"model": {f"_orig_mod.module.{k}": v for k, v in SMALL.items()}}, "model", ()),
+    "wrapped_compiled": ({f"module._orig_mod.{k}": v for k, v in SMALL.items()}, "", ()),
+    "compiled_in_part": ({"a._orig_mod.weight": SMALL["a.weight"], "a.num_batches_tracked": torch.tensor(7)}, "", ()),
+    "averaged": ({"n_averaged": torch.tensor(5), **{f"module.{k}": v for k, v in SMALL.items()}}, "", ()),
+    "parameters": ({k: torch.nn.Parameter(v.float()) for k, v in SMALL.items()}, "", ()),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_as_training_code_writes_them(kind, tmp_path):
+    content, key, others = FILES[kind]
+    read = read_checkpoint(save(content, tmp_path / "a.pth"))
+    assert read.key == key and read.others == tuple(filter(None, others))
+    assert {name: array.tolist() for name, array in read.state.items()} == {k: v.tolist() for k, v in SMALL.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("timm", "state_dict_ema"), ("torchvision", "model_ema"), ("nested", "checkpoint.model.ema")],
+)
+def test_a_key_chooses(kind, key, tmp_path):
+    read = read_checkpoint(save(FILES[kind][0], tmp_path / "a.pth"), key=key)
+    assert read.key == key and read.state["a.weight"].tolist() == EMA["a.weight"].tolist()
+
+
+def test_a_key_goes_on_into_names(tmp_path):
+    """The modules of a Lightning class lie side by side."""
+    both = {**{f"teacher.{k}": v for k, v in EMA.items()}, **{f"student.{k}": v for k, v in SMALL.items()}}
+    path = save({"state_dict": both, "epoch": 3}, tmp_path / "a.ckpt")
+    assert read_checkpoint(path, key="state_dict.teacher").state["a.weight"].tolist() == EMA["a.weight"].tolist()
+    assert list(read_checkpoint(path).state) == list(both)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "naming"),
+    [
+        (
+            "timm",
+            "state_dict_eam",
+            "'state_dict_eam'; it has 'state_dict', 'state_dict_ema'; nearest is 'state_dict_ema'$",
+        ),
+        ("bare", "state_dict", "it has none: its weights lie at the top, and need no key; nearest is"),
+        ("nested", "ema", "it has 'checkpoint.model.state_dict', 'checkpoint.model.ema'"),
+        ("timm", "", "no state dict under the key ''; it has 'state_dict'"),
+    ],
+)
+def test_a_key_that_is_not_there_lists_those_that_are(kind, key, naming, tmp_path):
+    with pytest.raises(CheckpointFileError, match=naming) as refused:
+        read_checkpoint(save(FILES[kind][0], tmp_path / "a.pth"), key=key)
+    assert "\n" not in str(refused.value)
+
+
+def test_dicts_without_end(tmp_path):
+    content = {f"a{n}": {} for n in range(100)}
+    for value in content.values():
+        value.update(content)
+    assert_refused(save(content, tmp_path / "a.pth"), "it holds more than 10,000 dicts within dicts")
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
 def test_other_floats(kind, tmp_path):
     tensor = torch.tensor([1.5, -0.25, 3.0]).to(getattr(torch, kind))
-    arrays, _ = read_checkpoint(save({"a": tensor}, tmp_path / "a.pth"))
+    arrays = read_checkpoint(save({"a": tensor}, tmp_path / "a.pth")).state
     assert arrays["a"].dtype == ("float32" if kind == "bfloat16" else kind)
     assert arrays["a"].tolist() == [1.5, -0.25, 3.0]
 
@@ -147,14 +235,16 @@ def other_contents():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [
-            ({"epoch": 3, "state_dict": SMALL}, "found keys 'epoch', 'state_dict'"),
-            ({"model_state": SMALL["a.weight"]}, "found keys 'model_state'"),
-            ({}, "expected a state dict"),
+            ({"epoch": 3, "state_dict": {"a": 1}}, "expected a state dict.*, found keys 'epoch', 'state_dict'"),
+            ({"optimizer": {"state": {0: SMALL}}, "epoch": 1}, "found keys 'optimizer', 'epoch'"),
+            ({"generator": SMALL, "critic": SMALL}, "several .*: choose with --key one of 'generator', 'critic'"),
+            ({}, "expected a state dict, .* found no tensor"),
             ([1, 2], "found list"),
             (torch.zeros(3), "found Tensor"),
-            ({3: torch.zeros(3)}, "no text"),
+            ({3: torch.zeros(3)}, "expected a state dict, .* found keys 3"),
             ({"a\n\x1b[31mb": torch.zeros(3)}, "no text that can be printed"),
-            (torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear, expected"),
+            (torch.nn.Linear(2, 2), r"a whole model is pickled in it, of torch\.nn\.modules\.linear\.Linear, which"),
+            ({"model": torch.nn.Linear(2, 2)}, "expected the file of a state dict"),
             ({"a": torch.eye(3).to_sparse()}, "tensor a is not a dense one"),
             ({"a": torch.zeros(2, dtype=torch.complex64)}, "tensor a is not a dense one"),
         ]
@@ -169,7 +259,7 @@ def test_scripted_modules_and_text(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "scripted.pth")
-    assert_refused(tmp_path / "scripted.pth", "not a checkpoint that can be read")
+    assert_refused(tmp_path / "scripted.pth", "a TorchScript program: expected the file of a state dict")
     (tmp_path / "text.pth").write_text("<html>sign in</html>")
     assert_refused(tmp_path / "text.pth", "Unsupported operand")
     (tmp_path / "zeros.pth").write_bytes(bytes(100_000))

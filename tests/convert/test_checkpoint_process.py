@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from scarlet_tf.convert import CheckpointFileError, read_checkpoint, torch_process
+from scarlet_tf.convert import CheckpointFileError, checkpoint_process, read_checkpoint
 
 
 def archive(path, *, compression=zipfile.ZIP_STORED, size=1000):
@@ -14,7 +14,7 @@ def archive(path, *, compression=zipfile.ZIP_STORED, size=1000):
 
 
 def check(path):
-    torch_process.check_zip(path, torch_process.check_size(path))
+    checkpoint_process.check_zip(path, checkpoint_process.check_size(path))
 
 
 def test_stored_members_pass(tmp_path):
@@ -29,7 +29,7 @@ def test_other_files_are_left_to_pytorch(tmp_path):
 def test_zip_bomb(tmp_path):
     path = archive(tmp_path / "bomb.pth", compression=zipfile.ZIP_DEFLATED, size=50_000_000)
     assert path.stat().st_size < 100_000
-    with pytest.raises(torch_process.Refused, match=r"'archive/data\.pkl' is compressed"):
+    with pytest.raises(checkpoint_process.Refused, match=r"'archive/data\.pkl' is compressed"):
         check(path)
 
 
@@ -44,7 +44,7 @@ def test_members_that_declare_more_than_the_file_holds(tmp_path):
     tail[8:12] = (2).to_bytes(2, "little") * 2
     tail[12:16] = (2 * len(entry)).to_bytes(4, "little")
     path.write_bytes(content[:end] + entry + bytes(tail))
-    with pytest.raises(torch_process.Refused, match="declare 2,000 bytes, the file has"):
+    with pytest.raises(checkpoint_process.Refused, match="declare 2,000 bytes, the file has"):
         check(path)
 
 
@@ -52,7 +52,7 @@ def test_members_that_declare_more_than_the_file_holds(tmp_path):
 def test_truncated_zip(kept, tmp_path):
     path = archive(tmp_path / "a.pth")
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(torch_process.Refused, match="damaged zip file"):
+    with pytest.raises(checkpoint_process.Refused, match="damaged zip file"):
         check(path)
 
 
@@ -61,7 +61,7 @@ def test_a_changed_byte(tmp_path):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    with pytest.raises(torch_process.Refused, match=r"'archive/data\.pkl' are not those of its checksum"):
+    with pytest.raises(checkpoint_process.Refused, match=r"'archive/data\.pkl' are not those of its checksum"):
         check(path)
 
 
@@ -69,7 +69,7 @@ def test_file_of_more_than_a_gibibyte(tmp_path):
     path = tmp_path / "large.pth"
     with open(path, "wb") as file:
         file.truncate((1 << 30) + 1)  # takes no room on the disk
-    with pytest.raises(torch_process.Refused, match="1,073,741,825 bytes"):
+    with pytest.raises(checkpoint_process.Refused, match="1,073,741,825 bytes"):
         check(path)
 
 
