@@ -1,13 +1,16 @@
 """Each method from a trained folder to a .tflite file: what it promises of the weights holds in the file."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from scarlet_tf.arch import ArchSpec
 from scarlet_tf.compression import CompressionError, compress, compression_config, convert_qat, open_qat, open_source
 from scarlet_tf.compression.ranges import read_ranges
 from scarlet_tf.compression.twin import make_twin
+from scarlet_tf.data import open_dataset
 from scarlet_tf.export import export_tflite
 from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
 from scarlet_tf.models import get_weights
@@ -124,11 +127,20 @@ def test_qat_folder_is_exported_and_rewritten_by_the_tool(qat, tmp_path, call_to
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [{"cluster": 8}, {"qat": True}])
 def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path, method, monkeypatch):
+    """With validation after each epoch, of which the best is kept."""
     from scarlet_tf.compression.step import FineTuneState
 
-    config = compression_config("small", **(SHORT | {"epochs": 2} | method))
+    data = open_dataset(dataclasses.replace(data.config, validation="test"))
+    settings = SHORT | {"epochs": 2, "keep": "best", "class_weight": "balanced"} | method
+    config = compression_config("small", **settings)
     source = open_source(untrained)
-    compress(source, data, config, output=tmp_path / "whole", checkpoint_every=3)
+    result = compress(source, data, config, output=tmp_path / "whole", name="own", checkpoint_every=3)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    seen = {line["step"]: line["validation_balanced_accuracy"] for line in lines if "validation_loss" in line}
+    assert len(seen) == 2 and seen[result["selection"]["best_step"]] == max(seen.values())
+    kept = result["compression"].get("quantized_test", result["test"])
+    assert kept["balanced_accuracy"] == max(seen.values()) and result["validation"] == result["test"]
+    assert result["name"] == ArchSpec.load(tmp_path / "whole" / "spec.json").name == "own"
     real = FineTuneState.take_step
 
     def stops(self, step, images, labels):
@@ -140,7 +152,7 @@ def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path
     with pytest.raises(KeyboardInterrupt):
         compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
     monkeypatch.undo()
-    other = compression_config("small", **(SHORT | {"epochs": 2, "seed": 1} | method))
+    other = compression_config("small", **(settings | {"seed": 1}))
     for output in ("stopped", "whole"):
         with pytest.raises(ValueError, match=r"other settings \(compression.training.seed was 0, is 1\)"):
             compress(source, data, other, output=tmp_path / output)

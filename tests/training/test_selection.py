@@ -95,12 +95,22 @@ def test_an_epoch_ends_at_whole_batches_and_the_run():
     assert [step for step in range(1, 31) if made.is_due(step)] == [10, 20, 30]
 
 
+# A learning rate that spoils what was learned at first.
+SPOILING = {
+    "epochs": 4,
+    "keep": "best",
+    "schedule": "exponential",
+    "learning_rate": 0.5,
+    "patience": 3,
+    "checkpoint_every": 4,
+}
+
+
 @pytest.fixture(scope="module")
 def validated(runs, pictures, tmp_path_factory):
-    """A run with a quarter held out, at a learning rate that spoils what it learned at first."""
+    """A run with a quarter of the training images held out."""
     output = tmp_path_factory.mktemp("validated")
-    settings = {"epochs": 8, "keep": "best", "schedule": "exponential", "learning_rate": 0.5, "patience": 4}
-    return output, runs.tiny_run(pictures, output, validation=0.25, **settings)
+    return output, runs.tiny_run(pictures, output, validation=0.25, **SPOILING)
 
 
 def lines_of(output):
@@ -117,7 +127,7 @@ def test_every_epoch_is_validated_and_the_best_one_kept(runs, pictures, validate
     assert result["validation"]["examples"] == 12
     assert result["validation"]["top1"] == lines[ranked[0]]["validation_accuracy"]
     assert result["validation"]["loss"] == pytest.approx(lines[ranked[0]]["validation_loss"], rel=1e-6)
-    assert result["steps"] == max(lines) and chosen["stopped_early"] == (result["steps"] < 24)
+    assert result["steps"] == max(lines) and chosen["stopped_early"] == (result["steps"] < 12)
     data = open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16, validation=0.25))
     again = evaluate(load_keras_file(output / "model.keras"), data, "validation").to_dict()
     assert again["confusion"] == result["validation"]["confusion"]
@@ -148,23 +158,19 @@ def test_validation_changes_nothing_of_the_training(runs, pictures, tmp_path):
 
 
 def test_a_run_that_was_cut_off_keeps_the_same_weights(runs, pictures, validated, tmp_path, monkeypatch):
-    """Cut off between the best epoch and the end, twice, and gone on with; the record and the weights are equal."""
+    """Cut off in the third validation, after a checkpoint that holds the best weights of the first two."""
     output, whole = validated
-    settings = {"epochs": 8, "keep": "best", "schedule": "exponential", "learning_rate": 0.5, "patience": 4}
     review = Selection.review
-    cuts = [6, 7]  # the validation of this step fails; checkpoints are made every 5 steps
 
     def failing(self, step):
-        if cuts and step >= cuts[0]:
-            cuts.pop(0)
+        if step > 6:
             raise KeyboardInterrupt
         return review(self, step)
 
-    monkeypatch.setattr(Selection, "review", failing)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt, match="is saved up to step 5 of 24"):
-            runs.tiny_run(pictures, tmp_path, validation=0.25, **settings)
-    resumed = runs.tiny_run(pictures, tmp_path, validation=0.25, **settings)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="is saved up to step 8 of 12"):
+        patch.setattr(Selection, "review", failing)
+        runs.tiny_run(pictures, tmp_path, validation=0.25, **SPOILING)
+    resumed = runs.tiny_run(pictures, tmp_path, validation=0.25, **SPOILING)
     assert resumed | {"seconds": 0} == whole | {"seconds": 0}
     ours, theirs = runs.saved_weights(output), runs.saved_weights(tmp_path)
     for name, array in ours.items():
