@@ -130,8 +130,7 @@ def compress(
             "test": evaluator.evaluate("test").to_dict(),
             "compression": record,
         }
-        with folder.saying_what_is_saved(output, step=steps, total=total_steps):
-            folder.write_folder(output, spec, model=model, result=result, more=files)
+        folder.write_folder(output, spec, model=model, result=result, more=files)
     return result
 
 

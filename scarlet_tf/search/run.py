@@ -57,7 +57,7 @@ def _search_into(
     *,
     cheap: Mapping[str, CheapQuantity] | None,
 ) -> SearchHistory:
-    from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
+    from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
     from scarlet_tf.training.runlog import RunLog
 
     archive = output / ARCHIVE
@@ -69,7 +69,7 @@ def _search_into(
     def what_is_saved() -> str:
         return describe_saved(output, "generation", finished - 1 if finished else None, total=config.generations)
 
-    with run_log as log, StopRequest() as stop:
+    with saying_what_is_saved(what_is_saved), run_log as log, StopRequest() as stop:
 
         def show(summary: Summary) -> None:
             nonlocal finished
@@ -79,10 +79,7 @@ def _search_into(
             if stop.requested and summary.generation < config.generations:
                 raise RunStopped(what_is_saved())
 
-        try:
-            history = search.run(evaluator, progress=show)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(what_is_saved()) from None
+        history = search.run(evaluator, progress=show)
     picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
     for path, genome in zip(picks, history.picked.genomes, strict=True):
         space.spec(genome).save(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import is_disk_full, naming
+from scarlet_tf.files import naming
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
-from scarlet_tf.training.interrupt import describe_saved
+from scarlet_tf.training.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
@@ -116,18 +115,6 @@ def _to_json(result: dict) -> str:
     return re.sub(r"\[\n\s+[-+.\de]+(,\n\s+[-+.\de]+)*\n\s+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
 
 
-@contextlib.contextmanager
-def saying_what_is_saved(output: Path, *, step: int, total: int) -> Iterator[None]:
-    """Add to an error of a full disk that the run's last checkpoint, after `step` steps, is there to resume from."""
-    try:
-        yield
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        saved = describe_saved(output / "checkpoints", "step", step, total=total)
-        raise OSError(error.errno, f"{error.strerror}; {saved}", error.filename or os.fspath(output)) from error
-
-
 def write_folder(
     output: Path,
     spec: ArchSpec,
@@ -152,10 +139,13 @@ def write_folder(
         **(more or {}),
     }
     writers["training.json"] = lambda path: path.write_text(_to_json(result))
-    with tempfile.TemporaryDirectory(dir=output, prefix=".result-") as aside:
+    checkpoints = output / "checkpoints"
+    saved = describe_saved(checkpoints, "step", result["steps"], total=result["steps"])
+    aside = tempfile.TemporaryDirectory(dir=output, prefix=".result-")
+    with saying_what_is_saved(lambda: saved), aside as temporary:
         for name, write in writers.items():
             with naming(output / name):
-                write(Path(aside) / name)
+                write(Path(temporary) / name)
         for name in writers:
-            os.replace(Path(aside) / name, output / name)
-    shutil.rmtree(output / "checkpoints")
+            os.replace(Path(temporary) / name, output / name)
+    shutil.rmtree(checkpoints)

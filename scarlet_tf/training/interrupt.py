@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+
+from scarlet_tf.files import is_disk_full
 
 SIGTERM_EXIT_CODE = 143
 
@@ -26,6 +30,23 @@ def describe_saved(folder: str | os.PathLike, unit: str, last: int | None, *, to
     if last is None:
         return "nothing is saved yet"
     return f"{os.fspath(folder)} is saved up to {unit} {last} of {total}"
+
+
+@contextlib.contextmanager
+def saying_what_is_saved(saved: Callable[[], str]) -> Iterator[None]:
+    """Add what is saved of a run to a Ctrl-C and to the error of a full disk.
+
+    Args:
+        saved: returns it in words, see `describe_saved`; called when that happens.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(saved()) from None
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {saved()}", error.filename) from error
 
 
 class StopRequest:

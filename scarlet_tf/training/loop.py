@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.files import is_disk_full
 from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved
+from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.training.runlog import RunLog
 
 # What the workers that are left see when another one is gone.
@@ -67,42 +66,36 @@ def run_steps(
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
-    try:
-        with log, StopRequest() as stop, naming_lost_workers("its last checkpoint"):
-            for step in range(start_step, total_steps):
-                scalars = take_step(step)
-                done = step + 1
-                last = done == total_steps
-                reviewing = reviewer is not None and reviewer.is_due(done)
-                logging = done % log_every == 0 or last or reviewing
+    naming_workers = naming_lost_workers("its last checkpoint")
+    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, naming_workers:
+        for step in range(start_step, total_steps):
+            scalars = take_step(step)
+            done = step + 1
+            last = done == total_steps
+            reviewing = reviewer is not None and reviewer.is_due(done)
+            logging = done % log_every == 0 or last or reviewing
+            stopping = stop.requested and not last
+            saving = done % checkpoint_every == 0 or last or stopping
+            shown = None
+            if logging or saving:
+                shown = {name: float(value) for name, value in scalars.items()}
+                if not np.isfinite(shown.get("loss", 0.0)):
+                    raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
+            if reviewing:
+                shown |= reviewer.review(done)
+                last = last or reviewer.stopped
                 stopping = stop.requested and not last
-                saving = done % checkpoint_every == 0 or last or stopping
-                shown = None
-                if logging or saving:
-                    shown = {name: float(value) for name, value in scalars.items()}
-                    if not np.isfinite(shown.get("loss", 0.0)):
-                        raise DivergedError(f"loss is {shown['loss']} at step {done}: lower the learning rate")
-                if reviewing:
-                    shown |= reviewer.review(done)
-                    last = last or reviewer.stopped
-                    stopping = stop.requested and not last
-                    saving = saving or last or stopping
-                if logging:
-                    log.log(done, shown)
-                log.advance(done, shown)
-                if saving:
-                    store.save(done, state())
-                    saved = done
-                if stopping:
-                    raise RunStopped(what_is_saved())
-                if last:
-                    break
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(what_is_saved()) from None
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise OSError(error.errno, f"{error.strerror}; {what_is_saved()}", error.filename) from error
+                saving = saving or last or stopping
+            if logging:
+                log.log(done, shown)
+            log.advance(done, shown)
+            if saving:
+                store.save(done, state())
+                saved = done
+            if stopping:
+                raise RunStopped(what_is_saved())
+            if last:
+                break
 
 
 @contextlib.contextmanager

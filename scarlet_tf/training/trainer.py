@@ -130,8 +130,7 @@ def train(
             "test": outcome.evaluate("test").to_dict(),
         }
         if is_chief(strategy):
-            with folder.saying_what_is_saved(output, step=steps, total=total_steps):
-                folder.write_folder(output, outcome.spec, model=outcome.model, result=result)
+            folder.write_folder(output, outcome.spec, model=outcome.model, result=result)
     return result
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from scarlet_tf.training.loop import DivergedError, run_steps
 from scarlet_tf.training.runlog import RunLog
 
 
-def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None):
+def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None, reviewer=None):
     taken = []
 
     def take_step(step):
@@ -29,6 +30,7 @@ def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_ste
         total_steps=total,
         checkpoint_every=4,
         log_every=3,
+        reviewer=reviewer,
     )
     return taken
 
@@ -50,6 +52,61 @@ def test_steps_logs_and_checkpoints(tmp_path):
     events = [str(p) for p in (tmp_path / "tensorboard").iterdir()]
     values = [v for e in tf.compat.v1.train.summary_iterator(events[0]) for v in e.summary.value]
     assert [v.tag for v in values] == ["loss"] * 4
+
+
+class StopsAt:
+    """Looks at every fifth step and ends the run at one of them."""
+
+    def __init__(self, step):
+        self.step, self.stopped = step, False
+
+    def is_due(self, step):
+        return step % 5 == 0
+
+    def review(self, step):
+        self.stopped = step == self.step
+        return {"validation": step / 100}
+
+
+def test_a_reviewer_adds_to_the_log_and_ends_the_run(tmp_path):
+    assert run(tmp_path, total=20, reviewer=StopsAt(10)) == list(range(10))
+    lines = logged(tmp_path)
+    assert [line["step"] for line in lines] == [3, 5, 6, 9, 10]
+    assert {line["step"]: line["validation"] for line in lines if "validation" in line} == {5: 0.05, 10: 0.1}
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 10
+
+
+def test_a_loss_that_is_not_finite_is_not_reviewed(tmp_path):
+    reviewer = StopsAt(5)
+    with pytest.raises(DivergedError, match=r"loss is nan at step 5"):
+        run(tmp_path, loss=lambda step: float("nan") if step == 4 else 1.0, reviewer=reviewer)
+    assert not reviewer.stopped
+
+
+def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
+    """At the log of step 6 and in TensorBoard's own writing."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(step):
+        if step == 5:
+            monkeypatch.setattr("scarlet_tf.training.runlog.open", full, raising=False)
+
+    with pytest.raises(OSError) as error:
+        run(tmp_path, on_step=fill)
+    assert error.value.filename == str(tmp_path / "log.jsonl")
+    assert error.value.strerror == f"No space left on device; {tmp_path} is saved up to step 4 of 10"
+    monkeypatch.undo()
+
+    def exhausted(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "events.v2; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "scalar", exhausted)
+    with pytest.raises(OSError) as error:
+        run(tmp_path, start=4)
+    assert error.value.errno == errno.ENOSPC and error.value.filename == str(tmp_path / "tensorboard")
+    assert "is saved up to step 4 of 10" in error.value.strerror
 
 
 def test_resume_drops_the_lines_it_makes_again(tmp_path):

@@ -203,3 +203,21 @@ def test_settings_of_older_runs_are_still_the_same():
 def test_bad_settings_are_named(setting, message):
     with pytest.raises(TrainConfigError, match=message):
         train_config("small", **setting)
+
+
+def test_a_run_that_ended_early_and_was_killed_before_its_result_does_not_go_on(runs, pictures, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    def stopping(self, step):
+        scalars = review(self, step)
+        self.stopped = True
+        return scalars
+
+    review = Selection.review
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Selection, "review", stopping)
+        patch.setattr("scarlet_tf.training.folder.write_folder", killed)
+        runs.tiny_run(pictures, tmp_path, validation="test", epochs=2)
+    result = runs.tiny_run(pictures, tmp_path, validation="test", epochs=2)
+    assert result["steps"] == 4 and result["selection"]["stopped_early"]
