@@ -31,13 +31,17 @@ def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[
     Args:
         confusion: images by true class (row) and predicted class (column).
     """
+    from matplotlib.colors import PowerNorm
+
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(class_names)
     side = float(np.clip(2.5 + 0.35 * classes, 4.5, 16.0))
     figure = _new_figure(side * 1.1, side)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    # Without numbers in them, cells of a few percent should still be seen.
+    norm = PowerNorm(1.0 if classes <= _NUMBERED else 0.5, vmin=0.0, vmax=1.0)
+    image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     axes.set(xlabel="predicted class", ylabel="true class", title=f"{counts.sum():,} images, top-1 {accuracy:.4f}")
