@@ -88,7 +88,7 @@ def write_figure(path: str | os.PathLike, figure: Figure) -> None:
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # class names of any script
-        figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=120)
+        figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=120, bbox_inches="tight")
     write_atomically(path, content.getvalue())
 
 
