@@ -11,6 +11,7 @@ A folder that tools/train.py wrote knows its data; flags say otherwise.
 """
 
 import json
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -51,7 +52,7 @@ def main() -> None:
     from scarlet_tf.data.config import AUGMENTATIONS, SPLITS
     from scarlet_tf.files import require_place, write_atomically
     from scarlet_tf.training.pictures import FORMATS, draw_confusion, write_figure
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.zoo import read_training, require_model
 
     if _CONFUSION.value is not None:
         require_known("ending of --confusion", Path(_CONFUSION.value).suffix.lower(), (*FORMATS, ".json"))
@@ -60,7 +61,7 @@ def main() -> None:
     if _AUGMENT.value is not None:
         require_known("augment", _AUGMENT.value, AUGMENTATIONS)
     require_model(_MODEL.value, weights=_WEIGHTS.value)
-    config = _trained_on(Path(_MODEL.value) / "training.json")
+    config = _trained_on(_MODEL.value, read_training(_MODEL.value))
     flagged = {
         "name": _DATASET.value,
         "augment": _AUGMENT.value,
@@ -79,8 +80,12 @@ def main() -> None:
     from scarlet_tf.zoo import open_model
 
     loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
-    model, (mean, std) = loaded.model, loaded.mean_and_std
-    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1], "mean": mean, "std": std} | config))
+    if loaded.note:
+        print(f"warning: {loaded.note}", file=sys.stderr)
+    model, settings = loaded.model, loaded.preprocessing.settings
+    if _AUGMENT.value is not None:
+        del settings["crop_share"]  # the flag says what evaluation sees
+    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1]} | settings | config))
     metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
     line = {"model": _MODEL.value, "dataset": config["name"], "split": _SPLIT.value, **metrics.to_dict()}
     if _CONFUSION.value is not None and _CONFUSION.value.lower().endswith(".json"):
@@ -93,17 +98,17 @@ def main() -> None:
     print(json.dumps(line))
 
 
-def _trained_on(path: Path) -> dict:
-    """The data settings of a training.json; empty where there is none."""
-    if not path.is_file():
+def _trained_on(model: str, training: dict | None) -> dict:
+    """The data settings in a folder's training.json; empty where there is none."""
+    if training is None:
         return {}
     try:
-        data = json.loads(path.read_text())["data"]
+        data = training["data"]
         trained_on = {name: data[name] for name in ("name", "image_size", "search_validation", "augment", "seed")}
-        held_out = data.get("validation") if _SPLIT.value in ("train", "validation") else None
-        return trained_on | {"validation": held_out}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{model}/training.json is damaged: in data, {error} is missing") from error
+    held_out = data.get("validation") if _SPLIT.value in ("train", "validation") else None
+    return trained_on | {"validation": held_out}
 
 
 if __name__ == "__main__":

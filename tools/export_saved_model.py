@@ -2,8 +2,9 @@
 
     python tools/export_saved_model.py --model=scarlet_a --output=scarlet_a_saved_model
 
-The signature "serving_default" takes `image` and gives `probabilities` or `logits`. Without weights the model gets
-random ones, and the BN statistics of a few images, so that its outputs differ.
+The signature "serving_default" takes `image` and gives `probabilities` or `logits`. How it wants its images is written
+beside the graph, in assets.extra/scarlet_tf.json. Linearly equivalent transformations are folded first where that is
+exact. Without weights the model gets random ones, and the BN statistics of a few images, so that its outputs differ.
 """
 
 from absl import flags
@@ -21,6 +22,9 @@ _WEIGHTS = flags.DEFINE_string(
     "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
 )
 _BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
+_PREPROCESSING = flags.DEFINE_bool(
+    "include_preprocessing", False, "The SavedModel takes pixels, 0 to 255, and normalises them itself."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images that are checked.")
 
 
@@ -32,20 +36,22 @@ def main() -> None:
     require_new_folder(_OUTPUT.value)
     load_tensorflow()
     import keras
-    import numpy as np
 
-    from scarlet_tf.export import export_saved_model, settle_batch_norms, verify
-    from scarlet_tf.zoo import open_model
+    from scarlet_tf.export import export_saved_model, prepare, verify
 
     keras.utils.set_random_seed(_SEED.value)
-    loaded = open_model(_MODEL.value, weights=_WEIGHTS.value)
-    model = loaded.model
     count = _BATCH.value or 2
-    images = np.random.default_rng(_SEED.value).standard_normal((count, *model.input_shape[1:]), np.float32)
-    if not loaded.from_file:
-        settle_batch_norms(model, images)
-    path = export_saved_model(model, _OUTPUT.value, batch_size=_BATCH.value)
-    (check,) = verify(model, images, saved_model=[path], batch_size=count).formats
+    source = prepare(
+        _MODEL.value,
+        weights=_WEIGHTS.value,
+        examples=count,
+        include_preprocessing=_PREPROCESSING.value,
+        seed=_SEED.value,
+    )
+    for line in source.notes:
+        print(line)
+    path = export_saved_model(source.model, _OUTPUT.value, batch_size=_BATCH.value, record=source.record)
+    (check,) = verify(source.original, source.images, saved_model=[path], batch_size=count).formats
     print(
         f"{path}: {check.bytes:,} bytes; against Keras on {count} random images: max error {check.max_error:.2e} "
         f"({check.relative_error:.2e} of the largest output)"

@@ -95,11 +95,12 @@ def main() -> None:
         converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)
     for report in converted.passes:
         print(report)
-    (check,) = verify(source.model, images[: _CHECKED.value], tflite=(path,)).formats
+    checked = images[: _CHECKED.value]
+    (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "
-        f"Keras on {min(len(images), _CHECKED.value)} images: max error {check.max_error:.2e} "
+        f"Keras on {len(checked)} images: max error {check.max_error:.2e} "
         f"({check.relative_error:.2e} of the largest output), top-1 same {check.top1_agreement:.4f}"
     )
 

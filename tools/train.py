@@ -145,14 +145,18 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         start = StartingPoint(
             spec=supernet.space.spec(genome, let=True),
             weights=supernet.path_weights(genome),
+            preprocessing=supernet.preprocessing,
             origin=f"path {_GENOME.value} of a supernet",
         )
     else:
         start = starting_point(_MODEL.value, weights=_WEIGHTS.value)
     if _IMAGE_SIZE.value:
         start = start.at_resolution(_IMAGE_SIZE.value)
-    pixels = {"image_size": start.spec.resolution, "mean": start.mean, "std": start.std}
-    data = open_dataset(DataConfig(augment=config.augment, **pixels, **images))
+    if start.note:
+        _warn([start.note])
+    # The augmentation of this training decides what evaluation sees of an image; what pixels mean stays as it was.
+    pixels = {"mean": start.mean, "std": start.std}
+    data = open_dataset(DataConfig(image_size=start.spec.resolution, augment=config.augment, **pixels, **images))
     if not _INHERIT_FROM.value:
         start = start.for_classes(data.num_classes)
         if start.new_classifier:
@@ -180,7 +184,10 @@ def _compress(config, images: dict, intervals: dict) -> str:
     from scarlet_tf.data import DataConfig, open_dataset
 
     source = open_source(_MODEL.value, weights=_WEIGHTS.value)
-    data = open_dataset(DataConfig(image_size=source.input_shape[0], augment=config.training.augment, **images))
+    if source.note:
+        _warn([source.note])
+    images = images | source.preprocessing.settings | {"augment": config.training.augment}
+    data = open_dataset(DataConfig(image_size=source.input_shape[0], **images))
     _say_beforehand(data, config.training)
     name = _name(source.spec, inherits=True)
     return summarize(compress(source, data, config, output=_OUTPUT.value, name=name, **intervals))

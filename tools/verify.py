@@ -95,8 +95,9 @@ def main() -> None:
     formats = asked
     if formats is None:
         formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS
-    pixels = {"image_size": source.original.input_shape[1], **source.record.get("input", {})}
-    data = open_dataset(DataConfig(name=name, data_dir=_DATA_DIR.value, **pixels))
+    settings = source.preprocessing.settings if source.preprocessing else {}
+    side = source.original.input_shape[1]
+    data = open_dataset(DataConfig(name=name, data_dir=_DATA_DIR.value, image_size=side, **settings))
     images, labels = data.arrays("test", limit=_LIMIT.value)
     with contextlib.nullcontext(_FOLDER.value) if _FOLDER.value else tempfile.TemporaryDirectory() as folder:
         made = export_chain(source, folder, formats=formats)
@@ -104,13 +105,14 @@ def main() -> None:
             source.original,
             images,
             labels=labels if source.trained else None,
+            preprocessing=source.preprocessing,
             saved_model=[*made.saved_model, *([_SAVED_MODEL.value] if _SAVED_MODEL.value else [])],
             tflite=(*made.tflite, *_TFLITE.value),
             others=others,
         )
     if not _FOLDER.value:
         report = report.without(folder)  # which is no more
-    for line in source.notes:
+    for line in (*source.notes, *(check.note for check in report.formats if check.note)):
         print(line)
     print(report.table())
     if _OUTPUT.value:

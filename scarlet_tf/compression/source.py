@@ -15,7 +15,7 @@ from scarlet_tf.export import fold_model
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import get_weights
 from scarlet_tf.training.folder import weights_digest
-from scarlet_tf.zoo import open_model
+from scarlet_tf.zoo import Preprocessing, open_model
 from scarlet_tf.zoo.starting import describe_origin
 
 
@@ -30,6 +30,8 @@ class Source:
         bn: settings of its batch normalisations.
         fingerprint: of the run that trained it, or a digest of the weights where that is not known.
         origin: where the weights come from, in words.
+        preprocessing: how it wants its images.
+        note: a sentence for the user where that is assumed; else None.
     """
 
     spec: ArchSpec
@@ -38,6 +40,8 @@ class Source:
     bn: BatchNorm
     fingerprint: str
     origin: str
+    preprocessing: Preprocessing
+    note: str | None = None
 
 
 def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> Source:
@@ -65,6 +69,8 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
         bn=BatchNorm(epsilon=norm.epsilon, momentum=norm.momentum),
         fingerprint=_fingerprint(Path(model)) or weights_digest(original)[:16],
         origin=describe_origin(model, weights=weights),
+        preprocessing=loaded.preprocessing,
+        note=loaded.note,
     )
 
 

@@ -165,6 +165,10 @@ def _check_fit(source: Source, data: ImageData, config: CompressionConfig) -> No
     side = data.config.image_size
     if source.input_shape != (side, side, 3):
         raise CompressionError(f"the model takes {source.input_shape}, the images are {(side, side, 3)}")
+    for name in ("mean", "std"):
+        given, wanted = getattr(data, name), getattr(source.preprocessing, name)
+        if tuple(given) != wanted:
+            raise CompressionError(f"{name} of the images is {given}, the model was trained with {wanted}")
 
 
 def _compressed(source: Source, data: ImageData, config: CompressionConfig, *, total_steps: int) -> CompressedModel:

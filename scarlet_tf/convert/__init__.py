@@ -9,9 +9,10 @@ from scarlet_tf.convert.checkpoint_file import (
     write_checkpoint,
 )
 from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint, require_trained
-from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
+from scarlet_tf.convert.keras_file import require_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, read_counters, to_state_dict
 from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
+from scarlet_tf.zoo.files import read_weights_record
 
 __all__ = [
     "Checkpoint",

@@ -12,8 +12,9 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.convert.checkpoint_file import read_checkpoint, write_checkpoint
-from scarlet_tf.convert.keras_file import read_weights_record, require_suffix, write_keras_weights
+from scarlet_tf.convert.keras_file import require_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, read_counters, to_state_dict
+from scarlet_tf.zoo.files import read_weights_record
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

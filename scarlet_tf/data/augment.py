@@ -5,7 +5,6 @@ from __future__ import annotations
 import tensorflow as tf
 
 CROP_PADDING = 4
-EVAL_RESIZE = 256 / 224  # paper: evaluation by the centre crop, 224 of 256
 _MAX_ZERO_PAD = 4
 
 
@@ -22,10 +21,10 @@ def fit(images, size: int):
     return tf.image.resize_with_crop_or_pad(images, size, size)
 
 
-def centre_crop(image, size: int):
-    """(H, W, C) uint8 -> (size, size, C) uint8: short side resized to size * 256/224, centre cropped."""
+def centre_crop(image, size: int, *, share: float):
+    """(H, W, C) uint8 -> (size, size, C) uint8: short side resized to size / share, centre cropped."""
     shape = tf.shape(image)
-    image = _resize_short_side(image, round(size * EVAL_RESIZE), height=shape[0], width=shape[1])
+    image = _resize_short_side(image, round(size / share), height=shape[0], width=shape[1])
     return tf.image.resize_with_crop_or_pad(image, size, size)
 
 

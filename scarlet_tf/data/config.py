@@ -12,6 +12,7 @@ from scarlet_tf.files import user_cache
 AUGMENTATIONS = ("none", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
+CROP_SHARE = 224 / 256  # paper: evaluation by the centre crop, 224 of 256
 
 
 class DataError(ValueError):
@@ -55,10 +56,11 @@ class DataConfig:
         data_dir: of tensorflow-datasets; None: `default_data_dir()`.
         search_validation: number of images held out of the training set for the search (paper: 50,000 of ImageNet).
         augment: of training batches. "none"; "flip_crop": zero-pad by 4, random crop, random flip; "inception": random
-            area 0.08 to 1 and aspect 3/4 to 4/3, flip, colour. "inception" evaluates on the centre crop of an image
-            whose short side is image_size * 256/224, the others on the whole image's centre square.
+            area 0.08 to 1 and aspect 3/4 to 4/3, flip, colour.
         mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
             the set's own.
+        crop_share: of the short side, what evaluation sees: the centre crop of an image resized to image_size /
+            crop_share, or with 1 the whole centre square; None: 224/256 with "inception", else 1.
         seed: decides which images are held out.
         validation: of training. A share of the training images to hold out, in (0, 1): of every class its share,
             but at least one of two images and more; or the name of another split, such as "validation" or "test".
@@ -71,6 +73,7 @@ class DataConfig:
     augment: str = "none"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    crop_share: float | None = None
     seed: int = 0
     validation: float | str | None = None
 
@@ -83,6 +86,8 @@ class DataConfig:
                 raise DataError(f"{field} must be an integer >= {least}, got {value!r}")
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
+        if self.crop_share is not None and not 0 < self.crop_share <= 1:
+            raise DataError(f"crop_share must be in (0, 1], got {self.crop_share!r}")
         require_known("augment", self.augment, AUGMENTATIONS, error=DataError)
         share = self.validation if isinstance(self.validation, float) else 0.5
         named = isinstance(self.validation, str) and self.validation not in ("", "train", "search_validation")
@@ -93,14 +98,20 @@ class DataConfig:
             )
 
     def to_dict(self) -> dict:
-        """The settings that decide the images, not where they lie: without data_dir, and validation where it is None.
+        """The settings that decide the images, not where they lie, less the newer ones where they are None.
 
-        So records made before there was `validation` are those of the same settings.
+        So records made before there was `validation` or `crop_share` are those of the same settings.
         """
         described = {name: value for name, value in vars(self).items() if name != "data_dir"}
-        if self.validation is None:
-            del described["validation"]
+        for name in ("validation", "crop_share"):
+            if described[name] is None:
+                del described[name]
         return described
+
+    @property
+    def default_crop_share(self) -> float:
+        """What crop_share=None stands for."""
+        return CROP_SHARE if self.augment == "inception" else 1.0
 
     @property
     def folder(self) -> Path | None:

@@ -31,7 +31,8 @@ def open_dataset(config: DataConfig) -> ImageData:
         )
     total = sum(map(source.num_examples, source.splits))
     decoded_bytes = total * config.image_size**2 * source.channels
-    if config.augment == "inception" or decoded_bytes > MEMORY_LIMIT_BYTES:
+    cropped = (config.crop_share or config.default_crop_share) < 1
+    if config.augment == "inception" or cropped or decoded_bytes > MEMORY_LIMIT_BYTES:
         return StreamedImages(config, source)
     return ImagesInMemory(config, source)
 
@@ -58,6 +59,7 @@ class ImageData:
         class_names: by label.
         num_examples: by split.
         mean, std: per channel, of pixels in [0, 1].
+        crop_share: of the short side, what evaluation sees.
         fingerprint: hex digest of the images, the splits and the preprocessing.
     """
 
@@ -65,6 +67,7 @@ class ImageData:
         self.config = config
         self.class_names = source.class_names
         self.mean, self.std = config.mean or source.mean, config.std or source.std
+        self.crop_share = config.crop_share or config.default_crop_share
         self._source = source
         # By split: where its images lie in the source, and which of those there are its own; None: all.
         self._places: dict[str, tuple[str, np.ndarray | None]] = {"test": ("test", None)}
@@ -106,6 +109,8 @@ class ImageData:
         ]
         if config.validation is not None:  # left out where there is none, as before there was any
             described.append(config.validation)
+        if self.crop_share != config.default_crop_share:
+            described.append(self.crop_share)
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> tf.data.Dataset:
@@ -242,9 +247,10 @@ class StreamedImages(ImageData):
 
     def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None) -> tf.data.Dataset:
         dataset = self._encoded(home, members)
-        fitted = augment.centre_crop if self.config.augment == "inception" else augment.fit
+        size, share = self.config.image_size, self.crop_share
 
         def example(encoded, label, _):
-            return fitted(decode(encoded, channels=self._source.channels), self.config.image_size), label
+            image = decode(encoded, channels=self._source.channels)
+            return augment.fit(image, size) if share == 1 else augment.centre_crop(image, size, share=share), label
 
         return dataset.take(-1 if limit is None else limit).map(example, num_parallel_calls=tf.data.AUTOTUNE)

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,15 @@ _STATISTICS = {
 }
 
 
+def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of a named set's pixels over 255; ImageNet's where they are not known.
+
+    Args:
+        name: of tensorflow-datasets, with or without version, or "folder:PATH".
+    """
+    return _STATISTICS.get(re.split("[:/]", name)[0], (IMAGENET_MEAN, IMAGENET_STD))
+
+
 class Source:
     """The training and test images of a set, still encoded.
 
@@ -45,7 +55,7 @@ class Source:
         if isinstance(config.validation, str) and config.validation != "test":
             self._splits[config.validation] = _named_split(self._builder, config)
         self.class_names, self.image_shape = _check_features(self._builder, config.name)
-        self.mean, self.std = _STATISTICS.get(self._builder.name, (IMAGENET_MEAN, IMAGENET_STD))
+        self.mean, self.std = statistics_of(self._builder.name)
 
     @property
     def channels(self) -> int:

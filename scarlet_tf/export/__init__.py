@@ -4,7 +4,7 @@ from scarlet_tf.export.chain import Chain, export_chain
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.preprocessing import with_preprocessing
-from scarlet_tf.export.saved_model import export_saved_model, output_name
+from scarlet_tf.export.saved_model import export_saved_model, output_name, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
@@ -33,6 +33,7 @@ __all__ = [
     "fold_model",
     "output_name",
     "prepare",
+    "read_saved_record",
     "require_builtin_operations",
     "settle_batch_norms",
     "verify",

@@ -38,7 +38,7 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
     saved_model, tflite = [], []
     for wanted in tqdm(formats, "export", unit="file", leave=False, disable=None):
         if wanted == SAVED_MODEL:
-            saved_model.append(export_saved_model(source.model, folder / SAVED_MODEL))
+            saved_model.append(export_saved_model(source.model, folder / SAVED_MODEL, record=source.record))
             continue
         path = folder / f"{wanted}.tflite"
         representative = [source.images] if wanted.startswith("int8") else None

@@ -12,9 +12,10 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.export.fold import SlotReport, fold_model
 from scarlet_tf.export.preprocessing import with_preprocessing
+from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.export.untrained import settle_batch_norms
-from scarlet_tf.zoo import open_model
+from scarlet_tf.zoo import ASSUMED_PREPROCESSING, Preprocessing, open_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,9 @@ class Exportable:
         spec: the original's; None where a file alone does not tell.
         trained: whether the weights came from a file; else they are random.
         images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
-        notes: lines to tell the user: what became of every LET, and whether the weights are random.
-        record: for the file's own metadata; its "input" says how images are normalised, where that is known.
+        preprocessing: how the model wants its images; None for a SavedModel that does not say it.
+        notes: lines to tell the user: what became of every LET, whether the weights are random, and what is assumed.
+        record: for the file's own metadata; its "input" is the preprocessing, where that is known.
     """
 
     model: object
@@ -36,6 +38,7 @@ class Exportable:
     spec: ArchSpec | None
     trained: bool
     images: np.ndarray
+    preprocessing: Preprocessing | None
     notes: tuple[str, ...]
     record: dict
 
@@ -64,16 +67,14 @@ def prepare(
         for option, given in (("weights", weights), ("include_preprocessing", include_preprocessing)):
             if given:
                 raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
-        served = ServedModel(name)
-        images = _images(served.input_shape, **wanted)
-        record = {"model": served.name}
-        return Exportable(
-            model=served, original=served, spec=None, trained=True, images=images, notes=(), record=record
-        )
+        return _served(name, **wanted)
     loaded = open_model(name, weights=weights)
-    model = loaded.model
-    mean, std = loaded.mean_and_std
-    images = _images(model.input_shape, **wanted, mean=tuple(mean), std=tuple(std))
+    model, preprocessing = loaded.model, loaded.preprocessing
+    if include_preprocessing and model.input_shape[-1] != 3:
+        raise ValueError(
+            f"include_preprocessing is for RGB images, {model.name!r} takes {model.input_shape[-1]} channels"
+        )
+    images = _images(model.input_shape, **wanted, preprocessing=preprocessing)
     if not loaded.from_file:
         settle_batch_norms(model, images[:8])
     slots = ()
@@ -86,17 +87,20 @@ def prepare(
         lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
         slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
     if include_preprocessing:
-        original = with_preprocessing(original, mean=mean, std=std)
-        model = original if not slots else with_preprocessing(model, mean=mean, std=std)
-        images = (images * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * np.float32(255.0)
-        mean, std = [0.0] * len(mean), [1.0 / 255.0] * len(std)  # of what is left to the caller
+        inside = {"mean": preprocessing.mean, "std": preprocessing.std}
+        original = with_preprocessing(original, **inside)
+        model = original if not slots else with_preprocessing(model, **inside)
+        images = preprocessing.convert(images, to=preprocessing.of_pixels())
+        preprocessing = preprocessing.of_pixels()
     record = {
         "model": model.name,
-        "input": {"mean": mean, "std": std},
+        "input": preprocessing.to_dict(),
         "spec": None if loaded.spec is None else loaded.spec.to_dict(),
         "class_names": (loaded.training or {}).get("class_names"),
     }
     notes = [f"LET of slot {slot.slot}: {slot.reason}" for slot in slots]
+    if loaded.note:
+        notes.append(loaded.note)
     if not loaded.from_file:
         notes.append(f"{model.name} has random weights: none were given")
     return Exportable(
@@ -105,16 +109,47 @@ def prepare(
         spec=loaded.spec,
         trained=loaded.from_file,
         images=images,
+        preprocessing=preprocessing,
         notes=tuple(notes),
         record=record,
     )
 
 
-def _images(input_shape, *, dataset, data_dir, examples: int, seed: int, mean=None, std=None) -> np.ndarray:
+def _served(path: str | os.PathLike, **wanted) -> Exportable:
+    """A SavedModel, with the preprocessing that its record tells; without one, images are the data set's own."""
+    served, said = ServedModel(path), read_saved_record(path)
+    preprocessing, notes = None, []
+    if said is not None:
+        try:
+            preprocessing = Preprocessing.from_dict(said.get("input"))
+        except ValueError as error:
+            raise ValueError(f"{path}: its record is damaged: {error}") from error
+    else:
+        notes.append(
+            f"{path} does not say how its images are normalised: the data set's mean and standard deviation are assumed"
+        )
+    return Exportable(
+        model=served,
+        original=served,
+        spec=None,
+        trained=True,
+        images=_images(served.input_shape, **wanted, preprocessing=preprocessing),
+        preprocessing=preprocessing,
+        notes=tuple(notes),
+        record={"model": served.name} | (said or {}),
+    )
+
+
+def _images(
+    input_shape, *, dataset, data_dir, examples: int, seed: int, preprocessing: Preprocessing | None
+) -> np.ndarray:
     _, height, width, channels = input_shape
     if dataset is None:
-        return np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
-    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, mean=mean, std=std)
+        images = np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
+        pixels = preprocessing is not None and preprocessing == preprocessing.of_pixels()
+        return ASSUMED_PREPROCESSING.convert(images, to=preprocessing) if pixels else images
+    settings = {} if preprocessing is None else preprocessing.settings
+    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, **settings)
     data = open_dataset(config)
     if examples >= data.num_examples["train"]:
         return data.arrays("train")[0]

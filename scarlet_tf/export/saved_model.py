@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from scarlet_tf.files import require_new_folder
+from scarlet_tf.files import require_new_folder, write_atomically
 
 SIGNATURE = "serving_default"
+# Beside the graph, in the folder that TensorFlow keeps for files that it does not read itself.
+RECORD = Path("assets.extra") / "scarlet_tf.json"
 
 
-def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_size: int | None = None) -> Path:
+def export_saved_model(
+    model: keras.Model, path: str | os.PathLike, *, batch_size: int | None = None, record: Mapping | None = None
+) -> Path:
     """Writes the folder whole or not at all.
 
     The signature "serving_default" takes `image`, float32 (batch, height, width, channels), and gives one tensor named
@@ -22,6 +28,7 @@ def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_siz
 
     Args:
         batch_size: a fixed batch, or None for any.
+        record: what the folder says about the model, see `read_saved_record`.
 
     Raises:
         FileExistsError: where path is a file or a folder that is not empty.
@@ -32,10 +39,28 @@ def export_saved_model(model: keras.Model, path: str | os.PathLike, *, batch_siz
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         _write(model, temporary, batch_size=batch_size)
+        if record is not None:
+            write_atomically(temporary / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def read_saved_record(path: str | os.PathLike) -> dict | None:
+    """Return what a SavedModel's folder says about its model, as a .tflite file's record does; None without a record.
+
+    Raises:
+        ValueError: for a damaged record.
+    """
+    file = Path(path) / RECORD
+    try:
+        record = json.loads(file.read_text()) if file.exists() else {}
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{file}: expected a JSON object, got {type(record).__name__}")
+    return record if file.exists() else None
 
 
 def output_name(model: keras.Model) -> str:

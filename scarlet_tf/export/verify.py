@@ -13,10 +13,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.formats import PLAIN, SAVED_MODEL, XNNPACK
 from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
 from scarlet_tf.tflite import read_record
+from scarlet_tf.zoo import Preprocessing
 
 _ANY_BATCH = 250  # images at a time for what takes any number
 
@@ -38,6 +40,7 @@ class FormatCheck:
         relative_error: max_error / the largest absolute output of Keras.
         top1_agreement: share of images whose top class is Keras's.
         accuracy: share of images whose top class is the label; None without labels.
+        note: a sentence on the images that the file was given, where they are not the model's, or that is not known.
     """
 
     path: str
@@ -49,6 +52,7 @@ class FormatCheck:
     top1_agreement: float
     accuracy: float | None
     format: str | None = None
+    note: str | None = None
 
     @property
     def ops(self) -> int:
@@ -110,15 +114,19 @@ def verify(
     tflite: Sequence[str | os.PathLike] = (),
     others: Mapping[str | os.PathLike, Callable[[np.ndarray], np.ndarray]] | None = None,
     labels: np.ndarray | None = None,
+    preprocessing: Preprocessing | None = None,
     batch_size: int | None = None,
     threads: int = 1,
 ) -> VerifyReport:
     """Runs Keras, every SavedModel folder, every .tflite file and what else there is on the same images.
 
     Args:
-        images: float32 (n, H, W, C), normalised; a uint8 input gets them quantized with its scale and zero point.
+        images: float32 (n, H, W, C), as the model takes them. A SavedModel or .tflite file whose record says that it
+            wants others, such as pixels, gets those; an integer input gets them quantized with its own scale and zero
+            point.
         others: for each further file a function that runs it, from images to outputs as Keras's.
         labels: (n,) integers, for accuracies.
+        preprocessing: of the images; None: not known, and every file gets them as they are.
         batch_size: that the SavedModels take, where it is fixed; None: they take any.
 
     Raises:
@@ -139,17 +147,21 @@ def verify(
         _require_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
         size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
         function = functools.partial(_outputs_of, served)
-        outputs = _run(function, images, "SavedModel", batch_size=batch_size or _ANY_BATCH)
-        checks.append(_check(path, size, outputs, expected=expected, labels=labels, format=SAVED_MODEL))
+        own, note = _images_for(path, read_saved_record(path), images, preprocessing)
+        outputs = _run(function, own, "SavedModel", batch_size=batch_size or _ANY_BATCH)
+        checks.append(_check(path, size, outputs, expected=expected, labels=labels, format=SAVED_MODEL, note=note))
     for path in tflite:
         operations = require_builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
         ends = (interpreter.get_input_details(), interpreter.get_output_details())
         takes, gives = ([tuple(detail["shape"][1:].tolist()) for detail in details] for details in ends)
         _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
-        outputs = _run(_tflite_function(interpreter), images, Path(path).name)
+        record = read_record(path)
+        own, note = _images_for(path, record, images, preprocessing)
+        outputs = _run(_tflite_function(interpreter), own, Path(path).name)
         size = Path(path).stat().st_size
-        made = {"operations": operations, "partitions": partition_count(interpreter), "format": _recorded_format(path)}
+        made = {"operations": operations, "partitions": partition_count(interpreter)}
+        made |= {"format": _recorded_format(record), "note": note}
         checks.append(_check(path, size, outputs, expected=expected, labels=labels, **made))
     for path, function in (others or {}).items():
         outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
@@ -213,13 +225,31 @@ def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
     return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
-def _recorded_format(path: str | os.PathLike) -> str | None:
-    record = read_record(path) or {}
+def _recorded_format(record: Mapping | None) -> str | None:
+    record = record or {}
     name, target = record.get("quantize"), record.get("optimize_for")
     return name if name is None or target == XNNPACK else f"{name}, {PLAIN}"
 
 
-def _check(path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None) -> FormatCheck:
+def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing | None) -> tuple[np.ndarray, str | None]:
+    """The images as a file wants them by its own record, and a note on them."""
+    if preprocessing is None:
+        return images, None
+    if (record or {}).get("input") is None:
+        return images, f"{path} does not say how its images are normalised: it was given them as the model takes them"
+    try:
+        wanted = Preprocessing.from_dict(record["input"])
+    except ValueError as error:
+        raise ExportError(f"{path}: its record is damaged: {error}") from error
+    if (wanted.mean, wanted.std) == (preprocessing.mean, preprocessing.std):
+        return images, None
+    kind = "pixels" if wanted == wanted.of_pixels() else "its own normalisation"
+    return preprocessing.convert(images, to=wanted), f"{path} was given {kind}, as its record says"
+
+
+def _check(
+    path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None, note=None
+) -> FormatCheck:
     error = float(np.abs(outputs - expected).max())
     return FormatCheck(
         path=os.fspath(path),
@@ -231,6 +261,7 @@ def _check(path, size, outputs, *, expected, labels, operations=None, partitions
         top1_agreement=float((outputs.argmax(-1) == expected.argmax(-1)).mean()),
         accuracy=_accuracy(outputs, labels),
         format=format,
+        note=note,
     )
 
 

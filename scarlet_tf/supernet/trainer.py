@@ -16,6 +16,7 @@ import tensorflow as tf
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder, write_atomically
 from scarlet_tf.supernet.loss_scale import LossScale
@@ -30,6 +31,7 @@ from scarlet_tf.training.distribution import distributed_batches, is_chief
 from scarlet_tf.training.loop import run_steps
 from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.workers import Workers
+from scarlet_tf.zoo.preprocessing import Preprocessing
 
 KIND = "supernet"
 
@@ -266,6 +268,13 @@ class TrainedSupernet:
     @property
     def space(self) -> SearchSpace:
         return self.supernet.space
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of the images that it was trained on."""
+        data = self.config.data
+        mean, std = (data.mean, data.std) if data.mean else statistics_of(data.name)
+        return Preprocessing.from_settings(mean=mean, std=std, crop_share=data.crop_share or data.default_crop_share)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
         """As `Supernet.path_weights`."""

@@ -21,13 +21,16 @@ from scarlet_tf.files import naming
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
 from scarlet_tf.training.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
+from scarlet_tf.zoo.files import add_weights_record
+from scarlet_tf.zoo.preprocessing import Preprocessing
 
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
 
 
 def describe_data(data: ImageData) -> dict:
     """What training.json says of the images; not where they lie on this machine."""
-    return data.config.to_dict() | {"mean": list(data.mean), "std": list(data.std), "fingerprint": data.fingerprint}
+    used = {"mean": list(data.mean), "std": list(data.std), "crop_share": data.crop_share}
+    return data.config.to_dict() | used | {"fingerprint": data.fingerprint}
 
 
 def name_of_folder(output: str | os.PathLike) -> str:
@@ -130,10 +133,22 @@ def write_folder(
     Args:
         more: further files, by name the function that writes one at a path.
     """
+    record = {
+        "spec": spec.to_dict(),
+        "source": {"run": result["fingerprint"]},
+        "preprocessing": Preprocessing.from_settings(
+            **{name: result["data"][name] for name in ("mean", "std", "crop_share")}
+        ).to_dict(),
+    }
+
+    def save_model(path: Path) -> None:
+        model.save(path)
+        add_weights_record(path, record)
+
     confusion = {"confusion": result["test"]["confusion"], "class_names": result["class_names"]}
     writers = {
         "spec.json": spec.save,
-        "model.keras": model.save,
+        "model.keras": save_model,
         "curves.png": lambda path: write_figure(path, draw_curves(output / "log.jsonl")),
         "confusion.png": lambda path: write_figure(path, draw_confusion(**confusion)),
         **(more or {}),

@@ -4,7 +4,13 @@ from scarlet_tf.lazy import later
 from scarlet_tf.zoo.checks import require_model
 from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, load_keras_file, read_training
 from scarlet_tf.zoo.labels import decode_predictions
-from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING, Preprocessing, preprocess_input
+from scarlet_tf.zoo.preprocessing import (
+    ASSUMED_PREPROCESSING,
+    IMAGENET_PREPROCESSING,
+    Preprocessing,
+    preprocess_input,
+    read_preprocessing,
+)
 from scarlet_tf.zoo.registry import ModelInfo, get_spec, list_models, model_info, register, resolve_spec
 
 __getattr__ = later(
@@ -25,6 +31,7 @@ __getattr__ = later(
 )
 
 __all__ = [
+    "ASSUMED_PREPROCESSING",
     "IMAGENET_PREPROCESSING",
     "LoadedModel",
     "MissingWeightsError",
@@ -41,6 +48,7 @@ __all__ = [
     "model_info",
     "open_model",
     "preprocess_input",
+    "read_preprocessing",
     "read_training",
     "register",
     "require_model",

@@ -11,7 +11,7 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.formats import PLAIN
 from scarlet_tf.report.card import Card
 from scarlet_tf.zoo.files import check_file, read_training
-from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, IMAGENET_PREPROCESSING, read_preprocessing
 from scarlet_tf.zoo.pretrained import OFFICIAL, RELEASED
 from scarlet_tf.zoo.registry import model_info, resolve_spec
 
@@ -31,15 +31,15 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     folder = Path(model)
     if folder.is_dir():
         training = read_training(folder)
-        data = training["data"] if training else {}
+        preprocessing = read_preprocessing(folder) or ASSUMED_PREPROCESSING
         name = folder.resolve().name  # of "." too
         return Card(
             model=os.fspath(model),
             name=name,
             spec=ArchSpec.load(check_file(folder / "spec.json")),
             weights=f"In `{name}/model.keras`.",
-            mean=data.get("mean", IMAGENET_PREPROCESSING.mean),
-            std=data.get("std", IMAGENET_PREPROCESSING.std),
+            mean=preprocessing.mean,
+            std=preprocessing.std,
             training=training,
             verification=_read(folder / "verify.json"),
         )

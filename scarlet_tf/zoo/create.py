@@ -13,7 +13,8 @@ from scarlet_tf.arch import ArchSpec, scale
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
 from scarlet_tf.zoo.arguments import check_arguments, require_keras, resolve_input_shape
-from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.files import check_weights_file
+from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, read_preprocessing
 from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import get_spec, resolve_spec
 from scarlet_tf.zoo.weights import read_weights
@@ -51,14 +52,15 @@ def create_model(
         pooling: without the top: None, "avg" or "max" over the feature map.
         classes: of the top; default the spec's (1000 for the named networks).
         classifier_activation: "softmax", or None for logits.
-        include_preprocessing: the model takes RGB pixels, 0..255, and normalises them itself.
+        include_preprocessing: the model takes RGB pixels, 0..255, and normalises them itself, as the weights' file says
+            that they were trained; ImageNet's mean and std where it says nothing.
         dropout_rate: before the classifier; default the spec's (0.2, 0.3 or 0.4 for the named networks).
         width, depth, resolution: other than the spec's, see `arch.scale`; smaller than 1 too.
         keras: keras (3) or tf_keras.
         name: of the model; default the spec's, with the scaling where there is one: "scarlet_a_width0.5".
 
     Returns:
-        A functional model: float32 (B, H, W, C), normalised as IMAGENET_PREPROCESSING, -> (B, classes), or without
+        A functional model: float32 (B, H, W, C), normalised as the weights were trained, -> (B, classes), or without
         the top (B, ceil(H/32), ceil(W/32), tail_channels), pooled (B, tail_channels).
 
     Raises:
@@ -84,6 +86,11 @@ def create_model(
         channels=shape[-1],
         keras=keras,
     )
+    path = imagenet_weights(unscaled.name) if weights == IMAGENET else weights
+    mean_and_std = None
+    if include_preprocessing:
+        said = None if path is None else read_preprocessing(check_weights_file(path))
+        mean_and_std = ((said or ASSUMED_PREPROCESSING).mean, (said or ASSUMED_PREPROCESSING).std)
     built = build(
         spec,
         keras=keras,
@@ -92,12 +99,11 @@ def create_model(
         input_tensor=input_tensor,
         pooling=pooling,
         classifier_activation=classifier_activation,
-        mean_and_std=(IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std) if include_preprocessing else None,
+        mean_and_std=mean_and_std,
         bn=BatchNorm(epsilon=bn_epsilon),
         name=name,
     )
     if weights is not None:
-        path = imagenet_weights(unscaled.name) if weights == IMAGENET else weights
         own = built if input_tensor is None else keras.Model(input_tensor, built.output)  # without what comes before
         set_weights(own, read_weights(spec, path, include_top=include_top, channels=shape[-1]))
     return built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     import keras
 
 WEIGHTS_SUFFIXES = (".weights.h5", ".keras")
+# Of a file's record: the attribute of a .weights.h5 file's root group, the member of a .keras file.
+RECORD_FORMAT, RECORD_VERSION = "scarlet_tf.weights", 1
+RECORD_ATTRIBUTE, RECORD_MEMBER = "scarlet_tf", "scarlet_tf.json"
 
 
 class ModelFileError(ValueError):
@@ -48,11 +52,41 @@ def check_weights_file(path: str | os.PathLike) -> Path:
 
 def read_training(folder: str | os.PathLike) -> dict | None:
     """What a trained model's folder says about its training; None where there is nothing, as for every other name."""
-    record = Path(folder) / "training.json"
+    path = Path(folder) / "training.json"
     try:
-        return json.loads(record.read_text()) if record.exists() else None
+        record = json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
-        raise ModelFileError(f"{record}: not JSON: {error}") from error
+        raise ModelFileError(f"{path}: not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ModelFileError(f"{path}: expected a JSON object, got {type(record).__name__}")
+    return record if path.exists() else None
+
+
+def read_weights_record(path: str | os.PathLike) -> dict | None:
+    """What a .weights.h5 or .keras file says about itself; None where it says nothing.
+
+    Converted weights have one, and what training writes. The object holds "spec" (of `ArchSpec.to_dict`),
+    "preprocessing" (of `scarlet_tf.zoo.Preprocessing`) and "source": of converted weights the checkpoint's file,
+    sha256 and num_batches_tracked of its batch normalisations.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: for a damaged file, or a record of another version.
+    """
+    path = check_weights_file(path)
+    try:
+        text = _member(path) if path.name.endswith(".keras") else _attribute(path)
+        record = None if text is None else json.loads(text)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelFileError(f"{path}: not readable as a Keras file: {error}") from error
+    if record is None:
+        return None
+    if not isinstance(record, dict) or (record.get("format"), record.get("version")) != (
+        RECORD_FORMAT,
+        RECORD_VERSION,
+    ):
+        raise ModelFileError(f"{path}: its record is not {RECORD_FORMAT!r} version {RECORD_VERSION}")
+    return record
 
 
 def load_keras_file(path: str | os.PathLike) -> keras.Model:
@@ -67,3 +101,28 @@ def load_keras_file(path: str | os.PathLike) -> keras.Model:
     # Keras raises whatever its parsing of a damaged archive runs into.
     except Exception as error:
         raise ModelFileError(f"{path}: not readable as a Keras model: {error}") from error
+
+
+def add_weights_record(path: str | os.PathLike, record: Mapping[str, object]) -> None:
+    """Writes a record into a .weights.h5 or .keras file that has none; Keras does not read it."""
+    import h5py
+
+    text = json.dumps({"format": RECORD_FORMAT, "version": RECORD_VERSION} | dict(record), sort_keys=True)
+    if Path(path).name.endswith(".keras"):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(RECORD_MEMBER, text)
+    else:
+        with h5py.File(path, "r+") as file:
+            file.attrs[RECORD_ATTRIBUTE] = text
+
+
+def _member(path: Path) -> str | None:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(RECORD_MEMBER).decode() if RECORD_MEMBER in archive.namelist() else None
+
+
+def _attribute(path: Path) -> str | None:
+    import h5py
+
+    with h5py.File(path) as file:
+        return file.attrs.get(RECORD_ATTRIBUTE)

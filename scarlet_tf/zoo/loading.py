@@ -12,7 +12,13 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.zoo.checks import require_model
 from scarlet_tf.zoo.create import create_model
 from scarlet_tf.zoo.files import check_file, load_keras_file, read_training
-from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.preprocessing import (
+    ASSUMED_PREPROCESSING,
+    Preprocessing,
+    describe_assumption,
+    read_preprocessing,
+)
+from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import resolve_spec
 
 
@@ -24,19 +30,22 @@ class LoadedModel:
 
     Attributes:
         training: the content of a folder's training.json; None for everything else.
+        preprocessing: how the model wants its images: what its files say, see `read_preprocessing`, or pixels where it
+            normalises them itself; else ASSUMED_PREPROCESSING.
+        note: a sentence for the user where that is assumed of weights from a file; else None.
     """
 
     model: keras.Model
-    spec: ArchSpec | None
     from_file: bool
+    spec: ArchSpec | None = None
     training: dict | None = None
+    preprocessing: Preprocessing = ASSUMED_PREPROCESSING
+    note: str | None = None
 
     @property
     def mean_and_std(self) -> tuple[list[float], list[float]]:
-        """Of the pixels over 255, per channel, that its images are normalised with: as trained, or ImageNet's."""
-        if self.training is None:
-            return list(IMAGENET_PREPROCESSING.mean), list(IMAGENET_PREPROCESSING.std)
-        return self.training["data"]["mean"], self.training["data"]["std"]
+        """Of the pixels over 255, per channel, that its images are normalised with."""
+        return list(self.preprocessing.mean), list(self.preprocessing.std)
 
 
 def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> LoadedModel:
@@ -53,10 +62,31 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
     require_model(model, weights=weights)
     path = Path(model)
     if path.name.endswith(".keras"):
-        return LoadedModel(model=load_keras_file(path), spec=None, from_file=True)
+        return _loaded(load_keras_file(path), path)
     if not path.is_dir():
         spec = resolve_spec(model)
-        return LoadedModel(model=create_model(spec, weights=weights), spec=spec, from_file=weights is not None)
+        file = imagenet_weights(spec.name) if weights == IMAGENET else weights
+        return _loaded(create_model(spec, weights=weights), file, spec=spec)
     spec = ArchSpec.load(check_file(path / "spec.json"))
-    model = load_keras_file(path / "model.keras")
-    return LoadedModel(model=model, spec=spec, from_file=True, training=read_training(path))
+    training = read_training(path)
+    return _loaded(load_keras_file(path / "model.keras"), path, spec=spec, training=training)
+
+
+def _loaded(network: keras.Model, source: str | os.PathLike | None, **known) -> LoadedModel:
+    """A model with its preprocessing.
+
+    Args:
+        source: the file or folder that its weights are from, or None.
+    """
+    said = None if source is None else read_preprocessing(source)
+    if _normalises(network):
+        said = (said or ASSUMED_PREPROCESSING).of_pixels()
+    note = describe_assumption(source) if source is not None and said is None else None
+    return LoadedModel(
+        model=network, from_file=source is not None, preprocessing=said or ASSUMED_PREPROCESSING, note=note, **known
+    )
+
+
+def _normalises(network: keras.Model) -> bool:
+    """Whether the model takes pixels, 0..255, as `create_model` makes it with include_preprocessing."""
+    return any(isinstance(layer, keras.layers.Rescaling) and layer.name == "normalise" for layer in network.layers)

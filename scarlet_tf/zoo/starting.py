@@ -14,7 +14,12 @@ from scarlet_tf.models import get_weights
 from scarlet_tf.zoo.checks import require_model
 from scarlet_tf.zoo.files import ModelFileError, read_training
 from scarlet_tf.zoo.loading import open_model
-from scarlet_tf.zoo.preprocessing import IMAGENET_PREPROCESSING
+from scarlet_tf.zoo.preprocessing import (
+    ASSUMED_PREPROCESSING,
+    Preprocessing,
+    describe_assumption,
+    read_preprocessing,
+)
 from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import resolve_spec
 from scarlet_tf.zoo.weights import read_weights
@@ -26,15 +31,26 @@ class StartingPoint:
 
     Attributes:
         weights: as `models.get_weights` names them; None: the official initialisation.
-        mean, std: of the images that the weights were trained on, per channel; None: as the data set at hand.
+        preprocessing: of the images that the weights were trained on; None without weights: as the data set at hand.
+        note: a sentence for the user where that is assumed; else None.
         origin: where the weights come from, in words; None without weights.
     """
 
     spec: ArchSpec
     weights: Mapping[str, np.ndarray] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    note: str | None = None
     origin: str | None = None
+
+    @property
+    def mean(self) -> tuple[float, ...] | None:
+        """Of the preprocessing, where there is one."""
+        return self.preprocessing and self.preprocessing.mean
+
+    @property
+    def std(self) -> tuple[float, ...] | None:
+        """Of the preprocessing, where there is one."""
+        return self.preprocessing and self.preprocessing.std
 
     @property
     def new_classifier(self) -> bool:
@@ -58,8 +74,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
 
     Args:
         model: a zoo name, a spec's JSON file, a genome, or a trained model's folder, which brings its weights.
-        weights: for all but a folder: "imagenet", a .weights.h5 or a .keras file. Images are normalised as the folder
-            says that the file lies in; else as IMAGENET_PREPROCESSING.
+        weights: for all but a folder: "imagenet", a .weights.h5 or a .keras file.
 
     Raises:
         ValueError, FileNotFoundError: as `create_model`; and for weights beside a folder, which has its own.
@@ -67,24 +82,26 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
     require_model(model, weights=weights, keras_file=False)
     if Path(model).is_dir():
         loaded = open_model(model, weights=weights)
-        mean, std = loaded.mean_and_std
         return StartingPoint(
             spec=loaded.spec,
             weights=get_weights(loaded.model),
-            mean=tuple(mean),
-            std=tuple(std),
+            preprocessing=loaded.preprocessing,
+            note=loaded.note,
             origin=describe_origin(model),
         )
     spec = resolve_spec(model)
     if weights is None:
         return StartingPoint(spec=spec)
     path = imagenet_weights(spec.name) if weights == IMAGENET else Path(weights)
-    trained = read_training(path.parent)
-    mean, std = IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std
-    if trained and path.name == "model.keras":
-        mean, std = tuple(trained["data"]["mean"]), tuple(trained["data"]["std"])
-    origin = describe_origin(model, weights=weights)
-    return StartingPoint(spec=spec, weights=_any_classes(spec, path), mean=mean, std=std, origin=origin)
+    arrays = _any_classes(spec, path)
+    said = read_preprocessing(path)
+    return StartingPoint(
+        spec=spec,
+        weights=arrays,
+        preprocessing=said or ASSUMED_PREPROCESSING,
+        note=None if said else describe_assumption(path),
+        origin=describe_origin(model, weights=weights),
+    )
 
 
 def describe_origin(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> str:

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,8 @@ def untrained(data, tmp_path_factory):
     settle_batch_norms(model, data.arrays("test")[0])
     spec_of(WIDE).save(folder / "spec.json")
     model.save(folder / "model.keras")
-    (folder / "training.json").write_text('{"fingerprint": "0"}')
+    said = {"fingerprint": "0", "data": {"mean": data.mean, "std": data.std}}
+    (folder / "training.json").write_text(json.dumps(said))
     return folder
 
 

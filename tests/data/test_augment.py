@@ -36,7 +36,7 @@ def test_fit_of_a_batch_is_that_of_its_images():
 def test_centre_crop_keeps_224_of_256():
     image = np.zeros((256, 256, 1), np.uint8)
     image[16:240, 16:240] = 255
-    assert (augment.centre_crop(tf.constant(image), 224).numpy() == 255).all()
+    assert (augment.centre_crop(tf.constant(image), 224, share=224 / 256).numpy() == 255).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
