@@ -69,7 +69,9 @@ _OVERRIDES = {
     ),
     "decay_rate": flags.DEFINE_float("decay_rate", None, "Of the exponential schedule, instead of the recipe's."),
     "dropout": flags.DEFINE_float("dropout", None, "Instead of the recipe's or the spec's."),
-    "augment": flags.DEFINE_string("augment", None, "none, flip_crop or inception, instead of the recipe's."),
+    "augment": flags.DEFINE_string(
+        "augment", None, "none, flips (along both axes), flip_crop or inception, instead of the recipe's."
+    ),
     "patience": flags.DEFINE_integer("patience", None, "End after so many epochs without better weights; 0: never."),
     "class_weight": flags.DEFINE_string(
         "class_weight", None, "balanced: weight the loss by n / (k n_c), n images in k classes, n_c of one; or none."

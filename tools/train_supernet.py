@@ -20,7 +20,7 @@ _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Image side in pixels; default: the space's.")
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Training images held out for the search.")
-_AUGMENT = flags.DEFINE_string("augment", "none", "none, flip_crop or inception.")
+_AUGMENT = flags.DEFINE_string("augment", "none", "none, flips, flip_crop or inception.")
 _STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.", lower_bound=1)
 _EPOCHS = flags.DEFINE_integer("epochs", 60, "Epochs, where --steps is not given (paper: 60).", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.", lower_bound=1)

@@ -28,6 +28,20 @@ def centre_crop(image, size: int, *, share: float):
     return tf.image.resize_with_crop_or_pad(image, size, size)
 
 
+def flips(images, seed):
+    """Return the images, each mirrored at random left to right, and independently at random top to bottom.
+
+    For pictures that have no upper side. Unlike `flip_crop` it moves no dark edge into them.
+
+    Args:
+        images: (B, H, W, C).
+        seed: (2,) int tensor.
+    """
+    draws = tf.random.stateless_uniform((2, tf.shape(images)[0], 1, 1, 1), seed, maxval=2, dtype=tf.int32, alg="philox")
+    images = tf.where(draws[0] == 1, tf.reverse(images, [2]), images)
+    return tf.where(draws[1] == 1, tf.reverse(images, [1]), images)
+
+
 def flip_crop(images, seed):
     """Per image: zero-pad by 4, crop at random, flip at random.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from scarlet_tf.choices import require_known
 from scarlet_tf.files import user_cache
 
-AUGMENTATIONS = ("none", "flip_crop", "inception")
+AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
 CROP_SHARE = 224 / 256  # paper: evaluation by the centre crop, 224 of 256
@@ -55,8 +55,9 @@ class DataConfig:
         image_size: side in pixels of the square images that the batches hold.
         data_dir: of tensorflow-datasets; None: `default_data_dir()`.
         search_validation: number of images held out of the training set for the search (paper: 50,000 of ImageNet).
-        augment: of training batches. "none"; "flip_crop": zero-pad by 4, random crop, random flip; "inception": random
-            area 0.08 to 1 and aspect 3/4 to 4/3, flip, colour.
+        augment: of training batches. "none"; "flips": random flips along both axes, for pictures without an upper side;
+            "flip_crop": zero-pad by 4, random crop, random flip; "inception": random area 0.08 to 1 and aspect 3/4 to
+            4/3, flip, colour.
         mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
             the set's own.
         crop_share: of the short side, what evaluation sees: the centre crop of an image resized to image_size /

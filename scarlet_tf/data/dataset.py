@@ -186,11 +186,13 @@ class ImagesInMemory(ImageData):
 
         def batch(indices, number):
             indices = tf.ensure_shape(indices, (batch_size,))
+            place = tf.stack([seed, number])
             if self.config.augment == "flip_crop":
-                place = tf.stack([seed, number])
                 chosen = augment.flip_crop_rows(images, indices, place, size=size, channels=channels)
             else:
                 chosen = tf.gather(images, indices)
+            if self.config.augment == "flips":
+                chosen = augment.flips(chosen, place)
             return self._normalised(chosen, tf.gather(labels, indices))
 
         return epochs.flat_map(permuted).skip(done).map(batch, num_parallel_calls=2, deterministic=True)
@@ -230,8 +232,11 @@ class StreamedImages(ImageData):
             return image, label, number
 
         def batch(images, labels, numbers):
+            place = tf.stack([seed, numbers[0] // batch_size])
             if self.config.augment == "flip_crop":
-                images = augment.flip_crop(images, tf.stack([seed, numbers[0] // batch_size]))
+                images = augment.flip_crop(images, place)
+            elif self.config.augment == "flips":
+                images = augment.flips(images, place)
             return self._normalised(images, labels)
 
         images = epochs.flat_map(permuted).skip(done * batch_size)

@@ -40,6 +40,17 @@ def test_centre_crop_keeps_224_of_256():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+def test_flips_gives_each_of_four_mirrored_images_equally_often(channels):
+    images = random_images(400, 3, 5, channels)
+    out = augment.flips(tf.constant(images), tf.constant([3, 4])).numpy()
+    mirrored = [images, images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]]
+    same = np.array([(out == one).all(axis=(1, 2, 3)) for one in mirrored])
+    assert (same.sum(axis=0) == 1).all()
+    assert abs(same.sum(axis=1) - 100).max() < 5 * (400 * 1 / 4 * 3 / 4) ** 0.5  # five standard deviations
+    np.testing.assert_array_equal(out, augment.flips(tf.constant(images), tf.constant([3, 4])))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
 def test_flip_crop_is_a_shifted_perhaps_flipped_image(channels):
     images = random_images(64, 8, 8, channels)
     padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))

@@ -19,7 +19,7 @@ def same(first, second):
     )
 
 
-@pytest.fixture(params=["none", "flip_crop", "inception", "streamed flip_crop"])
+@pytest.fixture(params=["none", "flips", "flip_crop", "inception", "streamed flips", "streamed flip_crop"])
 def any_data(request, folder, monkeypatch):
     *streamed, augment = request.param.split()
     if streamed:
@@ -117,7 +117,7 @@ def test_a_moved_folder_keeps_its_fingerprint(folder):
         ({"image_size": "32"}, "image_size must be an integer"),
         ({"search_validation": -1}, "search_validation must be an integer >= 0"),
         ({"search_validation": 24}, "must leave training images: 24 of 24"),
-        ({"augment": "flip"}, "unknown augment 'flip'.*nearest is 'flip_crop'"),
+        ({"augment": "flip"}, "unknown augment 'flip'.*nearest is 'flips'"),
         ({"name": "folder:"}, "data set name must be"),
         ({"name": "folder:/does/not/exist"}, "no image folder at /does/not/exist"),
         ({"name": "fashion_mnits"}, "unknown data set 'fashion_mnits'.*nearest is 'fashion_mnist'"),
