@@ -22,6 +22,7 @@ from scarlet_tf.tflite import (
     INT8_ONLY_PASSES,
     XNNPACK_PASSES,
     PassReport,
+    add_metadata,
     add_record,
     run_passes,
 )
@@ -74,9 +75,10 @@ def export_tflite(
 
 
 def write_converted(converted: Converted, path: str | os.PathLike, *, record: dict | None) -> Converted:
-    """Writes a converted file, with a record where there is one; returns what was written."""
+    """Writes a converted file, with a record and TFLite metadata where there is one; returns what was written."""
     if record is not None:
-        converted = dataclasses.replace(converted, content=add_record(converted.content, record))
+        content = add_metadata(add_record(converted.content, record), record)
+        converted = dataclasses.replace(converted, content=content)
     write_atomically(path, converted.content)
     return converted
 

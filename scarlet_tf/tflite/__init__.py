@@ -1,7 +1,9 @@
 """Exact rewrites of .tflite files that make them fast on XNNPACK. Imports no TensorFlow."""
 
+from scarlet_tf.tflite.associated import add_files, read_files
 from scarlet_tf.tflite.file import optimize_file
 from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.metadata import add_metadata
 from scarlet_tf.tflite.optimize import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
@@ -22,10 +24,13 @@ __all__ = [
     "Optimized",
     "PassReport",
     "Probe",
+    "add_files",
+    "add_metadata",
     "add_record",
     "optimize",
     "optimize_file",
     "probe",
+    "read_files",
     "read_record",
     "run_passes",
 ]

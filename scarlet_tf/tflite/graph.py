@@ -9,6 +9,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from scarlet_tf.tflite.associated import AppendedZip
+
 Op = schema.BuiltinOperator
 Type = schema.TensorType
 Activation = schema.ActivationFunctionType
@@ -30,10 +32,12 @@ class Graph:
     """The one subgraph of a model, its operators in the order in which they run.
 
     Tensors are known by their index; a pass adds tensors and exchanges operators, and `prune` removes what is no
-    longer used. The content must have passed `scarlet_tf.tflite.probe`: the schema's accessors trust it.
+    longer used. A zip of associated files that follows the flatbuffer stays. The content must have passed
+    `scarlet_tf.tflite.probe`: the schema's accessors trust it.
     """
 
     def __init__(self, content: bytes) -> None:
+        self._appended = AppendedZip.of(content)
         self.model = schema.ModelT.InitFromPackedBuf(content)
         self.subgraph = self.model.subgraphs[0]
         self.subgraph.operators = _list(self.subgraph.operators)
@@ -180,6 +184,21 @@ class Graph:
         position = next(i for i, known in enumerate(self.operators) if known is operator)
         self.operators[position : position + 1] = replacement
 
+    def metadata(self, name: str) -> bytes | None:
+        """The metadata entry of a name; None where there is none."""
+        for entry in _list(self.model.metadata):
+            if entry.name == name.encode():
+                data = self.model.buffers[entry.buffer].data
+                return b"" if data is None else bytes(data)
+        return None
+
+    def set_metadata(self, name: str, content: bytes) -> None:
+        """Adds a metadata entry, in place of those of that name."""
+        entries = [entry for entry in _list(self.model.metadata) if entry.name != name.encode()]
+        self.model.buffers.append(schema.BufferT(data=np.frombuffer(content, np.uint8)))
+        self.model.metadata = [*entries, schema.MetadataT(name=name, buffer=len(self.model.buffers) - 1)]
+        self.prune()
+
     def prune(self) -> None:
         """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use.
 
@@ -221,12 +240,13 @@ class Graph:
     def _prune_buffers(self) -> None:
         tensors = [tensor for graph in self.model.subgraphs for tensor in graph.tensors]
         metadata = _list(self.model.metadata)
-        used = sorted({0} | {tensor.buffer for tensor in tensors} | {entry.buffer for entry in metadata})
+        older = [int(index) for index in _list(self.model.metadataBuffer) if 0 <= index < len(self.model.buffers)]
+        used = sorted({0, *older} | {tensor.buffer for tensor in tensors} | {entry.buffer for entry in metadata})
         new = {old: position for position, old in enumerate(used)}
         self.model.buffers = [self.model.buffers[index] for index in used]
         for owner in [*tensors, *metadata]:
             owner.buffer = new[owner.buffer]
-        self.model.metadataBuffer = None  # superseded by `metadata`, and its numbers would be wrong now
+        self.model.metadataBuffer = [new[index] for index in older] or None  # the way of files before `metadata`
 
     def _prune_codes(self) -> None:
         used = sorted({operator.opcodeIndex for operator in self.operators})
@@ -239,7 +259,8 @@ class Graph:
         """The file's content."""
         builder = _Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        flatbuffer = bytes(builder.Output())
+        return flatbuffer if self._appended is None else self._appended.after(flatbuffer)
 
 
 class _Builder(flatbuffers.Builder):

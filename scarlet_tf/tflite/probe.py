@@ -102,7 +102,8 @@ def _unchecked(model: schema.ModelT) -> str | None:
     buffers, tensors = len(model.buffers or []), len(model.subgraphs[0].tensors or [])
     if not buffers or (model.buffers[0].data is not None and len(model.buffers[0].data)):
         return "buffer 0 must be there and empty"
-    if any(buffer.offset > 1 for buffer in model.buffers):
+    external = model.externalBuffers or any(tensor.externalBuffer for tensor in model.subgraphs[0].tensors or [])
+    if external or any(buffer.offset > 1 for buffer in model.buffers):
         return "its constants lie outside of the flatbuffer"
     stray = [entry.buffer for entry in model.metadata or [] if entry.buffer >= buffers]
     if stray:

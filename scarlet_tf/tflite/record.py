@@ -1,6 +1,6 @@
 """What a .tflite file says about itself: a JSON object among its metadata, under the project's own name.
 
-The flatbuffer of TFLite's metadata library is not written: that library is no longer kept.
+`scarlet_tf.tflite.metadata` says part of it the standard way too.
 """
 
 from __future__ import annotations
@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.formats import current_name
 from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter
@@ -22,12 +19,7 @@ NAME = "scarlet_tf"
 def add_record(content: bytes, record: dict) -> bytes:
     """The file with a record, in place of one that it may have had."""
     graph = Graph(content)
-    entries = [entry for entry in graph.model.metadata or [] if entry.name != NAME.encode()]
-    data = np.frombuffer(json.dumps(record, sort_keys=True).encode(), np.uint8)
-    graph.model.buffers.append(schema.BufferT(data=data))
-    entries.append(schema.MetadataT(name=NAME, buffer=len(graph.model.buffers) - 1))
-    graph.model.metadata = entries
-    graph.prune()
+    graph.set_metadata(NAME, json.dumps(record, sort_keys=True).encode())
     return graph.to_bytes()
 
 
@@ -47,16 +39,13 @@ def read_record(file: bytes | str | os.PathLike) -> dict | None:
             return read_record(Path(file).read_bytes())
         except TFLiteFileError as error:
             raise TFLiteFileError(f"{file}: {error}") from error
-    graph = Graph(file)
-    for entry in graph.model.metadata or []:
-        if entry.name == NAME.encode():
-            return _parsed(graph.model.buffers[entry.buffer].data)
-    return None
+    content = Graph(file).metadata(NAME)
+    return None if content is None else _parsed(content)
 
 
-def _parsed(data: np.ndarray | None) -> dict:
+def _parsed(content: bytes) -> dict:
     try:
-        record = json.loads(bytes(data if data is not None else b""))
+        record = json.loads(content)
     except ValueError as error:
         raise TFLiteFileError(f"its record is not JSON: {error}") from error
     if not isinstance(record, dict):
