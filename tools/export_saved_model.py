@@ -21,6 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "The folder to write; it must not 
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
 )
+_SOFTMAX = flags.DEFINE_bool("softmax", False, "The signature gives probabilities: a softmax follows the logits.")
 _BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
 _PREPROCESSING = flags.DEFINE_bool(
     "include_preprocessing", False, "The SavedModel takes pixels, 0 to 255, and normalises them itself."
@@ -46,6 +47,7 @@ def main() -> None:
         weights=_WEIGHTS.value,
         examples=count,
         include_preprocessing=_PREPROCESSING.value,
+        softmax=_SOFTMAX.value,
         seed=_SEED.value,
     )
     for line in source.notes:

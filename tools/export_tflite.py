@@ -6,7 +6,8 @@
 Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
 the model gets random ones, and the BN statistics of a few images, so that its outputs differ. What every pass after the
 conversion did is reported too; --optimize_for=none leaves them out. A folder that train.py --qat wrote needs no images
-for int8: it holds the ranges.
+for int8: it holds the ranges. The file carries standard TFLite metadata, with its normalisation and labels; stock
+clients, such as MediaPipe Tasks, also want --softmax, and for uint8 images --include_preprocessing.
 """
 
 from absl import flags
@@ -38,6 +39,7 @@ _OPTIMIZE_FOR = flags.DEFINE_enum(
 _PREPROCESSING = flags.DEFINE_bool(
     "include_preprocessing", False, "The file takes pixels, 0 to 255, and normalises them itself."
 )
+_SOFTMAX = flags.DEFINE_bool("softmax", False, "The file gives probabilities: a softmax follows the logits.")
 _DATASET = flags.DEFINE_string(
     "representative_dataset", None, "Data set whose training images calibrate int8: a tfds name or folder:PATH."
 )
@@ -79,6 +81,7 @@ def main() -> None:
         data_dir=_DATA_DIR.value,
         examples=_EXAMPLES.value if calibrated else _CHECKED.value,
         include_preprocessing=_PREPROCESSING.value,
+        softmax=_SOFTMAX.value,
         seed=_SEED.value,
     )
     for line in source.notes:
@@ -89,7 +92,7 @@ def main() -> None:
 
         print("int8 with the ranges learnt in training")
         targets = {"input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
-        converted = export_qat(_MODEL.value, path, **targets, record=source.record)
+        converted = export_qat(_MODEL.value, path, **targets, softmax=_SOFTMAX.value, record=source.record)
     else:
         representative = [images] if calibrated else None
         converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)

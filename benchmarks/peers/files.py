@@ -25,7 +25,7 @@ _NORM_IMAGES = 8
 _MADE_HERE_BY = ("networks.py", "files.py")
 _MADE_BY = (
     *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
-    *("export/saved_model.py", "export/tflite.py", "export/untrained.py"),
+    *("export/ending.py", "export/saved_model.py", "export/tflite.py", "export/untrained.py"),
 )
 _REWRITTEN_BY = ("tflite/**/*.py",)
 _HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent

@@ -42,27 +42,30 @@ def export_qat(
     *,
     input_type: str = "float32",
     optimize_for: str = "xnnpack",
+    softmax: bool = False,
     record: dict | None = None,
 ) -> Converted:
     """Writes the int8 file of such a folder whole or not at all, as `export.export_tflite` does with images."""
     require_known("optimize_for", optimize_for, TARGETS)
-    content = convert_qat(folder, input_type=input_type)
+    content = convert_qat(folder, input_type=input_type, softmax=softmax)
     converted = rewrite(content) if optimize_for == "xnnpack" else Converted(content=content, passes=())
     if record is not None:
         record = record | {"quantize": "int8", "input_type": input_type, "optimize_for": optimize_for}
     return write_converted(converted, path, record=record)
 
 
-def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32") -> bytes:
+def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32", softmax: bool = False) -> bytes:
     """The int8 .tflite file of such a folder: batch 1, built-in operations, float32 logits; no images are needed.
 
     Args:
+        softmax: probabilities in place of logits.
         input_type: "float32", or "uint8": the normalised image quantized with the input's own scale and zero point.
     """
     require_known("input_type", input_type, INPUT_TYPES)
     model = open_qat(folder)
+    name, end = ("probabilities", tf.nn.softmax) if softmax else ("logits", tf.identity)
     function = tf.function(
-        lambda image: {"logits": model(image, training=False)},
+        lambda image: {name: end(model(image, training=False))},
         input_signature=[tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")],
     )
     module = tf.Module()

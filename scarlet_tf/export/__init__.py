@@ -1,10 +1,11 @@
 """From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
 
 from scarlet_tf.export.chain import Chain, export_chain
+from scarlet_tf.export.ending import output_name, with_softmax
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.preprocessing import with_preprocessing
-from scarlet_tf.export.saved_model import export_saved_model, output_name, read_saved_record
+from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
@@ -39,4 +40,5 @@ __all__ = [
     "verify",
     "verify_fold",
     "with_preprocessing",
+    "with_softmax",
 ]

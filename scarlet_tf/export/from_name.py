@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.export.ending import PROBABILITIES, output_name, with_softmax
 from scarlet_tf.export.fold import SlotReport, fold_model
 from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.export.untrained import settle_batch_norms
-from scarlet_tf.zoo import ASSUMED_PREPROCESSING, Preprocessing, open_model
+from scarlet_tf.zoo import ASSUMED_PREPROCESSING, LoadedModel, Preprocessing, open_model
+from scarlet_tf.zoo.labels import IMAGENET_CLASSES, imagenet_classes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ def prepare(
     data_dir: str | os.PathLike | None = None,
     examples: int = 100,
     include_preprocessing: bool = False,
+    softmax: bool = False,
     seed: int = 0,
 ) -> Exportable:
     """Opens a model and makes it ready.
@@ -60,16 +64,19 @@ def prepare(
         dataset: whose first training images, prepared as for evaluation, are used; None: random normal ones.
         examples: number of images; all there are where a set has fewer.
         include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
+        softmax: the model ends in scores, as stock clients expect: logits get a softmax.
         seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
     """
     wanted = {"dataset": dataset, "data_dir": data_dir, "examples": examples, "seed": seed}
     if (Path(name) / "saved_model.pb").is_file():
-        for option, given in (("weights", weights), ("include_preprocessing", include_preprocessing)):
+        options = {"weights": weights, "include_preprocessing": include_preprocessing, "softmax": softmax}
+        for option, given in options.items():
             if given:
                 raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
         return _served(name, **wanted)
     loaded = open_model(name, weights=weights)
     model, preprocessing = loaded.model, loaded.preprocessing
+    class_names = _class_names(loaded)
     if include_preprocessing and model.input_shape[-1] != 3:
         raise ValueError(
             f"include_preprocessing is for RGB images, {model.name!r} takes {model.input_shape[-1]} channels"
@@ -86,26 +93,31 @@ def prepare(
         kept = "kept: a .keras file alone does not say what can be folded; export its folder instead"
         lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
         slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
+    inside = preprocessing if include_preprocessing else None
+    finish = functools.partial(_finished, preprocessing=inside, softmax=softmax)
+    scored = output_name(model) == PROBABILITIES
+    finished = finish(original)
+    model = finished if model is original else finish(model)
     if include_preprocessing:
-        inside = {"mean": preprocessing.mean, "std": preprocessing.std}
-        original = with_preprocessing(original, **inside)
-        model = original if not slots else with_preprocessing(model, **inside)
         images = preprocessing.convert(images, to=preprocessing.of_pixels())
         preprocessing = preprocessing.of_pixels()
     record = {
         "model": model.name,
         "input": preprocessing.to_dict(),
         "spec": None if loaded.spec is None else loaded.spec.to_dict(),
-        "class_names": (loaded.training or {}).get("class_names"),
+        "output": output_name(finished),
+        "class_names": class_names,
     }
     notes = [f"LET of slot {slot.slot}: {slot.reason}" for slot in slots]
     if loaded.note:
         notes.append(loaded.note)
     if not loaded.from_file:
         notes.append(f"{model.name} has random weights: none were given")
+    if softmax:
+        notes.append(f"{model.name} {'ends in probabilities already' if scored else 'gets a softmax'}")
     return Exportable(
         model=model,
-        original=original,
+        original=finished,
         spec=loaded.spec,
         trained=loaded.from_file,
         images=images,
@@ -113,6 +125,28 @@ def prepare(
         notes=tuple(notes),
         record=record,
     )
+
+
+def _finished(model, *, preprocessing: Preprocessing | None, softmax: bool):
+    """The model with a softmax after it and preprocessing before it."""
+    if softmax:
+        model = with_softmax(model)
+    if preprocessing is None:
+        return model
+    return with_preprocessing(model, mean=preprocessing.mean, std=preprocessing.std)
+
+
+def _class_names(loaded: LoadedModel) -> list[str] | None:
+    """The model's own, or ImageNet's for weights of its 1,000 classes; None where they are not known."""
+    classes = loaded.model.output_shape[-1]
+    if loaded.training is not None:
+        names = loaded.training.get("class_names")
+        if names is not None and len(names) != classes:
+            raise ValueError(f"training.json names {len(names)} classes, {loaded.model.name!r} has {classes} outputs")
+        return names
+    if loaded.spec is not None and loaded.from_file and classes == IMAGENET_CLASSES:
+        return [name for _, name in imagenet_classes()]
+    return None
 
 
 def _served(path: str | os.PathLike, **wanted) -> Exportable:
@@ -136,7 +170,7 @@ def _served(path: str | os.PathLike, **wanted) -> Exportable:
         images=_images(served.input_shape, **wanted, preprocessing=preprocessing),
         preprocessing=preprocessing,
         notes=tuple(notes),
-        record={"model": served.name} | (said or {}),
+        record={"model": served.name, "output": served.output_name} | (said or {}),
     )
 
 

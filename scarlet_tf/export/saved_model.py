@@ -11,9 +11,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.served import SIGNATURE
 from scarlet_tf.files import require_new_folder, write_atomically
 
-SIGNATURE = "serving_default"
 # Beside the graph, in the folder that TensorFlow keeps for files that it does not read itself.
 RECORD = Path("assets.extra") / "scarlet_tf.json"
 
@@ -61,18 +62,6 @@ def read_saved_record(path: str | os.PathLike) -> dict | None:
     if not isinstance(record, dict):
         raise ValueError(f"{file}: expected a JSON object, got {type(record).__name__}")
     return record if file.exists() else None
-
-
-def output_name(model: keras.Model) -> str:
-    """`probabilities`, `logits` or `features`; a ServedModel knows its own."""
-    if not isinstance(model, keras.Model):
-        return model.output_name
-    last = model.layers[-1]
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    if not isinstance(last, keras.layers.Dense):
-        return "features"
-    return "logits" if last.activation is keras.activations.linear else "probabilities"
 
 
 def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:

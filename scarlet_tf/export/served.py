@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from scarlet_tf.export.saved_model import SIGNATURE
+SIGNATURE = "serving_default"
 
 
 class ServedModel:

@@ -53,8 +53,8 @@ def add_metadata(content: bytes, record: dict) -> bytes:
 
     Args:
         content: a .tflite file with one image (1, height, width, channels) as its input and one output.
-        record: as `add_record` takes it. Of it "model", "output", and where they are known "input" (mean and std of
-            pixels over 255) and "class_names" are used.
+        record: as `add_record` takes it. Used of it, where they are known, are "model", "output", "input" (mean and
+            std of pixels over 255) and "class_names".
 
     Raises:
         ValueError: where there is not one class name for each output.
@@ -67,7 +67,7 @@ def add_metadata(content: bytes, record: dict) -> bytes:
         raise ValueError(f"expected {classes} class names, one for each output, got {len(labels)}")
     described = _Table(
         "ModelMetadata",
-        name=record["model"],
+        name=record.get("model", "model"),
         description=f"Image classification, {classes} classes" if labels else "Network for images",
         version=f"scarlet_tf {__version__}",
         subgraph_metadata=[
