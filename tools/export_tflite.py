@@ -6,8 +6,9 @@
 Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
 the model gets random ones, and the BN statistics of a few images, so that its outputs differ. What every pass after the
 conversion did is reported too; --optimize_for=none leaves them out. A folder that train.py --qat wrote needs no images
-for int8: it holds the ranges. The file carries standard TFLite metadata, with its normalisation and labels; stock
-clients, such as MediaPipe Tasks, also want --softmax, and for uint8 images --include_preprocessing.
+for int8: it holds the ranges. The file carries standard TFLite metadata, with its normalisation and labels. Stock
+clients such as MediaPipe Tasks also want scores, --softmax, and normalise all channels alike or, uint8 images, not at
+all: give --include_preprocessing.
 """
 
 from absl import flags
@@ -55,6 +56,7 @@ def main() -> None:
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_place
     from scarlet_tf.formats import QUANTIZATIONS, check_options, require_format
+    from scarlet_tf.tflite import client_obstacle
     from scarlet_tf.zoo import require_model
 
     quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
@@ -86,6 +88,8 @@ def main() -> None:
     )
     for line in source.notes:
         print(line)
+    if _SOFTMAX.value and (obstacle := client_obstacle(source.record.get("input"), input_type=_INPUT_TYPE.value)):
+        print(f"{obstacle}: give --include_preprocessing")
     path, images = _OUTPUT.value, source.images
     if learnt:
         from scarlet_tf.compression import export_qat

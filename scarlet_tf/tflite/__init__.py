@@ -3,7 +3,7 @@
 from scarlet_tf.tflite.associated import add_files, read_files
 from scarlet_tf.tflite.file import optimize_file
 from scarlet_tf.tflite.graph import Graph
-from scarlet_tf.tflite.metadata import add_metadata
+from scarlet_tf.tflite.metadata import add_metadata, client_obstacle
 from scarlet_tf.tflite.optimize import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
@@ -27,6 +27,7 @@ __all__ = [
     "add_files",
     "add_metadata",
     "add_record",
+    "client_obstacle",
     "optimize",
     "optimize_file",
     "probe",

@@ -7,7 +7,7 @@ which has it today, is far too large to require.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import flatbuffers
 import numpy as np
@@ -82,6 +82,24 @@ def add_metadata(content: bytes, record: dict) -> bytes:
     graph.set_metadata(NAME, described.to_bytes())
     content = graph.to_bytes()
     return content if labels is None else add_files(content, {LABELS: label_file(labels)})
+
+
+def client_obstacle(pixels: Mapping | None, *, input_type: str) -> str | None:
+    """Return why MediaPipe Tasks cannot normalise a file's images, which are not pixels as they are; None if it can.
+
+    Args:
+        pixels: "mean" and "std" of pixels over 255 by channel; None where they are not known.
+    """
+    if pixels is None:
+        return "MediaPipe Tasks has to know the normalisation, which is not known here"
+    mean, std = np.asarray(pixels["mean"]), np.asarray(pixels["std"])
+    if not mean.any() and np.all(std == 1 / 255):
+        return None
+    if input_type != "float32":
+        return f"MediaPipe Tasks gives a file of {input_type} images the pixels as they are"
+    if np.ptp(mean) or np.ptp(std):
+        return "MediaPipe Tasks normalises all channels alike, which this model does not"
+    return None
 
 
 def label_file(labels: Sequence[str]) -> bytes:

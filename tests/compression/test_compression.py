@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.special
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.compression import CompressionError, compress, compression_config, convert_qat, open_qat, open_source
@@ -115,11 +116,19 @@ def test_qat_file_is_int8_and_agrees_with_the_trained_ranges(qat, data, tmp_path
 
 
 @pytest.mark.slow
-def test_qat_folder_is_exported_and_rewritten_by_the_tool(qat, tmp_path, call_tool):
+def test_qat_folder_is_exported_and_rewritten_by_the_tool(qat, data, tmp_path, call_tool):
     folder, _ = qat
     done = call_tool("export_tflite", f"--model={folder}", "--output=q.tflite", "--quantize=int8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "ranges learnt in training" in done.stdout and partition_count(open_interpreter(tmp_path / "q.tflite")) == 1
+    flags = ["--output=s.tflite", "--quantize=int8", "--softmax"]
+    done = call_tool("export_tflite", f"--model={folder}", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    images = data.arrays("test")[0]
+    scores, logits = (outputs(tmp_path / name, images) for name in ("s.tflite", "q.tflite"))
+    np.testing.assert_allclose(
+        scores, scipy.special.softmax(logits, axis=-1), atol=2 / 256
+    )  # an int8 one has 256 values
     done = call_tool("export_tflite", f"--model={folder}", "--output=p.tflite", "--quantize=int8_pure", cwd=tmp_path)
     assert done.returncode == 2 and not (tmp_path / "p.tflite").exists()
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flatbuffers.number_types import Float32Flags, UOffsetTFlags
 
-from scarlet_tf.tflite import Graph, add_metadata, add_record, read_files, read_record, run_passes
+from scarlet_tf.tflite import Graph, add_metadata, add_record, client_obstacle, read_files, read_record, run_passes
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
 
@@ -153,6 +153,24 @@ def test_a_label_is_one_line(label, line, classifier):
 def test_labels_of_another_number(count, classifier):
     with pytest.raises(ValueError, match=f"expected 3 class names, one for each output, got {count}"):
         add_metadata(classifier(), RECORD | {"class_names": ["a"] * count})
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "input_type", "obstacle"),
+    [
+        ([0.5] * 3, [0.25] * 3, "float32", None),
+        ([0.5, 0.4, 0.5], [0.25] * 3, "float32", "all channels alike"),
+        ([0.5] * 3, [0.25, 0.25, 0.2], "float32", "all channels alike"),
+        ([0.5] * 3, [0.25] * 3, "uint8", "uint8 images the pixels as they are"),
+        ([0.0] * 3, [1 / 255] * 3, "uint8", None),
+        ([0.0] * 3, [1 / 255] * 3, "float32", None),
+        ([0.0] * 3, [1.0] * 3, "uint8", "uint8 images"),
+    ],
+)
+def test_what_keeps_a_client_from_normalising(mean, std, input_type, obstacle):
+    found = client_obstacle({"mean": mean, "std": std}, input_type=input_type)
+    assert (found is None) == (obstacle is None) and (obstacle or "") in (found or "")
+    assert "not known" in client_obstacle(None, input_type=input_type)
 
 
 def test_it_stays_and_is_replaced(depthwise):
