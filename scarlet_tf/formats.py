@@ -16,8 +16,8 @@ XNNPACK = "xnnpack"
 TARGETS = (XNNPACK, "none")
 PLAIN = "plain"  # what tables call a file of target "none": as the converter leaves it, not rewritten
 
-SAVED_MODEL = "saved_model"
-FORMATS = (SAVED_MODEL, *QUANTIZATIONS)  # everything that a model is shipped as
+SAVED_MODEL, ONNX = "saved_model", "onnx"
+FORMATS = (SAVED_MODEL, ONNX, *QUANTIZATIONS)  # everything that a model is shipped as
 
 _FORMER_NAMES = {"none": FLOAT32, "fp32": FLOAT32}
 

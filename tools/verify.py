@@ -4,9 +4,10 @@
     python tools/verify.py --model=runs/m --saved_model=runs/m/saved_model --tflite=runs/m/float32.tflite
     python tools/verify.py --model=scarlet_a --weights=a.weights.h5 --checkpoint=a.pth --dataset=folder:photos
 
-Without files of its own the whole chain is made and run: Keras, SavedModel, and .tflite in float32, float16, dynamic
-range, int8 and int8_pure; with --checkpoint also the official network in PyTorch. Of each: error, top-1 agreement,
-accuracy, bytes, operations and the pieces that XNNPACK runs. A model without weights gets random ones.
+Without files of its own the whole chain is made and run: Keras, SavedModel, ONNX where its packages are installed, and
+.tflite in float32, float16, dynamic range, int8 and int8_pure; with --checkpoint also the official network in PyTorch.
+Of each: error, top-1 agreement, accuracy, bytes, operations and the pieces that XNNPACK runs. A model without weights
+gets random ones.
 """
 
 from absl import flags
@@ -22,11 +23,12 @@ _MODEL = flags.DEFINE_string(
 _WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, for a name, spec or genome.")
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder to check.")
 _TFLITE = flags.DEFINE_list("tflite", [], "The .tflite files to check, separated by commas.")
+_ONNX = flags.DEFINE_list("onnx", [], "The .onnx files to check, separated by commas.")
 _FORMATS = flags.DEFINE_list(
     "formats",
     None,
-    "What to make and check: saved_model, float32, float16, dynamic, int8, int8_pure; default: all, or nothing where "
-    "files are given.",
+    "What to make and check: saved_model, onnx, float32, float16, dynamic, int8, int8_pure; default: all, or nothing "
+    "where files are given.",
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in torch."
@@ -52,17 +54,22 @@ def main() -> None:
 
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_holding, require_place, write_atomically
-    from scarlet_tf.formats import FORMATS, require_format
+    from scarlet_tf.formats import require_format
     from scarlet_tf.latency import open_interpreter
+    from scarlet_tf.onnx_file import OnnxModel, require_onnx
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import read_training, require_model
     from scarlet_tf.zoo.cards import make_card
     from scarlet_tf.zoo.files import check_file
 
+    if "onnx" in (_FORMATS.value or ()):
+        require_onnx()
     asked = _FORMATS.value and [require_format("format", wanted) for wanted in _FORMATS.value]
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     for path in _TFLITE.value:
         open_interpreter(path)  # damaged files, before the long work
+    for path in _ONNX.value:
+        OnnxModel(path)
     if _CHECKPOINT.value:
         check_file(_CHECKPOINT.value)
     elif _CHECKPOINT_KEY.value:
@@ -79,12 +86,12 @@ def main() -> None:
     require_image_folder(name)
     load_tensorflow()
     from scarlet_tf.data import DataConfig, open_dataset
-    from scarlet_tf.export import export_chain, output_name, prepare, verify
+    from scarlet_tf.export import export_chain, output_name, possible_formats, prepare, verify
 
     source = prepare(
         _MODEL.value, weights=_WEIGHTS.value, dataset=name, data_dir=_DATA_DIR.value, examples=_EXAMPLES.value
     )
-    others = {}
+    notes, others = [*source.notes], {}
     if _CHECKPOINT.value:
         from scarlet_tf.convert import checkpoint_function
 
@@ -94,7 +101,10 @@ def main() -> None:
         )
     formats = asked
     if formats is None:
-        formats = () if _SAVED_MODEL.value or _TFLITE.value else FORMATS
+        formats = ()
+        if not (_SAVED_MODEL.value or _TFLITE.value or _ONNX.value):
+            formats, left_out = possible_formats(source.model)
+            notes += left_out
     settings = source.preprocessing.settings if source.preprocessing else {}
     side = source.original.input_shape[1]
     data = open_dataset(DataConfig(name=name, data_dir=_DATA_DIR.value, image_size=side, **settings))
@@ -107,12 +117,13 @@ def main() -> None:
             labels=labels if source.trained else None,
             preprocessing=source.preprocessing,
             saved_model=[*made.saved_model, *([_SAVED_MODEL.value] if _SAVED_MODEL.value else [])],
+            onnx=(*made.onnx, *_ONNX.value),
             tflite=(*made.tflite, *_TFLITE.value),
             others=others,
         )
     if not _FOLDER.value:
         report = report.without(folder)  # which is no more
-    for line in (*source.notes, *(check.note for check in report.formats if check.note)):
+    for line in (*notes, *(check.note for check in report.formats if check.note)):
         print(line)
     print(report.table())
     if _OUTPUT.value:

@@ -1,9 +1,10 @@
 """From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
 
-from scarlet_tf.export.chain import Chain, export_chain
+from scarlet_tf.export.chain import Chain, export_chain, possible_formats
 from scarlet_tf.export.ending import output_name, with_softmax
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
+from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
@@ -27,12 +28,14 @@ __all__ = [
     "VerifyReport",
     "convert",
     "export_chain",
+    "export_onnx",
     "export_saved_model",
     "export_tflite",
     "fold",
     "fold_dense",
     "fold_model",
     "output_name",
+    "possible_formats",
     "prepare",
     "read_saved_record",
     "require_builtin_operations",

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import scipy.special
 from tqdm import tqdm
 
+from scarlet_tf.export.ending import LOGITS, PROBABILITIES, output_name
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
-from scarlet_tf.formats import PLAIN, SAVED_MODEL, XNNPACK
+from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
 from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
+from scarlet_tf.onnx_file import OnnxModel
 from scarlet_tf.tflite import read_record
 from scarlet_tf.zoo import Preprocessing
 
@@ -34,7 +37,7 @@ class FormatCheck:
     Attributes:
         format: as the file's record says, with ", plain" for one that is not rewritten; None where it says nothing.
         bytes: of the file, or of all files of the folder.
-        operations: number of operations in a .tflite file, by name; empty for every other kind.
+        operations: number of operations in a .tflite or .onnx file, by name; empty for every other kind.
         partitions: pieces that the XNNPACK delegate runs, best one; None for every other kind.
         max_error: largest absolute difference of an output to Keras's.
         relative_error: max_error / the largest absolute output of Keras.
@@ -112,16 +115,17 @@ def verify(
     *,
     saved_model: Sequence[str | os.PathLike] = (),
     tflite: Sequence[str | os.PathLike] = (),
+    onnx: Sequence[str | os.PathLike] = (),
     others: Mapping[str | os.PathLike, Callable[[np.ndarray], np.ndarray]] | None = None,
     labels: np.ndarray | None = None,
     preprocessing: Preprocessing | None = None,
     batch_size: int | None = None,
     threads: int = 1,
 ) -> VerifyReport:
-    """Runs Keras, every SavedModel folder, every .tflite file and what else there is on the same images.
+    """Runs Keras, every SavedModel folder, every .tflite and .onnx file and what else there is on the same images.
 
     Args:
-        images: float32 (n, H, W, C), as the model takes them. A SavedModel or .tflite file whose record says that it
+        images: float32 (n, H, W, C), as the model takes them. A file whose record says that it
             wants others, such as pixels, gets those; an integer input gets them quantized with its own scale and zero
             point.
         others: for each further file a function that runs it, from images to outputs as Keras's.
@@ -129,9 +133,13 @@ def verify(
         preprocessing: of the images; None: not known, and every file gets them as they are.
         batch_size: that the SavedModels take, where it is fixed; None: they take any.
 
+    A file that ends in a softmax which the model does not have, by its own record, is compared with the model's
+    logits after a softmax.
+
     Raises:
         ExportError: where a .tflite file holds an operation outside the built-in set, or a file takes other images
             or gives other outputs than the model.
+        OnnxFileError: for a file that ONNX Runtime cannot run.
         ValueError: for no images, or labels of another number; TFLiteFileError for a damaged file.
         FileNotFoundError: for a missing file.
     """
@@ -140,6 +148,7 @@ def verify(
     if batch_size and len(images) % batch_size:
         raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
     expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
+    asked = functools.partial(_as_file_ends, expected, ending=output_name(model))
     checks = []
     for path in saved_model:
         served = ServedModel(path)
@@ -149,7 +158,8 @@ def verify(
         function = functools.partial(_outputs_of, served)
         own, note = _images_for(path, read_saved_record(path), images, preprocessing)
         outputs = _run(function, own, "SavedModel", batch_size=batch_size or _ANY_BATCH)
-        checks.append(_check(path, size, outputs, expected=expected, labels=labels, format=SAVED_MODEL, note=note))
+        ends = asked({"output": served.output_name})
+        checks.append(_check(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
     for path in tflite:
         operations = require_builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
@@ -162,7 +172,17 @@ def verify(
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
         made |= {"format": _recorded_format(record), "note": note}
-        checks.append(_check(path, size, outputs, expected=expected, labels=labels, **made))
+        checks.append(_check(path, size, outputs, expected=asked(record), labels=labels, **made))
+    for path in onnx:
+        file = OnnxModel(path, threads=threads)
+        _require_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
+        if file.batch_size and len(images) % file.batch_size:
+            raise ExportError(f"{path} takes batches of {file.batch_size} images, got {len(images)} images in all")
+        own, note = _images_for(path, file.record, images, preprocessing)
+        outputs = _run(file, own, Path(path).name, batch_size=file.batch_size or _ANY_BATCH)
+        size = Path(path).stat().st_size
+        made = {"operations": file.operations(), "format": ONNX, "note": note}
+        checks.append(_check(path, size, outputs, expected=asked(file.record), labels=labels, **made))
     for path, function in (others or {}).items():
         outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
         checks.append(_check(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
@@ -184,6 +204,13 @@ def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int 
     """Outputs (n, classes) of a function of (batch, H, W, C), in batches of `batch_size`; the last may be smaller."""
     starts = tqdm(range(0, len(images), batch_size), label, unit="batch", leave=False, disable=None)
     return np.concatenate([function(images[start : start + batch_size]) for start in starts])
+
+
+def _as_file_ends(expected: np.ndarray, record: dict | None, *, ending: str) -> np.ndarray:
+    """The model's outputs as a file with this record gives them."""
+    if ending != LOGITS or (record or {}).get("output") != PROBABILITIES:
+        return expected
+    return scipy.special.softmax(expected, axis=-1)
 
 
 def _outputs_of(served: ServedModel, images: np.ndarray) -> np.ndarray:

@@ -130,7 +130,7 @@ def _image(graph: Graph, pixels: dict | None, *, channels: int) -> _Table:
         "description": f"Image of {height} x {width} pixels (height x width), {channels} channels",
         "content": _content(_IMAGE_PROPERTIES, _Table("ImageProperties", **properties)),
     }
-    if pixels is not None:
+    if pixels is not None and len(pixels["mean"]) == channels:
         mean, std = (255.0 * np.asarray(pixels[part]) for part in ("mean", "std"))  # of pixels 0 to 255
         options = _Table("NormalizationOptions", mean=np.float32(mean), std=np.float32(std))
         fields["process_units"] = [_Table("ProcessUnit", options_type=_NORMALIZATION_OPTIONS, options=options)]

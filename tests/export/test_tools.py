@@ -19,6 +19,12 @@ BAD = [
     ("export_tflite", ["--model=junk.keras", "--output=a.tflite"], "not a .keras file, or a truncated one"),
     ("export_tflite", ["--model=scarlet_a", "--output=a.tflite", "--input_type=uint8"], "needs quantize 'int8'"),
     ("export_saved_model", ["--model=missing.json", "--output=saved"], "missing.json"),
+    ("export_onnx", ["--model=scarlet_a", "--output=a.onnx", "--opset=9"], "opset must be from 14 to"),
+    ("export_onnx", ["--model=scarlet_d", "--output=a.onnx"], "nearest is 'scarlet_"),
+    ("export_onnx", ["--model=scarlet_a", "--output=missing/junk/a.onnx", "--layout=chw"], "layout"),
+    ("export_onnx", ["--model=scarlet_a", "--output=junk/a.onnx"], "junk is no folder"),
+    ("verify", ["--model=scarlet_a", "--onnx=junk"], "junk: not a model that ONNX Runtime can run"),
+    ("verify", ["--model=scarlet_a", "--onnx=missing.onnx"], "no such file: missing.onnx"),
 ]
 
 
@@ -45,7 +51,13 @@ def test_export_and_benchmark(tmp_path, call_tool):
     result = call_tool("benchmark_host", "--models=a.tflite,a.tflite", "--runs=5", "--output=a.json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [row["runs"] for row in json.loads((tmp_path / "a.json").read_text())] == [5, 5]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.tflite", "saved", "spec.json"]
+    flags = ["--softmax", "--include_preprocessing", "--batch_size=2", "--layout=nchw", "--check_examples=4"]
+    result = call_tool("export_onnx", "--model=spec.json", "--output=a.onnx", *flags, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "ends in probabilities already" in result.stdout and "opset 17, nchw" in result.stdout
+    assert "against Keras on 4 images" in result.stdout and "top-1 same 1.0000" in result.stdout
+    names = ["a.json", "a.onnx", "a.tflite", "saved", "spec.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 @pytest.mark.slow
@@ -56,16 +68,16 @@ def test_verify_makes_the_whole_chain(tmp_path, call_tool):
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     rows = {row["path"].split("/")[-1]: row for row in report["formats"]}
-    assert list(rows) == ["saved_model", *(f"{kind}.tflite" for kind in KINDS)]
+    assert list(rows) == ["saved_model", *(f"{kind}.tflite" for kind in KINDS), "model.onnx"]
     assert report["images"] == 200 and 0.87 <= report["keras_accuracy"] <= 0.95
-    for name in ("saved_model", "float32.tflite", "float16.tflite"):
+    for name in ("saved_model", "model.onnx", "float32.tflite", "float16.tflite"):
         assert rows[name]["top1_agreement"] == 1.0 and rows[name]["accuracy"] == report["keras_accuracy"]
-    assert rows["float32.tflite"]["relative_error"] <= 1e-5
+    assert max(rows[name]["relative_error"] for name in ("float32.tflite", "model.onnx")) <= 1e-5
     assert all(abs(row["accuracy"] - report["keras_accuracy"]) <= 0.02 for row in rows.values())
     assert all(rows[f"{kind}.tflite"]["partitions"] == 1 for kind in KINDS)
     assert rows["int8.tflite"]["bytes"] < 0.75 * rows["float32.tflite"]["bytes"]
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(rows)
     table = result.stdout.splitlines()
-    assert sum(line.split()[0] in rows for line in table if line) == len(rows) == 6
+    assert sum(line.split()[0] in rows for line in table if line) == len(rows) == 7
     again = call_tool("verify", f"--model={SHIPPED}", "--limit=10", "--folder=files", cwd=tmp_path)
     assert again.returncode == 2 and "files/saved_model exists" in again.stderr

@@ -122,7 +122,9 @@ def test_uint8_images(classifier):
 
 
 def test_normalisation_that_is_not_known(classifier):
-    """Of a SavedModel that another program wrote."""
+    """Of a SavedModel that another program wrote, or three numbers for a network of grey images."""
+    _, image, _ = ends(add_metadata(classifier(channels=1), RECORD))
+    assert not image.has(4) and not image.has(5)
     _, image, result = ends(add_metadata(classifier(), {"model": "saved"}))
     assert not image.has(4) and not image.has(5) and result.text(0) == "output"
 

@@ -1,0 +1,75 @@
+"""Exports a model to an ONNX file and checks it against Keras in ONNX Runtime.
+
+    python tools/export_onnx.py --model=scarlet_a --output=a.onnx
+    python tools/export_onnx.py --model=runs/b --output=b.onnx --include_preprocessing --softmax --layout=nchw
+
+Linearly equivalent transformations are folded first where that is exact, and batch normalisation is folded into the
+convolutions. The input `image` is float32 (batch, height, width, channels), as in every other format; --layout=nchw
+makes it (batch, channels, height, width). The output is `probabilities` or `logits`. The file's metadata say what the
+model is, how images are normalised and what the classes are called. Needs the extra `onnx`.
+"""
+
+from absl import flags
+
+from scarlet_tf.cli import load_tensorflow, run
+
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "A zoo name, a spec's JSON file, a genome like 4,8,2,..., a .keras file, or a trained model's folder.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The .onnx file to write.", required=True)
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
+)
+_OPSET = flags.DEFINE_integer("opset", 17, "Version of ONNX's operator set, from 14 on.")
+_LAYOUT = flags.DEFINE_enum("layout", "nhwc", ["nhwc", "nchw"], "Of the image: nhwc as in Keras, or nchw.")
+_BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
+_PREPROCESSING = flags.DEFINE_bool(
+    "include_preprocessing", False, "The file takes pixels, 0 to 255, and normalises them itself."
+)
+_SOFTMAX = flags.DEFINE_bool("softmax", False, "The file gives probabilities: a softmax follows the logits.")
+_CHECKED = flags.DEFINE_integer("check_examples", 8, "Random images to compare with Keras on.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
+
+
+def main() -> None:
+    from scarlet_tf.files import require_place
+    from scarlet_tf.onnx_file import check_onnx_options
+    from scarlet_tf.zoo import require_model
+
+    options = {"opset": _OPSET.value, "layout": _LAYOUT.value, "batch_size": _BATCH.value}
+    check_onnx_options(**options)
+    require_model(_MODEL.value, weights=_WEIGHTS.value)
+    require_place(_OUTPUT.value)
+    load_tensorflow()
+    import keras
+
+    from scarlet_tf.export import export_onnx, prepare, verify
+
+    keras.utils.set_random_seed(_SEED.value)
+    source = prepare(
+        _MODEL.value,
+        weights=_WEIGHTS.value,
+        examples=max(_CHECKED.value, _BATCH.value or 1),
+        include_preprocessing=_PREPROCESSING.value,
+        softmax=_SOFTMAX.value,
+        seed=_SEED.value,
+    )
+    for line in source.notes:
+        print(line)
+    path = _OUTPUT.value
+    export_onnx(source.model, path, **options, record=source.record)
+    images = source.images[: len(source.images) // (_BATCH.value or 1) * (_BATCH.value or 1)]
+    (check,) = verify(source.model, images, onnx=[path]).formats
+    print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
+    print(
+        f"{path}: {check.bytes:,} bytes, {check.ops} operations, opset {_OPSET.value}, {_LAYOUT.value}; against Keras "
+        f"on {len(images)} images: max error {check.max_error:.2e} ({check.relative_error:.2e} of the largest output), "
+        f"top-1 same {check.top1_agreement:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
