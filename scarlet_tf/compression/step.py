@@ -76,7 +76,7 @@ class FineTuneState:
                 tf.one_hot(labels, logits.shape[-1]), logits, from_logits=True, label_smoothing=config.label_smoothing
             )
             if self._class_weights is not None:
-                losses *= tf.gather(tf.constant(self._class_weights), labels)
+                losses *= tf.gather(tf.constant(self._class_weights, tf.float32), labels)
             decay = tf.add_n([tf.nn.l2_loss(variable) for variable in self._decayed])
             loss = tf.reduce_mean(losses) + config.l2 * decay
         gradients = tape.gradient(loss, variables)

@@ -35,7 +35,7 @@ def count_steps(data: ImageData, config: TrainConfig) -> tuple[int, int]:
 
 
 def balanced_class_weights(data: ImageData) -> np.ndarray:
-    """Return n / (k n_c), float32, for every one of k classes with n_c of the n training images.
+    """Return n / (k n_c), float64, for every one of k classes with n_c of the n training images.
 
     Raises:
         TrainConfigError: a class has no training image.
@@ -43,7 +43,7 @@ def balanced_class_weights(data: ImageData) -> np.ndarray:
     counts = data.class_counts("train")
     if absent := [name for name, count in zip(data.class_names, counts, strict=True) if not count]:
         raise TrainConfigError(f"class_weight=balanced needs training images of every class, {absent[0]!r} has none")
-    return (counts.sum() / (len(counts) * counts)).astype(np.float32)
+    return counts.sum() / (len(counts) * counts)
 
 
 def run_session(

@@ -152,7 +152,7 @@ class TrainState:
         targets += config.label_smoothing / self._classes
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
         if self._class_weights is not None:
-            losses *= tf.gather(tf.constant(self._class_weights), labels)
+            losses *= tf.gather(tf.constant(self._class_weights, tf.float32), labels)
         loss = tf.reduce_sum(losses) / config.batch_size
         loss += config.l2 * l2_penalty(self._decayed) / self.replicas
         hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)

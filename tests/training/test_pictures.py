@@ -1,9 +1,9 @@
 import json
+import struct
 import warnings
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 
@@ -30,7 +30,7 @@ def test_many_classes_stay_readable(classes, named, tmp_path):
     assert (axes.get_yticklabels()[-1].get_text() == f"class {classes - 1}") == named
     if classes in (16, 1000):
         write_figure(tmp_path / "c.png", figure)
-        height, width, _ = tf.io.decode_png((tmp_path / "c.png").read_bytes()).shape
+        width, height = struct.unpack(">II", (tmp_path / "c.png").read_bytes()[16:24])  # PNG's first chunk
         assert max(height, width) <= 2200
 
 

@@ -144,6 +144,7 @@ def test_validation_numbers_are_in_tensorboard(validated):
         assert values.count(name) == len(lines)
 
 
+@pytest.mark.slow
 def test_validation_changes_nothing_of_the_training(runs, pictures, tmp_path):
     """The same steps with the test images for validation and without any: the last weights are equal, bit for bit."""
     settings = {"epochs": 1.5}
@@ -157,6 +158,7 @@ def test_validation_changes_nothing_of_the_training(runs, pictures, tmp_path):
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_keeps_the_same_weights(runs, pictures, validated, tmp_path, monkeypatch):
     """Cut off in the third validation, after a checkpoint that holds the best weights of the first two."""
     output, whole = validated
@@ -205,6 +207,7 @@ def test_bad_settings_are_named(setting, message):
         train_config("small", **setting)
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_early_and_was_killed_before_its_result_does_not_go_on(runs, pictures, tmp_path, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt

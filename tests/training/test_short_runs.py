@@ -32,6 +32,7 @@ def data(pictures):
     return open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16))
 
 
+@pytest.mark.slow
 def test_a_short_run_is_measured_whatever_the_recipe(runs, pictures, data, tmp_path):
     """All 48 training images are one batch, so inference after it is what training mode computes of them."""
     result = runs.tiny_run(pictures, tmp_path, epochs=1, augment="none", dropout=0.0)
@@ -44,6 +45,7 @@ def test_a_short_run_is_measured_whatever_the_recipe(runs, pictures, data, tmp_p
     np.testing.assert_allclose(model(images, training=False), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_enough_steps_and_frozen_ones_keep_moving_statistics(runs, pictures, data, tmp_path):
     config = train_config("small", batch_size=12, epochs=25)  # 4 steps an epoch
     assert not list(statistics_warning(data, config))
