@@ -118,11 +118,9 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(descriptor)
+            in_use = _in_use(folder, descriptor)
             os.close(descriptor)
-            raise FolderInUseError(
-                f"{folder} is in use by {holder}: wait until it ends, or choose another output folder"
-            ) from None
+            raise in_use from None
         except OSError as error:
             os.close(descriptor)
             path.unlink(missing_ok=True)
@@ -146,12 +144,30 @@ def _same_file(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _holder(descriptor: int) -> str:
+def _in_use(folder: Path, descriptor: int) -> FolderInUseError:
     try:
         record = json.loads(os.pread(descriptor, 1000, 0))
-        return f"process {record['pid']} on {record['host']}"
+        holder = f"process {record['pid']} on {record['host']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        holder = "another process"
+    return FolderInUseError(f"{folder} is in use by {holder}: wait until it ends, or choose another output folder")
+
+
+def require_free(folder: str | os.PathLike) -> None:
+    """Raises FolderInUseError where another run holds a folder's lock, to say so early; `locked_folder` decides."""
+    folder = Path(folder)
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+    except OSError:  # no run, or none that could be told from this side
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _in_use(folder, descriptor) from None
+    except OSError:  # a file system without locks
+        return
+    finally:
+        os.close(descriptor)
 
 
 def user_cache() -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf import files
-from scarlet_tf.files import FolderInUseError, locked_folder, require_run_folder, write_atomically
+from scarlet_tf.files import FolderInUseError, locked_folder, require_free, require_run_folder, write_atomically
 
 _HOLD = """
 import sys, time
@@ -52,6 +52,10 @@ def test_a_holder_that_cannot_be_read_is_another_process(tmp_path, content):
         (tmp_path / ".lock").write_bytes(content)
         with pytest.raises(FolderInUseError, match="is in use by another process"), locked_folder(tmp_path):
             raise AssertionError
+        with pytest.raises(FolderInUseError, match="is in use by another process"):
+            require_free(tmp_path)
+    require_free(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_lock_is_released_after_an_error_and_leaves_no_empty_folder(tmp_path):

@@ -25,7 +25,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 def main() -> None:
     from scarlet_tf.choices import require_known
-    from scarlet_tf.files import locked_folder, require_holding, require_run_folder
+    from scarlet_tf.files import locked_folder, require_free, require_holding, require_run_folder
     from scarlet_tf.supernet.settings import DRAWS
     from scarlet_tf.supernet.unfinished import warn_if_unfinished
     from scarlet_tf.training.config import train_config
@@ -34,6 +34,7 @@ def main() -> None:
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     require_run_folder(_OUTPUT.value)
+    require_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.supernet.ranking import rank

@@ -15,7 +15,7 @@ continues.
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
-from scarlet_tf.files import locked_folder, require_run_folder
+from scarlet_tf.files import locked_folder, require_free, require_run_folder
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
@@ -46,6 +46,7 @@ def main() -> None:
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
     require_run_folder(_OUTPUT.value)
+    require_free(_OUTPUT.value)
     print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())
 
 

@@ -47,7 +47,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 
 def main() -> None:
     from scarlet_tf.choices import require_known
-    from scarlet_tf.files import require_holding, require_run_folder
+    from scarlet_tf.files import require_free, require_holding, require_run_folder
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.settings import BN_MODES
@@ -69,6 +69,8 @@ def main() -> None:
     require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     require_run_folder(_OUTPUT.value)
+    if _STRATEGY.value != "multi_worker":  # whose chief alone locks
+        require_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.search.run import describe_picks, search_into

@@ -93,7 +93,7 @@ def main() -> None:
 
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.data.config import parse_validation
-    from scarlet_tf.files import require_holding, require_run_folder
+    from scarlet_tf.files import require_free, require_holding, require_run_folder
     from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.training.strategy import make_strategy, require_strategy
     from scarlet_tf.zoo import require_model
@@ -122,6 +122,8 @@ def main() -> None:
         require_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
     require_image_folder(_DATASET.value)
     ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
+    if not ended_before and _STRATEGY.value != "multi_worker":  # whose chief alone locks
+        require_free(_OUTPUT.value)
     load_tensorflow()
     if compressed:
         line = _compress(config, images, intervals)

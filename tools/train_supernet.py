@@ -47,7 +47,7 @@ def main() -> None:
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.files import require_run_folder
+    from scarlet_tf.files import require_free, require_run_folder
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
     from scarlet_tf.training.strategy import make_strategy, require_strategy
@@ -66,6 +66,8 @@ def main() -> None:
     )
     require_image_folder(data.name)
     require_run_folder(_OUTPUT.value)
+    if _STRATEGY.value != "multi_worker":  # whose chief alone locks
+        require_free(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet

@@ -54,10 +54,11 @@ def test_a_disk_that_fills_up_is_said_with_what_is_saved(flags, tmp_path, call_t
 
 @pytest.mark.slow
 def test_a_run_beside_another_is_refused(flags, tmp_path, call_tool):
-    """By every tool that trains into a folder; a finished result is given out all the same."""
+    """By every tool that trains into a folder, at once; a finished result is given out all the same."""
     with locked_folder(tmp_path / "run"):
-        line = one_line(call_tool("train", *flags, cwd=tmp_path))
-        assert line.startswith(f"run is in use by process {os.getpid()} on ")
+        refused = call_tool("train", *flags, cwd=tmp_path)
+        assert refused.stdout == "" and len(refused.stderr.splitlines()) == 1
+        assert one_line(refused).startswith(f"run is in use by process {os.getpid()} on ")
         images = [flags[1], "--search_validation=0"]
         supernet = ["--space=small", "--steps=1", "--batch_size=8", "--output=run", *images]
         assert "run is in use" in one_line(call_tool("train_supernet", *supernet, cwd=tmp_path), "train_supernet")
