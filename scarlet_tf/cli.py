@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -33,7 +34,7 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         print(_help(sys.modules["__main__"].__doc__ or ""))
         sys.exit(0)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong in C++ comes as an exception too
     app.run(
         lambda argv: _guarded(functools.partial(main, *argv[1:])),
         flags_parser=functools.partial(_parse, arguments=arguments),
@@ -129,6 +130,7 @@ def _guarded(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)
     # TensorFlow warns of every function with several input shapes; what is wrong comes as an exception.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+    warnings.showwarning = functools.partial(_show_warning, show_others=warnings.showwarning)
     try:
         main()
     except KeyboardInterrupt as interrupt:
@@ -142,6 +144,14 @@ def _guarded(main: Callable[[], None]) -> None:
             raise
         named = isinstance(error, OSError) and error.filename is not None
         fail(f"{error.filename}: {error.strerror}" if named else error)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None, *, show_others: Callable) -> None:
+    """Print a warning of this project as one line, and any other as Python does."""
+    if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        print(f"{os.path.basename(sys.argv[0])}: warning: {message}", file=sys.stderr)
+    else:
+        show_others(message, category, filename, lineno, file, line)
 
 
 def _how_to_go_on(saved: str) -> str:

@@ -7,7 +7,8 @@ predicted one.
     python tools/evaluate.py --model=runs/small
     python tools/evaluate.py --model=scarlet_a --weights=a.weights.h5 --dataset=imagenet2012 --augment=inception
 
-A folder that tools/train.py wrote knows its data; flags say otherwise.
+A folder that tools/train.py wrote knows its data and its classes; flags say otherwise. Classes of other data are
+matched by name, and may be some of the model's.
 """
 
 import json
@@ -32,7 +33,10 @@ _AUGMENT = flags.DEFINE_string(
 )
 _SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", None, "Images held out; default: as trained, or 0.")
 _DATA_SEED = flags.DEFINE_integer("data_seed", None, "Decides which images are held out; default: as trained, or 0.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Default: the model's input.")
+_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the model's.")
+_SKIP_DAMAGED = flags.DEFINE_bool(
+    "skip_damaged", None, "Leave out images that do not decode, and say how many; default: as trained."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Images at a time.", lower_bound=1)
 _CONFUSION = flags.DEFINE_string(
     "confusion", None, "Write the confusion matrix to this file: a picture (.png, .svg, .pdf), or numbers (.json)."
@@ -51,6 +55,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.data.config import AUGMENTATIONS, SPLITS
     from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.training.pictures import FORMATS, draw_confusion, write_figure
     from scarlet_tf.zoo import read_training, require_model
 
@@ -67,7 +72,8 @@ def main() -> None:
         "augment": _AUGMENT.value,
         "search_validation": _SEARCH_VALIDATION.value,
         "seed": _DATA_SEED.value,
-        "image_size": _IMAGE_SIZE.value,
+        "image_size": parse_image_size(_IMAGE_SIZE.value),
+        "skip_damaged": _SKIP_DAMAGED.value,
         "data_dir": _DATA_DIR.value,
     }
     config |= {name: value for name, value in flagged.items() if value is not None}
@@ -85,15 +91,19 @@ def main() -> None:
     model, settings = loaded.model, loaded.preprocessing.settings
     if _AUGMENT.value is not None:
         del settings["crop_share"]  # the flag says what evaluation sees
-    data = open_dataset(DataConfig(**{"image_size": model.input_shape[1]} | settings | config))
-    metrics = evaluate(model, data, _SPLIT.value, batch_size=_BATCH_SIZE.value, limit=_LIMIT.value)
+    settings = {"image_size": model.input_shape[1:3]} | settings | config
+    data = open_dataset(DataConfig(**settings), splits=[_SPLIT.value])
+    class_names = (loaded.training or {}).get("class_names")
+    extent = {"batch_size": _BATCH_SIZE.value, "limit": _LIMIT.value}
+    metrics = evaluate(model, data, _SPLIT.value, class_names=class_names, **extent)
+    class_names = list(metrics.recall)
     line = {"model": _MODEL.value, "dataset": config["name"], "split": _SPLIT.value, **metrics.to_dict()}
     if _CONFUSION.value is not None and _CONFUSION.value.lower().endswith(".json"):
-        numbers = {"class_names": data.class_names, "confusion": metrics.confusion}
+        numbers = {"class_names": class_names, "confusion": metrics.confusion}
         write_atomically(_CONFUSION.value, json.dumps(numbers) + "\n")
     elif _CONFUSION.value is not None:
-        write_figure(_CONFUSION.value, draw_confusion(metrics.confusion, class_names=data.class_names))
-    if data.num_classes > _MOST_CLASSES:
+        write_figure(_CONFUSION.value, draw_confusion(metrics.confusion, class_names=class_names))
+    if len(class_names) > _MOST_CLASSES:
         del line["confusion"]
     print(json.dumps(line))
 
@@ -108,7 +118,7 @@ def _trained_on(model: str, training: dict | None) -> dict:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{model}/training.json is damaged: in data, {error} is missing") from error
     held_out = data.get("validation") if _SPLIT.value in ("train", "validation") else None
-    return trained_on | {"validation": held_out}
+    return trained_on | {"validation": held_out, "skip_damaged": data.get("skip_damaged", False)}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ _DATASET = flags.DEFINE_string(
     "representative_dataset", None, "Data set whose training images calibrate int8: a tfds name or folder:PATH."
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Number of those images.", lower_bound=1)
 _CHECKED = flags.DEFINE_integer("check_examples", 8, "Images to compare with Keras on: those, or random ones.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
@@ -81,6 +82,7 @@ def main() -> None:
         weights=_WEIGHTS.value,
         dataset=_DATASET.value,
         data_dir=_DATA_DIR.value,
+        skip_damaged=_SKIP_DAMAGED.value,
         examples=_EXAMPLES.value if calibrated else _CHECKED.value,
         include_preprocessing=_PREPROCESSING.value,
         softmax=_SOFTMAX.value,

@@ -20,6 +20,7 @@ _EPOCHS = flags.DEFINE_float("epochs", None, "Of the stand-alone training; defau
 _REPEATS = flags.DEFINE_integer("repeats", 1, "Stand-alone trainings of a model, whose mean counts.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", None, "Held-out images for one-shot accuracy; default: all.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the genomes and of the first stand-alone training.", lower_bound=0)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -53,6 +54,7 @@ def main() -> None:
             images=_IMAGES.value,
             seed=_SEED.value,
             data_dir=_DATA_DIR.value,
+            skip_damaged=_SKIP_DAMAGED.value,
         )
     print(make_ranking_page({"rank.svg": result}))
 

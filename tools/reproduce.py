@@ -39,6 +39,7 @@ _CALIBRATION = flags.DEFINE_integer(
 )
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Figures 1, 4: training images left out, as for a search.")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -137,6 +138,7 @@ def _data():
         image_size=32,
         search_validation=_HELD_OUT.value,
         data_dir=_DATA_DIR.value,
+        skip_damaged=_SKIP_DAMAGED.value,
     )
 
 

@@ -42,6 +42,7 @@ _IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; 
 _CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.", lower_bound=1)
 _STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
 _TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 
 
@@ -86,6 +87,7 @@ def main() -> None:
         images=_IMAGES.value,
         calibration_images=_CALIBRATION.value,
         data_dir=_DATA_DIR.value,
+        skip_damaged=_SKIP_DAMAGED.value,
         strategy=strategy,
     )
     if not is_chief(strategy):

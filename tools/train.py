@@ -48,7 +48,8 @@ _KEEP = flags.DEFINE_string(
     "best: the weights of the epoch with the highest validation accuracy (balanced with --class_weight=balanced), "
     "then the lowest loss; last. Default: best with --validation, else last, and last with --prune.",
 )
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Side in pixels; default: the network's.", lower_bound=1)
+_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the network's.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _RECIPE = flags.DEFINE_string("recipe", "small", "paper, small, or finetune (first the classifier alone, then all).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
 _NAME = flags.DEFINE_string(
@@ -94,6 +95,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.data.config import parse_validation
     from scarlet_tf.files import require_free, require_holding, require_run_folder
+    from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.training.strategy import make_strategy, require_strategy
     from scarlet_tf.zoo import require_model
@@ -103,9 +105,10 @@ def main() -> None:
         "name": _DATASET.value,
         "data_dir": _DATA_DIR.value,
         "search_validation": _SEARCH_VALIDATION.value,
+        "skip_damaged": _SKIP_DAMAGED.value,
         "validation": None if _VALIDATION.value is None else parse_validation(_VALIDATION.value),
     }
-    DataConfig(image_size=1, **images)
+    DataConfig(image_size=parse_image_size(_IMAGE_SIZE.value) or 1, **images)
     by_default = "best" if _VALIDATION.value is not None and _PRUNE.value is None else "last"
     overrides["keep"] = by_default if _KEEP.value is None else _KEEP.value
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
@@ -137,6 +140,7 @@ def main() -> None:
 
 def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.training.messages import statistics_warning, summarize_result
     from scarlet_tf.training.trainer import train
     from scarlet_tf.zoo import StartingPoint, starting_point
@@ -155,7 +159,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     else:
         start = starting_point(_MODEL.value, weights=_WEIGHTS.value)
     if _IMAGE_SIZE.value:
-        start = start.at_resolution(_IMAGE_SIZE.value)
+        start = start.at_resolution(parse_image_size(_IMAGE_SIZE.value))
     if start.note:
         _warn([start.note])
     # The augmentation of this training decides what evaluation sees of an image; what pixels mean stays as it was.
@@ -191,7 +195,7 @@ def _compress(config, images: dict, intervals: dict) -> str:
     if source.note:
         _warn([source.note])
     images = images | source.preprocessing.settings | {"augment": config.training.augment}
-    data = open_dataset(DataConfig(image_size=source.input_shape[0], **images))
+    data = open_dataset(DataConfig(image_size=source.input_shape[:2], **images))
     _say_beforehand(data, config.training)
     name = _name(source.spec, inherits=True)
     return summarize(compress(source, data, config, output=_OUTPUT.value, name=name, **intervals))

@@ -18,7 +18,8 @@ from scarlet_tf.cli import load_tensorflow, run
 _SPACE = flags.DEFINE_string("space", "small", "Search space: small (32x32 images) or scarlet (the paper's).")
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Image side in pixels; default: the space's.")
+_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the space's.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Training images held out for the search.")
 _AUGMENT = flags.DEFINE_string("augment", "none", "none, flips, flip_crop or inception.")
 _STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.", lower_bound=1)
@@ -48,6 +49,7 @@ def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.files import require_free, require_run_folder
+    from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
     from scarlet_tf.training.strategy import make_strategy, require_strategy
@@ -59,10 +61,11 @@ def main() -> None:
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
-        image_size=_IMAGE_SIZE.value or space.resolution,
+        image_size=parse_image_size(_IMAGE_SIZE.value) or space.resolution,
         data_dir=_DATA_DIR.value,
         search_validation=_HELD_OUT.value,
         augment=_AUGMENT.value,
+        skip_damaged=_SKIP_DAMAGED.value,
     )
     require_image_folder(data.name)
     require_run_folder(_OUTPUT.value)

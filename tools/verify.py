@@ -39,6 +39,7 @@ _CHECKPOINT_KEY = flags.DEFINE_string(
 _FOLDER = flags.DEFINE_string("folder", None, "A folder to keep the files made; default: they are not kept.")
 _DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many test images.", lower_bound=1)
 _EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Training images that calibrate int8.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: none.")
@@ -85,11 +86,19 @@ def main() -> None:
         raise ValueError(f"{_MODEL.value} does not say which data set it was trained on: give --dataset")
     require_image_folder(name)
     load_tensorflow()
+    import numpy as np
+
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import export_chain, output_name, possible_formats, prepare, verify
 
+    skip_damaged = _SKIP_DAMAGED.value or bool(training and training["data"].get("skip_damaged"))
     source = prepare(
-        _MODEL.value, weights=_WEIGHTS.value, dataset=name, data_dir=_DATA_DIR.value, examples=_EXAMPLES.value
+        _MODEL.value,
+        weights=_WEIGHTS.value,
+        dataset=name,
+        data_dir=_DATA_DIR.value,
+        skip_damaged=skip_damaged,
+        examples=_EXAMPLES.value,
     )
     notes, others = [*source.notes], {}
     if _CHECKPOINT.value:
@@ -106,15 +115,20 @@ def main() -> None:
             formats, left_out = possible_formats(source.model)
             notes += left_out
     settings = source.preprocessing.settings if source.preprocessing else {}
-    side = source.original.input_shape[1]
-    data = open_dataset(DataConfig(name=name, data_dir=_DATA_DIR.value, image_size=side, **settings))
+    settings |= {"data_dir": _DATA_DIR.value, "skip_damaged": skip_damaged}
+    config = DataConfig(name=name, image_size=source.original.input_shape[1:3], **settings)
+    data = open_dataset(config, splits=["test"])
+    if source.trained and (class_names := source.record.get("class_names")):
+        outputs = data.outputs_of("test", class_names)
+    else:
+        outputs = np.arange(data.num_classes)
     images, labels = data.arrays("test", limit=_LIMIT.value)
     with contextlib.nullcontext(_FOLDER.value) if _FOLDER.value else tempfile.TemporaryDirectory() as folder:
         made = export_chain(source, folder, formats=formats)
         report = verify(
             source.original,
             images,
-            labels=labels if source.trained else None,
+            labels=outputs[labels] if source.trained else None,
             preprocessing=source.preprocessing,
             saved_model=[*made.saved_model, *([_SAVED_MODEL.value] if _SAVED_MODEL.value else [])],
             onnx=(*made.onnx, *_ONNX.value),

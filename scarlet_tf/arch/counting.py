@@ -13,6 +13,7 @@ import numpy as np
 
 from scarlet_tf.arch.space import IDENTITY, SearchSpace, block_spec
 from scarlet_tf.arch.spec import LET_KINDS, ArchSpec, BlockSpec
+from scarlet_tf.image_size import ImageSize, height_and_width
 
 
 class Counts(NamedTuple):
@@ -22,13 +23,14 @@ class Counts(NamedTuple):
     params: int
 
 
-def _conv(inputs: int, outputs: int, *, kernel: int, side: int, groups: int = 1, bias: bool = False) -> Counts:
+def _conv(inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1, bias: bool = False) -> Counts:
+    height, width = height_and_width(size)
     weights = inputs * outputs * kernel * kernel // groups
-    return Counts(weights * side * side, weights + outputs * bias)
+    return Counts(weights * height * width, weights + outputs * bias)
 
 
-def _conv_bn(inputs: int, outputs: int, *, kernel: int, side: int, groups: int = 1) -> Counts:
-    conv = _conv(inputs, outputs, kernel=kernel, side=side, groups=groups)
+def _conv_bn(inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1) -> Counts:
+    conv = _conv(inputs, outputs, kernel=kernel, size=size, groups=groups)
     return Counts(conv.madds, conv.params + 2 * outputs)
 
 
@@ -36,62 +38,62 @@ def _total(parts: list[Counts]) -> Counts:
     return Counts(sum(p.madds for p in parts), sum(p.params for p in parts))
 
 
-def strided(side: int, stride: int) -> int:
-    """Side of the map after a padded convolution or a ceil-mode pool."""
-    return -(-side // stride)
+def strided(size: ImageSize, stride: int) -> ImageSize:
+    """Size of the map after a padded convolution or a ceil-mode pool: its side, or (height, width)."""
+    return -(-size // stride) if isinstance(size, int) else tuple(-(-side // stride) for side in size)
 
 
-def count_block(block: BlockSpec, side: int) -> Counts:
-    """Counts of one block whose input map has this side."""
-    after = strided(side, block.stride)
+def count_block(block: BlockSpec, size: ImageSize) -> Counts:
+    """Counts of one block whose input map has this size."""
+    after = strided(size, block.stride)
     if block.kind == "identity":
         return Counts(0, 0)
     if block.kind in LET_KINDS:
-        return _conv(block.in_channels, block.out_channels, kernel=1, side=after)
+        return _conv(block.in_channels, block.out_channels, kernel=1, size=after)
     hidden = block.hidden_channels
     parts = [
-        _conv_bn(block.in_channels, hidden, kernel=1, side=side),
-        _conv_bn(hidden, hidden, kernel=block.kernel_size, side=after, groups=hidden),
-        _conv_bn(hidden, block.out_channels, kernel=1, side=after),
+        _conv_bn(block.in_channels, hidden, kernel=1, size=size),
+        _conv_bn(hidden, hidden, kernel=block.kernel_size, size=after, groups=hidden),
+        _conv_bn(hidden, block.out_channels, kernel=1, size=after),
     ]
     if block.has_se:
-        parts.append(_conv(hidden, block.se_channels, kernel=1, side=1, bias=True))
-        parts.append(_conv(block.se_channels, hidden, kernel=1, side=1, bias=True))
+        parts.append(_conv(hidden, block.se_channels, kernel=1, size=1, bias=True))
+        parts.append(_conv(block.se_channels, hidden, kernel=1, size=1, bias=True))
     return _total(parts)
 
 
-def count_stem(net: ArchSpec | SearchSpace, side: int, *, input_channels: int = 3) -> Counts:
-    """Stem and separable convolution; `side` is the input image's."""
-    after = strided(side, net.stem_stride)
+def count_stem(net: ArchSpec | SearchSpace, size: ImageSize, *, input_channels: int = 3) -> Counts:
+    """Stem and separable convolution; `size` is the input image's."""
+    after = strided(size, net.stem_stride)
     return _total(
         [
-            _conv_bn(input_channels, net.stem_channels, kernel=3, side=after),
-            _conv_bn(net.stem_channels, net.stem_channels, kernel=3, side=after, groups=net.stem_channels),
-            _conv_bn(net.stem_channels, net.first_channels, kernel=1, side=after),
+            _conv_bn(input_channels, net.stem_channels, kernel=3, size=after),
+            _conv_bn(net.stem_channels, net.stem_channels, kernel=3, size=after, groups=net.stem_channels),
+            _conv_bn(net.stem_channels, net.first_channels, kernel=1, size=after),
         ]
     )
 
 
-def count_tail(net: ArchSpec | SearchSpace, inputs: int, side: int) -> Counts:
-    """Tail convolution and classifier; `side` is the last map's."""
-    conv = _conv_bn(inputs, net.tail_channels, kernel=1, side=side)
-    return _total([conv, _conv(net.tail_channels, net.classes, kernel=1, side=1, bias=True)])
+def count_tail(net: ArchSpec | SearchSpace, inputs: int, size: ImageSize) -> Counts:
+    """Tail convolution and classifier; `size` is the last map's."""
+    conv = _conv_bn(inputs, net.tail_channels, kernel=1, size=size)
+    return _total([conv, _conv(net.tail_channels, net.classes, kernel=1, size=1, bias=True)])
 
 
-def count(spec: ArchSpec, *, resolution: int | None = None) -> Counts:
-    """Multiply-adds and params of a spec, at its own resolution or another."""
+def count(spec: ArchSpec, *, resolution: ImageSize | None = None) -> Counts:
+    """Multiply-adds and params of a spec, at its own resolution or another: one side, or (height, width)."""
     resolution = spec.resolution if resolution is None else resolution
     parts = [count_stem(spec, resolution, input_channels=spec.input_channels)]
-    side = strided(resolution, spec.stem_stride)
+    size = strided(resolution, spec.stem_stride)
     for block in spec.blocks:
-        parts.append(count_block(block, side))
-        side = strided(side, block.stride)
-    parts.append(count_tail(spec, spec.feature_channels, side))
+        parts.append(count_block(block, size))
+        size = strided(size, block.stride)
+    parts.append(count_tail(spec, spec.feature_channels, size))
     return _total(parts)
 
 
 def count_genomes(
-    space: SearchSpace, genomes: np.ndarray, *, resolution: int | None = None
+    space: SearchSpace, genomes: np.ndarray, *, resolution: ImageSize | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts of the stand-alone models of many genomes at once.
 
@@ -131,9 +133,9 @@ class _Tables(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def _tables(space: SearchSpace, resolution: int) -> _Tables:
+def _tables(space: SearchSpace, resolution: ImageSize) -> _Tables:
     widths = sorted({space.first_channels, *space.out_channels})
-    side = strided(resolution, space.stem_stride)
+    size = strided(resolution, space.stem_stride)
     layers = []
     for out_channels, stride in zip(space.out_channels, space.strides, strict=True):
         blocks = [
@@ -143,12 +145,12 @@ def _tables(space: SearchSpace, resolution: int) -> _Tables:
             ]
             for w in widths
         ]
-        layers.append(np.array([[count_block(block, side) for block in row] for row in blocks], np.int64))
-        side = strided(side, stride)
+        layers.append(np.array([[count_block(block, size) for block in row] for row in blocks], np.int64))
+        size = strided(size, stride)
     return _Tables(
         stem=np.array(count_stem(space, resolution), np.int64),
         layers=layers,
-        tail=np.array([count_tail(space, width, side) for width in widths], np.int64),
+        tail=np.array([count_tail(space, width, size) for width in widths], np.int64),
         first_width=widths.index(space.first_channels),
         width_after=[widths.index(out_channels) for out_channels in space.out_channels],
     )

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from scarlet_tf.arch.spec import LET_KINDS, ArchSpec, BlockSpec, SpecError
+from scarlet_tf.image_size import ImageSize, check_image_size, describe_image_size
 
 
 def round_filters(channels: int, width: float, *, divisor: int = 8) -> int:
@@ -22,7 +23,7 @@ def scale(
     *,
     width: float = 1.0,
     depth: float = 1.0,
-    resolution: int | None = None,
+    resolution: ImageSize | None = None,
     dropout: float | None = None,
     name: str | None = None,
 ) -> ArchSpec:
@@ -34,7 +35,7 @@ def scale(
     is not in the search space any more unless nothing changed.
 
     Args:
-        resolution: side of the input in pixels; None: the spec's.
+        resolution: of the input in pixels, one side or (height, width); None: the spec's.
         name: of the new spec; None: the old one's with what is other, such as "scarlet_a_width0.5_resolution160".
 
     Raises:
@@ -43,6 +44,8 @@ def scale(
     for label, value in (("width", width), ("depth", depth)):
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
             raise SpecError(f"{label} must be a number > 0, got {value!r}")
+    if resolution is not None:
+        resolution = check_image_size(resolution, what="resolution", error=SpecError)
     blocks, channels = [], round_filters(spec.first_channels, width)
     for block in _shallower(spec.blocks, depth) if depth < 1 else spec.blocks:
         for copy in range(math.ceil(depth)):
@@ -60,11 +63,11 @@ def scale(
     )
 
 
-def _suffix(*, width: float, depth: float, resolution: int | None, of: ArchSpec) -> str:
+def _suffix(*, width: float, depth: float, resolution: ImageSize | None, of: ArchSpec) -> str:
     changes = {
         "width": None if width == 1 else width,
         "depth": None if depth == 1 else depth,
-        "resolution": None if resolution == of.resolution else resolution,
+        "resolution": None if resolution in (None, of.resolution) else describe_image_size(resolution),
     }
     shown = {what: f"{value:g}" if isinstance(value, float) else value for what, value in changes.items()}
     return "".join(f"_{what}{value}" for what, value in shown.items() if value is not None)

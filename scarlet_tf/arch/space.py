@@ -13,6 +13,7 @@ import numpy as np
 
 from scarlet_tf.arch.spec import ArchSpec, BlockSpec, SpecError
 from scarlet_tf.choices import require_known
+from scarlet_tf.image_size import ImageSize, check_image_size
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 6)
@@ -68,7 +69,7 @@ class SearchSpace:
     name: str
     out_channels: tuple[int, ...]
     strides: tuple[int, ...]
-    resolution: int = 224
+    resolution: ImageSize = 224
     stem_channels: int = 32
     stem_stride: int = 2
     first_channels: int = 16
@@ -79,6 +80,8 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         require_known("identity", self.identity, IDENTITIES, error=SpecError)
+        resolution = check_image_size(self.resolution, what=f"space {self.name!r}: resolution", error=SpecError)
+        object.__setattr__(self, "resolution", resolution)
         if not self.out_channels or len(self.out_channels) != len(self.strides):
             raise SpecError(
                 f"space {self.name!r}: out_channels and strides must have one entry a layer, "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from scarlet_tf.choices import require_known
 from scarlet_tf.files import write_atomically
+from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
@@ -90,7 +91,7 @@ class ArchSpec:
     """A whole network: stem, separable convolution, blocks, tail, classifier (paper: "Search Space").
 
     Attributes:
-        resolution: side of the square input in pixels that the network is meant for.
+        resolution: of the input that the network is meant for, in pixels: one side, or (height, width).
         stem_channels, stem_stride: the 3x3 stem convolution.
         first_channels: output of the separable convolution after the stem.
         tail_channels: output of the 1x1 tail convolution before the global pool.
@@ -101,7 +102,7 @@ class ArchSpec:
 
     name: str
     blocks: tuple[BlockSpec, ...]
-    resolution: int = 224
+    resolution: ImageSize = 224
     input_channels: int = 3
     stem_channels: int = 32
     stem_stride: int = 2
@@ -115,7 +116,9 @@ class ArchSpec:
     def __post_init__(self) -> None:
         owner = f"spec {self.name!r}"
         _require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
-        sizes = ("resolution", "input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
+        resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
+        object.__setattr__(self, "resolution", resolution)
+        sizes = ("input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
         _require_ints(owner, {field: (getattr(self, field), 1) for field in sizes})
         _require(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
         number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
@@ -128,6 +131,11 @@ class ArchSpec:
                 f"{owner}: block {i} takes {block.in_channels} channels, but the layer before it gives {width}",
             )
             width = block.out_channels
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the input that the network is meant for."""
+        return (*height_and_width(self.resolution), self.input_channels)
 
     @property
     def feature_channels(self) -> int:

@@ -162,9 +162,9 @@ def summarize(result: dict) -> str:
 
 def _check_fit(source: Source, data: ImageData, config: CompressionConfig) -> None:
     folder.check_fit(source.spec, data, config.training)
-    side = data.config.image_size
-    if source.input_shape != (side, side, 3):
-        raise CompressionError(f"the model takes {source.input_shape}, the images are {(side, side, 3)}")
+    images = (*data.config.image_shape, 3)
+    if source.input_shape != images:
+        raise CompressionError(f"the model takes {source.input_shape}, the images are {images}")
     for name in ("mean", "std"):
         given, wanted = getattr(data, name), getattr(source.preprocessing, name)
         if tuple(given) != wanted:

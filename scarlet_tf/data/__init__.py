@@ -3,6 +3,7 @@
 Loads TensorFlow when the first set is opened.
 """
 
+from scarlet_tf.data.classes import DataWarning
 from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.lazy import later
@@ -12,6 +13,7 @@ __getattr__ = later(__name__, {"scarlet_tf.data.dataset": ("ImageData", "open_da
 __all__ = [
     "DataConfig",
     "DataError",
+    "DataWarning",
     "ImageData",
     "default_data_dir",
     "open_dataset",

@@ -8,24 +8,27 @@ CROP_PADDING = 4
 _MAX_ZERO_PAD = 4
 
 
-def fit(images, size: int):
-    """(..., H, W, C) uint8 -> (..., size, size, C) uint8; one image, or a batch of one shape.
+def fit(images, size: tuple[int, int]):
+    """(..., H, W, C) uint8 -> (..., *size, C) uint8; one image, or a batch of one shape.
 
-    Images up to 4 pixels smaller than `size` on both sides are zero-padded (28x28 at 32); others are resized to `size`
-    on their short side, and the centre is cropped.
+    Images up to 4 pixels smaller than `size` on both sides are zero-padded (28x28 at 32); others are resized to cover
+    `size`, (height, width), and the centre is cropped.
     """
     shape = tf.shape(images)
     height, width = shape[-3], shape[-2]
-    if tf.maximum(height, width) > size or tf.minimum(height, width) < size - _MAX_ZERO_PAD:
-        images = _resize_short_side(images, size, height=height, width=width)
-    return tf.image.resize_with_crop_or_pad(images, size, size)
+    larger = (height > size[0]) | (width > size[1])
+    much_smaller = (height < size[0] - _MAX_ZERO_PAD) | (width < size[1] - _MAX_ZERO_PAD)
+    if larger | much_smaller:
+        images = _resize_to_cover(images, size, height=height, width=width)
+    return tf.image.resize_with_crop_or_pad(images, *size)
 
 
-def centre_crop(image, size: int, *, share: float):
-    """(H, W, C) uint8 -> (size, size, C) uint8: short side resized to size / share, centre cropped."""
+def centre_crop(image, size: tuple[int, int], *, share: float):
+    """(H, W, C) uint8 -> (*size, C) uint8: resized to cover size / share, (height, width), centre cropped."""
     shape = tf.shape(image)
-    image = _resize_short_side(image, round(size / share), height=shape[0], width=shape[1])
-    return tf.image.resize_with_crop_or_pad(image, size, size)
+    around = tuple(round(side / share) for side in size)
+    image = _resize_to_cover(image, around, height=shape[0], width=shape[1])
+    return tf.image.resize_with_crop_or_pad(image, *size)
 
 
 def flips(images, seed):
@@ -46,74 +49,78 @@ def flip_crop(images, seed):
     """Per image: zero-pad by 4, crop at random, flip at random.
 
     Args:
-        images: (B, S, S, C).
+        images: (B, H, W, C).
         seed: (2,) int tensor.
     """
-    rows, columns = _draw_crops(tf.shape(images)[0], size=images.shape[1], seed=seed)
+    rows, columns = _draw_crops(tf.shape(images)[0], size=images.shape[1:3], seed=seed)
     images = zero_pad(images)
     return tf.gather(tf.gather(images, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
-def flip_crop_rows(rows_of_pixels, indices, seed, *, size: int, channels: int):
+def flip_crop_rows(rows_of_pixels, indices, seed, *, size: tuple[int, int], channels: int):
     """`flip_crop` of chosen images, fit for small images on a CPU: at 32x32 a third of the time of two gathers.
 
     Rows are gathered whole; columns are chosen, flipped and repeated to three channels by a product with a 0/1 matrix,
     which is exact for 8-bit values.
 
     Args:
-        rows_of_pixels: (N * (S+8), (S+8) * C) uint8, the rows of N zero-padded images.
+        rows_of_pixels: (N * (H+8), (W+8) * C) uint8, the rows of N zero-padded images.
         indices: (B,) int32, the images.
         seed: (2,) int tensor.
+        size: (H, W).
 
     Returns:
-        (B, S, S, 3) float32, in 0..255.
+        (B, H, W, 3) float32, in 0..255.
     """
-    padded = size + 2 * CROP_PADDING
+    height, width = size
+    padded_height, padded_width = (side + 2 * CROP_PADDING for side in size)
     rows, columns = _draw_crops(tf.shape(indices)[0], size=size, seed=seed)
-    chosen = tf.gather(rows_of_pixels, indices[:, None] * padded + rows)
+    chosen = tf.gather(rows_of_pixels, indices[:, None] * padded_height + rows)
     channel = tf.range(3) if channels == 3 else tf.zeros(3, tf.int32)
-    places = tf.reshape(columns[:, :, None] * channels + channel, (-1, 3 * size))
-    selection = tf.one_hot(places, padded * channels, axis=1)
-    return tf.reshape(tf.matmul(tf.cast(chosen, tf.float32), selection), (-1, size, size, 3))
+    places = tf.reshape(columns[:, :, None] * channels + channel, (-1, 3 * width))
+    selection = tf.one_hot(places, padded_width * channels, axis=1)
+    return tf.reshape(tf.matmul(tf.cast(chosen, tf.float32), selection), (-1, height, width, 3))
 
 
 def zero_pad(images):
-    """(N, S, S, C) -> (N, S+8, S+8, C)."""
+    """(N, H, W, C) -> (N, H+8, W+8, C)."""
     pad = [CROP_PADDING, CROP_PADDING]
     return tf.pad(images, [[0, 0], pad, pad, [0, 0]])
 
 
-def _draw_crops(batch, *, size: int, seed):
-    """Rows and columns, both (B, S) int32, that crop and flip images of side S padded by 4."""
+def _draw_crops(batch, *, size: tuple[int, int], seed):
+    """Rows (B, H) and columns (B, W), int32, that crop and flip images of this size padded by 4."""
     draws = tf.random.stateless_uniform((3, batch, 1), seed, maxval=2**20, dtype=tf.int32, alg="philox")
     offsets, flips = draws % (2 * CROP_PADDING + 1), draws[2] % 2
-    pixels = tf.range(size)[None]
-    return offsets[0] + pixels, offsets[1] + tf.where(flips == 1, size - 1 - pixels, pixels)
+    rows, columns = (tf.range(side)[None] for side in size)
+    return offsets[0] + rows, offsets[1] + tf.where(flips == 1, size[1] - 1 - columns, columns)
 
 
-def inception_crop(image, seed, *, size: int):
-    """Random area 0.08 to 1 and aspect 3/4 to 4/3, resized; flip; brightness and saturation (paper: "Inception").
+def inception_crop(image, seed, *, size: tuple[int, int]):
+    """Random area 0.08 to 1, aspect 3/4 to 4/3 of `size`, resized; flip; colour (paper: "Inception").
 
     Args:
         image: (H, W, C) uint8, C being 1 or 3.
         seed: (2,) int tensor.
+        size: (height, width).
 
     Returns:
-        (size, size, C) uint8.
+        (height, width, C) uint8.
     """
+    height, width = size
     seeds = tf.random.experimental.stateless_split(seed, 4)
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image),
         tf.zeros((0, 0, 4)),
         seeds[0],
         min_object_covered=0.0,
-        aspect_ratio_range=(3 / 4, 4 / 3),
+        aspect_ratio_range=(3 / 4 * width / height, 4 / 3 * width / height),
         area_range=(0.08, 1.0),
         use_image_if_no_bounding_boxes=True,
     )
     channels = image.shape[-1]
-    image = tf.image.resize(tf.slice(image, begin, extent), (size, size))
-    image = tf.ensure_shape(image, (size, size, channels)) / 255.0
+    image = tf.image.resize(tf.slice(image, begin, extent), size)
+    image = tf.ensure_shape(image, (*size, channels)) / 255.0
     image = tf.image.stateless_random_flip_left_right(image, seeds[1])
     image = tf.image.stateless_random_brightness(image, 32 / 255, seeds[2])
     if channels == 3:
@@ -134,8 +141,16 @@ def normalise(images, *, mean: tuple[float, ...], std: tuple[float, ...]):
     return tf.reshape(rows * scale + shift, shape)
 
 
-def _resize_short_side(images, target: int, *, height, width):
-    short = tf.minimum(height, width)
-    sides = tf.stack([tf.cast(tf.round(side * target / short), tf.int32) for side in (height, width)])
-    images = tf.image.resize(images, tf.maximum(sides, target), antialias=True)
+def _resize_to_cover(images, size: tuple[int, int], *, height, width):
+    """Resize images of this height and width, their shape kept, so that they just cover `size`."""
+    target_height, target_width = size
+    if target_height * width >= target_width * height:
+        sides = tf.stack([target_height, _rounded(width * target_height / height)])
+    else:
+        sides = tf.stack([_rounded(height * target_width / width), target_width])
+    images = tf.image.resize(images, tf.maximum(sides, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
+
+
+def _rounded(number):
+    return tf.cast(tf.round(number), tf.int32)

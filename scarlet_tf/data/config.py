@@ -8,11 +8,14 @@ from pathlib import Path
 
 from scarlet_tf.choices import require_known
 from scarlet_tf.files import user_cache
+from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 
 AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
 CROP_SHARE = 224 / 256  # paper: evaluation by the centre crop, 224 of 256
+# Where a folder keeps its test images: the first of these that is there.
+FOLDER_TEST_SPLITS = ("test", "validation", "val", "valid")
 
 
 class DataError(ValueError):
@@ -51,24 +54,28 @@ class DataConfig:
 
     Attributes:
         name: a tensorflow-datasets name such as "fashion_mnist", or "folder:PATH" with PATH/train/CLASS/*.jpg and
-            PATH/test/CLASS/*.jpg (or .png).
-        image_size: side in pixels of the square images that the batches hold.
+            PATH/test/CLASS/*.jpg (or .png, .bmp, .gif, .webp). Names that begin with a dot are ignored, links are
+            followed, and sub-folders belong to their class. Pixels are taken as they are stored: an EXIF orientation
+            is not applied, of animations the first frame counts, and transparency is dropped.
+        image_size: of the images that the batches hold, in pixels: one side, or (height, width).
         data_dir: of tensorflow-datasets; None: `default_data_dir()`.
         search_validation: number of images held out of the training set for the search (paper: 50,000 of ImageNet).
         augment: of training batches. "none"; "flips": random flips along both axes, for pictures without an upper side;
             "flip_crop": zero-pad by 4, random crop, random flip; "inception": random area 0.08 to 1 and aspect 3/4 to
-            4/3, flip, colour.
+            4/3 of the image size's, flip, colour.
         mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
             the set's own.
-        crop_share: of the short side, what evaluation sees: the centre crop of an image resized to image_size /
-            crop_share, or with 1 the whole centre square; None: 224/256 with "inception", else 1.
+        crop_share: of the sides, what evaluation sees: the centre crop of an image resized to cover image_size /
+            crop_share, or with 1 the largest centre part of that shape; None: 224/256 with "inception", else 1.
         seed: decides which images are held out.
         validation: of training. A share of the training images to hold out, in (0, 1): of every class its share,
             but at least one of two images and more; or the name of another split, such as "validation" or "test".
+        skip_damaged: check all images when the set is opened and leave out those that do not decode, as if they were
+            not there; False: the first such image that is used is an error.
     """
 
     name: str
-    image_size: int
+    image_size: ImageSize
     data_dir: str | os.PathLike | None = None
     search_validation: int = 0
     augment: str = "none"
@@ -77,14 +84,17 @@ class DataConfig:
     crop_share: float | None = None
     seed: int = 0
     validation: float | str | None = None
+    skip_damaged: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
             raise DataError(f"data set name must be a tensorflow-datasets name or 'folder:PATH', got {self.name!r}")
-        for field, least in (("image_size", 1), ("search_validation", 0), ("seed", 0)):
+        size = check_image_size(self.image_size, what="image_size", error=DataError)
+        object.__setattr__(self, "image_size", size)
+        for field in ("search_validation", "seed"):
             value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise DataError(f"{field} must be an integer >= {least}, got {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise DataError(f"{field} must be an integer >= 0, got {value!r}")
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:
@@ -99,15 +109,18 @@ class DataConfig:
             )
 
     def to_dict(self) -> dict:
-        """The settings that decide the images, not where they lie, less the newer ones where they are None.
+        """Return the settings that decide the images, without data_dir, which says where they lie.
 
-        So records made before there was `validation` or `crop_share` are those of the same settings.
+        Settings that older records lack are left out at their defaults, so that records of the same settings agree.
         """
+        later = {"validation": None, "crop_share": None, "skip_damaged": False}
         described = {name: value for name, value in vars(self).items() if name != "data_dir"}
-        for name in ("validation", "crop_share"):
-            if described[name] is None:
-                del described[name]
-        return described
+        return {name: value for name, value in described.items() if name not in later or value != later[name]}
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return height_and_width(self.image_size)
 
     @property
     def default_crop_share(self) -> float:

@@ -4,33 +4,58 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
+from scarlet_tf.data.classes import DataWarning, check_classes, match_classes
 from scarlet_tf.data.config import SPLITS, DataConfig, DataError
-from scarlet_tf.data.decoding import decode, decoded_arrays
+from scarlet_tf.data.decoding import decode, decoded_arrays, first_damaged, open_source
 from scarlet_tf.data.source import Source
 
 # Sets whose decoded images take less are held in memory; larger ones are streamed from disk.
 MEMORY_LIMIT_BYTES = 500_000_000
 # Encoded images among which a streamed set's next one is drawn. Prepared sets are stored shuffled already.
 SHUFFLE_BUFFER = 16_384
+_MOST_NAMED = 5  # files or folders in a warning
+
+FindDamaged = Callable[[int, int], DataError | None]
 
 
-def open_dataset(config: DataConfig) -> ImageData:
-    """Opens a set, preparing it first where need be; DataError where it cannot be used as the config says."""
-    source = Source(config)
-    if config.search_validation >= source.num_examples("train"):
+def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -> ImageData:
+    """Open a set, preparing it first where need be.
+
+    Args:
+        splits: those that will be used; others may lack images, and classes are compared only between those used.
+            None: all that are used in training, "train", "test" and "validation" where the config says which.
+
+    Raises:
+        DataError: where the set cannot be used as the config says, or a split has no images, naming what is wrong.
+    """
+    source, left_out = open_source(config)
+    _warn_of_oddities(source, left_out)
+    home_of = {"search_validation": "train", "validation": "train"}
+    if isinstance(config.validation, str):
+        home_of["validation"] = config.validation
+    used = source.splits if splits is None else sorted({home_of.get(split, split) for split in splits})
+    for split in used:
+        if not source.num_examples(split):
+            raise DataError(source.describe_missing(split))
+    train = source.num_examples("train")
+    if train and config.search_validation >= train:
         raise DataError(
-            f"search_validation must leave training images: {config.search_validation} of "
-            f"{source.num_examples('train')} asked for in {config.name!r}"
+            f"search_validation must leave training images: {config.search_validation} of {train} asked for "
+            f"in {config.name!r}"
         )
-    total = sum(map(source.num_examples, source.splits))
-    decoded_bytes = total * config.image_size**2 * source.channels
+    if {"train", "test"} <= set(used):
+        check_classes(config.name, {split: source.class_counts(split) for split in used})
+    height, width = config.image_shape
+    decoded_bytes = sum(map(source.num_examples, source.splits)) * height * width * source.channels
     cropped = (config.crop_share or config.default_crop_share) < 1
     if config.augment == "inception" or cropped or decoded_bytes > MEMORY_LIMIT_BYTES:
         return StreamedImages(config, source)
@@ -50,10 +75,72 @@ def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataCo
     return chosen
 
 
+def _warn_of_oddities(source: Source, left_out: Sequence[str]) -> None:
+    for what, names in (
+        ("damaged images", left_out),
+        ("class folders without images", source.empty_classes),
+        ("images outside class folders", source.strays),
+    ):
+        if names:
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            warnings.warn(
+                f"left out of {source.name!r}: {len(names)} {what}: {', '.join(names[:_MOST_NAMED])}{more}",
+                DataWarning,
+                stacklevel=1,
+            )
+
+
+class Batches:
+    """Batches of images: iterate over them as over a tf.data.Dataset, any number of times.
+
+    A damaged image ends the iteration with a DataError that names it.
+
+    Attributes:
+        dataset: the tf.data.Dataset; its own iterators raise TensorFlow's errors, which name no file.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, *, find_damaged: FindDamaged, batch_size: int | None = None) -> None:
+        """Wrap a dataset.
+
+        Args:
+            find_damaged: gives the error for the first damaged one of the images from a number on, and None where all
+                of so many are sound.
+            batch_size: images in a batch; None: the dataset is of single images.
+        """
+        self.dataset = dataset
+        self._find_damaged = find_damaged
+        self._batch_size = batch_size
+
+    def __iter__(self) -> Iterator:
+        return self.naming_damaged(iter(self.dataset))
+
+    def take(self, count: int) -> Batches:
+        """Return the first `count` batches."""
+        return Batches(self.dataset.take(count), find_damaged=self._find_damaged, batch_size=self._batch_size)
+
+    def as_numpy_iterator(self) -> Iterator:
+        """Iterate over batches as arrays."""
+        return self.naming_damaged(self.dataset.as_numpy_iterator())
+
+    def naming_damaged(self, iterator: Iterator) -> Iterator:
+        """Iterate over what was made of `dataset`, element by element, with its damaged images named."""
+        size = self._batch_size or 1
+        for number in itertools.count():
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except tf.errors.OpError as error:
+                if damaged := self._find_damaged(number * size, size):
+                    raise damaged from error
+                raise
+            yield batch
+
+
 class ImageData:
     """The splits of a set: "train", "search_validation" and "validation" (held out of train, or a split), "test".
 
-    Batches are (float32 (B, S, S, 3) normalised as `mean` and `std` say, int32 (B,)).
+    Batches are (float32 (B, H, W, 3) normalised as `mean` and `std` say, int32 (B,)).
 
     Attributes:
         class_names: by label.
@@ -79,7 +166,7 @@ class ImageData:
         members = ~held_out
         if isinstance(config.validation, str):
             self._places["validation"] = (config.validation, None)
-        elif config.validation:
+        elif config.validation and trainable:
             chosen = _share_of_each_class(source.labels("train"), members, config)
             self._places["validation"] = ("train", chosen)
             members = members & ~chosen
@@ -99,6 +186,11 @@ class ImageData:
         labels = self._source.labels(home)
         return np.bincount(labels if members is None else labels[members], minlength=self.num_classes)
 
+    def outputs_of(self, split: str, model_classes: Sequence[str]) -> np.ndarray:
+        """Match the labels of a split with the outputs of a model by the names of the classes, see `match_classes`."""
+        used = self._source.class_counts(self._places[split][0])
+        return match_classes(self.config.name, self.class_names, model_classes=model_classes, used=used)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         config = self.config
@@ -113,7 +205,7 @@ class ImageData:
             described.append(self.crop_share)
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
-    def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> tf.data.Dataset:
+    def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> Batches:
         """Endless training batches; element k depends on the config, batch_size, seed and k alone.
 
         The first element is number `start_step`. Every epoch is another permutation, less its incomplete last batch.
@@ -127,10 +219,10 @@ class ImageData:
             raise DataError(f"start_step must be >= 0, got {start_step}")
         epoch, done = divmod(start_step, steps)
         epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
-        batches = self._epochs(epochs, batch_size=batch_size, steps=steps, seed=seed, done=done)
-        return batches.prefetch(4)
+        batches, find_damaged = self._epochs(epochs, batch_size=batch_size, steps=steps, seed=seed, done=done)
+        return Batches(batches.prefetch(4), find_damaged=find_damaged, batch_size=batch_size)
 
-    def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> tf.data.Dataset:
+    def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> Batches:
         """The images of a split in a fixed order without augmentation, the first `limit` where given.
 
         The last batch may be smaller. DataError: unknown or empty split, batch_size or limit < 1.
@@ -140,25 +232,28 @@ class ImageData:
             raise DataError(f"no images in split {split!r} of {self.config.name!r}: expected one of {full}")
         if batch_size < 1 or (limit is not None and limit < 1):
             raise DataError(f"batch_size and limit must be >= 1, got {batch_size} and {limit}")
-        fitted = self._fitted(*self._places[split], limit=limit)
-        return fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
+        fitted, find_damaged = self._fitted(*self._places[split], limit=limit)
+        batches = fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
+        return Batches(batches, find_damaged=find_damaged, batch_size=batch_size)
 
     def sample_batches(self, batch_size: int, *, limit: int) -> Iterator[tf.Tensor]:
         """Training images drawn at random by the config's seed, `limit` at most, without augmentation.
 
-        Yields float32 (B, S, S, 3), shuffled and of even sizes, `batch_size` at most: for statistics of batches, which
+        Yields float32 (B, H, W, 3), shuffled and of even sizes, `batch_size` at most: for statistics of batches, which
         images in the order of their classes would distort.
         """
         rng = np.random.default_rng([self.config.seed, 1])
         home, members = self._places["train"]
         chosen = np.zeros(len(members), bool)
         chosen[rng.permutation(np.flatnonzero(members))[:limit]] = True
-        images = np.stack([image for image, _ in self._fitted(home, chosen).as_numpy_iterator()])
+        fitted, find_damaged = self._fitted(home, chosen)
+        singly = Batches(fitted, find_damaged=find_damaged).as_numpy_iterator()
+        images = np.stack([image for image, _ in singly])
         for part in np.array_split(rng.permutation(len(images)), -(-len(images) // batch_size)):
             yield augment.normalise(tf.constant(images[part]), mean=self.mean, std=self.std)
 
     def arrays(self, split: str, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What `eval_batches` gives, at once: images (N, S, S, 3) float32 and labels (N,) int32."""
+        """What `eval_batches` gives, at once: images (N, H, W, 3) float32 and labels (N,) int32."""
         batches = list(self.eval_batches(split, 500, limit=limit).as_numpy_iterator())
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
@@ -170,10 +265,14 @@ class ImageData:
 class ImagesInMemory(ImageData):
     """A small set, decoded once into one uint8 array; every epoch indexes it by a permutation."""
 
-    def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int) -> tf.data.Dataset:
+    def __init__(self, config: DataConfig, source: Source) -> None:
+        super().__init__(config, source)
+        self._decoded: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int):
         images, labels = (tf.constant(array) for array in self._array("train"))
         members = tf.constant(np.flatnonzero(self._places["train"][1]).astype(np.int32))
-        size, channels = self.config.image_size, self._source.channels
+        size, channels = self.config.image_shape, self._source.channels
         if self.config.augment == "flip_crop":
             images = augment.zero_pad(images)
             images = tf.reshape(images, (-1, images.shape[2] * channels))
@@ -195,36 +294,43 @@ class ImagesInMemory(ImageData):
                 chosen = augment.flips(chosen, place)
             return self._normalised(chosen, tf.gather(labels, indices))
 
-        return epochs.flat_map(permuted).skip(done).map(batch, num_parallel_calls=2, deterministic=True)
+        batches = epochs.flat_map(permuted).skip(done).map(batch, num_parallel_calls=2, deterministic=True)
+        return batches, _none_is_damaged
 
-    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None) -> tf.data.Dataset:
+    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None):
+        rows = (np.arange(self._source.num_examples(home)) if members is None else np.flatnonzero(members))[:limit]
+        return tf.data.Dataset.from_tensor_slices(self._rows(home, rows)), _none_is_damaged
+
+    def _rows(self, home: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Some images and labels of a split; where they are few, no others are decoded."""
+        if home not in self._decoded and 2 * len(rows) < self._source.num_examples(home):
+            return decoded_arrays(self._source, home, size=self.config.image_shape, rows=rows)
         images, labels = self._array(home)
-        indices = (np.arange(len(labels)) if members is None else np.flatnonzero(members))[:limit]
-        return tf.data.Dataset.from_tensor_slices((images[indices], labels[indices]))
+        return images[rows], labels[rows]
 
-    @functools.cache  # noqa: B019 - an ImageData lives as long as its arrays are needed
-    def _array(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        return decoded_arrays(self._source, split, size=self.config.image_size)
+    def _array(self, home: str) -> tuple[np.ndarray, np.ndarray]:
+        if home not in self._decoded:
+            self._decoded[home] = decoded_arrays(self._source, home, size=self.config.image_shape)
+        return self._decoded[home]
 
 
 class StreamedImages(ImageData):
     """A large set, or one whose augmentation needs the original images: read, decoded and augmented as it goes."""
 
-    def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int) -> tf.data.Dataset:
-        size = self.config.image_size
-        encoded = self._encoded(*self._places["train"])
+    def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int):
+        size, elements = self.config.image_shape, self._elements(*self._places["train"])
 
         def permuted(epoch):
             # Of this function's graph only: else the process's global seed would change the order, and 0 would fail.
             tf.random.set_seed(1)
             shuffle_seed = tf.random.stateless_uniform((), [seed, epoch], None, None, tf.int64, alg="philox")
-            order = encoded.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
+            order = elements.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
             numbers = epoch * steps * batch_size + tf.range(steps * batch_size, dtype=tf.int64)
             return tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(numbers), order)
 
-        def example(number, indexed):
-            picture, label, _ = indexed
-            image = decode(picture, channels=self._source.channels)
+        def example(number, element):
+            encoded, label = self._source.read(*element)
+            image = decode(encoded, channels=self._source.channels)
             if self.config.augment == "inception":
                 image = augment.inception_crop(image, tf.stack([seed, number]), size=size)
             else:
@@ -239,23 +345,33 @@ class StreamedImages(ImageData):
                 images = augment.flips(images, place)
             return self._normalised(images, labels)
 
-        images = epochs.flat_map(permuted).skip(done * batch_size)
-        images = images.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return images.batch(batch_size, drop_remainder=True).map(batch)
+        order = epochs.flat_map(permuted).skip(done * batch_size)
+        images = order.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        batches = images.batch(batch_size, drop_remainder=True).map(batch)
+        return batches, self._finder("train", order.map(lambda _, element: element))
 
-    def _encoded(self, home: str, members: np.ndarray | None) -> tf.data.Dataset:
-        dataset = self._source.encoded(home)
+    def _elements(self, home: str, members: np.ndarray | None) -> tf.data.Dataset:
+        elements = self._source.elements(home)
         if members is None:
-            return dataset
+            return elements
         wanted = tf.constant(members)
-        return dataset.enumerate().filter(lambda index, _: wanted[index]).map(lambda _, example: example)
+        return elements.enumerate().filter(lambda index, _: wanted[index]).map(lambda _, element: element)
 
-    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None) -> tf.data.Dataset:
-        dataset = self._encoded(home, members)
-        size, share = self.config.image_size, self.crop_share
+    def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None):
+        elements = self._elements(home, members).take(-1 if limit is None else limit)
+        size, share = self.config.image_shape, self.crop_share
 
-        def example(encoded, label, _):
+        def example(*element):
+            encoded, label = self._source.read(*element)
             image = decode(encoded, channels=self._source.channels)
             return augment.fit(image, size) if share == 1 else augment.centre_crop(image, size, share=share), label
 
-        return dataset.take(-1 if limit is None else limit).map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        return elements.map(example, num_parallel_calls=tf.data.AUTOTUNE), self._finder(home, elements)
+
+    def _finder(self, home: str, elements: tf.data.Dataset) -> FindDamaged:
+        """Find damaged images in elements, in the order in which they are used."""
+        return lambda first, count: first_damaged(self._source, home, elements.skip(first).take(count))
+
+
+def _none_is_damaged(first: int, count: int) -> None:
+    """Stand for images that are decoded already."""

@@ -1,56 +1,145 @@
-"""Decoding: one encoded image, or a whole small set into one array."""
+"""Decoding: one encoded image, or a whole small set into one array; and which images do not decode."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import os
+import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.config import DataError
-from scarlet_tf.data.source import Source
-from scarlet_tf.files import write_atomically
+from scarlet_tf.data.config import DataConfig, DataError
+from scarlet_tf.data.source import FolderSource, NamedSource, Source
+from scarlet_tf.files import user_cache, write_atomically
+from scarlet_tf.image_size import check_image_size, describe_image_size
 
 
 def decode(encoded, *, channels: int):
-    """JPEG, PNG, GIF or BMP bytes -> (H, W, channels) uint8."""
+    """JPEG, PNG, GIF, BMP or WebP bytes -> (H, W, channels) uint8."""
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
 
 
-def decoded_arrays(source: Source, split: str, *, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """All images of a split fitted to `size`, (N, size, size, C) uint8, and labels, (N,) int32, in their fixed order.
+def open_source(config: DataConfig) -> tuple[Source, list[str]]:
+    """Open a set, without its damaged images where the config says so; with the names of those that are left out."""
+    kind = FolderSource if config.folder else NamedSource
+    source = kind(config)
+    if not config.skip_damaged:
+        return source, []
+    damaged = {split: _damaged(source, split) for split in ("train", "test") if source.num_examples(split)}
+    names = [name for found in damaged.values() for name in found.values()]
+    if not names:
+        return source, []
+    if config.folder:
+        return FolderSource(config, leave_out=names), names
+    return NamedSource(config, leave_out={split: list(found) for split, found in damaged.items()}), names
 
-    Of a named set they are kept as one file beside it, since decoding Fashion-MNIST takes ten seconds and reading
-    this file none.
+
+def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> DataError | None:
+    """The error that names the first of these elements that does not decode; None where all do."""
+    for element in elements:
+        try:
+            decode(source.read(*element)[0], channels=source.channels)
+        except tf.errors.OpError as error:
+            return DataError(
+                f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} does not decode: "
+                f"{_reason(error)}; --skip_damaged leaves such images out"
+            )
+    return None
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """TensorFlow's words without the names of its operations."""
+    words = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message or "")
+    return " ".join(words.split()).rstrip(".")
+
+
+def _damaged(source: Source, split: str) -> dict[int, str]:
+    """Numbers and names of the images of a split that do not decode, found by decoding all of them.
+
+    The result is kept in the user's cache until a file's size or time changes, or TensorFlow's version.
+    """
+    content = json.dumps([tf.__version__, split, source.state(split)])
+    cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return {int(number): name for number, name in json.loads(cache.read_text()).items()}
+    damaged = _check(source, split)
+    with contextlib.suppress(OSError):  # a read-only home: the cache only saves time
+        write_atomically(cache, json.dumps(damaged))
+    return damaged
+
+
+def _check(source: Source, split: str) -> dict[int, str]:
+    def number_of(number, element):
+        image = decode(source.read(*element)[0], channels=source.channels)
+        with tf.control_dependencies([image]):
+            return tf.identity(number)
+
+    elements, count = source.elements(split).enumerate(), source.num_examples(split)
+    readable = elements.map(number_of, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    bad = np.ones(count, bool)
+    for number in tqdm(
+        readable.as_numpy_iterator(), f"check {split}", total=count, unit="image", leave=False, disable=None
+    ):
+        bad[number] = False
+    if not bad.any():
+        return {}
+    is_bad = tf.constant(bad)
+    names = elements.filter(lambda number, _: is_bad[number]).map(lambda _, element: element[0])
+    return dict(zip(np.flatnonzero(bad).tolist(), map(os.fsdecode, names.as_numpy_iterator()), strict=True))
+
+
+def decoded_arrays(
+    source: Source, split: str, *, size: tuple[int, int], rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images of a split fitted to `size`, (N, *size, C) uint8, and labels, (N,) int32, in their fixed order.
+
+    All images of a named set are kept as one file beside it, since decoding Fashion-MNIST takes ten seconds and
+    reading this file none.
+
+    Args:
+        rows: sorted numbers of the images wanted; None: all. No others are decoded.
 
     Raises:
         DataError: naming the first image that does not decode.
     """
-    cache = source.cache_dir and source.cache_dir / f"{split}_{size}.npz"
+    shown = describe_image_size(check_image_size(size, what="image_size"))
+    cache = source.cache_dir and source.cache_dir / f"{split}_{shown}.npz"
     if cache and (arrays := _read(cache, count=source.num_examples(split))):
-        return arrays
+        return arrays if rows is None else (arrays[0][rows], arrays[1][rows])
+    elements, count = source.elements(split), source.num_examples(split)
+    if rows is not None:
+        wanted, count = np.zeros(count, bool), len(rows)
+        wanted[rows] = True
+        wanted = tf.constant(wanted)
+        elements = elements.enumerate().filter(lambda number, _: wanted[number]).map(lambda _, element: element)
     try:
-        arrays = _decode_all(source, split, size=size)
-    except tf.errors.InvalidArgumentError as error:
-        raise DataError(_undecodable(source, split) or str(error)) from error
-    if cache:
+        arrays = _decode_all(source, elements, count=count, size=size)
+    except tf.errors.OpError as error:
+        if damaged := first_damaged(source, split, elements):
+            raise damaged from error
+        raise
+    if cache and rows is None:
         _write(cache, *arrays)
     return arrays
 
 
-def _decode_all(source: Source, split: str, *, size: int) -> tuple[np.ndarray, np.ndarray]:
-    count, shape = source.num_examples(split), source.image_shape
-    images, labels = np.empty((count, size, size, source.channels), np.uint8), np.empty(count, np.int32)
+def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: tuple[int, int]):
+    shape = source.image_shape
+    images, labels = np.empty((count, *size, source.channels), np.uint8), np.empty(count, np.int32)
     same_shape = None not in shape  # then images are fitted a batch at a time
 
-    def decoded(encoded, label, _):
-        image = tf.ensure_shape(decode(encoded, channels=source.channels), shape)
-        return image if same_shape else augment.fit(image, size), label
+    def decoded(*element):
+        image = tf.ensure_shape(decode(source.read(*element)[0], channels=source.channels), shape)
+        return image if same_shape else augment.fit(image, size), element[1]
 
-    dataset = source.encoded(split).map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+    dataset = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
     if same_shape:
         dataset = dataset.map(lambda images, labels: (augment.fit(images, size), labels))
     at = 0
@@ -58,15 +147,6 @@ def _decode_all(source: Source, split: str, *, size: int) -> tuple[np.ndarray, n
         images[at : at + len(some_labels)], labels[at : at + len(some_labels)] = some_images, some_labels
         at += len(some_labels)
     return images, labels
-
-
-def _undecodable(source: Source, split: str) -> str | None:
-    for encoded, _, name in source.encoded(split):
-        try:
-            decode(encoded, channels=source.channels)
-        except tf.errors.InvalidArgumentError:
-            return f"image {name.numpy().decode() or '(unnamed)'} in split {split!r} of {source.name!r} does not decode"
-    return None
 
 
 def _read(path: Path, *, count: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,4 +1,4 @@
-"""Where images come from: a tensorflow-datasets builder, its splits, and what identifies its content."""
+"""Where images come from: a folder or a tensorflow-datasets builder, its splits, and what identifies its content."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from scarlet_tf.choices import require_known
-from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
+from scarlet_tf.data.config import FOLDER_TEST_SPLITS, DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
+from scarlet_tf.data.folder import ImageFolder, file_state
 
 # Sets whose "test" split has no labels: the public validation set is what papers report on.
 _TESTED_ON_VALIDATION = ("imagenet2012", "imagenet2012_subset", "imagenet_resized")
@@ -38,22 +41,117 @@ def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return _STATISTICS.get(re.split("[:/]", name)[0], (IMAGENET_MEAN, IMAGENET_STD))
 
 
-class Source:
-    """The training and test images of a set, still encoded.
+class FolderSource:
+    """The training and test images of a folder, still encoded.
 
     Attributes:
-        name: without version; the folder's path for a folder.
-        class_names: by label.
+        name: as the config says.
+        class_names: by label; those of the class folders that have an image.
         image_shape: (height, width, channels); height and width are None where images differ; channels are 1 or 3.
         mean, std: per channel, of pixels in [0, 1].
+        cache_dir: where decoded arrays may be kept; None: nowhere, as files in a folder may change.
+        identity: hex digest of which images these are, wherever they lie.
+        empty_classes: names of class folders that have no image.
+        strays: paths of images beside the class folders.
     """
 
-    def __init__(self, config: DataConfig) -> None:
-        self._builder = _folder_builder(config) if config.folder else _named_builder(config)
+    image_shape = (None, None, 3)
+    channels = 3
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    cache_dir = None
+
+    def __init__(self, config: DataConfig, *, leave_out: Collection[str] = ()) -> None:
+        require_image_folder(config.name)
         self.name = config.name
-        self._splits = {"train": "train", "test": _test_split(self._builder, config.name)}
-        if isinstance(config.validation, str) and config.validation != "test":
-            self._splits[config.validation] = _named_split(self._builder, config)
+        named = isinstance(config.validation, str) and Path(config.validation).name == config.validation
+        validation = [config.validation] if named and not config.validation.startswith(".") else []
+        self._folder = folder = ImageFolder(config.folder, more_splits=validation, leave_out=leave_out)
+        test = next((name for name in FOLDER_TEST_SPLITS if name in folder.splits), None)
+        self._splits = {"train": "train" if "train" in folder.splits else None, "test": test}
+        if isinstance(config.validation, str):
+            full = [name for name in folder.splits if name != "train" and any(folder.classes(name).values())]
+            self._splits |= _split_for_validation(config, full)
+        used = [folder.classes(split) for split in set(filter(None, self._splits.values()))]
+        counts = sum((Counter({name: len(paths) for name, paths in classes.items()}) for classes in used), Counter())
+        self.class_names = sorted(counts)
+        self.empty_classes = sorted({name for classes in used for name in classes} - set(counts))
+        self.strays = [
+            str(folder.root / split / name) for split in self._splits.values() if split for name in folder.strays(split)
+        ]
+
+    @property
+    def splits(self) -> list[str]:
+        """ "train", "test", and a further one that is for validation."""
+        return list(self._splits)
+
+    @property
+    def identity(self) -> str:
+        return self._folder.identity
+
+    def num_examples(self, split: str) -> int:
+        return sum(self.class_counts(split).values())
+
+    def class_counts(self, split: str) -> Mapping[str, int]:
+        """Return the number of images by class, of the classes that have any."""
+        if self._splits[split] is None:
+            return {}
+        return {name: len(paths) for name, paths in self._folder.classes(self._splits[split]).items() if paths}
+
+    def labels(self, split: str) -> np.ndarray:
+        """int32 labels in the order of `elements`."""
+        label_of = {name: label for label, name in enumerate(self.class_names)}
+        return np.array([label_of[name] for _, name in self._folder.examples(self._splits[split])], np.int32)
+
+    def describe_missing(self, split: str) -> str:
+        """Say why a split has no images."""
+        root, (first, *others) = self._folder.root, {"train": ("train",), "test": FOLDER_TEST_SPLITS}[split]
+        expected = f"expected {root}/{first}/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
+        expected += f", or {', '.join(others)} instead of {first}" if others else ""
+        if not self._splits[split]:
+            found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+            return f"no {split} images in {root}: {expected}, found the folders {found}"
+        return f"no {split} images in {root / self._splits[split]}: {expected}"
+
+    def elements(self, split: str):
+        """tf.data.Dataset of (path, int32 label), in a fixed order; `read` reads the file of one."""
+        import tensorflow as tf
+
+        examples = self._folder.examples(self._splits[split])
+        paths = tf.constant([os.fsencode(path) for path, _ in examples], tf.string)
+        return tf.data.Dataset.from_tensor_slices((paths, self.labels(split)))
+
+    def read(self, path, label):
+        """Return (encoded image, label) of an element."""
+        import tensorflow as tf
+
+        return tf.io.read_file(path), label
+
+    def state(self, split: str) -> list:
+        """What changes with the files of a split: path, size and time of each."""
+        return [[path, *file_state(path)] for path, _ in self._folder.examples(self._splits[split])]
+
+
+class NamedSource:
+    """The training and test images of a set of tensorflow-datasets, still encoded; as FolderSource.
+
+    Which classes have images is not known without reading all: `class_counts` gives None.
+    """
+
+    empty_classes = strays = ()
+
+    def __init__(self, config: DataConfig, *, leave_out: Mapping[str, Collection[int]] | None = None) -> None:
+        """Open or prepare a set.
+
+        Args:
+            leave_out: numbers of examples to ignore, by split.
+        """
+        self.name = config.name
+        self._builder = _named_builder(config)
+        self._leave_out = {split: sorted(numbers) for split, numbers in (leave_out or {}).items() if numbers}
+        self._splits = _used_splits(self._builder)
+        if isinstance(config.validation, str):
+            full = [name for name, info in self._builder.info.splits.items() if info.num_examples and name != "train"]
+            self._splits |= _split_for_validation(config, full)
         self.class_names, self.image_shape = _check_features(self._builder, config.name)
         self.mean, self.std = statistics_of(self._builder.name)
 
@@ -67,59 +165,77 @@ class Source:
         return list(self._splits)
 
     def num_examples(self, split: str) -> int:
-        return self._builder.info.splits[self._splits[split]].num_examples
+        if self._splits[split] is None:
+            return 0
+        return self._builder.info.splits[self._splits[split]].num_examples - len(self._leave_out.get(split, ()))
+
+    def class_counts(self, split: str) -> None:
+        return None
 
     def labels(self, split: str) -> np.ndarray:
-        """int32 labels in the order of `encoded`; reads the split once."""
-        labels = self.encoded(split).map(lambda image, label, name: label).batch(1024).as_numpy_iterator()
+        """int32 labels in the order of `elements`; reads the split once."""
+        labels = self.elements(split).map(lambda name, label, encoded: label).batch(1024).as_numpy_iterator()
         return np.concatenate(list(labels))
 
-    def encoded(self, split: str):
-        """tf.data.Dataset of (encoded image, int32 label, file name or ""), in a fixed order."""
+    def describe_missing(self, split: str) -> str:
+        """Say why a split has no images."""
+        found = [name for name, info in self._builder.info.splits.items() if info.num_examples]
+        expected = {"train": ("train",), "test": _test_splits(self._builder)}[split]
+        return f"data set {self.name!r} has no {split} images: expected a split of {expected}, found {found}"
+
+    def elements(self, split: str):
+        """tf.data.Dataset of (file name or "number N", int32 label, encoded image), in a fixed order; see `read`."""
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
         examples = self._builder.as_dataset(
             split=self._splits[split], shuffle_files=False, decoders={"image": tfds.decode.SkipDecoding()}
-        )
-        return examples.map(
-            lambda example: (example["image"], tf.cast(example["label"], tf.int32), example.get("image/filename", "")),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        ).enumerate()
+        if left_out := self._leave_out.get(split):
+            kept = np.ones(self._builder.info.splits[self._splits[split]].num_examples, bool)
+            kept[left_out] = False
+            kept = tf.constant(kept)
+            examples = examples.filter(lambda number, _: kept[number])
+
+        def element(number, example):
+            name = example.get("image/filename", "number " + tf.strings.as_string(number))
+            return name, tf.cast(example["label"], tf.int32), example["image"]
+
+        return examples.map(element, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def read(self, name, label, encoded):
+        """Return (encoded image, label) of an element."""
+        return encoded, label
+
+    def state(self, split: str) -> str:
+        """What identifies the images of a split, which never change."""
+        return self.identity
 
     @functools.cached_property
-    def cache_dir(self) -> Path | None:
-        """Where decoded arrays may be kept: beside a prepared set, which never changes; None for a folder."""
-        if isinstance(self._builder, _folder_class()):
-            return None
+    def cache_dir(self) -> Path:
+        """Where decoded arrays are kept: beside the prepared set, which never changes."""
         return Path(self._builder.data_dir).parent / f".decoded_{self.identity[:16]}"
 
     @functools.cached_property
     def identity(self) -> str:
-        """Hex digest of which images these are, wherever they lie: name and version, or files and their sizes."""
-        if isinstance(self._builder, _folder_class()):
-            root = self._builder.data_dir
-            files = sorted(os.path.join(at, name) for at, _, names in os.walk(root) for name in names)
-            content = [[os.path.relpath(file, root), os.path.getsize(file)] for file in files]
-        else:
-            info = self._builder.info
-            content = [info.full_name, *([s.name, s.num_examples, s.num_bytes] for s in info.splits.values())]
+        """Hex digest of which images these are, wherever they lie: name, version and sizes, less those left out."""
+        info = self._builder.info
+        content = [info.full_name, *([s.name, s.num_examples, s.num_bytes] for s in info.splits.values())]
+        content += [self._leave_out] if self._leave_out else []
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _folder_class():
-    import tensorflow_datasets as tfds
-
-    return tfds.folder_dataset.ImageFolder
+Source = FolderSource | NamedSource
 
 
-def _folder_builder(config: DataConfig):
-    require_image_folder(config.name)
-    builder = _folder_class()(str(config.folder))
-    splits = {name: split.num_examples for name, split in builder.info.splits.items()}
-    if not splits.get("train"):
-        raise DataError(f"no .jpg or .png images in {config.folder}/train/CLASS/; found images only in {list(splits)}")
-    return builder
+def _split_for_validation(config: DataConfig, full: Sequence[str]) -> dict[str, str]:
+    """The split that the config names for validation; DataError, with those that have images, for another."""
+    if config.validation == "test":  # whatever its own name is
+        return {}
+    if not full:
+        raise DataError(f"no split for validation {config.validation!r}: {config.name!r} has only training images")
+    require_known("split for validation", config.validation, full, error=DataError)
+    return {config.validation: config.validation}
 
 
 def _named_builder(config: DataConfig):
@@ -149,22 +265,15 @@ def _named_builder(config: DataConfig):
     return builder
 
 
-def _named_split(builder, config: DataConfig) -> str:
-    """The split that the config names for validation; DataError, with those there are, where it has no images."""
-    splits = [split for split, info in builder.info.splits.items() if info.num_examples and split != "train"]
-    require_known("split for validation", config.validation, splits, error=DataError)
-    return config.validation
+def _test_splits(builder) -> tuple[str, ...]:
+    return _TEST_SPLITS[1:] if builder.name in _TESTED_ON_VALIDATION else _TEST_SPLITS
 
 
-def _test_split(builder, name: str) -> str:
-    splits = [split for split, info in builder.info.splits.items() if info.num_examples]
-    if "train" not in splits:
-        raise DataError(f"data set {name!r} has no split 'train': found {splits}")
-    candidates = _TEST_SPLITS[1:] if builder.name in _TESTED_ON_VALIDATION else _TEST_SPLITS
-    for candidate in candidates:
-        if candidate in splits:
-            return candidate
-    raise DataError(f"data set {name!r} has no test images: expected a split of {candidates}, found {splits}")
+def _used_splits(builder) -> dict[str, str | None]:
+    """The builder's names of "train" and "test"; None where it has no such images."""
+    full = [split for split, info in builder.info.splits.items() if info.num_examples]
+    test = next((name for name in _test_splits(builder) if name in full), None)
+    return {"train": "train" if "train" in full else None, "test": test}
 
 
 def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:

@@ -91,7 +91,7 @@ def verify_fold(
     Raises:
         FoldError: above 1e-5, or where an output is not finite.
     """
-    shape = (batch_size, spec.resolution, spec.resolution, spec.input_channels)
+    shape = (batch_size, *spec.input_shape)
     images = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     before = _logits(spec, weights, images, epsilon=epsilon)
     after = _logits(result.spec, result.weights, images, epsilon=epsilon)

@@ -52,6 +52,7 @@ def prepare(
     weights: str | os.PathLike | None = None,
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
+    skip_damaged: bool = False,
     examples: int = 100,
     include_preprocessing: bool = False,
     softmax: bool = False,
@@ -62,12 +63,14 @@ def prepare(
     Args:
         name: as `zoo.open_model` takes it, or a SavedModel's folder.
         dataset: whose first training images, prepared as for evaluation, are used; None: random normal ones.
+        skip_damaged: leave out images of the set that do not decode.
         examples: number of images; all there are where a set has fewer.
         include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
         softmax: the model ends in scores, as stock clients expect: logits get a softmax.
         seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
     """
-    wanted = {"dataset": dataset, "data_dir": data_dir, "examples": examples, "seed": seed}
+    source = {"dataset": dataset, "data_dir": data_dir, "skip_damaged": skip_damaged}
+    wanted = source | {"examples": examples, "seed": seed}
     if (Path(name) / "saved_model.pb").is_file():
         options = {"weights": weights, "include_preprocessing": include_preprocessing, "softmax": softmax}
         for option, given in options.items():
@@ -175,7 +178,7 @@ def _served(path: str | os.PathLike, **wanted) -> Exportable:
 
 
 def _images(
-    input_shape, *, dataset, data_dir, examples: int, seed: int, preprocessing: Preprocessing | None
+    input_shape, *, dataset, data_dir, skip_damaged: bool, examples: int, seed: int, preprocessing: Preprocessing | None
 ) -> np.ndarray:
     _, height, width, channels = input_shape
     if dataset is None:
@@ -183,9 +186,11 @@ def _images(
         pixels = preprocessing is not None and preprocessing == preprocessing.of_pixels()
         return ASSUMED_PREPROCESSING.convert(images, to=preprocessing) if pixels else images
     settings = {} if preprocessing is None else preprocessing.settings
-    config = DataConfig(name=dataset, image_size=height, data_dir=data_dir, **settings)
-    data = open_dataset(config)
+    settings |= {"data_dir": data_dir, "skip_damaged": skip_damaged}
+    config = DataConfig(name=dataset, image_size=(height, width), **settings)
+    data = open_dataset(config, splits=["train"])
     if examples >= data.num_examples["train"]:
         return data.arrays("train")[0]
     # Drawn from all classes, prepared as for evaluation: the split that a search would hold out.
-    return open_dataset(dataclasses.replace(config, search_validation=examples)).arrays("search_validation")[0]
+    held_out = dataclasses.replace(config, search_validation=examples)
+    return open_dataset(held_out, splits=["train"]).arrays("search_validation")[0]

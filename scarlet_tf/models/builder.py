@@ -54,7 +54,7 @@ def build(
     Args:
         keras: the module to build with, keras (3) or tf_keras; the same layers in the same order either way.
         include_top: with the global pool, dropout and classifier; without, the model gives the tail's feature map.
-        input_shape: (height, width, channels); height and width may be None. Default: the spec's resolution, square.
+        input_shape: (height, width, channels); height and width may be None. Default: the spec's.
         input_tensor: a tensor of Keras to begin at, in place of an input of its own.
         batch_size: a fixed batch, or None.
         pooling: without the top, "avg" or "max" over the feature map; None keeps the map.
@@ -67,7 +67,7 @@ def build(
     """
     bn = bn or BatchNorm()
     if input_tensor is None:
-        shape = input_shape or (spec.resolution, spec.resolution, spec.input_channels)
+        shape = input_shape or spec.input_shape
         input_tensor = keras.Input(shape, batch_size=batch_size, name="image")
     x = input_tensor
     if mean_and_std is not None:

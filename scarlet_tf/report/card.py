@@ -73,7 +73,7 @@ class Card:
         spec, counts = self.spec, count(self.spec)
         rows = [("network", f"`{spec.name}`")] if spec.name != self.name else []
         rows += [
-            ("input", f"{spec.resolution} x {spec.resolution} x {spec.input_channels}"),
+            ("input", " x ".join(map(str, spec.input_shape))),
             ("classes", self._classes()),
             ("multiply-adds", f"{counts.madds / 1e6:,.2f} M"),
             ("params (trainable)", f"{counts.params:,}"),

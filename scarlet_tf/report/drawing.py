@@ -12,6 +12,7 @@ from html import escape
 from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
 from scarlet_tf.arch.counting import strided
 from scarlet_tf.arch.space import block_spec
+from scarlet_tf.image_size import ImageSize, height_and_width
 
 # Apart in hue and in lightness, so that they differ for the colour-blind and in print: (fill, text).
 KERNEL_COLOURS = {3: ("#56b4e9", "#10222e"), 5: ("#e69f00", "#2b1d00"), 7: ("#7b4fb5", "#ffffff")}
@@ -36,7 +37,7 @@ def draw_architecture(spec: ArchSpec, *, legend: bool = False) -> str:
     tallest = max([_LEAST_EXPANSION, *(_expansion(block) for block in spec.blocks)])
     before, after = _surroundings(
         strides=[block.stride for block in spec.blocks],
-        side=strided(spec.resolution, spec.stem_stride),
+        size=strided(spec.resolution, spec.stem_stride),
         tallest=tallest,
         name=spec.name,
         legend=legend,
@@ -65,7 +66,7 @@ def drawing_parts(space: SearchSpace) -> dict:
     """
     before, after = _surroundings(
         strides=space.strides,
-        side=strided(space.resolution, space.stem_stride),
+        size=strided(space.resolution, space.stem_stride),
         tallest=_LEAST_EXPANSION,
         name=_NEUTRAL_NAME,
         legend=False,
@@ -145,8 +146,10 @@ def _pass_on(block: BlockSpec, *, middle: float) -> str:
     return line + f'<path d="M{_PITCH / 2 - 3:g} {middle - 6:g}l6 6l-6 6l-6 -6z" fill="currentColor"/>'
 
 
-def _surroundings(*, strides: Sequence[int], side: int, tallest: float, name: str, legend: bool) -> tuple[str, str]:
-    """The SVG before and after the blocks; `side` is the map's that the first block gets."""
+def _surroundings(
+    *, strides: Sequence[int], size: ImageSize, tallest: float, name: str, legend: bool
+) -> tuple[str, str]:
+    """The SVG before and after the blocks; `size` is the map's that the first block gets."""
     middle, end = _middle(tallest), _MARGIN + len(strides) * _PITCH
     floor = 2 * middle - _TOP
     width, height = end + _MARGIN, floor + _BOTTOM
@@ -160,17 +163,17 @@ def _surroundings(*, strides: Sequence[int], side: int, tallest: float, name: st
         f"<title>{escape(name)}</title>{_STYLE}"
         f'<path d="M3 {middle:g}H{_MARGIN}M{end} {middle:g}h9m-5 -4l5 4l-5 4" fill="none" stroke="currentColor"/>'
     )
-    return before, "".join([*_downsamplings(strides, side=side, floor=floor), *_indices(len(strides), floor)]) + (
+    return before, "".join([*_downsamplings(strides, size=size, floor=floor), *_indices(len(strides), floor)]) + (
         below + "</svg>"
     )
 
 
-def _downsamplings(strides: Sequence[int], *, side: int, floor: float) -> list[str]:
-    """A dashed line before every layer of stride 2, and the map's side over each stretch between them."""
+def _downsamplings(strides: Sequence[int], *, size: ImageSize, floor: float) -> list[str]:
+    """A dashed line before every layer of stride 2, and the map's size over each stretch between them."""
     parts, start = [], 0
     for layer in [*(i for i, stride in enumerate(strides) if stride == 2), len(strides)]:
         if layer > start:
-            parts.append(_side_label(start, layer, side))
+            parts.append(_size_label(start, layer, size))
         if layer == len(strides):
             break
         x = _MARGIN + layer * _PITCH
@@ -178,12 +181,13 @@ def _downsamplings(strides: Sequence[int], *, side: int, floor: float) -> list[s
             f'<path class="downsample" d="M{x} {_TOP - 12}V{floor + 8:g}" stroke="currentColor" '
             f'stroke-dasharray="3 3" opacity=".55"/>'
         )
-        start, side = layer, strided(side, 2)
+        start, size = layer, strided(size, 2)
     return parts
 
 
-def _side_label(start: int, stop: int, side: int) -> str:
-    text = f"{side}{_TIMES}{side}" if stop - start > 1 else str(side)
+def _size_label(start: int, stop: int, size: ImageSize) -> str:
+    wide = stop - start > 1 or not isinstance(size, int)
+    text = _TIMES.join(map(str, height_and_width(size))) if wide else str(size)
     x = _MARGIN + (start + stop) / 2 * _PITCH
     return (
         f'<text x="{x:g}" y="{_TOP - 8}" text-anchor="middle" font-size="9.5" fill="currentColor" opacity=".75">'

@@ -10,6 +10,7 @@ from importlib import resources
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.files import write_atomically
+from scarlet_tf.image_size import describe_image_size
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
 from scarlet_tf.report.quantities import is_number, phrase, write_constraint
@@ -118,8 +119,9 @@ def _tiles(history: SearchHistory, evaluated: Models) -> str:
 def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, str | float]) -> str:
     settings = history.identity["settings"]
     mixture = {name.replace("_", " "): value for name, value in settings["mixture"].items() if is_number(value)}
+    size = describe_image_size(space.resolution)
     facts: list[tuple[str, object]] = [
-        ("Search space", f"{space.name}: {space.num_layers} layers, {space.size:.3g} models, {space.resolution} px"),
+        ("Search space", f"{space.name}: {space.num_layers} layers, {space.size:.3g} models, {size} px"),
         ("Population", settings["population"]),
         ("Objectives", settings["objectives"].replace(",", ", ")),
         ("Constraints", settings["constraints"].replace(",", ", ") or "none"),

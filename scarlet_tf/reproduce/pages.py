@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scarlet_tf.arch.space import IDENTITY
+from scarlet_tf.image_size import height_and_width
 from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
 from scarlet_tf.markdown import remarks
@@ -106,7 +107,7 @@ def make_figure4_page(result: dict) -> str:
     {result["command"]}
 
 {describe(result)}; {_seeds(seeds)}.
-{data["name"]} at {data["image_size"]}x{data["image_size"]}, recipe "{config["recipe"]}", \
+{data["name"]} at {"x".join(map(str, height_and_width(data["image_size"])))}, recipe "{config["recipe"]}", \
 {steps[-1]:.0f} steps of batch {config["batch_size"]} (epochs: {config["epochs"]:g}).
 {data["search_validation"]} of the training images are held out; test accuracy is on the test set. The paper's meta \
 model stands here in

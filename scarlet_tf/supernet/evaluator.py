@@ -35,6 +35,7 @@ class SupernetEvaluator:
         images: how many held-out images to use; None: all.
         calibration_images: training images for recalibration, taken without augmentation.
         data_dir: where the data set lies; None: the default.
+        skip_damaged: leave out images that do not decode, as is done anyhow where the training did.
         strategy: None: one device.
 
     Attributes:
@@ -50,11 +51,15 @@ class SupernetEvaluator:
         images: int | None = None,
         calibration_images: int = 256,
         data_dir: str | None = None,
+        skip_damaged: bool = False,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         if calibration_images < 1:
             raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
-        data = open_dataset(dataclasses.replace(trained.config.data, augment="none", data_dir=data_dir))
+        config = trained.config.data
+        skip_damaged = skip_damaged or config.skip_damaged
+        config = dataclasses.replace(config, augment="none", data_dir=data_dir, skip_damaged=skip_damaged)
+        data = open_dataset(config, splits=["train", "search_validation"])
         held_out = data.num_examples["search_validation"]
         self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ import tensorflow as tf
 from scarlet_tf.arch import BlockSpec
 from scarlet_tf.arch.space import block_spec
 from scarlet_tf.choices import require_known
+from scarlet_tf.image_size import height_and_width
 from scarlet_tf.layers.norm import activate
 from scarlet_tf.supernet.blocks import BN_EPSILON
 from scarlet_tf.supernet.depthwise import depthwise
@@ -121,7 +123,7 @@ class PathEvaluator:
         self.space = supernet.space
         self.bn = bn
         self.calibration = calibration
-        self.chunk = chunk or max(1, _PIXELS_IN_FLIGHT // self.space.resolution**2)
+        self.chunk = chunk or max(1, _PIXELS_IN_FLIGHT // math.prod(height_and_width(self.space.resolution)))
         self._stem_weights = _tensors(supernet.stem_weights())
         self._tail_weights = _tensors(supernet.tail_weights())
         self._supernet = supernet

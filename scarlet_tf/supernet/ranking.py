@@ -89,6 +89,7 @@ def rank(
     images: int | None = None,
     seed: int = 0,
     data_dir: str | None = None,
+    skip_damaged: bool = False,
 ) -> dict:
     """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
 
@@ -112,11 +113,10 @@ def rank(
     genomes = draw_genomes(trained.space, models, seed=seed, draw=draw)
     overrides = {} if epochs is None else {"epochs": epochs}
     configs = [train_config(recipe, seed=seed + repeat, **overrides) for repeat in range(repeats)]
-    trainings = _train_alone(trained, genomes, configs, Path(output), data_dir=data_dir)
+    where = {"data_dir": data_dir, "skip_damaged": skip_damaged}
+    trainings = _train_alone(trained, genomes, configs, Path(output), **where)
     alone = trainings.mean(axis=1)
-    one_shot = {
-        bn: SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir).evaluate(genomes) for bn in BN_MODES
-    }
+    one_shot = {bn: SupernetEvaluator(trained, bn=bn, images=images, **where).evaluate(genomes) for bn in BN_MODES}
     madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
     result = provenance(command) | {
         "supernet": {"fingerprint": trained.fingerprint, "step": trained.step, "config": trained.config.to_dict()},
@@ -144,9 +144,14 @@ def rank(
     return result
 
 
-def _train_alone(trained: TrainedSupernet, genomes: np.ndarray, configs: list, output: Path, *, data_dir) -> np.ndarray:
+def _train_alone(
+    trained: TrainedSupernet, genomes: np.ndarray, configs: list, output: Path, *, data_dir, skip_damaged: bool
+) -> np.ndarray:
     """Test accuracy of every model after every training from scratch, (n, repeats)."""
-    data = open_dataset(dataclasses.replace(trained.config.data, augment=configs[0].augment, data_dir=data_dir))
+    config = trained.config.data
+    skip_damaged = skip_damaged or config.skip_damaged
+    config = dataclasses.replace(config, augment=configs[0].augment, data_dir=data_dir, skip_damaged=skip_damaged)
+    data = open_dataset(config)
     accuracies = np.empty((len(genomes), len(configs)))
     with RunLog(output, total_steps=accuracies.size, description="trainings") as log:
         for done, (repeat, i) in enumerate(np.ndindex(accuracies.T.shape), start=1):

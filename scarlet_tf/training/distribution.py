@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from scarlet_tf.data.dataset import Batches
+
 
 def distributed_batches(
-    strategy: tf.distribute.Strategy, make_batches: Callable[[], tf.data.Dataset], *, batch_size: int
+    strategy: tf.distribute.Strategy, make_batches: Callable[[], Batches], *, batch_size: int
 ) -> Iterator:
     """Iterator over (images, labels) for `strategy.run`.
 
@@ -16,16 +18,18 @@ def distributed_batches(
     a run sees the same data whatever the strategy.
 
     Args:
-        make_batches: gives the dataset of global batches of `batch_size` rows; called once a worker.
+        make_batches: gives the global batches of `batch_size` rows.
 
     Raises:
         ValueError: `batch_size` is not a multiple of the replicas.
+        DataError: by the iterator, naming a damaged image.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ValueError(f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
+    batches = make_batches()
     if replicas == 1:
-        return iter(make_batches())
+        return iter(batches)
     share = batch_size // replicas
 
     def own_shares(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -42,9 +46,9 @@ def distributed_batches(
                 )
             )
 
-        return make_batches().flat_map(split)
+        return batches.dataset.flat_map(split)
 
-    return iter(strategy.distribute_datasets_from_function(own_shares))
+    return batches.naming_damaged(iter(strategy.distribute_datasets_from_function(own_shares)))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

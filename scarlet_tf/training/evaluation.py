@@ -75,20 +75,23 @@ class Evaluator:
 
     Args:
         model: classifier of logits, or of probabilities by softmax.
+        class_names: the model's, by output; the data's are matched with them by name, and may be fewer. None: not
+            known; then the outputs are the data's labels.
 
     Raises:
-        ValueError: the model's input or its number of classes is not the data's.
+        ValueError: the model's input, or without class names its number of classes, is not the data's.
     """
 
-    def __init__(self, model: keras.Model, data: ImageData) -> None:
-        side, classes = data.config.image_size, data.num_classes
-        if model.output_shape[-1] != classes:
-            raise ValueError(
-                f"model {model.name!r} has {model.output_shape[-1]} classes, {data.config.name!r} has {classes}"
-            )
-        if model.input_shape[1:] not in ((side, side, 3), (None, None, 3)):
-            raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {(side, side, 3)}")
+    def __init__(self, model: keras.Model, data: ImageData, *, class_names: Sequence[str] | None = None) -> None:
+        classes, images = model.output_shape[-1], (*data.config.image_shape, 3)
+        known = data.num_classes if class_names is None else len(class_names)
+        if classes != known:
+            whose = repr(data.config.name) if class_names is None else "its list of class names"
+            raise ValueError(f"model {model.name!r} has {classes} classes, {whose} has {known}")
+        if model.input_shape[1:] not in (images, (None, None, 3)):
+            raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {images}")
         self._data = data
+        self._class_names = class_names
         softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
 
         @tf.function(reduce_retracing=True)
@@ -109,23 +112,37 @@ class Evaluator:
         """Evaluate the first `limit` images of a split, all by default.
 
         Top-5 counts a label that fewer than five classes score strictly higher than.
+
+        Raises:
+            DataError: the split has images of classes that the model does not know, naming them.
         """
-        return self.evaluate_batches(self._data.eval_batches(split, batch_size, limit=limit))
+        batches = self._data.eval_batches(split, batch_size, limit=limit)
+        if self._class_names is None:
+            return self.evaluate_batches(batches)
+        outputs = tf.constant(self._data.outputs_of(split, self._class_names))
+        return self.evaluate_batches((images, tf.gather(outputs, labels)) for images, labels in batches)
 
     def evaluate_batches(self, batches: Iterable) -> Metrics:
-        """Evaluate batches of (images, labels), as `ImageData.eval_batches` gives them."""
-        classes = self._data.num_classes
+        """Evaluate batches of (images, labels), as `ImageData.eval_batches` gives them; labels are outputs."""
+        names = self._data.class_names if self._class_names is None else self._class_names
+        classes = len(names)
         confusion, total = np.zeros((classes, classes), np.int64), np.zeros(2)
         for images, labels in batches:
             predicted, sums = self._judge(images, labels)
             np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
             total += sums.numpy()
         top5, loss = (total / confusion.sum()).tolist()
-        return metrics_of(confusion, class_names=self._data.class_names, top5=top5, loss=loss)
+        return metrics_of(confusion, class_names=names, top5=top5, loss=loss)
 
 
 def evaluate(
-    model: keras.Model, data: ImageData, split: str, *, batch_size: int = 500, limit: int | None = None
+    model: keras.Model,
+    data: ImageData,
+    split: str,
+    *,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 500,
+    limit: int | None = None,
 ) -> Metrics:
     """Evaluate a model once, see `Evaluator`."""
-    return Evaluator(model, data).evaluate(split, batch_size=batch_size, limit=limit)
+    return Evaluator(model, data, class_names=class_names).evaluate(split, batch_size=batch_size, limit=limit)

@@ -34,7 +34,7 @@ class TrainState:
         config: TrainConfig,
         *,
         strategy: tf.distribute.Strategy,
-        image_size: int,
+        image_shape: tuple[int, int],
         steps_per_epoch: int,
         total_steps: int,
         weights: Mapping[str, np.ndarray] | None = None,
@@ -50,7 +50,7 @@ class TrainState:
         with strategy.scope():
             plain = build(
                 spec,
-                input_shape=(image_size, image_size, spec.input_channels),
+                input_shape=(*image_shape, spec.input_channels),
                 batch_size=config.batch_size // self.replicas,
                 classifier_activation=None,
             )

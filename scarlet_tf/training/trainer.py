@@ -85,8 +85,7 @@ def train(
         class_weights = balanced_class_weights(data) if config.class_weight == "balanced" else None
         steps_per_epoch, total_steps = count_steps(data, config)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
-        image_size = data.config.image_size
-        started = {"image_size": image_size, "weights": weights, "class_weights": class_weights}
+        started = {"image_shape": data.config.image_shape, "weights": weights, "class_weights": class_weights}
         state = TrainState(spec, config, strategy=strategy, **counts, **started)
         outcome = _Outcome(dataclasses.replace(spec, name=name or spec.name), state, data)
         selection = None
@@ -142,7 +141,7 @@ class _Outcome:
     """
 
     def __init__(self, spec: ArchSpec, state: TrainState, data: ImageData) -> None:
-        shape = (data.config.image_size, data.config.image_size, spec.input_channels)
+        shape = (*data.config.image_shape, spec.input_channels)
         self.spec = spec
         self.model = build(spec, input_shape=shape, classifier_activation=None)
         self.measured_images = 0

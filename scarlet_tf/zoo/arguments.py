@@ -63,7 +63,7 @@ def resolve_input_shape(
         ValueError: for anything but three numbers, a side below 32 pixels (or the network's own, where that is less),
             unknown sides with the top, or another shape than ImageNet's weights are for.
     """
-    default = (spec.resolution, spec.resolution, spec.input_channels)
+    default = spec.input_shape
     if input_shape is None:
         return default if include_top else (None, None, spec.input_channels)
     received = f"Received input_shape={input_shape!r}"
@@ -84,7 +84,7 @@ def resolve_input_shape(
         )
     if weights == IMAGENET and channels != 3:
         raise ValueError(f"The input must have 3 channels. {received}")
-    smallest = min(_SMALLEST_SIDE, spec.resolution)
+    smallest = min(_SMALLEST_SIDE, *spec.input_shape[:2])
     if any(side < smallest for side in known):
         raise ValueError(f"Input size must be at least {smallest}x{smallest}. {received}")
     if include_top and len(known) < 2:

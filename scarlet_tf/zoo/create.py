@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras as keras3
 
 from scarlet_tf.arch import ArchSpec, scale
+from scarlet_tf.image_size import ImageSize
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
 from scarlet_tf.zoo.arguments import check_arguments, require_keras, resolve_input_shape
@@ -35,7 +36,7 @@ def create_model(
     bn_epsilon: float = 1e-5,
     width: float = 1.0,
     depth: float = 1.0,
-    resolution: int | None = None,
+    resolution: ImageSize | None = None,
     keras=keras3,
     name: str | None = None,
 ):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.image_size import ImageSize
 from scarlet_tf.models import get_weights
 from scarlet_tf.zoo.checks import require_model
 from scarlet_tf.zoo.files import ModelFileError, read_training
@@ -57,8 +58,8 @@ class StartingPoint:
         """Whether there are weights, but none of the classifier."""
         return self.weights is not None and "classifier/kernel" not in self.weights
 
-    def at_resolution(self, resolution: int) -> StartingPoint:
-        """The same for square images of another side, in pixels."""
+    def at_resolution(self, resolution: ImageSize) -> StartingPoint:
+        """The same for images of another size in pixels: one side, or (height, width)."""
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, resolution=resolution))
 
     def for_classes(self, classes: int) -> StartingPoint:

@@ -28,7 +28,7 @@ def read_weights(
     if path.name.endswith(".keras"):
         arrays = get_weights(load_keras_file(path))
         return {key: array for key, array in arrays.items() if include_top or not key.startswith("classifier/")}
-    reader = build(spec, include_top=include_top, input_shape=(spec.resolution, spec.resolution, channels))
+    reader = build(spec, include_top=include_top, input_shape=(*spec.input_shape[:2], channels))
     with warnings.catch_warnings(record=True) as skipped:  # Keras only warns where it leaves layers unassigned
         warnings.simplefilter("always", UserWarning)
         try:

@@ -12,7 +12,7 @@ def random_images(*shape):
 @pytest.mark.parametrize("side", [28, 29, 31])
 def test_fit_zero_pads_slightly_smaller_images(side):
     image = random_images(side, side, 1)
-    fitted = augment.fit(tf.constant(image), 32).numpy()
+    fitted = augment.fit(tf.constant(image), (32, 32)).numpy()
     before = (32 - side) // 2
     expected = np.zeros((32, 32, 1), np.uint8)
     expected[before : before + side, before : before + side] = image
@@ -22,21 +22,21 @@ def test_fit_zero_pads_slightly_smaller_images(side):
 def test_fit_resizes_the_short_side_and_crops_the_centre():
     image = np.zeros((20, 60, 3), np.uint8)
     image[:, 20:40] = 200  # the centre square
-    fitted = augment.fit(tf.constant(image), 10).numpy()
+    fitted = augment.fit(tf.constant(image), (10, 10)).numpy()
     assert fitted.shape == (10, 10, 3)
     assert (fitted[:, 1:-1] == 200).all()
 
 
 def test_fit_of_a_batch_is_that_of_its_images():
     images = random_images(3, 20, 24, 3)
-    one_by_one = [augment.fit(tf.constant(image), 12).numpy() for image in images]
-    np.testing.assert_array_equal(augment.fit(tf.constant(images), 12), one_by_one)
+    one_by_one = [augment.fit(tf.constant(image), (12, 12)).numpy() for image in images]
+    np.testing.assert_array_equal(augment.fit(tf.constant(images), (12, 12)), one_by_one)
 
 
 def test_centre_crop_keeps_224_of_256():
     image = np.zeros((256, 256, 1), np.uint8)
     image[16:240, 16:240] = 255
-    assert (augment.centre_crop(tf.constant(image), 224, share=224 / 256).numpy() == 255).all()
+    assert (augment.centre_crop(tf.constant(image), (224, 224), share=224 / 256).numpy() == 255).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -78,7 +78,7 @@ def test_both_forms_of_flip_crop_agree(channels):
         tf.constant([1, 2]),
     )
     rows = tf.reshape(augment.zero_pad(images), (-1, 16 * channels))
-    out = augment.flip_crop_rows(rows, chosen, seed, size=8, channels=channels).numpy()
+    out = augment.flip_crop_rows(rows, chosen, seed, size=(8, 8), channels=channels).numpy()
     expected = augment.flip_crop(tf.gather(images, chosen), seed).numpy()
     np.testing.assert_array_equal(out, np.broadcast_to(expected, out.shape))
 
@@ -86,10 +86,10 @@ def test_both_forms_of_flip_crop_agree(channels):
 def test_inception_crop_depends_on_its_seed_alone_and_keeps_the_range_of_areas():
     ramp = np.stack(np.meshgrid(np.arange(100), np.arange(100), indexing="ij"), -1).astype(np.uint8)
     image = tf.constant(np.concatenate([ramp, np.zeros((100, 100, 1), np.uint8)], -1))
-    first = augment.inception_crop(image, tf.constant([1, 1]), size=32)
-    np.testing.assert_array_equal(first, augment.inception_crop(image, tf.constant([1, 1]), size=32))
+    first = augment.inception_crop(image, tf.constant([1, 1]), size=(32, 32))
+    np.testing.assert_array_equal(first, augment.inception_crop(image, tf.constant([1, 1]), size=(32, 32)))
     assert first.shape == (32, 32, 3) and first.dtype == tf.uint8
-    others = [augment.inception_crop(image, tf.constant([1, n]), size=32).numpy() for n in range(2, 20)]
+    others = [augment.inception_crop(image, tf.constant([1, n]), size=(32, 32)).numpy() for n in range(2, 20)]
     assert len({other.tobytes() for other in others}) == 18
 
 

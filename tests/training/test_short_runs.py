@@ -91,7 +91,7 @@ def test_class_weights_scale_the_loss_of_each_image(runs):
     state = TrainState(
         *(runs.tiny_spec(), train_config("small", batch_size=4, ema=0.0, l2=0.0, label_smoothing=0.0)),
         strategy=make_strategy("one_device"),
-        image_size=16,
+        image_shape=(16, 16),
         steps_per_epoch=10,
         total_steps=20,
         class_weights=weights,

@@ -107,7 +107,7 @@ def test_averages_follow_the_weights_by_hand(runs):
     state = TrainState(
         *(runs.tiny_spec(), config),
         strategy=make_strategy("one_device"),
-        image_size=16,
+        image_shape=(16, 16),
         steps_per_epoch=10,
         total_steps=20,
     )

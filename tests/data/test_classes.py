@@ -1,0 +1,47 @@
+import re
+
+import numpy as np
+import pytest
+
+from scarlet_tf.data import DataError, DataWarning
+from scarlet_tf.data.classes import check_classes, match_classes
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (["cat", "dog"], ["cat", "dog", "fish"], "has test images of classes without training images: 'fish'"),
+        (["cat", "dog"], ["Cat", "dog"], "without training images: 'Cat' ('cat' differs by case only)"),
+        (["caf\u00e9", "bar"], ["cafe\u0301", "bar"], "('caf\u00e9' differs in its letters' codes only)"),
+        (["tomato", "pear"], ["tomatoes"], "'tomatoes' (nearest is 'tomato')"),
+        ([*"xyz"], [*"abcdefg"], "'a', 'b', 'c', 'd', 'e' and 2 more"),
+        (["cat"], ["cat"], "has images of a single class, 'cat': training needs two"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(train, test, message):
+    with pytest.raises(DataError, match=f"^'set'.*{re.escape(message)}"):
+        check_classes("set", {"train": dict.fromkeys(train, 1), "test": dict.fromkeys(test, 1)})
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (["cat", "dog", "fish"], ["dog"], "has no test images of 'cat', 'fish'"),
+        (["Cat", "cat"], ["Cat", "cat"], "has classes 'Cat' and 'cat', which look alike"),
+    ],
+)
+def test_what_is_probably_not_meant_is_warned_of(train, test, message):
+    with pytest.warns(DataWarning, match=re.escape(message)):
+        check_classes("set", {"train": dict.fromkeys(train, 1), "test": dict.fromkeys(test, 1)})
+
+
+def test_classes_are_matched_by_name():
+    model = ["fish", "cat", "dog"]
+    np.testing.assert_array_equal(match_classes("set", ["dog", "fish"], model_classes=model), [2, 0])
+    with pytest.raises(DataError, match=r"does not know: 'Dog' \('dog' differs by case only\), 'bird'$"):
+        match_classes("set", ["bird", "Dog", "cat"][::-1], model_classes=model)
+
+
+def test_classes_without_images_need_no_output():
+    outputs = match_classes("set", ["bird", "cat"], model_classes=["cat", "dog"], used=["cat"])
+    np.testing.assert_array_equal(outputs, [-1, 0])
