@@ -32,6 +32,7 @@ class Source:
         origin: where the weights come from, in words.
         preprocessing: how it wants its images.
         note: a sentence for the user where that is assumed; else None.
+        class_names: by output; None where they are not known.
     """
 
     spec: ArchSpec
@@ -42,6 +43,7 @@ class Source:
     origin: str
     preprocessing: Preprocessing
     note: str | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> Source:
@@ -71,6 +73,7 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
         origin=describe_origin(model, weights=weights),
         preprocessing=loaded.preprocessing,
         note=loaded.note,
+        class_names=tuple((loaded.training or {}).get("class_names") or ()) or None,
     )
 
 

@@ -165,10 +165,19 @@ def _check_fit(source: Source, data: ImageData, config: CompressionConfig) -> No
     images = (*data.config.image_shape, 3)
     if source.input_shape != images:
         raise CompressionError(f"the model takes {source.input_shape}, the images are {images}")
+    if source.class_names and list(source.class_names) != list(data.class_names):
+        raise CompressionError(
+            f"{data.config.name!r} has other classes than the model was trained for, or another order: "
+            f"{_shown(data.class_names)}, not {_shown(source.class_names)}"
+        )
     for name in ("mean", "std"):
         given, wanted = getattr(data, name), getattr(source.preprocessing, name)
         if tuple(given) != wanted:
             raise CompressionError(f"{name} of the images is {given}, the model was trained with {wanted}")
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + ", ..." * (len(names) > 5)
 
 
 def _compressed(source: Source, data: ImageData, config: CompressionConfig, *, total_steps: int) -> CompressedModel:

@@ -68,7 +68,7 @@ def test_truncated_file(tmp_path, share):
         ({"blocks": None}, "blocks must be a list, got None"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         ({"classes": 0}, "classes must be an integer >= 1, got 0"),
-        ({"resolution": True}, "resolution must be an integer >= 1, got True"),
+        ({"resolution": True}, "resolution must be an integer >= 1, or two of them .* got True"),
         ({"name": ""}, "non-empty string"),
         ({"first_channels": 9}, "block 0 takes 8 channels, but the layer before it gives 9"),
     ],
