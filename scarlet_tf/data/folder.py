@@ -69,6 +69,7 @@ class ImageFolder:
         """Return the names of images that lie beside the class folders and so belong to none."""
         return self._found(split)[1]
 
+    @functools.cache  # noqa: B019
     def examples(self, split: str) -> list[tuple[str, str]]:
         """Return (path, class name) of every image, shuffled by the split's name: the order of the data set."""
         found = [(path, name) for name, paths in sorted(self.classes(split).items()) for path in paths]
