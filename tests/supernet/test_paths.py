@@ -1,8 +1,12 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
+from scarlet_tf.data import DataConfig
 from scarlet_tf.models import build, get_weights, set_weights
-from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet
+from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet, SupernetConfig
 from scarlet_tf.supernet.paths import _StageFunctions
 
 
@@ -55,6 +59,17 @@ def test_common_prefixes_are_computed_once(supernet, images, monkeypatch):
     PathEvaluator(supernet, bn="moving").logits(genomes, images)
     # stem; 3, 31, 312, 314, 32, 322; 0, 00, 000; and a tail for each of the five genomes.
     assert len(calls) == 1 + 6 + 3 + 5
+
+
+def test_images_need_not_be_square(tiny_space):
+    space = dataclasses.replace(tiny_space, resolution=(16, 8))
+    config = SupernetConfig(space=space, data=DataConfig(name="fashion_mnist", image_size=[16, 8]), steps=1)
+    assert SupernetConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    oblong = Supernet(space, seed=2)
+    images = np.random.default_rng(4).standard_normal((4, 16, 8, 3)).astype(np.float32)
+    genomes = space.random(np.random.default_rng(5), 3)
+    for genome, got in zip(genomes, PathEvaluator(oblong, bn="moving").logits(genomes, images), strict=True):
+        assert close(got, np.asarray(oblong.extract(genome)(images)))
 
 
 def test_let_starts_as_identity_or_as_a_convolution(tiny_space):
