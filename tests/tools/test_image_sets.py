@@ -49,7 +49,8 @@ def trained(tmp_path_factory):
     model.save(root / "model" / "model.keras")
     settings = {"name": f"folder:{images}", "image_size": [HEIGHT, WIDTH], "search_validation": 0, "augment": "none"}
     data = settings | {"seed": 0, "mean": [0.5] * 3, "std": [0.5] * 3}
-    (root / "model" / "training.json").write_text(json.dumps({"data": data, "class_names": order}))
+    test = {"top1": 1.0, "examples": 12}
+    (root / "model" / "training.json").write_text(json.dumps({"data": data, "class_names": order, "test": test}))
     return root / "model"
 
 
