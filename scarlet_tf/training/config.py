@@ -128,6 +128,9 @@ def too_few_for_moving_statistics(steps: int, *, momentum: float) -> bool:
     A moving average of momentum m looks back over 1 / (1 - m) steps. After ten times as many, e^-10 = 5e-5 of the
     initial values are left in it, and it covers the last tenth of the run. Averaged weights ask for no more: their
     decay starts low (`ema_decay`), so they look back over a ninth of the run at most.
+
+    Seen with recipe "small" on Fashion-MNIST, one run each, top-1 on 3,000 test images with moving and with measured
+    statistics: 30 steps 0.455 and 0.728, 60 steps 0.794 and 0.798, 100 steps 0.829 and 0.831.
     """
     return steps * (1.0 - momentum) < 10.0 - 1e-9
 
