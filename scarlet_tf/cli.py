@@ -5,6 +5,7 @@ Imports no TensorFlow, so that `--help` answers at once: tools import what they 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging as python_logging
@@ -13,12 +14,13 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
 
+from scarlet_tf.backend import TENSORFLOW, BackendError, require_backend, require_tensorflow
 from scarlet_tf.training.interrupt import RunStopped
 
 
@@ -42,7 +44,7 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
 
 
 def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
-    """Imports TensorFlow with oneDNN's kernels, and without the notes that its C++ code writes at start-up.
+    """Imports TensorFlow, as Keras's backend, with oneDNN's kernels and without the notes that its C++ code writes.
 
     oneDNN is on by default only on some CPUs, but was quicker on the AVX2 machine this was measured on, most of all for
     depthwise convolutions; TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
@@ -50,19 +52,42 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     Args:
         threads: TensorFlow's "inter" and "intra" op threads, where TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS do
             not set them; None: TensorFlow's own choice.
+
+    Raises:
+        BackendError: where Keras is set to another backend, or TensorFlow is not installed.
     """
+    require_tensorflow("this tool")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for kind, count in (threads or {}).items():
         os.environ.setdefault(f"TF_NUM_{kind.upper()}OP_THREADS", str(count))
     _share_one_heap()
+    with _silent_start():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # looks for GPUs, and says so
+
+
+def load_keras() -> None:
+    """Imports Keras on whichever backend is chosen; BackendError where that is unknown or not installed."""
+    if require_backend() == TENSORFLOW:
+        load_tensorflow()
+        return
+    try:
+        with _silent_start():
+            import keras  # noqa: F401
+    except ImportError as error:
+        raise BackendError(f"Keras's backend cannot be loaded: {error}") from error
+
+
+@contextlib.contextmanager
+def _silent_start() -> Iterator[None]:
+    """Drops what a library's C++ code writes to standard error while it is imported."""
     sys.stderr.flush()
     standard_error = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # looks for GPUs, and says so
+        yield
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)
@@ -91,9 +116,10 @@ def command_line(*, without: Collection[str] = ()) -> str:
     return shlex.join(["python", f"{script.parent.name}/{script.name}", *given])
 
 
-def fail(message: object) -> NoReturn:
-    """One line on standard error, exit code 2."""
-    print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)
+def fail(*messages: object) -> NoReturn:
+    """One line a message on standard error, exit code 2."""
+    for message in messages:
+        print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -9,7 +9,7 @@ What is written says which file it came from, and how images are normalised (sca
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import load_keras, run
 
 _MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
 _CHECKPOINT = flags.DEFINE_string(
@@ -36,7 +36,7 @@ def main() -> None:
     require_suffix(_OUTPUT.value)
     require_place(_OUTPUT.value)
     require_reader(check_file(_CHECKPOINT.value))
-    load_tensorflow()
+    load_keras()
     done = convert_checkpoint(spec, _CHECKPOINT.value, _OUTPUT.value, key=_KEY.value)
     key = f", weights under the key {done.key!r}" if done.key else ""
     others = f" (it also holds {', '.join(map(repr, done.others))})" if done.others else ""

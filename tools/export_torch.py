@@ -8,7 +8,7 @@ The file holds {"model_state": state dict}. Needs PyTorch (the extra 'torch').
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import load_keras, run
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -27,7 +27,7 @@ def main() -> None:
     require_trained(_MODEL.value, weights=_WEIGHTS.value)
     require_place(_OUTPUT.value)
     require_torch()
-    load_tensorflow()
+    load_keras()
     done = export_checkpoint(_MODEL.value, _OUTPUT.value, weights=_WEIGHTS.value)
     print(
         f"{_OUTPUT.value}: {done.tensors} tensors, {done.params:,} params, read back bit for bit; SHA-256 {done.sha256}"

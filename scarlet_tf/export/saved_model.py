@@ -11,9 +11,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.export.ending import output_name
 from scarlet_tf.export.served import SIGNATURE
 from scarlet_tf.files import require_new_folder, write_atomically
+
+require_tensorflow("scarlet_tf.export")
 
 # Beside the graph, in the folder that TensorFlow keeps for files that it does not read itself.
 RECORD = Path("assets.extra") / "scarlet_tf.json"

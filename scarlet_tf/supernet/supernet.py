@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
+from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.models import block_name, build, set_weights
 from scarlet_tf.supernet.blocks import Scales, in_order, moments, norm, norm_depthwise, norm_pointwise, pointwise
 from scarlet_tf.supernet.mixed import (
@@ -20,6 +21,8 @@ from scarlet_tf.supernet.mixed import (
     normal,
     variable_key,
 )
+
+require_tensorflow("scarlet_tf.supernet")
 
 
 class _ConvBn:

@@ -9,7 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.data import ImageData
+from scarlet_tf.progress import progress
+
+require_tensorflow("scarlet_tf.training")
 
 TOP = 5  # with as many classes or fewer, top-5 would always be 1
 
@@ -127,7 +131,7 @@ class Evaluator:
         names = self._data.class_names if self._class_names is None else self._class_names
         classes = len(names)
         confusion, total = np.zeros((classes, classes), np.int64), np.zeros(2)
-        for images, labels in batches:
+        for images, labels in progress(batches, "evaluate", unit="batch"):
             predicted, sums = self._judge(images, labels)
             np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
             total += sums.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from importlib import resources
 
 import numpy as np
@@ -29,6 +30,10 @@ def decode_predictions(preds, top: int = 5) -> list[list[tuple[str, str, float]]
     Raises:
         ValueError: for another shape.
     """
+    if not isinstance(preds, (np.ndarray, Sequence)):
+        import keras
+
+        preds = keras.ops.convert_to_numpy(preds)  # a tensor of PyTorch may have to be detached first
     preds = np.asarray(preds)
     if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES:
         raise ValueError(

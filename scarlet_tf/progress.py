@@ -1,0 +1,42 @@
+"""Progress of what may take minutes: a bar on a terminal, else a line on standard error every few seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from tqdm import tqdm
+
+SECONDS = 10  # between two lines, and before the first
+_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left"
+
+
+def progress(items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None) -> tqdm:
+    """Wrap an iterable so that its progress shows; without one, call `update` of what is returned.
+
+    Args:
+        items: what is iterated over.
+        label: what is being done, such as "measure".
+        unit: one of the items, such as "round".
+        total: number of items, where `len` does not tell.
+    """
+    shared = {"desc": label, "total": total, "unit": unit, "leave": False}
+    if sys.stderr.isatty():
+        return tqdm(items, **shared, dynamic_ncols=True)
+    paced = {"delay": SECONDS, "mininterval": SECONDS, "maxinterval": SECONDS, "miniters": 1}
+    return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=_LINE)
+
+
+class _Lines:
+    """A text stream for tqdm that ends every state of a bar with a newline, so that it can be read in a log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            self._stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()

@@ -1,0 +1,36 @@
+"""Long work shows how far it is, on a terminal and in a log; short work says nothing in a log."""
+
+import io
+
+import pytest
+
+from scarlet_tf import progress as module
+from scarlet_tf.progress import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("items", [range(5), iter(range(5))])
+def test_lines_in_a_log(items, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0)
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    assert list(progress(items, "measure", unit="round", total=5)) == list(range(5))
+    lines = log.getvalue().splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("measure: 3")] == ["measure: 3 of 5 rounds"]
+    assert all(line.startswith("measure: ") for line in lines) and "\r" not in log.getvalue()
+
+
+def test_short_work_is_silent_in_a_log(monkeypatch):
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    with progress(label="measure", unit="run", total=3) as bar:
+        bar.update(3)
+    assert log.getvalue() == ""
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    list(progress(range(3), "profile", unit="round"))
+    assert "profile:   0%" in terminal.getvalue() and terminal.getvalue().endswith("\r")
