@@ -1,4 +1,4 @@
-"""Latency of .tflite files on this machine: median, 10th and 90th percentile, and the ratio to the first file.
+"""Measure the latency of .tflite files on this machine: median, 10th and 90th percentile, ratio to the first file.
 
     python tools/benchmark_host.py --models=a.tflite,b.tflite --threads=2 --runs=100 --output=latency.json
     python tools/benchmark_host.py --models=a.tflite --op_profile
@@ -7,13 +7,16 @@ The files run in turn, one after the other in every round, so a change of the ma
 round ends with a float32 matrix product of NumPy's BLAS on as many threads. The utilisation is a file's multiply-adds a
 second over the product's: how much of what the cores can do in float32 the file gets out of them.
 
+Inputs are random; a batch of open size is 1. A file that cannot be run is named in a line of its own, the others are
+measured all the same, and the exit code is then 2.
+
 --op_profile cuts every operator out of its file and times it as a model of its own. The sum of these parts is not the
 whole's time: within the whole, inputs lie in caches, and a PAD or an activation is done by the convolution next to it.
 """
 
 from absl import flags
 
-from scarlet_tf.cli import run
+from scarlet_tf.cli import fail, run
 
 _MODELS = flags.DEFINE_list("models", None, "The .tflite files, separated by commas.", required=True)
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads of each interpreter.", lower_bound=1)
@@ -29,22 +32,32 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.files import require_place
-    from scarlet_tf.latency import measure_host, save_json
+    from scarlet_tf.latency import TFLiteFileError, find_failures, measure_host, save_json
     from scarlet_tf.tflite.profile import profile_operators
 
     if flags.FLAGS["slowest"].present and not _OP_PROFILE.value:
         raise ValueError("--slowest is the length of a list that --op_profile prints")
     if _OUTPUT.value:
         require_place(_OUTPUT.value)
-    paths, counts = _MODELS.value, {"threads": _THREADS.value, "runs": _RUNS.value, "warmup": _WARMUP.value}
-    profiled = paths if _OP_PROFILE.value else []
-    profiles = [profile_operators(Path(path).read_bytes(), label=path, **counts) for path in profiled]
-    latencies = measure_host(paths, **counts)
-    print_latencies(latencies)
-    for latency, profile in zip(latencies, profiles, strict=False):
-        print_profile(latency, profile)
-    if _OUTPUT.value:
-        save_json(latencies, _OUTPUT.value, profiles=[dataclasses.asdict(profile) for profile in profiles] or None)
+    counts = {"threads": _THREADS.value, "runs": _RUNS.value, "warmup": _WARMUP.value}
+    failures = find_failures(_MODELS.value)
+    paths, profiles = [path for path in _MODELS.value if path not in failures], {}
+    for path in paths if _OP_PROFILE.value else ():
+        try:
+            profiles[path] = profile_operators(Path(path).read_bytes(), label=path, **counts)
+        except TFLiteFileError as error:
+            failures[path] = str(error)
+    latencies = measure_host(paths, **counts) if paths else []
+    if latencies:
+        print_latencies(latencies)
+    for latency in latencies:
+        if latency.path in profiles:
+            print_profile(latency, profiles[latency.path])
+    if _OUTPUT.value and latencies:
+        found = {path: dataclasses.asdict(profile) for path, profile in profiles.items()}
+        save_json(latencies, _OUTPUT.value, profiles=found, failures=failures)
+    if failures:
+        fail(*failures.values())
 
 
 def print_latencies(latencies) -> None:

@@ -7,12 +7,13 @@
 Without files of its own the whole chain is made and run: Keras, SavedModel, ONNX where its packages are installed, and
 .tflite in float32, float16, dynamic range, int8 and int8_pure; with --checkpoint also the official network in PyTorch.
 Of each: error, top-1 agreement, accuracy, bytes, operations and the pieces that XNNPACK runs. A model without weights
-gets random ones.
+gets random ones. A .tflite file that cannot be run is named in a line of its own, the others are checked all the same,
+and the exit code is then 2.
 """
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import fail, load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -56,7 +57,7 @@ def main() -> None:
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_holding, require_place, write_atomically
     from scarlet_tf.formats import require_format
-    from scarlet_tf.latency import open_interpreter
+    from scarlet_tf.latency import find_failures
     from scarlet_tf.onnx_file import OnnxModel, require_onnx
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import read_training, require_model
@@ -67,8 +68,10 @@ def main() -> None:
         require_onnx()
     asked = _FORMATS.value and [require_format("format", wanted) for wanted in _FORMATS.value]
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
-    for path in _TFLITE.value:
-        open_interpreter(path)  # damaged files, before the long work
+    failures = find_failures(_TFLITE.value)  # before the long work
+    tflite = [path for path in _TFLITE.value if path not in failures]
+    if failures and not (tflite or asked or _SAVED_MODEL.value or _ONNX.value or _CHECKPOINT.value):
+        fail(*failures.values())
     for path in _ONNX.value:
         OnnxModel(path)
     if _CHECKPOINT.value:
@@ -132,7 +135,7 @@ def main() -> None:
             preprocessing=source.preprocessing,
             saved_model=[*made.saved_model, *([_SAVED_MODEL.value] if _SAVED_MODEL.value else [])],
             onnx=(*made.onnx, *_ONNX.value),
-            tflite=(*made.tflite, *_TFLITE.value),
+            tflite=(*made.tflite, *tflite),
             others=others,
         )
     if not _FOLDER.value:
@@ -146,6 +149,8 @@ def main() -> None:
         card = dataclasses.replace(card, verification=json.loads(report.to_json()))
         write_atomically(Path(_CARD.value).with_name(card.picture), draw_architecture(card.spec))
         write_atomically(_CARD.value, card.markdown())
+    if failures:
+        fail(*failures.values())
 
 
 if __name__ == "__main__":

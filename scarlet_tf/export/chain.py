@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scarlet_tf.export.ending import output_name
 from scarlet_tf.export.from_name import Exportable
 from scarlet_tf.export.onnx_export import export_onnx
@@ -16,6 +14,7 @@ from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.export.tflite import export_tflite
 from scarlet_tf.formats import FORMATS, ONNX, SAVED_MODEL, require_format
 from scarlet_tf.onnx_file import MissingPackageError, require_onnx
+from scarlet_tf.progress import progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
     if ONNX in formats:
         require_onnx()
     saved_model, onnx, tflite = [], [], []
-    for wanted in tqdm(formats, "export", unit="file", leave=False, disable=None):
+    for wanted in progress(formats, "export", unit="file"):
         if wanted == SAVED_MODEL:
             saved_model.append(export_saved_model(source.model, folder / SAVED_MODEL, record=source.record))
             continue

@@ -11,12 +11,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from scarlet_tf.export.integer import quantize_to_int8
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.files import write_atomically
 from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, check_options, require_format
+from scarlet_tf.progress import progress
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
@@ -139,4 +139,4 @@ def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np
     images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
     if not images:
         raise ValueError("int8 needs representative images to calibrate with, got none")
-    return lambda: ([image] for image in tqdm(images, "calibrate", unit="image", disable=None))
+    return lambda: ([image] for image in progress(images, "calibrate", unit="image"))

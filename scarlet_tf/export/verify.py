@@ -12,14 +12,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import scipy.special
-from tqdm import tqdm
 
 from scarlet_tf.export.ending import LOGITS, PROBABILITIES, output_name
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
-from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
+from scarlet_tf.latency import invoke, open_interpreter, operation_counts, partition_count
 from scarlet_tf.onnx_file import OnnxModel
+from scarlet_tf.progress import progress
 from scarlet_tf.tflite import read_record
 from scarlet_tf.zoo import Preprocessing
 
@@ -168,7 +168,10 @@ def verify(
         _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
         record = read_record(path)
         own, note = _images_for(path, record, images, preprocessing)
-        outputs = _run(_tflite_function(interpreter), own, Path(path).name)
+        (source,) = interpreter.get_input_details()
+        _require_scale(path, source)
+        function = _tflite_function(interpreter, path)
+        outputs = _run(function, own, Path(path).name, batch_size=int(source["shape"][0]))
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
         made |= {"format": _recorded_format(record), "note": note}
@@ -202,7 +205,7 @@ def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
 
 def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int = 1) -> np.ndarray:
     """Outputs (n, classes) of a function of (batch, H, W, C), in batches of `batch_size`; the last may be smaller."""
-    starts = tqdm(range(0, len(images), batch_size), label, unit="batch", leave=False, disable=None)
+    starts = progress(range(0, len(images), batch_size), label, unit="batch")
     return np.concatenate([function(images[start : start + batch_size]) for start in starts])
 
 
@@ -232,13 +235,22 @@ def _shown(shape: tuple) -> str:
     return " x ".join("any" if size is None else str(size) for size in shape) or "a number"
 
 
-def _tflite_function(interpreter) -> Callable[[np.ndarray], np.ndarray]:
+def _require_scale(path, source: Mapping) -> None:
+    if source["dtype"] != np.float32 and not source["quantization"][0]:
+        raise ExportError(
+            f"{path} takes {np.dtype(source['dtype'])} without a scale: expected float32 or quantized images"
+        )
+
+
+def _tflite_function(interpreter, path) -> Callable[[np.ndarray], np.ndarray]:
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def function(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(source["index"], _quantized(image, source))
-        interpreter.invoke()
-        return interpreter.get_tensor(result["index"])
+    def function(images: np.ndarray) -> np.ndarray:
+        missing = source["shape"][0] - len(images)  # where the last batch is smaller than the file's
+        batch = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
+        interpreter.set_tensor(source["index"], _quantized(batch, source))
+        invoke(interpreter, label=path)
+        return interpreter.get_tensor(result["index"])[: len(images)]
 
     return function
 

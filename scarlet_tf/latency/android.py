@@ -31,6 +31,7 @@ from scarlet_tf.latency.benchmark_output import (
     parse_run,
     refused_delegate,
 )
+from scarlet_tf.progress import progress
 
 
 def measure_android(
@@ -64,7 +65,7 @@ def measure_android(
     turns = [pairs[turn % len(pairs) :] + pairs[: turn % len(pairs)] for turn in range(settings.rounds)]
     warnings = []
     with (
-        tqdm(total=len(pairs) * (settings.rounds + 1), desc="measure", unit="run", leave=False, disable=None) as bar,
+        progress(label="measure", unit="run", total=len(pairs) * (settings.rounds + 1)) as bar,
         device_folder(device, warnings) as folder,
     ):
         session = _Session(device=device, folder=folder, settings=settings, paths=paths, bar=bar)

@@ -6,15 +6,18 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from scarlet_tf.files import write_atomically
+from scarlet_tf.latency.first_look import first_run
+from scarlet_tf.latency.first_look_process import check_inputs, random_inputs
 from scarlet_tf.latency.madds import count_madds
 from scarlet_tf.latency.matrix_product import MatrixProduct
-from scarlet_tf.latency.runtime import count_partitions, open_interpreter
+from scarlet_tf.latency.runtime import TFLiteFileError, count_partitions, invoke, open_interpreter
+from scarlet_tf.progress import progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,20 +57,17 @@ def measure_host(
     Every round ends with a matrix product, see `MatrixProduct`.
 
     Raises:
-        ValueError: for no files, or counts out of range; TFLiteFileError for a damaged file.
+        ValueError: for no files, or counts out of range; TFLiteFileError for a file that cannot be run.
         FileNotFoundError: for a missing file.
     """
     if not paths:
         raise ValueError("no .tflite files to measure")
     check_counts(threads=threads, runs=runs, warmup=warmup)
     madds = [count_madds(path) for path in paths]
-    interpreters = [open_interpreter(path, threads=threads) for path in paths]
-    rng = np.random.default_rng(seed)
-    for interpreter in interpreters:
-        _set_random_inputs(interpreter, rng)
+    interpreters = [_ready(path, threads=threads, seed=seed) for path in paths]
     times, rates = np.zeros((warmup + runs, len(paths))), np.zeros(warmup + runs)
     with MatrixProduct(threads=threads) as product:
-        for turn in tqdm(range(warmup + runs), "measure", unit="round", leave=False, disable=None):
+        for turn in progress(range(warmup + runs), "measure", unit="round"):
             for column, interpreter in enumerate(interpreters):
                 start = time.perf_counter()
                 interpreter.invoke()
@@ -83,6 +83,24 @@ def measure_host(
     )
 
 
+def find_failures(paths: Sequence[str | os.PathLike]) -> dict[str, str]:
+    """Why files cannot be run, in one line each, by path: every file runs once, in a process of its own.
+
+    Raises:
+        FileNotFoundError: for a missing file, before the first runs.
+    """
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+    failures = {}
+    for path in progress([*dict.fromkeys(map(os.fspath, paths))], "first run", unit="file"):
+        try:
+            first_run(Path(path).read_bytes(), label=path)
+        except TFLiteFileError as error:
+            failures[path] = str(error)
+    return failures
+
+
 def check_counts(*, threads: int, runs: int, warmup: int) -> None:
     """ValueError for a count out of range."""
     for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
@@ -91,30 +109,42 @@ def check_counts(*, threads: int, runs: int, warmup: int) -> None:
 
 
 def save_json(
-    latencies: Sequence[HostLatency], path: str | os.PathLike, *, profiles: Sequence[dict | None] | None = None
+    latencies: Sequence[HostLatency],
+    path: str | os.PathLike,
+    *,
+    profiles: Mapping[str, dict] | None = None,
+    failures: Mapping[str, str] | None = None,
 ) -> None:
     """A JSON list, one object a file; written whole or not at all.
 
     Args:
-        profiles: of the files, for the key "op_profile", which is null without them.
+        profiles: by path, for the key "op_profile", which is null without one.
+        failures: by path, as `find_failures` gives them, for the key "error"; a file that was not measured has nothing
+            else but its "path".
     """
-    profiles = [None] * len(latencies) if profiles is None else profiles
+    profiles, failures = profiles or {}, failures or {}
     content = [
-        dataclasses.asdict(latency) | {"op_profile": profile}
-        for latency, profile in zip(latencies, profiles, strict=True)
+        dataclasses.asdict(latency)
+        | {"op_profile": profiles.get(latency.path)}
+        | ({"error": failures[latency.path]} if latency.path in failures else {})
+        for latency in latencies
     ]
+    measured = {latency.path for latency in latencies}
+    content += [{"path": path, "error": error} for path, error in failures.items() if path not in measured]
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
-def _set_random_inputs(interpreter, rng: np.random.Generator) -> None:
-    for detail in interpreter.get_input_details():
-        dtype = np.dtype(detail["dtype"])
-        if np.issubdtype(dtype, np.integer):
-            limits = np.iinfo(dtype)
-            value = rng.integers(limits.min, limits.max, detail["shape"], dtype=dtype, endpoint=True)
-        else:
-            value = rng.standard_normal(detail["shape"]).astype(dtype)
+def _ready(path: str | os.PathLike, *, threads: int, seed: int):
+    """An interpreter with its inputs set that ran once."""
+    interpreter = open_interpreter(path, threads=threads)
+    try:
+        check_inputs(interpreter)
+    except ValueError as error:
+        raise TFLiteFileError(f"{path}: not a model that can be run: {error}") from error
+    for detail, value in zip(interpreter.get_input_details(), random_inputs(interpreter, seed), strict=True):
         interpreter.set_tensor(detail["index"], value)
+    invoke(interpreter, label=path)
+    return interpreter
 
 
 def _summaries(

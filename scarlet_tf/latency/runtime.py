@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from scarlet_tf.latency.first_look_process import allocate
+
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
+_FAILED = re.compile(r"Node number (\d+) \(([^()]*)\) failed to (prepare|invoke)\.?")  # in LiteRT's messages
 _MARK = b"TFL3"  # of a flatbuffer of TFLite's schema, at byte 4
 
 
@@ -19,17 +23,29 @@ class TFLiteFileError(ValueError):
 
 
 def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interpreter:
-    """An interpreter with its tensors allocated; FileNotFoundError, or TFLiteFileError naming the path."""
+    """An interpreter with its tensors allocated, a batch of open size as 1.
+
+    Raises:
+        FileNotFoundError: for a missing file; TFLiteFileError, naming path and operator, for one that is refused.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
         interpreter = Interpreter(os.fspath(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        allocate(interpreter)
     except (ValueError, RuntimeError) as error:
         reason = explain_refusal(path.read_bytes(), str(error))
         raise TFLiteFileError(f"{path}: not a model that can be run: {reason}") from error
     return interpreter
+
+
+def invoke(interpreter: Interpreter, *, label: str | os.PathLike) -> None:
+    """Runs an interpreter; TFLiteFileError, naming the file by its label and the operator, where that fails."""
+    try:
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        raise TFLiteFileError(f"{label}: not a model that can be run: {_shown(str(error))}") from error
 
 
 def explain_refusal(content: bytes, message: str) -> str:
@@ -40,7 +56,18 @@ def explain_refusal(content: bytes, message: str) -> str:
         return "the file is of another kind: it lacks the mark TFL3 of .tflite files"
     if "valid Flatbuffer" in message:
         return f"the file is cut short or damaged ({len(content):,} bytes)"
-    return message
+    return _shown(message)
+
+
+def _shown(message: str) -> str:
+    """The interpreter's message in one line, with the operator that failed in front."""
+    message = " ".join(message.split())
+    failed = _FAILED.search(message)
+    if not failed:
+        return message
+    number, name, step = failed.groups()
+    why = message.replace(failed[0], "").strip() or "no reason given"
+    return f"operator {number}, {name}, failed to {'run' if step == 'invoke' else 'prepare'}: {why}"
 
 
 def partition_count(interpreter: Interpreter) -> int:

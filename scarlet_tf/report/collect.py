@@ -38,7 +38,8 @@ def collect_results(folder: str | os.PathLike) -> dict:
         if (folder / "verify.json").exists():
             columns |= _columns(load_json(folder / "verify.json")["formats"], VERIFIED)
         if (folder / "latency.json").exists():
-            columns |= _columns(load_json(folder / "latency.json"), TIMED)
+            timed = [file for file in load_json(folder / "latency.json") if "median_ms" in file or "error" not in file]
+            columns |= _columns(timed, TIMED)  # without files that could not be run
     except (AttributeError, KeyError, TypeError) as error:
         raise ReportError(f"{folder}: a results file lacks {error}") from error
     return {"name": folder.name, "genome": list(spec.genome), "columns": columns}

@@ -21,6 +21,7 @@ from scarlet_tf.arch.space import block_spec
 from scarlet_tf.choices import require_known
 from scarlet_tf.image_size import height_and_width
 from scarlet_tf.layers.norm import activate
+from scarlet_tf.progress import progress
 from scarlet_tf.supernet.blocks import BN_EPSILON
 from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.settings import BN_MODES
@@ -175,7 +176,7 @@ class PathEvaluator:
         def infer(stage, x, w, prefix):
             return _functions(stage).infer(x, w, statistics(prefix, w))
 
-        for images, labels in batches:
+        for images, labels in progress(batches, "evaluate paths", unit="batch"):
             for row, logits in self._walk(genomes, tf.constant(images), infer):
                 yield labels, row, logits.numpy()
 

@@ -1,89 +1,38 @@
-"""Running a .tflite file that nobody vouches for, in a process of its own.
-
-LiteRT checks a file's structure when it opens it, but a file can pass and still crash the interpreter or ask for
-all memory there is. So another process takes the first look, and its death is an ordinary error here.
-"""
+"""Finding out whether a .tflite file can be rewritten: it runs, and is one plain graph."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency.runtime import TFLiteFileError, explain_refusal
-
-_PROGRAM = Path(__file__).with_name("probe_process.py")
-_PATIENCE = 300  # seconds
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Probe:
-    """What the interpreter made of a file.
-
-    Attributes:
-        operations: count of each operation, most frequent first.
-        partitions: pieces that the XNNPACK delegate runs; what lies between them runs op by op.
-        inputs: arrays that it was run on.
-        outputs: arrays that it gave for them.
-    """
-
-    operations: dict[str, int]
-    partitions: int
-    inputs: list[np.ndarray]
-    outputs: list[np.ndarray]
-
-    @property
-    def ops(self) -> int:
-        return sum(self.operations.values())
+from scarlet_tf.latency.first_look import FirstRun as Probe
+from scarlet_tf.latency.first_look import first_run
+from scarlet_tf.latency.runtime import TFLiteFileError
 
 
 def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = None) -> Probe:
-    """Opens and runs a file once.
-
-    Args:
-        content: of the file.
-        label: what messages call it, such as its path.
-        inputs: one array for every input; None: fixed random ones.
+    """Opens and runs a file once, as `first_run`, and refuses one that cannot be rewritten or cut.
 
     Raises:
-        TFLiteFileError: for anything that is not one subgraph of built-in operators with sizes known beforehand,
-            and for a file that the interpreter refuses, dies of, or does not finish.
+        TFLiteFileError: as `first_run`; and for anything that is not one subgraph of built-in operators with outputs
+            of real numbers.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "model.tflite").write_bytes(content)
-        if inputs is not None:
-            np.savez(folder / "inputs.npz", *inputs)
-        answer = _answer(folder)
-        problem = answer.get("error") or _other_than_one_plain_graph(content)
-        if problem:
-            problem = explain_refusal(content, problem)
-            raise TFLiteFileError(f"{label}: not a model that can be run: {' '.join(problem.split())}")
-        with np.load(folder / "arrays.npz") as arrays:
-            given = [arrays[name] for name in arrays if name.startswith("input")]
-            outputs = [arrays[name] for name in arrays if name.startswith("output")]
-    return Probe(**answer, inputs=given, outputs=outputs)
+    run = first_run(content, label=label, inputs=inputs)
+    problem = _other_than_real_outputs(run) or _other_than_one_plain_graph(content)
+    if problem:
+        raise TFLiteFileError(f"{label}: not a model that can be rewritten or cut: {' '.join(problem.split())}")
+    return run
 
 
-def _answer(folder: Path) -> dict:
-    command = [sys.executable, str(_PROGRAM), str(folder)]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        return {"error": f"it did not finish within {_PATIENCE} s"}
-    if process.returncode < 0:
-        return {"error": f"the interpreter died of it ({signal.Signals(-process.returncode).name})"}
-    if process.returncode:
-        return {"error": (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]}
-    return json.loads((folder / "answer.json").read_text())
+def _other_than_real_outputs(run: Probe) -> str | None:
+    if run.other_outputs or any(output.dtype.kind == "c" for output in run.outputs):
+        kinds = {*run.other_outputs, *(str(output.dtype) for output in run.outputs if output.dtype.kind == "c")}
+        return f"expected outputs of real numbers, got {', '.join(sorted(kinds))}"
+    if not run.outputs or not all(output.size for output in run.outputs):
+        return "it gives no output, or an empty one"
+    return None
 
 
 def _other_than_one_plain_graph(content: bytes) -> str | None:

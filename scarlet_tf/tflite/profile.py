@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from tqdm import tqdm
 
+from scarlet_tf.latency.first_look_process import allocate
 from scarlet_tf.latency.host import check_counts
 from scarlet_tf.latency.madds import operator_madds
 from scarlet_tf.latency.runtime import TFLiteFileError
+from scarlet_tf.progress import progress
 from scarlet_tf.tflite.cut import cut_operator, joins_readers, with_joined
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.probe import probe
@@ -97,10 +98,10 @@ def profile_operators(
     values = _run_whole(content, whole.inputs)
     parts = [
         _open_part(content, graph, position, values, label=label, threads=threads)
-        for position in tqdm(positions, "cut", unit="operator", leave=False, disable=None)
+        for position in progress(positions, "cut", unit="operator")
     ]
     times = np.zeros((warmup + runs, len(parts)))
-    for row in tqdm(times, "profile", unit="round", leave=False, disable=None):
+    for row in progress(times, "profile", unit="round"):
         for column, part in enumerate(parts):
             start = time.perf_counter()
             part.invoke()
@@ -120,7 +121,7 @@ def _run_whole(content: bytes, inputs: Sequence[np.ndarray]) -> Interpreter:
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
-    interpreter.allocate_tensors()
+    allocate(interpreter)
     for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(detail["index"], value)
     interpreter.invoke()
@@ -137,9 +138,13 @@ def _open_part(
         if not operator.outputs:
             raise ValueError("it has no result")
         part = Interpreter(model_content=cut_operator(content, position), num_threads=threads)
+        operands = [values.get_tensor(index) for index in inputs]
+        for detail, operand in zip(part.get_input_details(), operands, strict=True):
+            if detail["shape"].tolist() != list(operand.shape):  # the file leaves it open, or states another
+                part.resize_tensor_input(detail["index"], operand.shape)
         part.allocate_tensors()
-        for detail, index in zip(part.get_input_details(), inputs, strict=True):
-            part.set_tensor(detail["index"], values.get_tensor(index))
+        for detail, operand in zip(part.get_input_details(), operands, strict=True):
+            part.set_tensor(detail["index"], operand)
         part.invoke()
     except (ValueError, RuntimeError) as error:
         name = graph.name(operator)

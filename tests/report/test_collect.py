@@ -95,3 +95,13 @@ def test_refuses_a_folder_without_a_model_or_with_a_damaged_one(tmp_path, folder
     (folder / "training.json").write_text("{")
     with pytest.raises(ReportError, match=r"training\.json"):
         collect_results(folder)
+
+
+def test_files_that_could_not_be_measured_have_no_columns(folder):
+    timed = {"path": "float32.tflite", "median_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0, "error": "it cannot be cut"}
+    latency = [{"path": "int8.tflite", "error": "operator 0, Mine, failed to prepare"}, timed]
+    (folder / "latency.json").write_text(json.dumps(latency))
+    columns = collect_results(folder)["columns"]
+    assert {name for name in columns if name.endswith("_ms")} == {
+        f"float32_{name}_ms" for name in ("median", "p10", "p90")
+    }
