@@ -69,6 +69,7 @@ def test_a_backend_that_is_not_installed(backend, naming, monkeypatch):
 
 CALLS = {
     "evaluate": [f"--model={SHIPPED}"],
+    "export_onnx": ["--model=scarlet_a", "--output=o.onnx"],
     "export_saved_model": ["--model=scarlet_a", "--output=o"],
     "export_tflite": ["--model=scarlet_a", "--output=o.tflite"],
     "train": ["--model=scarlet_a", "--output=o"],

@@ -50,6 +50,8 @@ CASES = [
     ("evaluate", ["--model=scarlet_a"], "--dataset is required"),
     ("evaluate", ["--model=scarlet_a", "--confusion=c.gif"], "unknown ending of --confusion '.gif'"),
     ("evaluate", ["--model=scarlet_a", "--confusion=there/file.keras/c.png"], "file.keras is no folder"),
+    ("export_onnx", ["--model=scarlet_d", "--output=o.onnx"], "nearest is 'scarlet_"),
+    ("export_onnx", ["--model=scarlet_a", "--output=there"], "there is a folder"),
     ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("export_saved_model", ["--model=scarlet_a", "--output=there"], "there exists and is not an empty folder"),
     ("export_saved_model", ["--model=there", OUTPUT], "no such file: there/spec.json"),
