@@ -48,7 +48,7 @@ def main() -> None:
     if _PART.value == "all":
         result = {**measured, **_compare()}
     else:
-        result = json.loads(Path(f"{output}.json").read_text())
+        result = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
     result["overhead_measured"] = measured
     result["overhead"] = measure_overhead(
         get_space("scarlet"), population=result["population"], generations=_TIMED.value

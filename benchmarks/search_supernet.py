@@ -31,7 +31,7 @@ def main() -> None:
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
     require_place(f"{output}.json")
-    figure = json.loads((Path(_SEARCHES.value) / "figure6.json").read_text())
+    figure = json.loads((Path(_SEARCHES.value) / "figure6.json").read_text(encoding="utf-8"))
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import io
 import logging as python_logging
 import os
 import re
@@ -37,6 +38,8 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
         print(_help(sys.modules["__main__"].__doc__ or ""))
         sys.exit(0)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong in C++ comes as an exception too
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class's name that the terminal's encoding lacks is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     app.run(
         lambda argv: _guarded(functools.partial(main, *argv[1:])),
         flags_parser=functools.partial(_parse, arguments=arguments),

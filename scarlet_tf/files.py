@@ -170,9 +170,19 @@ def require_free(folder: str | os.PathLike) -> None:
         os.close(descriptor)
 
 
+def expand_user(path: str | os.PathLike) -> Path:
+    """Replace a leading ~ by the home folder; ValueError where none is known, as in a container with a bare uid."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"{path}: no home folder is known for ~, expected HOME to be set or a path without it"
+        ) from None
+
+
 def user_cache() -> Path:
     """The project's folder in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scarlet_tf"
+    return expand_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scarlet_tf"
 
 
 def require_place(path: str | os.PathLike) -> None:

@@ -32,6 +32,12 @@ def test_command_line_is_what_was_given(tmp_path):
     ]
 
 
+def test_a_users_choice_of_kernels_stays(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    load_tensorflow()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
 def test_threads_are_set_where_the_user_has_not(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "")
     monkeypatch.delenv("TF_NUM_INTEROP_THREADS")

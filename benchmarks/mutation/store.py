@@ -29,7 +29,7 @@ class RunStore:
 
     def read(self, objective: str, method: str, seed: int) -> dict | None:
         path = self._path(objective, method, seed)
-        return json.loads(path.read_text()) if path.exists() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def write(self, run: dict) -> None:
         write_atomically(self._path(run["objective"], run["method"], run["seed"]), json.dumps(run) + "\n")

@@ -187,7 +187,7 @@ class ArchSpec:
         if not Path(path).exists():
             raise FileNotFoundError(f"no such file: {path}")
         try:
-            return cls.from_json(Path(path).read_text())
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (SpecError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: {error}") from error
 

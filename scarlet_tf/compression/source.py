@@ -82,6 +82,6 @@ def _fingerprint(folder: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())["fingerprint"]
+        return json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise CompressionError(f"{path} is damaged: {error}") from error

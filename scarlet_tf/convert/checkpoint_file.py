@@ -86,7 +86,7 @@ def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Check
         problem = _run(path, Path(folder), key)
         if problem:
             raise CheckpointFileError(f"{path}: not a checkpoint that can be read: {' '.join(problem.split())}")
-        found = json.loads((Path(folder) / "found.json").read_text())
+        found = json.loads((Path(folder) / "found.json").read_text(encoding="utf-8"))
         with np.load(Path(folder) / "arrays.npz", allow_pickle=False) as arrays:
             state = {name: arrays[f"tensor{n}"] for n, name in enumerate(found["names"])}
     try:

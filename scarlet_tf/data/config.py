@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from scarlet_tf.choices import require_known
-from scarlet_tf.files import user_cache
+from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 
 AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
@@ -25,7 +25,7 @@ class DataError(ValueError):
 def default_data_dir() -> Path:
     """Where tensorflow-datasets keeps its sets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
     if chosen := os.environ.get("SCARLET_TF_DATA"):
-        return Path(chosen).expanduser()
+        return expand_user(chosen)
     return user_cache() / "datasets"
 
 
@@ -37,7 +37,7 @@ def require_image_folder(name: str) -> None:
 
 
 def _folder(name: str) -> Path | None:
-    return Path(name.removeprefix(FOLDER_PREFIX)).expanduser() if name.startswith(FOLDER_PREFIX) else None
+    return expand_user(name.removeprefix(FOLDER_PREFIX)) if name.startswith(FOLDER_PREFIX) else None
 
 
 def parse_validation(text: str) -> float | str:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.data.config import DataError, default_data_dir
+from scarlet_tf.files import expand_user
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -46,7 +47,7 @@ def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
     """
     import tensorflow_datasets as tfds
 
-    data_dir = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    data_dir = expand_user(data_dir) if data_dir else default_data_dir()
     data_dir.mkdir(parents=True, exist_ok=True)
     with _lock(data_dir / ".fashion_mnist.lock"), tempfile.TemporaryDirectory(prefix="fashion_mnist-") as work:
         builder = tfds.builder("fashion_mnist", data_dir=str(data_dir))

@@ -59,7 +59,7 @@ def read_saved_record(path: str | os.PathLike) -> dict | None:
     """
     file = Path(path) / RECORD
     try:
-        record = json.loads(file.read_text()) if file.exists() else {}
+        record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(record, dict):

@@ -82,4 +82,4 @@ def _answer(folder: Path) -> dict:
         return {"error": f"the interpreter died of it ({signal.Signals(-process.returncode).name})"}
     if process.returncode:
         return {"error": (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]}
-    return json.loads((folder / "answer.json").read_text())
+    return json.loads((folder / "answer.json").read_text(encoding="utf-8"))

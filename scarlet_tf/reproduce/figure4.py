@@ -83,7 +83,7 @@ def run_figure4(
 
 def _curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(steps, training accuracy) of a log, averaged in _BINS equal parts."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     parts = np.array_split(np.array([(line["step"], line["accuracy"]) for line in lines]), min(_BINS, len(lines)))
     return np.array([part[-1, 0] for part in parts]), np.array([part[:, 1].mean() for part in parts])
 

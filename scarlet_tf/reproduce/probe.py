@@ -75,7 +75,7 @@ def read_probe(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 def _read(path: Path) -> tuple[dict, list[dict]]:
     """The first line and the others."""
     try:
-        subject, *records = [json.loads(line) for line in path.read_text().splitlines()]
+        subject, *records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not subject.keys() >= {"paths", "images", "interval"} or any("accuracies" not in r for r in records):
             raise ValueError
     except (ValueError, AttributeError, TypeError):

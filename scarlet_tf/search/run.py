@@ -102,7 +102,7 @@ def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
 
 def _read(path: Path) -> object:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ArchiveError(f"{path}: is damaged: {error}") from error
 

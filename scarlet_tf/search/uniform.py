@@ -69,7 +69,7 @@ def _read(path: Path, owner: dict) -> list[float]:
     if not path.exists():
         return []
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         accuracies = stored.pop("accuracies")
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
         raise ValueError(f"{path}: is damaged or holds no evaluated models") from None

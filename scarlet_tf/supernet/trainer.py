@@ -246,7 +246,7 @@ def _claim_folder(output: Path, settings: dict) -> None:
 
 def _read_settings(path: Path) -> dict:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 

@@ -16,7 +16,7 @@ def warn_if_unfinished(directory: str | os.PathLike) -> None:
     Silent where the folder is damaged: `load_supernet` says that better.
     """
     try:
-        steps = int(json.loads((Path(directory) / "config.json").read_text())["steps"])
+        steps = int(json.loads((Path(directory) / "config.json").read_text(encoding="utf-8"))["steps"])
         newest = CheckpointStore(directory, kind="supernet", fingerprint=None).paths()[-1]
     except (OSError, ValueError, LookupError, TypeError):
         return

@@ -86,7 +86,7 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
     if not path.exists():
         return None
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         same = result["fingerprint"] == mark
     except (ValueError, KeyError, TypeError) as error:
         raise TrainConfigError(f"{path} is damaged: {error}; delete it to train again") from error

@@ -60,7 +60,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[
 
 def draw_curves(log: str | os.PathLike) -> Figure:
     """Draw loss, accuracy and learning rate by step from a run's log.jsonl, training and validation together."""
-    lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    lines = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
     panels: Mapping[str, tuple[str, ...]] = {
         "loss": ("loss", "validation_loss"),
         "accuracy": ("accuracy", "validation_accuracy", "validation_balanced_accuracy"),

@@ -82,7 +82,7 @@ class RunLog:
         path = self.directory / "log.jsonl"
         if not path.exists():
             return
-        kept = [line for line in path.read_text().splitlines() if _step_of(line) <= self.start_step]
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.start_step]
         write_atomically(path, "".join(line + "\n" for line in kept))
 
 

@@ -64,7 +64,7 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
 
 def _read(path: Path) -> dict | None:
     try:
-        return json.loads(path.read_text()) if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
 

@@ -54,7 +54,7 @@ def read_training(folder: str | os.PathLike) -> dict | None:
     """What a trained model's folder says about its training; None where there is nothing, as for every other name."""
     path = Path(folder) / "training.json"
     try:
-        record = json.loads(path.read_text()) if path.exists() else {}
+        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise ModelFileError(f"{path}: not JSON: {error}") from error
     if not isinstance(record, dict):

@@ -14,7 +14,7 @@ IMAGENET_CLASSES = 1000
 @functools.cache
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """(WordNet id, name) of every class, by label."""
-    text = resources.files("scarlet_tf.zoo").joinpath("imagenet_classes.tsv").read_text()
+    text = resources.files("scarlet_tf.zoo").joinpath("imagenet_classes.tsv").read_text(encoding="utf-8")
     return tuple((wordnet_id, name) for wordnet_id, name in (line.split("\t") for line in text.splitlines()))
 
 

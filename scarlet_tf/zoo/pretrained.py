@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from scarlet_tf.files import user_cache
+from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.zoo.files import MissingWeightsError
 from scarlet_tf.zoo.registry import get_spec
 
@@ -18,7 +18,7 @@ RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
 def weights_dir() -> Path:
     """Where converted weights are kept: $SCARLET_TF_WEIGHTS, else <user cache>/scarlet_tf/weights."""
     chosen = os.environ.get("SCARLET_TF_WEIGHTS")
-    return Path(chosen).expanduser() if chosen else user_cache() / "weights"
+    return expand_user(chosen) if chosen else user_cache() / "weights"
 
 
 def imagenet_weights(name: str) -> Path:

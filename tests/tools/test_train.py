@@ -32,20 +32,24 @@ def here(tmp_path):
 
 @pytest.mark.slow
 def test_training_then_evaluating(here, call_tool):
+    run = here / "mein Lauf ü"
     data = f"--dataset=folder:{here / 'images'}"
-    flags = ["--model=spec.json", "--output=run", "--epochs=8", "--batch_size=8", "--learning_rate=0.5", data]
+    flags = ["--model=spec.json", f"--output={run.name}", "--epochs=8", "--batch_size=8", "--learning_rate=0.5", data]
     trained = call_tool("train", *flags, cwd=here)
     assert trained.returncode == 0, trained.stderr
-    result = json.loads((here / "run" / "training.json").read_text())
+    result = json.loads((run / "training.json").read_text())
     assert trained.stdout.startswith(f"test top-1 {result['test']['top1']:.4f}, balanced")
     assert "top-5" not in trained.stdout and result["test"]["top5"] is None
-    assert ArchSpec.load(here / "run" / "spec.json").classes == 2  # the data's, not the file's
+    assert ArchSpec.load(run / "spec.json").classes == 2  # the data's, not the file's
     (warning,) = [line for line in trained.stderr.splitlines() if line.startswith("warning")]
     assert warning.startswith("warning: 16 steps are too few for moving batch normalisation statistics")
     assert result["started_from"] is None
     again = call_tool("train", *flags, cwd=here).stdout.splitlines()
-    assert again == ["run: this run had ended before, and nothing was trained; its result:", trained.stdout.strip()]
-    for model, *more in (["run"], ["run/model.keras", data]):
+    assert again == [
+        f"{run.name}: this run had ended before, and nothing was trained; its result:",
+        trained.stdout.strip(),
+    ]
+    for model, *more in ([run.name], [f"{run.name}/model.keras", data]):
         evaluated = call_tool("evaluate", f"--model={model}", *more, cwd=here)
         assert evaluated.returncode == 0, evaluated.stderr
         line = json.loads(evaluated.stdout)
