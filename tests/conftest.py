@@ -11,10 +11,12 @@ from absl import flags
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.cli import load_tensorflow
 
-# Before TensorFlow is loaded, here and in the processes that tests start: errors only, as the tools set it; and
-# programs compiled in one piece, which takes half the time for small ones.
+# Before TensorFlow is loaded, here and in the processes that tests start: errors only and oneDNN, as the tools set it,
+# so that all compute alike; and programs compiled in one piece, which takes half the time for small ones.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if "codegen_split_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1".lstrip()
 
 # Files of a minute and more, first: with two processes that take whole files, one of them would else run on alone.
 LONG = (

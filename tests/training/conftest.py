@@ -1,11 +1,9 @@
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import ForkedProcess
 
 RUNS = Path(__file__).with_name("runs.py")
 
@@ -33,9 +31,7 @@ def start(tmp_path, pictures):
 
     def started(output, *, environment=None, **arguments):
         arguments = {"root": str(pictures), "output": str(tmp_path / output)} | arguments
-        command = [sys.executable, str(RUNS), json.dumps(arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, env=os.environ | (environment or {}), **pipes))
+        processes.append(ForkedProcess([RUNS, json.dumps(arguments)], env=environment))
         return processes[-1]
 
     yield started
