@@ -2,4 +2,5 @@
 # All set-up, then the tests; arguments go to pytest, such as: bash tools/run_tests.sh -m "not slow"
 set -euo pipefail
 source "$(dirname "$0")/set_up.sh"
+export PYTHONUTF8=1 # tests read the project's files and pages, which are UTF-8 whatever the locale
 exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

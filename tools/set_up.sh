@@ -14,5 +14,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$stamp"
 fi
 export PATH="$PWD/.venv/bin:$PATH"
+# Data sets are kept in the user's cache; where that cannot be written, here.
+cache=${XDG_CACHE_HOME:-~/.cache}
+{ mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null || export XDG_CACHE_HOME=$PWD/.cache
 export TF_CPP_MIN_LOG_LEVEL=2
 python tools/prepare_fashion_mnist.py

@@ -68,7 +68,7 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
     content = json.dumps([tf.__version__, split, source.state(split)])
     cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError):
-        return {int(number): name for number, name in json.loads(cache.read_text()).items()}
+        return {int(number): name for number, name in json.loads(cache.read_text(encoding="utf-8")).items()}
     damaged = _check(source, split)
     with contextlib.suppress(OSError):  # a read-only home: the cache only saves time
         write_atomically(cache, json.dumps(damaged))

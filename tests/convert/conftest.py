@@ -37,5 +37,5 @@ def official(rule, official_shapes):
 
 @pytest.fixture(scope="session")
 def golden_logits():
-    """SCARLET-C's, of those weights and the rule's images: (2, 1000)."""
-    return np.load(GOLDEN / "scarlet_c_logits.npz")["logits"]
+    """SCARLET-C's, of those weights and the rule's images, in float64: (2, 1000)."""
+    return np.load(GOLDEN / "scarlet_c_float64.npz")["logits"]

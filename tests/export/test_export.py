@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from rounding import network_limit, rounding_limit
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.export import (
@@ -55,8 +56,9 @@ def test_formats_agree_with_keras(model, images, exported):
     report = verify(model, images, saved_model=[exported / "saved_model"], tflite=files, labels=labels)
     saved, float32, float16, dynamic, int8, uint8 = report.formats
     assert np.ptp(np.asarray(model(images)), axis=0).max() > 0.04  # outputs depend on the image
-    assert saved.relative_error <= 1e-6 and float32.relative_error <= 1e-5
-    assert 0 < float16.relative_error <= 1e-2
+    assert max(saved.relative_error, float32.relative_error) <= 2 * network_limit(SPEC)
+    # Weights are rounded to 16 bits: an error in every sum, of as many terms as it has of its own.
+    assert 0 < float16.relative_error <= rounding_limit(3 * len(SPEC.blocks) + 5, dtype="float16")
     assert max(dynamic.relative_error, int8.relative_error, uint8.relative_error) <= 0.5
     assert [check.top1_agreement for check in (saved, float32)] == [1.0, 1.0]
     assert min(check.top1_agreement for check in (float16, dynamic, int8, uint8)) >= 0.7
@@ -117,7 +119,7 @@ def test_saved_model_signature(model, exported, images):
     assert list(loaded.signatures) == ["serving_default"]
     outputs = loaded.signatures["serving_default"](image=tf.constant(images))
     assert list(outputs) == ["probabilities"]
-    np.testing.assert_allclose(outputs["probabilities"], model(images), atol=1e-6)
+    np.testing.assert_allclose(outputs["probabilities"], model(images), atol=2 * network_limit(SPEC))
     with pytest.raises(FileExistsError, match="not an empty folder"):
         export_saved_model(model, exported / "saved_model")
 
@@ -136,7 +138,7 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
     set_weights(whole, random_weights(LET_SPEC, 0))
     folded, result = fold_model(whole, LET_SPEC)
     assert [slot.action for slot in result.slots] == ["forward", "forward", "forward"]
-    np.testing.assert_allclose(np.asarray(folded(images)), np.asarray(whole(images)), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(folded(images)), np.asarray(whole(images)), atol=2 * network_limit(LET_SPEC))
     for name, source in (("whole", whole), ("folded", folded)):
         export_tflite(source, tmp_path / f"{name}.tflite")
     counts = {name: operation_counts(tmp_path / f"{name}.tflite")["CONV_2D"] for name in ("whole", "folded")}

@@ -23,6 +23,37 @@ def rounding_limit(*terms: int, dtype: str = "float32") -> float:
     return float(4 * np.sqrt(sum(terms)) * UNIT[dtype])
 
 
+def network_limit(spec) -> float:
+    """Return the limit of the relative error of a network's float32 logits, for weights that keep maps at one scale.
+
+    Two float32 computations of them differ by at most twice as much.
+    """
+    terms = [27, 9, spec.stem_channels]
+    for block in spec.blocks:
+        if block.kind == "inverted_residual":
+            terms += [block.in_channels, block.kernel_size**2, block.hidden_channels]
+            terms += [block.hidden_channels, block.se_channels] if block.se_channels else []
+        elif block.kind.startswith("let"):
+            terms.append(block.in_channels)
+    terms += [spec.blocks[-1].out_channels, spec.tail_channels]
+    return rounding_limit(*terms, 4 * len(terms))  # BN and an activation after each
+
+
+def rounded(weights: dict[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return float64 weights that make a network as wrong, computed exactly, as float32 may make it with `weights`.
+
+    Each kernel is multiplied by the 1 + d of the sums it stands in. So the effect of rounding errors, larger in an
+    ill-conditioned network, is measured rather than guessed.
+    """
+    rng = np.random.default_rng(seed)
+    result = {}
+    for name, array in weights.items():
+        summed = array.shape[:2] if "depthwise" in name else array.shape[:-1]
+        terms = np.prod(summed) if name.endswith("/kernel") else 1
+        result[name] = array * (1 + np.sqrt(terms) * UNIT["float32"] * rng.standard_normal(array.shape))
+    return result
+
+
 @contextlib.contextmanager
 def float64():
     """Build and run Keras models in float64, to have what rounding in float32 is measured against."""

@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class FakeDevice:
         for name, script in PROGRAMS.items():
             (root / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
             (root / "bin" / name).chmod(0o755)
-        Path(self.adb).write_text(f'#!/bin/sh\nexec {sys.executable} -E -S {FAKE}/adb.py "$@"\n')
+        client = shlex.join([sys.executable, "-E", "-S", str(FAKE / "adb.py")])
+        Path(self.adb).write_text(f'#!/bin/sh\nexec {client} "$@"\n')
         Path(self.adb).chmod(0o755)
         for cpu in range(8):
             policy = root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq"

@@ -133,7 +133,7 @@ def test_run_that_hangs_is_killed(device, models, binary):
     assert "a.tflite: benchmark_model ran for more than 1 s and was killed" in refusal(
         device, models, binary, timeout=1
     )
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # it would sleep for 120 s
     assert not _running("benchmark_model.py", device)
 
 

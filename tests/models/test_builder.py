@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
+from rounding import network_limit, rounding_limit
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.models import WeightsMismatchError, build, get_weights, set_weights
@@ -42,7 +43,8 @@ def test_logits_and_softmax_share_everything_but_the_last_activation(images):
     set_weights(softmax, get_weights(logits))
     scores = np.asarray(logits(images))
     expected = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
-    np.testing.assert_allclose(np.asarray(softmax(images)), expected, atol=1e-6)
+    limit = rounding_limit(10, 3) * max(1.0, np.abs(scores).max())  # exp makes an absolute error a relative one
+    np.testing.assert_allclose(np.asarray(softmax(images)), expected, atol=limit)
 
 
 def test_saved_file_loads_with_keras_alone(tmp_path, images):
@@ -73,7 +75,7 @@ def test_tf_keras_twin(images, let):
     twin.set_weights(model.get_weights())
     outputs = np.asarray(model(images))
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
-    assert np.abs(np.asarray(twin(images)) - outputs).max() <= 1e-6
+    assert np.abs(np.asarray(twin(images)) - outputs).max() <= 2 * network_limit(spec)
     assert list(get_weights(twin)) == list(weights)
     np.testing.assert_array_equal(
         get_weights(twin)["block02_depthwise_conv/kernel"], weights["block02_depthwise_conv/kernel"]

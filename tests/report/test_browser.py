@@ -109,11 +109,15 @@ def seconds_to_open(chromium, page, profile):
 
 def test_full_page_is_small_and_opens_at_once(chromium, page, tmp_path):
     assert page.stat().st_size < 8_000_000
+    empty = tmp_path / "empty.html"
+    empty.write_text("<!DOCTYPE html><html><body></body></html>")
+    start = seconds_to_open(chromium, empty, tmp_path / "profile")
+    limit = max(3, 3 * start)  # the browser's own start may take longer than that on a slow machine
     seconds = []
-    while len(seconds) < 5 and min(seconds, default=np.inf) >= 3:  # others use the machine
+    while len(seconds) < 5 and min(seconds, default=np.inf) >= limit:  # others use the machine
         seconds.append(seconds_to_open(chromium, page, tmp_path / f"profile{len(seconds)}"))
-    print(f"{page.stat().st_size:,} bytes, drawn after {seconds} s")
-    assert min(seconds) < 3, f"drawn after {seconds} s"
+    print(f"{page.stat().st_size:,} bytes, drawn after {seconds} s, an empty page after {start} s")
+    assert min(seconds) < limit, f"drawn after {seconds} s"
 
 
 def test_opens_in_chromium(page, browse):

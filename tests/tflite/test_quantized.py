@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from rounding import rounding_limit
 
 from scarlet_tf.tflite import Graph, optimize, probe, run_passes
 from scarlet_tf.tflite.graph import Op, Type
@@ -76,7 +77,8 @@ def test_hard_swish_becomes_the_ideal_table(source, result, activation, run, kin
     expected = np.clip(np.round(ideal) + result[1], -128, 127)
     assert np.ptp(expected) > 100
     (got,) = run(rewritten, EVERY_INT8)
-    assert np.abs(ideal - np.floor(ideal) - 0.5).min() > 1e-5  # no ties, which float32 may break either way
+    # No ties, which float32 may break either way after a sum, three products and a division.
+    assert np.abs(ideal - np.floor(ideal) - 0.5).min() > rounding_limit(5) * np.abs(ideal).max()
     np.testing.assert_array_equal(got, expected)
 
 
@@ -113,7 +115,7 @@ def test_softmax_at_the_end_is_exact_and_delegated(softmax_end, run, kinds):
     assert (probe(content, label="before").partitions, probe(rewritten, label="after").partitions) == (1, 1)
     powers = np.exp(0.5 * np.float32(0.05) * (EVERY_INT8.astype(np.float64) + 3))
     (got,) = run(rewritten, EVERY_INT8)
-    np.testing.assert_allclose(got, powers / powers.sum(), rtol=1e-5)
+    np.testing.assert_allclose(got, powers / powers.sum(), rtol=2 * rounding_limit(256))
     assert np.abs(run(content, EVERY_INT8)[0] - got).max() > 1e-3
 
 
@@ -199,7 +201,7 @@ def test_hard_swish_spelt_out(new_graph, run, kinds):
     rewritten, (report,) = run_passes(content, [spell_hard_swish])
     assert report.changes == 1 and kinds(rewritten) == ["ADD", "MUL", "MUL"]
     values = np.linspace(-5, 5, 256, dtype=np.float32).reshape(1, 256)
-    np.testing.assert_allclose(run(rewritten, values)[0], run(content, values)[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(run(rewritten, values)[0], run(content, values)[0], atol=2 * rounding_limit(3) * 5)
 
 
 NOTHING = {

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from rounding import rounding_limit
 
 from scarlet_tf.arch import ArchSpec, get_space
 from scarlet_tf.data import DataConfig, open_dataset
@@ -119,7 +120,7 @@ def test_averages_follow_the_weights_by_hand(runs):
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * get_weights(state.model)[name]
     final = state.final_weights()
-    np.testing.assert_allclose(final[name], expected, rtol=1e-5)
+    np.testing.assert_allclose(final[name], expected, atol=rounding_limit(3 * 3) * np.abs(expected).max())
     np.testing.assert_array_equal(final["tail_bn/moving_mean"], get_weights(state.model)["tail_bn/moving_mean"])
 
 
@@ -138,9 +139,11 @@ def test_the_training_form_computes_what_the_network_does(runs):
         gradients = tape.gradient(loss, variables)
         results.append((float(loss), gradients, get_weights(model)))
     (loss, gradients, weights), (fused_loss, fused_gradients, fused_weights) = results
-    assert fused_loss == pytest.approx(loss, rel=1e-5)
+    # Seven normalisations, each of two sums over 6 x 8 x 8 positions forward and two backward.
+    limit = 2 * rounding_limit(7 * 4 * 6 * 8 * 8)
+    assert fused_loss == pytest.approx(loss, rel=limit)
     scale = max(float(tf.reduce_max(tf.abs(gradient))) for gradient in gradients.values())
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(fused_gradients[name], gradient, atol=1e-4 * scale, err_msg=name)
+        np.testing.assert_allclose(fused_gradients[name], gradient, atol=limit * scale, err_msg=name)
     for name, array in weights.items():
-        np.testing.assert_allclose(fused_weights[name], array, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(fused_weights[name], array, atol=limit * max(1.0, np.abs(array).max()), err_msg=name)

@@ -16,11 +16,15 @@ def finish(process):
 
 
 def check_close(runs, first, second):
-    """After 4 steps with dropout, augmentation and momentum."""
+    """After 4 steps with dropout, augmentation and momentum.
+
+    Where rounding takes an activation over a kink of ReLU6, one of the 12 x 8 x 8 terms of a kernel's gradient changes;
+    statistics or gradients that replicas did not share would change all of them.
+    """
     ours, theirs = runs.saved_weights(first), runs.saved_weights(second)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(array, theirs[name], atol=np.abs(array).max() / (12 * 8 * 8), err_msg=name)
 
 
 def test_two_mirrored_replicas_equal_one_device(runs, pictures, tmp_path, start):

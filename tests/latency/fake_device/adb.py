@@ -9,6 +9,7 @@ Imports little, since a test calls it dozens of times.
 
 import json
 import os
+import shlex
 import sys
 
 ROOT = os.environ["FAKE_DEVICE"]
@@ -48,7 +49,7 @@ def push(local, remote):
         return 1
     if target.endswith("/benchmark_model"):
         stand_in = os.path.join(os.path.dirname(os.path.abspath(__file__)), "benchmark_model.py")
-        content = f'#!/bin/sh\nexec {CONFIG["python"]} -E -S {stand_in} "$@"\n'.encode()
+        content = f'#!/bin/sh\nexec {shlex.quote(CONFIG["python"])} -E -S {shlex.quote(stand_in)} "$@"\n'.encode()
     if CONFIG.get("fault") == "not_executable":
         content = b"#!/bin/sh\necho '/system/bin/sh: ./benchmark_model: not executable: 64-bit ELF file'\nexit 126\n"
     with open(target, "wb") as file:
