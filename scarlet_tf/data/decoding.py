@@ -56,7 +56,7 @@ def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> Data
 
 def _reason(error: tf.errors.OpError) -> str:
     """TensorFlow's words without the names of its operations."""
-    words = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message or "")
+    words = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|\bname:\s*$", "", error.message or "")
     return " ".join(words.split()).rstrip(".")
 
 
