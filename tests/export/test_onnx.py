@@ -181,6 +181,12 @@ def image_and(layer):
     return keras.Model(image, layer(image))
 
 
+def two_outputs_inside():
+    image = keras.Input((8, 8, 3))
+    split = keras.Model(image, [keras.layers.ReLU()(image), keras.layers.Conv2D(3, 1)(image)], name="split")
+    return image_and(lambda image: split(image)[1])
+
+
 class OwnClass(keras.Model):
     def call(self, images):
         return images
@@ -196,6 +202,8 @@ MODELS = {
     "leaky": (lambda: image_and(keras.layers.ReLU(negative_slope=0.1, name="leaky")), "'leaky'.*slope"),
     "axis": (lambda: image_and(keras.layers.Softmax(axis=1, name="rows")), "'rows'.*axis 1"),
     "dense": (lambda: image_and(keras.layers.Dense(2, name="points")), "'points'.*Dense of"),
+    "batch norm": (lambda: image_and(keras.layers.BatchNormalization(axis=1, name="rows")), "'rows' normalises axis 1"),
+    "two outputs": (two_outputs_inside, "'split' has 1 inputs and 2 outputs"),
     "any size": (lambda: build(SPEC, input_shape=(None, None, 3)), "images of one size"),
     "class": (lambda: OwnClass(name="own_class"), "'own_class' is a model of its own class"),
 }
