@@ -11,7 +11,7 @@ from scarlet_tf.choices import require_known
 
 FLOAT32 = "float32"
 QUANTIZATIONS = (FLOAT32, "float16", "dynamic", "int8", "int8_pure")
-INPUT_TYPES = ("float32", "uint8")
+END_TYPES = (FLOAT32, "int8", "uint8")  # of a file's input and output
 XNNPACK = "xnnpack"
 TARGETS = (XNNPACK, "none")
 PLAIN = "plain"  # what tables call a file of target "none": as the converter leaves it, not rewritten
@@ -49,7 +49,9 @@ def format_in_name(path: str | os.PathLike) -> str | None:
     return None
 
 
-def check_options(*, quantize: str, input_type: str, has_representative: bool, optimize_for: str) -> None:
+def check_options(
+    *, quantize: str, input_type: str, output_type: str, has_representative: bool, optimize_for: str
+) -> None:
     """Raise ValueError for an unknown option, naming the nearest valid one, and for options that exclude each other.
 
     Args:
@@ -57,13 +59,15 @@ def check_options(*, quantize: str, input_type: str, has_representative: bool, o
     """
     for label, value, known in (
         ("quantize", quantize, QUANTIZATIONS),
-        ("input_type", input_type, INPUT_TYPES),
+        ("input_type", input_type, END_TYPES),
+        ("output_type", output_type, END_TYPES),
         ("optimize_for", optimize_for, TARGETS),
     ):
         require_known(label, value, known)
     integer = quantize.startswith("int8")
-    if input_type == "uint8" and not integer:
-        raise ValueError(f"input_type 'uint8' needs quantize 'int8' or 'int8_pure', got {quantize!r}")
+    for label, value in (("input_type", input_type), ("output_type", output_type)):
+        if value != FLOAT32 and not integer:
+            raise ValueError(f"{label} {value!r} needs quantize 'int8' or 'int8_pure', got {quantize!r}")
     if integer and not has_representative:
         raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
     if not integer and has_representative:

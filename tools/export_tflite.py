@@ -6,9 +6,12 @@
 Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
 the model gets random ones, and the BN statistics of a few images, so that its outputs differ. What every pass after the
 conversion did is reported too; --optimize_for=none leaves them out. A folder that train.py --qat wrote needs no images
-for int8: it holds the ranges. The file carries standard TFLite metadata, with its normalisation and labels. Stock
-clients such as MediaPipe Tasks also want scores, --softmax, and normalise all channels alike or, uint8 images, not at
-all: give --include_preprocessing.
+for int8: it holds the ranges. With --input_type and --output_type of int8 or uint8 the file takes and gives quantized
+integers; their scale and zero point are printed and stand in its record: real = (integer - zero point) * scale. An
+int8_pure file then computes nothing in float.
+
+The file carries standard TFLite metadata, with its normalisation and labels. Stock clients such as MediaPipe Tasks also
+want scores, --softmax, and normalise all channels alike or, uint8 images, not at all: give --include_preprocessing.
 """
 
 from absl import flags
@@ -30,7 +33,10 @@ _QUANTIZE = flags.DEFINE_string(
     "float32",
     "float32, float16, dynamic (int8 weights), int8, or int8_pure (for accelerators without float operations).",
 )
-_INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", ["float32", "uint8"], "float32, or uint8 with int8.")
+_INPUT_TYPE = flags.DEFINE_string(
+    "input_type", "float32", "float32, or int8 or uint8 for the formats int8 and int8_pure, quantized as the file says."
+)
+_OUTPUT_TYPE = flags.DEFINE_string("output_type", "float32", "As --input_type; both integer for Edge TPUs and NPUs.")
 _OPTIMIZE_FOR = flags.DEFINE_enum(
     "optimize_for",
     "xnnpack",
@@ -57,11 +63,16 @@ def main() -> None:
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_place
     from scarlet_tf.formats import QUANTIZATIONS, check_options, require_format
-    from scarlet_tf.tflite import client_obstacle
+    from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
     from scarlet_tf.zoo import require_model
 
     quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
-    options = {"quantize": quantize, "input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
+    options = {
+        "quantize": quantize,
+        "input_type": _INPUT_TYPE.value,
+        "output_type": _OUTPUT_TYPE.value,
+        "optimize_for": _OPTIMIZE_FOR.value,
+    }
     calibrated = _DATASET.value is not None
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
@@ -91,22 +102,26 @@ def main() -> None:
     for line in source.notes:
         print(line)
     if _SOFTMAX.value and (obstacle := client_obstacle(source.record.get("input"), input_type=_INPUT_TYPE.value)):
-        print(f"{obstacle}: give --include_preprocessing")
+        print(
+            f"{obstacle}: give --include_preprocessing"
+            + (" and --input_type=uint8" if options["input_type"] == "int8" else "")
+        )
     path, images = _OUTPUT.value, source.images
     if learnt:
         from scarlet_tf.compression import export_qat
 
         print("int8 with the ranges learnt in training")
-        targets = {"input_type": _INPUT_TYPE.value, "optimize_for": _OPTIMIZE_FOR.value}
-        converted = export_qat(_MODEL.value, path, **targets, softmax=_SOFTMAX.value, record=source.record)
+        ends = {name: options[name] for name in ("input_type", "output_type", "optimize_for")}
+        converted = export_qat(_MODEL.value, path, **ends, softmax=_SOFTMAX.value, record=source.record)
     else:
-        representative = [images] if calibrated else None
-        converted = export_tflite(source.model, path, **options, representative=representative, record=source.record)
+        images_used = {"representative": [images], "input_range": source.input_range} if calibrated else {}
+        converted = export_tflite(source.model, path, **options, **images_used, record=source.record)
     for report in converted.passes:
         print(report)
     checked = images[: _CHECKED.value]
     (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
+    print(describe_ends(read_record(path)))
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "
         f"Keras on {len(checked)} images: max error {check.max_error:.2e} "

@@ -14,8 +14,9 @@ from scarlet_tf.compression.qat import QuantizedModel
 from scarlet_tf.compression.ranges import FILE, read_ranges
 from scarlet_tf.compression.source import open_source
 from scarlet_tf.compression.twin import make_twin
-from scarlet_tf.export import INPUT_TYPES, TARGETS, Converted
+from scarlet_tf.export import Converted
 from scarlet_tf.export.tflite import rewrite, write_converted
+from scarlet_tf.formats import END_TYPES, TARGETS, XNNPACK
 
 
 def open_qat(folder: str | os.PathLike):
@@ -41,27 +42,29 @@ def export_qat(
     path: str | os.PathLike,
     *,
     input_type: str = "float32",
+    output_type: str = "float32",
     optimize_for: str = "xnnpack",
     softmax: bool = False,
     record: dict | None = None,
 ) -> Converted:
     """Writes the int8 file of such a folder whole or not at all, as `export.export_tflite` does with images."""
     require_known("optimize_for", optimize_for, TARGETS)
-    content = convert_qat(folder, input_type=input_type, softmax=softmax)
-    converted = rewrite(content) if optimize_for == "xnnpack" else Converted(content=content, passes=())
-    if record is not None:
-        record = record | {"quantize": "int8", "input_type": input_type, "optimize_for": optimize_for}
-    return write_converted(converted, path, record=record)
+    content = convert_qat(folder, input_type=input_type, output_type=output_type, softmax=softmax)
+    converted = rewrite(content) if optimize_for == XNNPACK else Converted(content=content, passes=())
+    return write_converted(converted, path, quantize="int8", optimize_for=optimize_for, record=record)
 
 
-def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32", softmax: bool = False) -> bytes:
-    """The int8 .tflite file of such a folder: batch 1, built-in operations, float32 logits; no images are needed.
+def convert_qat(
+    folder: str | os.PathLike, *, input_type: str = "float32", output_type: str = "float32", softmax: bool = False
+) -> bytes:
+    """Return the int8 .tflite file of such a folder: batch 1, built-in operations, logits; no images are needed.
 
     Args:
         softmax: probabilities in place of logits.
-        input_type: "float32", or "uint8": the normalised image quantized with the input's own scale and zero point.
+        input_type, output_type: "float32", "int8" or "uint8", as in `export.convert`; the image is normalised.
     """
-    require_known("input_type", input_type, INPUT_TYPES)
+    require_known("input_type", input_type, END_TYPES)
+    require_known("output_type", output_type, END_TYPES)
     model = open_qat(folder)
     name, end = ("probabilities", tf.nn.softmax) if softmax else ("logits", tf.identity)
     function = tf.function(
@@ -75,5 +78,6 @@ def convert_qat(folder: str | os.PathLike, *, input_type: str = "float32", softm
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]  # honours the fake quantisation
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        converter.inference_input_type = tf.uint8 if input_type == "uint8" else tf.float32
+        converter.inference_input_type = tf.as_dtype(input_type)
+        converter.inference_output_type = tf.as_dtype(output_type)
         return converter.convert()

@@ -11,7 +11,7 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.compression.config import CompressionError
-from scarlet_tf.export import fold_model
+from scarlet_tf.export import fold_model, in_float32
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import get_weights
 from scarlet_tf.training.folder import weights_digest
@@ -58,7 +58,7 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
         raise CompressionError(f"{model}: a trained model's folder was expected, or a spec with weights; got a file")
     if not loaded.from_file:
         raise CompressionError(f"{model}: compression starts from trained weights, and it has none")
-    network, spec = loaded.model, loaded.spec
+    network, spec = in_float32(loaded.model), loaded.spec
     original = get_weights(network)
     if any(block.kind == "let" for block in spec.blocks):
         network, folded = fold_model(network, spec)

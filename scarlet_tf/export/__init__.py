@@ -5,16 +5,17 @@ from scarlet_tf.export.ending import output_name, with_softmax
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.onnx_export import export_onnx
+from scarlet_tf.export.policy import PolicyError, float32_policy, in_float32
 from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
-from scarlet_tf.formats import FORMATS, INPUT_TYPES, QUANTIZATIONS, TARGETS
+from scarlet_tf.formats import END_TYPES, FORMATS, QUANTIZATIONS, TARGETS
 
 __all__ = [
+    "END_TYPES",
     "FORMATS",
-    "INPUT_TYPES",
     "QUANTIZATIONS",
     "TARGETS",
     "Chain",
@@ -24,6 +25,7 @@ __all__ = [
     "FoldError",
     "FoldResult",
     "FormatCheck",
+    "PolicyError",
     "SlotReport",
     "VerifyReport",
     "convert",
@@ -31,9 +33,11 @@ __all__ = [
     "export_onnx",
     "export_saved_model",
     "export_tflite",
+    "float32_policy",
     "fold",
     "fold_dense",
     "fold_model",
+    "in_float32",
     "output_name",
     "possible_formats",
     "prepare",

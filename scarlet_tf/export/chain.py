@@ -75,6 +75,13 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
             continue
         path = folder / f"{wanted}.tflite"
         representative = [source.images] if wanted.startswith("int8") else None
-        export_tflite(source.model, path, quantize=wanted, representative=representative, record=source.record)
+        export_tflite(
+            source.model,
+            path,
+            quantize=wanted,
+            representative=representative,
+            input_range=source.input_range if representative else None,
+            record=source.record,
+        )
         tflite.append(path)
     return Chain(saved_model=tuple(saved_model), onnx=tuple(onnx), tflite=tuple(tflite))

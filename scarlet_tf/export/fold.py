@@ -15,6 +15,7 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.arch.spec import LET_KINDS
+from scarlet_tf.export.policy import float32_policy, in_float32
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import block_name, build, get_weights, set_weights
 
@@ -77,6 +78,7 @@ def fold(spec: ArchSpec, weights: Mapping[str, np.ndarray], *, epsilon: float = 
     return FoldResult(spec=net.spec(), weights=net.cast_weights(), slots=tuple(slots))
 
 
+@float32_policy()
 def verify_fold(
     spec: ArchSpec,
     weights: Mapping[str, np.ndarray],
@@ -101,11 +103,14 @@ def verify_fold(
     return error
 
 
+@float32_policy()
 def fold_model(model, spec: ArchSpec) -> tuple[object, FoldResult]:
     """A built Keras model without the LETs that could be folded, checked by `verify_fold`, and the report.
 
-    The model has to be `build(spec, ...)`'s, with the top; its epsilon and last activation carry over.
+    The model has to be `build(spec, ...)`'s, with the top; its epsilon and last activation carry over. The folded one
+    computes in float32, whatever dtype policy the model has.
     """
+    model = in_float32(model)
     epsilon = model.get_layer("stem_bn").epsilon
     weights = get_weights(model)
     result = fold(spec, weights, epsilon=epsilon)

@@ -13,6 +13,7 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.export.ending import PROBABILITIES, output_name, with_softmax
 from scarlet_tf.export.fold import SlotReport, fold_model
+from scarlet_tf.export.policy import float32_policy, in_float32
 from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
@@ -20,13 +21,15 @@ from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.zoo import ASSUMED_PREPROCESSING, LoadedModel, Preprocessing, open_model
 from scarlet_tf.zoo.labels import IMAGENET_CLASSES, imagenet_classes
 
+_PIXELS = (0.0, 255.0)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Exportable:
     """A model ready for export.
 
     Attributes:
-        model: a Keras model, its LETs folded where that is exact, or a ServedModel.
+        model: a Keras model in float32, its LETs folded where that is exact, or a ServedModel.
         original: the same before folding.
         spec: the original's; None where a file alone does not tell.
         trained: whether the weights came from a file; else they are random.
@@ -45,7 +48,14 @@ class Exportable:
     notes: tuple[str, ...]
     record: dict
 
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        """Least and greatest input of a model that takes pixels; None: known from images alone."""
+        takes_pixels = self.preprocessing is not None and self.preprocessing == self.preprocessing.of_pixels()
+        return _PIXELS if takes_pixels else None
 
+
+@float32_policy()
 def prepare(
     name: str | os.PathLike,
     *,
@@ -78,7 +88,7 @@ def prepare(
                 raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
         return _served(name, **wanted)
     loaded = open_model(name, weights=weights)
-    model, preprocessing = loaded.model, loaded.preprocessing
+    model, preprocessing = in_float32(loaded.model), loaded.preprocessing
     class_names = _class_names(loaded)
     if include_preprocessing and model.input_shape[-1] != 3:
         raise ValueError(

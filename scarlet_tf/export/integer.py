@@ -10,36 +10,47 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python import convert as converting
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from scarlet_tf.tflite.graph import Graph, Op, Type
 
 
-def quantize_to_int8(
-    content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]], *, input_type: str = "float32"
-) -> bytes:
-    """int8 weights, per channel, and int8 activations, with the ranges that the images give.
+def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) -> bytes:
+    """Return a float32 file with the least and the greatest value that every tensor takes on the images.
 
     Args:
-        content: a float32 file with one input of batch 1.
+        content: a file with one input of batch 1.
         feed: gives an iterator over inputs, each a list with one array (1, H, W, C).
-        input_type: "float32" or "uint8", of the new file's input; its output is float32.
-
-    Raises:
-        ValueError: where an operation stays float, naming it.
     """
-    calibrated = Calibrator(content).calibrate(feed)
-    image_type = tf.uint8 if input_type == "uint8" else tf.float32
+    return Calibrator(content).calibrate(feed)
+
+
+def quantize_to_int8(
+    calibrated: bytes, *, input_range: tuple[float, float] | None, input_type: str, output_type: str
+) -> bytes:
+    """Return a calibrated file with int8 weights, per channel, and int8 activations.
+
+    Args:
+        input_range: least and greatest input, in place of the calibrated ones; None: those.
+        input_type, output_type: "float32", "int8" or "uint8".
+    """
+    if input_range is not None:
+        graph = Graph(calibrated)
+        (index,) = graph.subgraph.inputs
+        low, high = ([value] for value in input_range)
+        graph.tensor(index).quantization = schema.QuantizationParametersT(min=low, max=high)
+        calibrated = graph.to_bytes()
     # "fully_quantize" would make the ends int8 too.
-    quantized = converting.mlir_quantize(calibrated, input_data_type=image_type, output_data_type=tf.float32)
-    if left := _float_operations(quantized):
-        raise ValueError(f"operations without an int8 form, which stayed float: {', '.join(left)}")
-    return quantized
+    return converting.mlir_quantize(
+        calibrated, input_data_type=tf.as_dtype(input_type), output_data_type=tf.as_dtype(output_type)
+    )
 
 
-def _float_operations(content: bytes) -> list[str]:
-    """Names of operators between QUANTIZE and DEQUANTIZE that compute in float."""
+def require_no_float_operation(content: bytes) -> None:
+    """Raise ValueError where an operation other than QUANTIZE and DEQUANTIZE computes in float, naming it."""
     graph = Graph(content)
     inner = [operator for operator in graph.operators if graph.code(operator) not in (Op.QUANTIZE, Op.DEQUANTIZE)]
-    return sorted({graph.name(op) for op in inner if any(graph.is_type(i, Type.FLOAT32) for i in op.outputs)})
+    if left := {graph.name(op) for op in inner if any(graph.is_type(i, Type.FLOAT32) for i in op.outputs)}:
+        raise ValueError(f"operations without an int8 form, which stayed float: {', '.join(sorted(left))}")

@@ -6,6 +6,7 @@ import json
 import os
 
 from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.policy import in_float32
 from scarlet_tf.files import write_atomically
 from scarlet_tf.onnx_file import DEFAULT_OPSET, RECORD, OnnxFileError, check_onnx_options, node_counts
 
@@ -20,6 +21,8 @@ def export_onnx(
     record: dict | None = None,
 ) -> dict[str, int]:
     """Write a Keras model as an ONNX file, whole or not at all, and return its node counts by operator.
+
+    Whatever dtype policy the model has, the file computes in float32, see `in_float32`.
 
     Its input is `image`, float32 (batch, height, width, channels) as in every other format of this project; its output
     is named `probabilities`, `logits` or `features`.
@@ -39,6 +42,7 @@ def export_onnx(
 
     from scarlet_tf.export.onnx_graph import onnx_graph
 
+    model = in_float32(model)
     graph = onnx_graph(model, output=output_name(model), layout=layout, batch_size=batch_size)
     opsets = [helper.make_opsetid("", opset)]
     file = helper.make_model(

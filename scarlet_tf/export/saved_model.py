@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.served import SIGNATURE
 from scarlet_tf.files import require_new_folder, write_atomically
 
@@ -28,7 +29,8 @@ def export_saved_model(
     """Writes the folder whole or not at all.
 
     The signature "serving_default" takes `image`, float32 (batch, height, width, channels), and gives one tensor named
-    after what the model ends in: `probabilities`, `logits`, or `features` (without the top).
+    after what the model ends in: `probabilities`, `logits`, or `features` (without the top); it is float32 whatever
+    dtype policy the model has, see `in_float32`.
 
     Args:
         batch_size: a fixed batch, or None for any.
@@ -36,8 +38,9 @@ def export_saved_model(
 
     Raises:
         FileExistsError: where path is a file or a folder that is not empty.
+        PolicyError: for a model that cannot be computed in float32.
     """
-    path = Path(path)
+    path, model = Path(path), in_float32(model)
     require_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -20,7 +20,7 @@ class ServedModel:
         variables: to be saved with it.
 
     Raises:
-        ValueError: where the folder is no SavedModel, or its signature is not one float32 image to one tensor.
+        ValueError: where the folder is no SavedModel, or its signature is not one float32 image to one float32 tensor.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -39,6 +39,8 @@ class ServedModel:
         if spec.dtype != tf.float32 or spec.shape.rank != 4 or None in spec.shape.as_list()[1:]:
             raise ValueError(f"{path}: expected float32 images of one size, got {spec.dtype.name} {spec.shape}")
         ((self.output_name, result),) = outputs.items()
+        if result.dtype != tf.float32:
+            raise ValueError(f"{path}: expected float32 outputs, got {result.dtype.name}: save it under policy float32")
         self.output_shape = tuple(result.shape.as_list())
         self.name = os.path.basename(os.path.normpath(path))
         self.input_shape = tuple(spec.shape.as_list())

@@ -11,11 +11,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
 
-from scarlet_tf.export.integer import quantize_to_int8
+from scarlet_tf.export.integer import calibrate, quantize_to_int8, require_no_float_operation
 from scarlet_tf.export.saved_model import export_saved_model
+from scarlet_tf.export.verify import ExportError
 from scarlet_tf.files import write_atomically
-from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, check_options, require_format
+from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, XNNPACK, check_options, require_format
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
@@ -24,6 +26,7 @@ from scarlet_tf.tflite import (
     PassReport,
     add_metadata,
     add_record,
+    ends_of,
     run_passes,
 )
 
@@ -42,19 +45,23 @@ def export_tflite(
     *,
     quantize: str = "float32",
     input_type: str = "float32",
+    output_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
+    input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
     record: dict | None = None,
 ) -> Converted:
-    """Writes the file whole or not at all; arguments as `convert`'s, checked before anything is written.
+    """Write the file whole or not at all; arguments as `convert`'s, checked before anything is written.
 
     Args:
-        record: what the file says about itself, see `scarlet_tf.tflite.read_record`; its quantization is added.
+        record: what the file says about itself, see `scarlet_tf.tflite.read_record`; its quantization and types, and
+            scale and zero point of integer ends, are added.
     """
     quantize = require_format("quantize", quantize, QUANTIZATIONS)
     check_options(
         quantize=quantize,
         input_type=input_type,
+        output_type=output_type,
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
@@ -66,17 +73,20 @@ def export_tflite(
             saved_model,
             quantize=quantize,
             input_type=input_type,
+            output_type=output_type,
             representative=representative,
+            input_range=input_range,
             optimize_for=optimize_for,
         )
-    if record is not None:
-        record = record | {"quantize": quantize, "input_type": input_type, "optimize_for": optimize_for}
-    return write_converted(converted, path, record=record)
+    return write_converted(converted, path, quantize=quantize, optimize_for=optimize_for, record=record)
 
 
-def write_converted(converted: Converted, path: str | os.PathLike, *, record: dict | None) -> Converted:
-    """Writes a converted file, with a record and TFLite metadata where there is one; returns what was written."""
+def write_converted(
+    converted: Converted, path: str | os.PathLike, *, quantize: str, optimize_for: str, record: dict | None
+) -> Converted:
+    """Write a converted file, with a record and TFLite metadata where there is one, and return what was written."""
     if record is not None:
+        record = record | {"quantize": quantize, "optimize_for": optimize_for} | ends_of(converted.content)
         content = add_metadata(add_record(converted.content, record), record)
         converted = dataclasses.replace(converted, content=content)
     write_atomically(path, converted.content)
@@ -88,7 +98,9 @@ def convert(
     *,
     quantize: str = "float32",
     input_type: str = "float32",
+    output_type: str = "float32",
     representative: Iterable[np.ndarray] | None = None,
+    input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
 ) -> Converted:
     """The .tflite file of a SavedModel whose signature has batch 1.
@@ -96,11 +108,17 @@ def convert(
     Args:
         quantize: "float32", "float16" (weights stored as float16), "dynamic" (int8 weights, activations
             quantized as they come), "int8" (weights and activations), or "int8_pure": int8 without any float
-            operation between its ends, for accelerators that have none; a softmax is part of the float end.
-        input_type: "float32", or with int8 also "uint8": the image quantized with the input's own scale and zero
-            point. The output is float32 always.
+            operation between its ends, for accelerators that have none.
+        input_type, output_type: "float32", or for "int8" and "int8_pure" also "int8" and "uint8": the tensor's own
+            quantized values, (value - zero point) * scale being real ones. With integers at both ends an "int8_pure"
+            file computes nothing in float; a rewritten "int8" file still has float operations inside. A final
+            softmax runs in float where it can: in "int8_pure" with a float32 output, behind the last DEQUANTIZE, and in
+            "int8" rewritten for XNNPACK. Else it is int8, and an integer output has the scale 1/256, which TFLite
+            prescribes for it: for finer scores export the logits.
         representative: for int8: batches of images as the model takes them, float32 (B, H, W, C), to calibrate
             activations with.
+        input_range: for int8: least and greatest input, where known; None: as calibrated. (0, 255), of pixels, makes
+            the scale of the input 1, and the zero point of a uint8 one 0.
         optimize_for: "xnnpack": rewritten by `scarlet_tf.tflite`; with "int8" some operations then run in float.
             "none": a plain file, as the converter leaves it.
 
@@ -109,12 +127,20 @@ def convert(
     """
     quantize = require_format("quantize", quantize, QUANTIZATIONS)
     has_images = representative is not None
-    check_options(quantize=quantize, input_type=input_type, has_representative=has_images, optimize_for=optimize_for)
+    check_options(
+        quantize=quantize,
+        input_type=input_type,
+        output_type=output_type,
+        has_representative=has_images,
+        optimize_for=optimize_for,
+    )
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
-    rewritten = optimize_for == "xnnpack"
+    rewritten = optimize_for == XNNPACK
+    ends = {"input_type": input_type, "output_type": output_type}
     if quantize == "int8_pure" and rewritten:
-        content, reports = run_passes(converter.convert(), INT8_ONLY_PASSES)
-        content = quantize_to_int8(content, _feed(representative), input_type=input_type)
+        content, reports = run_passes(_converted(converter), INT8_ONLY_PASSES)
+        content = quantize_to_int8(calibrate(content, _feed(representative)), input_range=input_range, **ends)
+        require_no_float_operation(content)
         content, more = run_passes(content, AFTER_INT8_PASSES)
         return Converted(content=content, passes=reports + more)
     if quantize != FLOAT32:
@@ -124,8 +150,21 @@ def convert(
     if quantize.startswith("int8"):
         converter.representative_dataset = _feed(representative)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8 if input_type == "uint8" else tf.float32
-    return rewrite(converter.convert()) if rewritten else Converted(content=converter.convert(), passes=())
+        converter._experimental_calibrate_only = True
+    content = _converted(converter)
+    if quantize.startswith("int8"):
+        content = quantize_to_int8(content, input_range=input_range, **ends)
+    if quantize == "int8_pure":
+        require_no_float_operation(content)
+    return rewrite(content) if rewritten else Converted(content=content, passes=())
+
+
+def _converted(converter) -> bytes:
+    try:
+        return converter.convert()
+    except ConverterError as error:
+        lines = [line.strip() for line in str(error).splitlines() if "error:" in line] or [str(error).strip()]
+        raise ExportError(f"TensorFlow's converter refuses the model: {lines[0][:500]}") from error
 
 
 def rewrite(content: bytes) -> Converted:

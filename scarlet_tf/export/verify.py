@@ -14,6 +14,7 @@ import numpy as np
 import scipy.special
 
 from scarlet_tf.export.ending import LOGITS, PROBABILITIES, output_name
+from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
@@ -125,9 +126,10 @@ def verify(
     """Runs Keras, every SavedModel folder, every .tflite and .onnx file and what else there is on the same images.
 
     Args:
-        images: float32 (n, H, W, C), as the model takes them. A file whose record says that it
-            wants others, such as pixels, gets those; an integer input gets them quantized with its own scale and zero
-            point.
+        model: what is compared with; computed in float32, as it is exported.
+        images: float32 (n, H, W, C), as the model takes them. A file whose record says that it wants others, such as
+            pixels, gets those. An integer input gets them quantized, and an integer output is dequantized, with the
+            tensor's own scale and zero point.
         others: for each further file a function that runs it, from images to outputs as Keras's.
         labels: (n,) integers, for accuracies.
         preprocessing: of the images; None: not known, and every file gets them as they are.
@@ -143,6 +145,7 @@ def verify(
         ValueError: for no images, or labels of another number; TFLiteFileError for a damaged file.
         FileNotFoundError: for a missing file.
     """
+    model = in_float32(model)
     if len(images) == 0 or (labels is not None and len(labels) != len(images)):
         raise ValueError(f"expected images, and a label for each, got {len(images)} and {np.shape(labels)}")
     if batch_size and len(images) % batch_size:
@@ -250,18 +253,23 @@ def _tflite_function(interpreter, path) -> Callable[[np.ndarray], np.ndarray]:
         batch = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
         interpreter.set_tensor(source["index"], _quantized(batch, source))
         invoke(interpreter, label=path)
-        return interpreter.get_tensor(result["index"])[: len(images)]
+        return _real(interpreter.get_tensor(result["index"]), result)[: len(images)]
 
     return function
 
 
 def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
-    dtype = np.dtype(detail["dtype"])
-    if dtype == np.float32:
-        return image
-    scale, zero_point = detail["quantization"]
+    dtype, (scale, zero_point) = np.dtype(detail["dtype"]), detail["quantization"]
+    if dtype.kind == "f":
+        return image.astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def _real(values: np.ndarray, detail: Mapping) -> np.ndarray:
+    """Return an output as float32; one of integers without a scale, which stand for themselves, as they are."""
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale or 1.0)
 
 
 def _recorded_format(record: Mapping | None) -> str | None:

@@ -14,7 +14,7 @@ from scarlet_tf.tflite.optimize import (
 )
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
-from scarlet_tf.tflite.record import add_record, read_record
+from scarlet_tf.tflite.record import add_record, describe_ends, ends_of, read_record
 
 __all__ = [
     "AFTER_INT8_PASSES",
@@ -28,6 +28,8 @@ __all__ = [
     "add_metadata",
     "add_record",
     "client_obstacle",
+    "describe_ends",
+    "ends_of",
     "optimize",
     "optimize_file",
     "probe",

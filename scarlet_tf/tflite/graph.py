@@ -24,6 +24,7 @@ _DTYPES = {
     Type.INT64: np.dtype(np.int64),
 }
 _TYPES = {dtype: kind for kind, dtype in _DTYPES.items()}
+_TYPE_NAMES = {value: name for name, value in vars(Type).items() if isinstance(value, int)}
 _OPERATORS = {value: name for name, value in vars(Op).items() if isinstance(value, int)}
 _ALIGNMENT = 16  # bytes, of constants: the schema's `force_align`, which the generated Python code leaves out
 
@@ -73,6 +74,10 @@ class Graph:
 
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind
+
+    def type_name(self, index: int) -> str:
+        """Such as "float32"."""
+        return _TYPE_NAMES[self.tensor(index).type].lower()
 
     def producer(self, index: int) -> schema.OperatorT | None:
         """The operator that writes the tensor; None for an input or a constant."""

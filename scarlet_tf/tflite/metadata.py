@@ -85,11 +85,13 @@ def add_metadata(content: bytes, record: dict) -> bytes:
 
 
 def client_obstacle(pixels: Mapping | None, *, input_type: str) -> str | None:
-    """Return why MediaPipe Tasks cannot normalise a file's images, which are not pixels as they are; None if it can.
+    """Return why MediaPipe Tasks cannot feed a file its images; None if it can.
 
     Args:
         pixels: "mean" and "std" of pixels over 255 by channel; None where they are not known.
     """
+    if input_type == "int8":
+        return "MediaPipe Tasks takes float32 or uint8 images, not int8"
     if pixels is None:
         return "MediaPipe Tasks has to know the normalisation, which is not known here"
     mean, std = np.asarray(pixels["mean"]), np.asarray(pixels["std"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.formats import current_name
@@ -21,6 +22,33 @@ def add_record(content: bytes, record: dict) -> bytes:
     graph = Graph(content)
     graph.set_metadata(NAME, json.dumps(record, sort_keys=True).encode())
     return graph.to_bytes()
+
+
+def ends_of(content: bytes) -> dict:
+    """Return what a record says of a file's input and output, of a content that `probe` or a converter vouches for.
+
+    Returns:
+        "input_type" and "output_type", such as "int8", and "input_quantization" and "output_quantization", which are
+        {"scale", "zero_point"}, a real value being (integer - zero_point) * scale, or None where values are real.
+    """
+    graph = Graph(content)
+    ends = {}
+    for label, (index,) in (("input", graph.subgraph.inputs), ("output", graph.subgraph.outputs)):
+        scale, zero_point, _ = graph.quantization(index)
+        integer = None if scale is None else {"scale": float(scale[0]), "zero_point": int(zero_point[0])}
+        ends |= {f"{label}_type": graph.type_name(index), f"{label}_quantization": integer}
+    return ends
+
+
+def describe_ends(ends: Mapping) -> str:
+    """Return one line on what `ends_of` found."""
+    texts = []
+    for label in ("input", "output"):
+        text, integer = f"{label} {ends[f'{label}_type']}", ends[f"{label}_quantization"]
+        if integer:
+            text += f", scale {integer['scale']:.9g}, zero point {integer['zero_point']}"
+        texts.append(text)
+    return "; ".join(texts)
 
 
 def read_record(file: bytes | str | os.PathLike) -> dict | None:

@@ -108,6 +108,9 @@ def test_qat_file_is_int8_and_agrees_with_the_trained_ranges(qat, data, tmp_path
     images, labels = data.arrays("test")
     emulated = np.asarray(open_qat(folder)(images, training=False))
     (tmp_path / "b.tflite").write_bytes(convert_qat(folder, input_type="uint8"))
+    integers = Graph(convert_qat(folder, input_type="int8", output_type="uint8"))
+    used = {index for operator in integers.operators for index in (*operator.inputs, *operator.outputs) if index >= 0}
+    assert {integers.type_name(index) for index in used} == {"int8", "uint8", "int32"}
     for name in ("a.tflite", "b.tflite"):
         logits = outputs(tmp_path / name, images)
         assert np.abs(logits - emulated).max() <= 0.1 * np.abs(emulated).max()

@@ -149,7 +149,9 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
     ("options", "message"),
     [
         ({"quantize": "int9"}, "unknown quantize 'int9'.*nearest is 'int8'"),
-        ({"input_type": "int8"}, "unknown input_type 'int8'.*nearest is 'uint8'"),
+        ({"input_type": "int9"}, "unknown input_type 'int9'.*nearest is 'int8'"),
+        ({"output_type": "uint16"}, "unknown output_type 'uint16'.*nearest is 'uint8'"),
+        ({"output_type": "int8", "quantize": "dynamic"}, "output_type 'int8' needs quantize 'int8'.*got 'dynamic'"),
         ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'float32'"),
         ({"quantize": "int8"}, "needs representative images"),
         ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' only"),

@@ -65,6 +65,9 @@ def test_record_is_read_back_and_the_signature_works(model, pure, images):
         "model": SPEC.name,
         "quantize": "int8_pure",
         "input_type": "float32",
+        "input_quantization": None,
+        "output_type": "float32",
+        "output_quantization": None,
         "optimize_for": "xnnpack",
     }
     runner = open_interpreter(pure).get_signature_runner("serving_default")
