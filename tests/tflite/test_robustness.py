@@ -66,7 +66,7 @@ def test_damaged_files(content, tmp_path):
 @pytest.mark.slow
 def test_many_damaged_files(content, tmp_path, monkeypatch):
     """With probes that are forks, as the start of Python would take most of the time."""
-    probing = importlib.import_module("scarlet_tf.tflite.probe")
+    probing = importlib.import_module("scarlet_tf.latency.first_look")
     forking = types.SimpleNamespace(run=run_forked, TimeoutExpired=subprocess.TimeoutExpired)
     monkeypatch.setattr(probing, "subprocess", forking)
     results = [accepted(damaged(content, seed), tmp_path) for seed in range(FAST, CASES)]
