@@ -24,7 +24,8 @@ def check_close(runs, first, second):
     ours, theirs = runs.saved_weights(first), runs.saved_weights(second)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], atol=np.abs(array).max() / (12 * 8 * 8), err_msg=name)
+        size = max(np.abs(array).max(), 0.1)  # a shift that the next BN takes off again is no more than rounding
+        np.testing.assert_allclose(array, theirs[name], atol=size / (12 * 8 * 8), err_msg=name)
 
 
 def test_two_mirrored_replicas_equal_one_device(runs, pictures, tmp_path, start):
