@@ -1,0 +1,99 @@
+"""The trainings of one seed: two networks by this project's recipes, then the baseline for the same time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from cells.baseline import train_baseline
+from scarlet_tf.arch import count, scale
+from scarlet_tf.data import DataConfig, ImageData, open_dataset
+from scarlet_tf.files import write_atomically
+from scarlet_tf.training.config import TrainConfig, train_config
+from scarlet_tf.training.trainer import train
+from scarlet_tf.zoo import StartingPoint, resolve_spec, starting_point
+
+SIDE = 96  # pixels
+VALIDATION = 0.1  # share of the training images that chooses the checkpoint
+_SHIPPED = Path(__file__).resolve().parents[2] / "zoo" / "weights" / "scarlet_fashion"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One of our trainings: a network, with weights or without, and a recipe."""
+
+    description: str
+    start: StartingPoint
+    config: TrainConfig
+
+
+def default_arms() -> dict[str, Arm]:
+    """Return the two networks that are compared with the baseline, by name."""
+    common = {"augment": "flips", "keep": "best", "class_weight": "balanced", "batch_size": 32}
+    return {
+        "finetuned": Arm(
+            description="scarlet_fashion, fine-tuned",
+            start=starting_point(_SHIPPED),
+            config=train_config("small", epochs=9, learning_rate=0.4, **common),
+        ),
+        "scratch": Arm(
+            description="scarlet_a of width 0.35, from scratch",
+            start=StartingPoint(spec=scale(resolve_spec("scarlet_a"), width=0.35)),
+            config=train_config(
+                "finetune",
+                epochs=6,
+                frozen_epochs=0,
+                learning_rate=3e-3,
+                warmup_epochs=1,
+                ema=0.99,
+                dropout=0.0,
+                measured_images=256,
+                **common,
+            ),
+        ),
+    }
+
+
+def train_seed(images: Path, runs: Path, arms: dict[str, Arm], *, seed: int, side: int = SIDE) -> dict:
+    """Train every arm and the baseline with a seed, or read what an earlier call left in `runs`.
+
+    The baseline comes last and trains for at least as long as the slower of our trainings. All clocks include
+    TensorFlow's tracing, ours also the evaluation of every epoch.
+
+    Returns:
+        "seed", and by arm and for "baseline" what `summarize` and `make_page` read.
+    """
+    found = {
+        name: train_arm(images, runs / f"{name}_seed{seed}", arm, seed=seed, side=side) for name, arm in arms.items()
+    }
+    record = runs / f"baseline_seed{seed}.json"
+    if not record.is_file():
+        seconds = max(run["seconds"] for run in found.values())
+        data = open_images(images, side=side)
+        write_atomically(record, json.dumps(train_baseline(data, seed=seed, seconds=seconds)) + "\n")
+    return {"seed": seed, **found, "baseline": json.loads(record.read_text())}
+
+
+def train_arm(images: Path, output: Path, arm: Arm, *, seed: int, side: int = SIDE) -> dict:
+    """Train one of our networks, or read what an earlier call left in `output`."""
+    data = open_images(images, side=side, augment=arm.config.augment, start=arm.start)
+    start = arm.start.at_resolution(side).for_classes(data.num_classes)
+    config = dataclasses.replace(arm.config, seed=seed)
+    result = train(start.spec, data, config, output=output, weights=start.weights, origin=start.origin)
+    return {
+        "config": result["config"],
+        "params": count(start.spec).params,
+        "steps": result["steps"],
+        "epochs": result["steps"] / (data.num_examples["train"] // config.batch_size),
+        "best_epoch": result["selection"]["best_epoch"],
+        "seconds": result["seconds"],
+        "confusion": result["test"]["confusion"],
+    }
+
+
+def open_images(images: Path, *, side: int, augment: str = "none", start: StartingPoint | None = None) -> ImageData:
+    """Open the folder, normalised as the weights of `start` expect it."""
+    statistics = {"mean": start.mean, "std": start.std} if start else {}
+    name = f"folder:{images}"
+    return open_dataset(DataConfig(name=name, image_size=side, augment=augment, validation=VALIDATION, **statistics))

@@ -1,0 +1,57 @@
+"""Compare our recipes with a short Keras training on 2,624 photographs of solar cells, functional or defective.
+
+    pip install --no-deps elpv-dataset
+    taskset -c 1 python benchmarks/elpv.py
+
+A seed trains two networks, the shipped small one by fine-tuning and a narrow SCARLET-A from scratch, and then the
+baseline for the same time by the clock: let nothing else run on the machine. Run again after it was stopped, it
+continues. Writes a .json and a .md file.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from scarlet_tf.cli import command_line, load_tensorflow, run
+
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Trainings of every arm.", lower_bound=1)
+_RUNS = flags.DEFINE_string("runs", "runs/elpv", "Folder of the images and of the trained models.")
+_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/elpv.")
+
+
+def main() -> None:
+    import json
+
+    from cells.images import find_labels, write_folder
+
+    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.machine import provenance, usable_cores
+
+    output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "elpv")
+    require_place(f"{output}.json")
+    images = Path(_RUNS.value) / "images"
+    counts = write_folder(images, find_labels())
+    load_tensorflow(threads={"inter": 1, "intra": len(usable_cores())})
+    from cells.page import make_page
+    from cells.result import summarize
+    from cells.runs import SIDE, VALIDATION, default_arms, train_seed
+
+    arms = default_arms()
+    runs = [train_seed(images, Path(_RUNS.value), arms, seed=seed) for seed in range(_SEEDS.value)]
+    result = {
+        **provenance(command_line(without=("output", "runs")), packages=("keras", "tensorflow", "elpv-dataset")),
+        "images": counts,
+        "side": SIDE,
+        "validation": VALIDATION,
+        "arms": {name: arm.description for name, arm in arms.items()},
+        "summary": summarize(runs),
+        "runs": runs,
+    }
+    page = make_page(result)
+    write_atomically(f"{output}.json", json.dumps(result, indent=1) + "\n")
+    write_atomically(f"{output}.md", page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)
