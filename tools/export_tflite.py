@@ -64,7 +64,7 @@ def main() -> None:
     from scarlet_tf.files import require_place
     from scarlet_tf.formats import QUANTIZATIONS, check_options, require_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.zoo import read_training, require_model
 
     quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
     options = {
@@ -108,9 +108,12 @@ def main() -> None:
         )
     path, images = _OUTPUT.value, source.images
     if learnt:
-        from scarlet_tf.compression import export_qat
+        from scarlet_tf.compression import describe_int8, export_qat
 
+        compression = (read_training(_MODEL.value) or {}).get("compression") or {}
         print("int8 with the ranges learnt in training")
+        if "int8" in compression:
+            print(describe_int8(compression["int8"]))
         ends = {name: options[name] for name in ("input_type", "output_type", "optimize_for")}
         converted = export_qat(_MODEL.value, path, **ends, softmax=_SOFTMAX.value, record=source.record)
     else:

@@ -7,6 +7,7 @@ __getattr__ = later(
     __name__,
     {
         "scarlet_tf.compression.convert": ("convert_qat", "export_qat", "open_qat"),
+        "scarlet_tf.compression.int8": ("describe_int8",),
         "scarlet_tf.compression.source": ("Source", "open_source"),
         "scarlet_tf.compression.trainer": ("compress", "summarize"),
     },
@@ -20,6 +21,7 @@ __all__ = [
     "compress",
     "compression_config",
     "convert_qat",
+    "describe_int8",
     "export_qat",
     "open_qat",
     "open_source",

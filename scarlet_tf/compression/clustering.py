@@ -50,7 +50,7 @@ class ClusteredModel:
 
     Attributes:
         model: the tf_keras model to train.
-        variables: those that training changes.
+        variables, state: those that training changes, and all.
     """
 
     def __init__(self, twin, *, clusters: int) -> None:
@@ -75,6 +75,7 @@ class ClusteredModel:
         self._kernels = [f"{layer.name}/kernel" for layer in twin.layers if has_dense_kernel(layer)]
         self.model = clone_with(twin, wrap)
         self.variables = self.model.trainable_variables + biases
+        self.state = self.model.variables  # taken now: a clustered layer's own list changes as it is called
 
     def stripped(self):
         """The plain tf_keras model, with the values written into the kernels."""

@@ -29,7 +29,7 @@ def open_qat(folder: str | os.PathLike):
     ranges = read_ranges(folder / FILE)
     source = open_source(folder)
     twin = make_twin(source.spec, source.weights, input_shape=source.input_shape, bn=source.bn)
-    quantized = QuantizedModel(twin, input_range=(0.0, 0.0))
+    quantized = QuantizedModel(twin)
     try:
         quantized.set_ranges(ranges)
     except ValueError as error:
@@ -65,7 +65,14 @@ def convert_qat(
     """
     require_known("input_type", input_type, END_TYPES)
     require_known("output_type", output_type, END_TYPES)
-    model = open_qat(folder)
+    ends = {"input_type": input_type, "output_type": output_type}
+    return convert_quantized(open_qat(folder), **ends, softmax=softmax)
+
+
+def convert_quantized(
+    model, *, input_type: str = "float32", output_type: str = "float32", softmax: bool = False
+) -> bytes:
+    """The int8 .tflite file of a quantised tf_keras model, as `convert_qat` gives it."""
     name, end = ("probabilities", tf.nn.softmax) if softmax else ("logits", tf.identity)
     function = tf.function(
         lambda image: {name: end(model(image, training=False))},

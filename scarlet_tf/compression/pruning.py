@@ -24,7 +24,7 @@ class PrunedModel:
 
     Attributes:
         model: the tf_keras model to train.
-        variables: those that training changes.
+        variables, state: those that training changes, and all.
     """
 
     def __init__(self, twin, *, sparsity: float, total_steps: int) -> None:
@@ -48,7 +48,7 @@ class PrunedModel:
             return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
 
         self.model = clone_with(twin, wrap)
-        self.variables = self.model.trainable_variables
+        self.variables, self.state = self.model.trainable_variables, self.model.variables
         self._wrappers = [layer for layer in self.model.layers if hasattr(layer, "pruning_vars")]
         for wrapper in self._wrappers:
             wrapper.pruning_step.assign(0)  # as tfmot's callback does; every training call counts it up

@@ -2,7 +2,9 @@
 
 TFLite folds a batch normalisation into the convolution before it and fuses ReLU6, so between these nothing is rounded.
 Kernels are symmetric int8, one scale for each output channel; as that scale takes the batch normalisation's factor in,
-rounding the plain kernel is exact. Activations are int8 with one range a tensor, learnt as a moving average.
+rounding the plain kernel is exact. Activations are int8 with one range a tensor: measured on images before training, a
+moving average in it. Batch normalisation keeps its statistics, so that what is trained is what will be exported, from
+the first step on.
 """
 
 from __future__ import annotations
@@ -14,20 +16,23 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from scarlet_tf.compression.ranges import INPUT
 from scarlet_tf.compression.toolkit import tfmot
 from scarlet_tf.compression.twin import clone_with
 from scarlet_tf.models import get_weights
 
 RANGE_DECAY = 0.99
 _LEAST_LIMIT = 1e-9  # of a kernel that is all zeros
+_MIN, _MAX = "/output_min", "/output_max"  # of a range's two variables
 
 _quantization = tfmot.quantization.keras
 
 
 class Range(_quantization.quantizers.Quantizer):
-    """Of an activation: [min, max] with 0 inside, first of the first training batch, then their moving average.
+    """Of an activation: [min, max] with 0 inside, the moving average of those of the training batches.
 
-    tfmot's own starts at [-6, 6] and moves by a thousandth a step, too slowly for a short fine-tuning.
+    It begins where `QuantizedModel.set_ends` puts it; tfmot's own begins at [-6, 6] and moves by a thousandth a step,
+    too slowly for a short fine-tuning.
     """
 
     def build(self, tensor_shape, name, layer):
@@ -38,9 +43,8 @@ class Range(_quantization.quantizers.Quantizer):
         least, most = weights["min"], weights["max"]
         if training:
             seen = (tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0))
-            first = tf.equal(least, most)
             for variable, value in zip((least, most), seen, strict=True):
-                variable.assign(tf.where(first, value, RANGE_DECAY * variable + (1.0 - RANGE_DECAY) * value))
+                variable.assign(RANGE_DECAY * variable + (1.0 - RANGE_DECAY) * value)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, least, most)
 
     def get_config(self) -> dict:
@@ -123,26 +127,41 @@ class QuantizedModel:
     """A twin with fake quantisation, by tfmot's quantize_annotate_layer and quantize_apply.
 
     Attributes:
-        model: the tf_keras model to train, with the twin's weights. Its activations' ranges are [0, 0] until the first
-            training step or `set_ranges`.
-        variables: those that training changes.
+        model: the tf_keras model to train, with the twin's weights. Its activations' ranges are [0, 0] until they are
+            set.
+        variables, state: those that training changes, and all.
+        layers: names of the twin's layers whose outputs have a range to be measured.
     """
 
-    def __init__(self, twin, *, input_range: tuple[float, float]) -> None:
-        """input_range: of the normalised pixels, which is known."""
+    def __init__(self, twin) -> None:
         self._names = list(get_weights(twin))
         with tf_keras.utils.custom_object_scope({"Rounding": Rounding}), _quantization.quantize_scope():
             annotated = clone_with(twin, _annotated)
             annotated.set_weights(twin.get_weights())
             self.model = _quantization.quantize_apply(annotated)
-        self.variables = self.model.trainable_variables
-        for end, value in zip(("min", "max"), input_range, strict=True):
-            self._ranges()[f"quantize_layer/quantize_layer_{end}"].assign(value)
+        self.variables, self.state = self.model.trainable_variables, self.model.variables
+        for layer in self.model.layers:
+            norm = getattr(layer, "layer", layer)
+            if isinstance(norm, tf_keras.layers.BatchNormalization):
+                norm.trainable = False  # it computes with its moving statistics; gamma and beta are trained
+        self.layers = [name[len("quant_") : -len(_MIN)] for name in self._ranges() if name.endswith(_MIN)]
 
     def weights(self) -> dict[str, np.ndarray]:
         """The float weights, by the network's own names."""
         named = {_short_name(variable): variable for variable in self.model.variables}
         return {name: named[name].numpy() for name in self._names}
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """The ranges of `layers` and of the INPUT, both ends by layer."""
+        ranges = self.ranges()
+        return {name: (ranges[_end_names(name)[0]], ranges[_end_names(name)[1]]) for name in (*self.layers, INPUT)}
+
+    def set_ends(self, ends: Mapping[str, tuple[float, float]]) -> None:
+        """The reverse of `ends`."""
+        variables = self._ranges()
+        for layer, values in ends.items():
+            for name, value in zip(_end_names(layer), values, strict=True):
+                variables[name].assign(value)
 
     def ranges(self) -> dict[str, np.ndarray]:
         """Both ends of every activation's range, float32 scalars by name."""
@@ -167,6 +186,13 @@ class QuantizedModel:
             for variable in self.model.variables
             if (name := _range_name(variable)).endswith(("_min", "_max"))
         }
+
+
+def _end_names(layer: str) -> tuple[str, str]:
+    """Of a layer's range, as `ranges` has them."""
+    if layer == INPUT:
+        return "quantize_layer/quantize_layer_min", "quantize_layer/quantize_layer_max"
+    return f"quant_{layer}{_MIN}", f"quant_{layer}{_MAX}"
 
 
 def _short_name(variable: tf.Variable) -> str:

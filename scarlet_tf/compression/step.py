@@ -17,12 +17,18 @@ from scarlet_tf.training.schedules import make_schedule
 
 require_tensorflow("scarlet_tf.compression")
 
+# Weight of the mean squared difference to a teacher's logits.
+DISTILLATION = 0.1
+# With a teacher the learning rate rises in so many steps: a handful of full ones moves a trained network at random.
+WARMUP_STEPS = 100
+
 
 class CompressedModel(Protocol):
     """What the three methods have in common."""
 
     model: tf_keras.Model
-    variables: list[tf.Variable]
+    variables: list[tf.Variable]  # that training changes
+    state: list[tf.Variable]  # all of them, in the order of checkpoints
 
     def weights(self) -> dict[str, np.ndarray]: ...
     def record(self, weights: Mapping[str, np.ndarray]) -> dict: ...
@@ -39,15 +45,17 @@ class FineTuneState:
         steps_per_epoch: int,
         total_steps: int,
         class_weights: np.ndarray | None = None,
+        teacher: tf_keras.Model | None = None,
     ) -> None:
+        """teacher: the network that training begins with, whose logits are part of what is to be learnt."""
         self.config = config
         self._class_weights = class_weights
         self.compressed = compressed
+        self._teacher = teacher
         self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
         self._optimizer = make_optimizer(config, 0.0, keras=tf_keras)
         self._optimizer.build(compressed.variables)
-        # Taken now: a clustered layer's own list of variables changes as it is called.
-        self._saved = [*compressed.model.variables, *self._optimizer.variables]
+        self._saved = [*compressed.state, *self._optimizer.variables]
         decayed = ("kernel", "depthwise_kernel", "bias")  # not batch normalisation, nor the values of clusters
         self._decayed = [v for v in compressed.variables if v.name.split(":")[0].split("/")[-1] in decayed]
         self._step = tf.function(self._make_step)
@@ -72,6 +80,8 @@ class FineTuneState:
     def _make_step(self, number, images, labels):
         config, model, variables = self.config, self.compressed.model, self.compressed.variables
         rate = self._schedule(number)
+        if self._teacher is not None:
+            rate *= tf.minimum(1.0, tf.cast(number + 1, tf.float32) / WARMUP_STEPS)
         self._optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
@@ -82,6 +92,9 @@ class FineTuneState:
                 losses *= tf.gather(tf.constant(self._class_weights, tf.float32), labels)
             decay = tf.add_n([tf.nn.l2_loss(variable) for variable in self._decayed])
             loss = tf.reduce_mean(losses) + config.l2 * decay
+            if self._teacher is not None:
+                wanted = self._teacher(images, training=False)
+                loss += DISTILLATION * tf.reduce_mean(tf.square(logits - wanted))
         gradients = tape.gradient(loss, variables)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)

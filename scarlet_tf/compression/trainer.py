@@ -12,6 +12,15 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.compression.clustering import ClusteredModel, absorb_norms
 from scarlet_tf.compression.config import CompressionConfig, CompressionError
+from scarlet_tf.compression.int8 import (
+    OF_SOURCE,
+    POST_TRAINING,
+    CalibrationImages,
+    compare_int8,
+    describe_int8,
+    set_best_ranges,
+    set_measured_ranges,
+)
 from scarlet_tf.compression.pruning import PrunedModel
 from scarlet_tf.compression.qat import QuantizedModel
 from scarlet_tf.compression.ranges import FILE, write_ranges
@@ -50,7 +59,8 @@ def compress(
     Returns:
         The content of training.json. In "compression": the method's settings, the source's fingerprint and its
         metrics on the test split ("source_test"), what the method reached, and for "qat" the metrics of the quantised
-        model ("quantized_test"); "test" is model.keras's own.
+        model ("quantized_test") and its int8 file beside post-training ones ("int8", see `compare_int8`); "test" is
+        model.keras's own.
 
     Raises:
         ValueError: settings, network and data that do not fit together, or an output folder of another run.
@@ -74,8 +84,12 @@ def compress(
         steps_per_epoch, total_steps = count_steps(data, config.training)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
         strategy = make_strategy("one_device")
-        compressed = _compressed(source, data, config, total_steps=total_steps)
-        state = FineTuneState(compressed, config.training, class_weights=class_weights, **counts)
+        compressed = _compressed(source, config, total_steps=total_steps)
+        teacher = images = None
+        if isinstance(compressed, QuantizedModel):
+            teacher, images = _twin(source, source.weights), CalibrationImages.draw(data)
+            set_measured_ranges(compressed, teacher, images)
+        state = FineTuneState(compressed, config.training, class_weights=class_weights, teacher=teacher, **counts)
         selection = None
         if "validation" in data.num_examples:
             selection = Selection(_judge(state, data), config.training, strategy=strategy, **counts)
@@ -97,17 +111,19 @@ def compress(
         spec = dataclasses.replace(source.spec, name=name or source.spec.name)
         model = _keras_model(spec, source, weights)
         evaluator = Evaluator(model, data)
-        before = evaluate(_keras_model(source.spec, source, source.weights), data, "test")
+        before = _keras_model(source.spec, source, source.weights)
         record = {
             "method": config.method,
             "sparsity": config.sparsity,
             "clusters": config.clusters,
             "source_fingerprint": source.fingerprint,
-            "source_test": before.to_dict(),
+            "source_test": evaluate(before, data, "test").to_dict(),
             "reached": compressed.record(weights),
         }
         files = {}
         if isinstance(compressed, QuantizedModel):
+            record["ranges"] = set_best_ranges(compressed, _twin(source, weights), model, images)
+            record["int8"] = compare_int8(compressed, {POST_TRAINING: model, OF_SOURCE: before}, data, images)
             record["quantized_test"] = evaluate(compressed.model, data, "test").to_dict()
             files[FILE] = lambda path: write_ranges(path, compressed.ranges())
         result = {
@@ -150,14 +166,15 @@ def _judge(state: FineTuneState, data: ImageData) -> Callable[[int], tuple[dict[
 
 
 def summarize(result: dict) -> str:
-    """One line: the test accuracy before and after."""
+    """The test accuracy before and after; for "qat" a second line on int8 files."""
     record = result["compression"]
     after = record.get("quantized_test", result["test"])["top1"]
     strength = next((f" {record[name]:g}" for name in ("sparsity", "clusters") if record[name] is not None), "")
-    return (
+    line = (
         f"test top-1 {record['source_test']['top1']:.4f} before, {after:.4f} after {record['method']}{strength}; "
         f"{result['steps']} steps, {result['seconds']} s"
     )
+    return f"{line}\n{describe_int8(record['int8'])}" if "int8" in record else line
 
 
 def _check_fit(source: Source, data: ImageData, config: CompressionConfig) -> None:
@@ -180,17 +197,20 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + ", ..." * (len(names) > 5)
 
 
-def _compressed(source: Source, data: ImageData, config: CompressionConfig, *, total_steps: int) -> CompressedModel:
+def _compressed(source: Source, config: CompressionConfig, *, total_steps: int) -> CompressedModel:
     weights = source.weights
     if config.method == "cluster":
         weights = absorb_norms(weights, epsilon=source.bn.epsilon)
-    twin = make_twin(source.spec, weights, input_shape=source.input_shape, bn=source.bn)
+    twin = _twin(source, weights)
     if config.method == "cluster":
         return ClusteredModel(twin, clusters=config.clusters)
     if config.method == "prune":
         return PrunedModel(twin, sparsity=config.sparsity, total_steps=total_steps)
-    black, white = (np.divide(np.subtract(pixel, data.mean), data.std) for pixel in (0.0, 1.0))
-    return QuantizedModel(twin, input_range=(black.min(), white.max()))
+    return QuantizedModel(twin)
+
+
+def _twin(source: Source, weights: Mapping[str, np.ndarray]):
+    return make_twin(source.spec, weights, input_shape=source.input_shape, bn=source.bn)
 
 
 def _keras_model(spec: ArchSpec, source: Source, weights: Mapping[str, np.ndarray]):

@@ -42,6 +42,7 @@ class FormatCheck:
         partitions: pieces that the XNNPACK delegate runs, best one; None for every other kind.
         max_error: largest absolute difference of an output to Keras's.
         relative_error: max_error / the largest absolute output of Keras.
+        rms_error: root of the mean squared difference.
         top1_agreement: share of images whose top class is Keras's.
         accuracy: share of images whose top class is the label; None without labels.
         note: a sentence on the images that the file was given, where they are not the model's, or that is not known.
@@ -53,6 +54,7 @@ class FormatCheck:
     partitions: int | None
     max_error: float
     relative_error: float
+    rms_error: float
     top1_agreement: float
     accuracy: float | None
     format: str | None = None
@@ -297,7 +299,8 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
 def _check(
     path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None, note=None
 ) -> FormatCheck:
-    error = float(np.abs(outputs - expected).max())
+    differences = np.abs(outputs - expected)
+    error = float(differences.max())
     return FormatCheck(
         path=os.fspath(path),
         bytes=size,
@@ -305,6 +308,7 @@ def _check(
         partitions=partitions,
         max_error=error,
         relative_error=error / float(np.abs(expected).max()),
+        rms_error=float(np.sqrt(np.square(differences, dtype=np.float64).mean())),
         top1_agreement=float((outputs.argmax(-1) == expected.argmax(-1)).mean()),
         accuracy=_accuracy(outputs, labels),
         format=format,

@@ -6,17 +6,23 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from rounding import network_limit
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.compression import CompressionError, compress, compression_config, convert_qat, open_source
 from scarlet_tf.compression.clustering import ClusteredModel, absorb_norms
+from scarlet_tf.compression.convert import convert_quantized
+from scarlet_tf.compression.int8 import CalibrationImages, set_best_ranges, set_measured_ranges
 from scarlet_tf.compression.pruning import PrunedModel
 from scarlet_tf.compression.qat import QuantizedModel
-from scarlet_tf.compression.ranges import read_ranges, write_ranges
+from scarlet_tf.compression.ranges import _narrowed, measure_ranges, read_ranges, write_ranges
 from scarlet_tf.compression.step import FineTuneState
 from scarlet_tf.compression.twin import make_twin
+from scarlet_tf.export import export_tflite, verify
+from scarlet_tf.export.tflite import rewrite
 from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.zoo import open_model
 
 STEPS = 3
 
@@ -90,22 +96,81 @@ def test_clustering_keeps_the_network_then_strips_exactly(untrained, data):
             assert np.any(array != absorbed[name]), name  # but its bias was trained
 
 
-@pytest.mark.slow
-def test_quantized_kernels_and_ranges(untrained, data):
-    """Kernels round to 255 levels a channel; ranges start as the first batch's and hold 0."""
+@pytest.fixture(scope="module")
+def quantized(untrained, data):
+    """A quantised model whose ranges hold all that it saw, its float twin, both kinds of ranges, and the images."""
     source = open_source(untrained)
-    quantized = QuantizedModel(twin_of(source), input_range=(-4.0, 5.0))
-    for name, array in quantized.weights().items():
+    twin = twin_of(source)
+    images = data.arrays("train")[0]
+    model = QuantizedModel(twin)
+    seen, fitted = measure_ranges(twin, model.layers, images)
+    model.set_ends(seen)
+    return model, twin, (seen, fitted), images
+
+
+@pytest.mark.slow
+def test_ranges_are_known_before_the_first_step(quantized, untrained, data):
+    model, twin, (seen, _), images = quantized
+    model.set_ends(seen)
+    source = open_source(untrained)
+    for name, array in model.weights().items():
         np.testing.assert_array_equal(array, source.weights[name], err_msg=name)
-    assert set(quantized.ranges()) >= {"quant_block00_add/output_min", "quant_classifier/output_max"}
-    assert quantized.ranges()["quant_pool/output_max"] == 0
-    quantized.model(next(iter(data.train_batches(12, seed=0)))[0], training=True)
-    ranges = quantized.ranges()
+    ranges = model.ranges()
+    assert set(ranges) >= {"quant_block00_add/output_min", "quant_classifier/output_max"}
     assert all(value <= 0 if name.endswith("_min") else value > 0 for name, value in ranges.items())
     assert ranges["quant_stem_relu6/output_min"] == 0 and ranges["quant_stem_relu6/output_max"] <= 6
-    assert (ranges["quantize_layer/quantize_layer_min"], ranges["quantize_layer/quantize_layer_max"]) == (-4, 5)
+    assert model.ends()["image"] == (images.min(), images.max())
     # The network's own h-sigmoid and no output of a layer that TFLite fuses has a range of its own.
     assert not [name for name in ranges if "_gate" in name or "stem_bn" in name or name.startswith("quant_stem_conv")]
+    logits = np.asarray(twin(images))
+    assert seen["classifier"] == pytest.approx((min(0, logits.min()), max(0, logits.max())), rel=1e-5)
+    # A training call computes with the statistics that will be exported, and moves a range by a hundredth.
+    before = np.asarray(model.model(images, training=False))
+    assert np.abs(np.asarray(model.model(images / 2, training=True))).max() < 2 * np.abs(before).max()
+    for name, array in model.weights().items():
+        np.testing.assert_array_equal(array, source.weights[name], err_msg=name)
+    stem = np.asarray(tf_keras.Model(twin.input, twin.get_layer("stem_relu6").output)(images / 2))
+    moved = 0.99 * ranges["quant_stem_relu6/output_max"] + 0.01 * stem.max()
+    assert model.ranges()["quant_stem_relu6/output_max"] == pytest.approx(moved, rel=0.01)
+
+
+def test_ranges_are_narrowed_where_that_rounds_closer():
+    """Against TensorFlow's own fake quantisation, over all shares that are tried."""
+    values = np.random.default_rng(0).standard_t(3, 4000).astype(np.float32)  # outliers, which int8 pays for
+    low, high = float(values.min()), float(values.max())
+
+    def error(low, high):
+        rounded = tf.quantization.fake_quant_with_min_max_args(values, min=low, max=high).numpy()
+        return float(np.square(rounded - values, dtype=np.float64).sum())
+
+    narrow = _narrowed(values, low, high)
+    assert low < narrow[0] < 0 < narrow[1] < high
+    assert error(*narrow) == pytest.approx(min(error(s * low, s * high) for s in np.linspace(0.3, 1, 29)), rel=1e-3)
+    assert _narrowed(values * 0, 0.0, 0.0) == (0.0, 0.0)
+
+
+@pytest.mark.slow
+def test_a_model_that_was_not_trained_gives_the_file_of_post_training(quantized, tmp_path, untrained):
+    """With all that was seen as ranges, both round at the same places: a last bit of the logits apart, mostly."""
+    model, twin, (seen, fitted), images = quantized
+    model.set_ends(seen)
+    (tmp_path / "qat.tflite").write_bytes(rewrite(convert_quantized(model.model)).content)
+    network = open_model(untrained).model
+    export_tflite(network, tmp_path / "post.tflite", quantize="int8", representative=[images])
+    files = tuple(tmp_path / name for name in ("qat.tflite", "post.tflite"))
+    ours, theirs = verify(network, images, tflite=files).formats
+    # Of 36 logits a root of the mean square is known to 1 / sqrt(72) of it, and a ratio of two to 17 %: three of these.
+    assert ours.rms_error <= 1.5 * theirs.rms_error
+    images = CalibrationImages(measured=images[::2], compared=images[1::2])
+    set_measured_ranges(model, twin, images)
+    chosen = set_best_ranges(model, twin, network, images)
+    assert chosen in ("min_max", "trained") or chosen.startswith("narrowed ")
+    (tmp_path / "best.tflite").write_bytes(rewrite(convert_quantized(model.model)).content)
+    model.set_ends(measure_ranges(twin, model.layers, images.measured)[0])
+    (tmp_path / "min_max.tflite").write_bytes(rewrite(convert_quantized(model.model)).content)
+    files = tuple(tmp_path / f"{name}.tflite" for name in ("best", "min_max"))
+    best, min_max = verify(network, images.compared, tflite=files).formats
+    assert best.rms_error <= min_max.rms_error
 
 
 @pytest.mark.slow

@@ -59,7 +59,8 @@ class Given:
         SPEC.save(self.model / "spec.json")
         network.save(self.model / "model.keras")
         data = {"name": self.data, "image_size": SIDE, "search_validation": 0, "augment": "inception", "seed": 0}
-        training = {"fingerprint": "0", "data": data | {"mean": MEAN, "std": STD}, "class_names": ["a", "b", "c"]}
+        training = {"fingerprint": "0", "data": data | {"mean": MEAN, "std": STD}}
+        training["class_names"] = ["class0", "class1", "class2"]
         training["test"] = {"top1": 0.5, "examples": 12}
         (self.model / "training.json").write_text(json.dumps(training))
         self.weights = get_weights(network)
@@ -188,6 +189,24 @@ def test_compression(given, tool, tmp_path, flag):
     assert close(training["compression"]["source_test"]["loss"], given.loss)
     out, _ = tool("evaluate", "--model=run")
     assert close(json.loads(out)["loss"], training["test"]["loss"])
+
+
+@pytest.mark.slow
+def test_compressed_folders_are_compressed_and_exported_again(given, tool, tmp_path):
+    """With fewer images than calibration would take, and another augmentation each time."""
+    flags = [f"--dataset={given.data}", *TRAIN]
+    tool("train", f"--model={given.model}", "--prune=0.5", "--output=pruned", *flags)
+    tool("train", "--model=pruned", "--qat", "--output=q", *flags, "--augment=flip_crop")
+    out, _ = tool("train", "--model=q", "--qat", "--output=qq", *flags, "--augment=inception")
+    record = json.loads((tmp_path / "qq" / "training.json").read_text())
+    assert record["data"]["crop_share"] == CROP and record["compression"]["int8"]["images"] == 12
+    assert "int8 files, top-1 on 12 test images: trained for int8" in out
+    int8 = ["--quantize=int8", f"--representative_dataset={given.data}"]
+    for name, more in (("pruned", int8), ("q", ["--quantize=int8"]), ("qq", ["--quantize=int8"]), ("qq", int8)):
+        tool("export_tflite", f"--model={name}", f"--output={name}.tflite", *more)
+        tool("verify", f"--model={name}", f"--tflite={name}.tflite", "--output=report.json")
+        (row,) = json.loads((tmp_path / "report.json").read_text())["formats"]
+        assert row["relative_error"] <= 0.2, name
 
 
 @pytest.mark.slow

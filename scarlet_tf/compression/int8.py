@@ -1,0 +1,161 @@
+"""Quantisation-aware training beside post-training quantization: ranges for a file, and which file is better."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scarlet_tf.compression.convert import convert_quantized
+from scarlet_tf.compression.qat import QuantizedModel
+from scarlet_tf.compression.ranges import Ends, measure_ranges
+from scarlet_tf.data import ImageData
+from scarlet_tf.export import FormatCheck, export_tflite, verify
+from scarlet_tf.export.tflite import rewrite
+
+CALIBRATION_IMAGES = 500  # or all there are: the first 2/5 to measure ranges on, the others to choose with
+COMPARED_IMAGES = 500
+QAT, POST_TRAINING, OF_SOURCE = "qat", "post_training", "post_training_of_source"
+# How far ranges are narrowed from all that was seen to the least squared error, see `measure_ranges`.
+_NARROWED = (0.0, 0.25, 0.5, 0.75)
+_BEFORE_TRAINING = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CalibrationImages:
+    """Training images without augmentation, float32 (n, H, W, 3).
+
+    Attributes:
+        measured: for the ranges.
+        compared: others, to choose between ranges; the same where there is one image only.
+    """
+
+    measured: np.ndarray
+    compared: np.ndarray
+
+    @classmethod
+    def draw(cls, data: ImageData) -> CalibrationImages:
+        """Draw them at random."""
+        images = np.concatenate(list(data.sample_batches(CALIBRATION_IMAGES, limit=CALIBRATION_IMAGES)))
+        measured = max(1, 2 * len(images) // 5)
+        return cls(measured=images[:measured], compared=images[measured:] if len(images) > 1 else images)
+
+
+def set_measured_ranges(quantized: QuantizedModel, twin, images: CalibrationImages) -> None:
+    """Set the ranges that training begins with.
+
+    Args:
+        twin: the float network with the same weights.
+    """
+    seen, fitted = measure_ranges(twin, quantized.layers, images.measured)
+    quantized.set_ends(_between(seen, fitted, _BEFORE_TRAINING))
+
+
+def set_best_ranges(quantized: QuantizedModel, twin, model, images: CalibrationImages) -> str:
+    """Set the ranges whose int8 file gives the logits closest to the float network's, and return which these are.
+
+    The files themselves are run: what their integer arithmetic adds to the rounding that is emulated is as large.
+
+    Args:
+        twin, model: the float network with the same weights, of tf_keras and of Keras.
+
+    Returns:
+        "trained", those of training; "min_max", those of post-training quantization; or "narrowed 0.5" and the like.
+    """
+    seen, fitted = measure_ranges(twin, quantized.layers, images.measured)
+    ranges = {f"narrowed {share:g}" if share else "min_max": _between(seen, fitted, share) for share in _NARROWED}
+    ranges["trained"] = quantized.ends()
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.tflite" for number in range(len(ranges))]
+        for file, ends in zip(files, ranges.values(), strict=True):
+            quantized.set_ends(ends)
+            _write(quantized, file)
+        checks = verify(model, images.compared, tflite=files).formats
+    best = min(zip(ranges, checks, strict=True), key=lambda pair: pair[1].rms_error)[0]
+    quantized.set_ends(ranges[best])
+    return best
+
+
+def _between(seen: Ends, fitted: Ends, share: float) -> Ends:
+    return {name: tuple(np.add(seen[name], share * np.subtract(fitted[name], seen[name]))) for name in seen}
+
+
+def _write(quantized: QuantizedModel, file: Path) -> None:
+    file.write_bytes(rewrite(convert_quantized(quantized.model)).content)
+
+
+def compare_int8(
+    quantized: QuantizedModel, models: Mapping[str, object], data: ImageData, images: CalibrationImages
+) -> dict:
+    """Run the int8 file of a quantised model and post-training files on test images.
+
+    Args:
+        models: the Keras models that are quantized after training, POST_TRAINING (the quantised model's own float
+            weights) and OF_SOURCE (those that its training began with).
+        images: whose `measured` ones calibrate them.
+
+    Returns:
+        JSON-able: number of "images"; by file its top1, and the errors of its logits to those of its own
+        weights in float32: the root of their mean square, and the largest; "better", the file with the best top1, or
+        where that differs by no more than chance, with the least error.
+    """
+    held_out, labels = _spread(data, "test")
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{name}.tflite" for name in (QAT, *models)}
+        _write(quantized, files[QAT])
+        for name, model in models.items():
+            export_tflite(model, files[name], quantize="int8", representative=[images.measured])
+        checks = {
+            name: verify(models.get(name, models[POST_TRAINING]), held_out, labels=labels, tflite=(file,)).formats[0]
+            for name, file in files.items()
+        }
+    found = {
+        name: {"top1": check.accuracy, "rms_error": check.rms_error, "max_error": check.max_error}
+        for name, check in checks.items()
+    }
+    return {"images": len(labels), **found, "better": _better(checks, images=len(labels))}
+
+
+def describe_int8(record: Mapping) -> str:
+    """One line on what `compare_int8` found."""
+    words = {QAT: "trained for int8", POST_TRAINING: "the same weights by post-training int8"}
+    words[OF_SOURCE] = "the weights before by post-training int8"
+    shown = "; ".join(
+        f"{words[name]} {record[name]['top1']:.4f} (logit error {record[name]['rms_error']:.3g})" for name in words
+    )
+    line = f"int8 files, top-1 on {record['images']} test images: {shown}"
+    if record["better"] == QAT:
+        return line
+    remedy = {
+        POST_TRAINING: "export with --representative_dataset for that",
+        OF_SOURCE: "train longer, or export that",
+    }
+    return f"{line}. Better is {words[record['better']]}: {remedy[record['better']]}"
+
+
+def _better(checks: Mapping[str, FormatCheck], *, images: int) -> str:
+    """The file with the least error, of those whose top-1 is the best one or differs from it by no more than chance."""
+    best = max(checks.values(), key=lambda check: check.accuracy)
+
+    def is_close(check: FormatCheck) -> bool:
+        # Two files differ at most where either differs from its own weights in float32; two standard errors of that.
+        differing = (1 - best.top1_agreement) + (1 - check.top1_agreement)
+        return best.accuracy - check.accuracy <= 2 * np.sqrt(differing / images)
+
+    close = [name for name, check in checks.items() if is_close(check)]
+    return min(close, key=lambda name: checks[name].rms_error)
+
+
+def _spread(data: ImageData, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """At most COMPARED_IMAGES of a split, at equal distances: folders are ordered by class."""
+    every = -(-data.num_examples[split] // COMPARED_IMAGES)
+    images, labels, seen = [], [], 0
+    for some, theirs in data.eval_batches(split, 500).as_numpy_iterator():
+        start = -seen % every
+        images.append(some[start::every])
+        labels.append(theirs[start::every])
+        seen += len(theirs)
+    return np.concatenate(images), np.concatenate(labels)
