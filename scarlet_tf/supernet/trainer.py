@@ -227,19 +227,33 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
 
 
 def _require_same(output: Path, settings: dict) -> None:
-    """CheckpointError where the folder's config.json, if there is one, says anything else."""
+    """CheckpointError where the folder's config.json, if there is one, says anything else.
+
+    Before the first checkpoint `skip_damaged` may change: a run that met a damaged image starts again without it.
+    """
     path = output / "config.json"
-    if path.exists() and (difference := name_differences(_read_settings(path), settings)):
+    if not path.exists():
+        return
+    before = _read_settings(path)
+    started = CheckpointStore(output, kind=KIND, fingerprint=None).paths()
+    if not started and _without_skipping(before) == _without_skipping(settings):
+        return
+    if difference := name_differences(before, settings):
         raise CheckpointError(
             f"{output} holds a supernet with other settings ({difference}): use the same flags, or another output "
             "folder"
         )
 
 
+def _without_skipping(settings: dict) -> dict:
+    data = {name: value for name, value in settings.get("data", {}).items() if name != "skip_damaged"}
+    return settings | {"data": data}
+
+
 def _claim_folder(output: Path, settings: dict) -> None:
-    """Writes config.json where there is none."""
+    """Write config.json where there is none, or one that `_require_same` lets pass."""
     path = output / "config.json"
-    if not path.exists():
+    if not path.exists() or _read_settings(path) != settings:
         output.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(settings, indent=1) + "\n")
 

@@ -1,5 +1,6 @@
 """Whole training runs: learning, resuming exactly, other strategies. Each run is a process of its own."""
 
+import dataclasses
 import json
 import signal
 import socket
@@ -127,6 +128,22 @@ def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrup
     expected = final_arrays(uninterrupted)
     for name, value in final_arrays(tmp_path).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tiny_space, tmp_path):
+    def claim(**changes):
+        settings = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, **changes), steps=1).to_dict()
+        trainer._require_same(tmp_path, settings)
+        trainer._claim_folder(tmp_path, settings)
+        return json.loads((tmp_path / "config.json").read_text())["data"]
+
+    assert "skip_damaged" not in claim()
+    assert claim(skip_damaged=True)["skip_damaged"] is True and "skip_damaged" not in claim()
+    with pytest.raises(CheckpointError, match=r"other settings \(data\.seed was 0, is 1\)"):
+        claim(seed=1)
+    (tmp_path / "checkpoint-00000001.npz").touch()
+    with pytest.raises(CheckpointError, match=r"data\.skip_damaged was absent, is True"):
+        claim(skip_damaged=True)
 
 
 def test_other_settings_are_refused(uninterrupted, tiny_data, tmp_path):
