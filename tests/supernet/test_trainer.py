@@ -141,7 +141,7 @@ def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tin
     assert claim(skip_damaged=True)["skip_damaged"] is True and "skip_damaged" not in claim()
     with pytest.raises(CheckpointError, match=r"other settings \(data\.seed was 0, is 1\)"):
         claim(seed=1)
-    (tmp_path / "checkpoint-00000001.npz").touch()
+    (tmp_path / "checkpoint-0000000001.npz").touch()
     with pytest.raises(CheckpointError, match=r"data\.skip_damaged was absent, is True"):
         claim(skip_damaged=True)
 
