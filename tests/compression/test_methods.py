@@ -152,7 +152,7 @@ def test_ranges_are_narrowed_where_that_rounds_closer():
 @pytest.mark.slow
 def test_a_model_that_was_not_trained_gives_the_file_of_post_training(quantized, tmp_path, untrained):
     """With all that was seen as ranges, both round at the same places: a last bit of the logits apart, mostly."""
-    model, twin, (seen, fitted), images = quantized
+    model, twin, (seen, _), images = quantized
     model.set_ends(seen)
     (tmp_path / "qat.tflite").write_bytes(rewrite(convert_quantized(model.model)).content)
     network = open_model(untrained).model
