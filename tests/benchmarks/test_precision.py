@@ -1,17 +1,28 @@
 """Rounding errors of the exported files against float64, beside Keras's own."""
 
+import importlib
 from pathlib import Path
 
-import precision
 import pytest
+from absl import flags
 
 from scarlet_tf.arch import get_space
 
 SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
 
 
+@pytest.fixture(scope="module")
+def precision():
+    """Import the script, and give its flags' names back: tools that other tests call have the same ones."""
+    known = set(flags.FLAGS)
+    module = importlib.import_module("precision")
+    for name in set(flags.FLAGS) - known:
+        delattr(flags.FLAGS, name)
+    return module
+
+
 @pytest.mark.slow
-def test_random_networks(tmp_path):
+def test_random_networks(precision, tmp_path):
     """At most twice Keras's own error, in the mean over 2 networks and 16 images each.
 
     A mean of m errors of independent images scatters by their spread, about half of the mean, over the root of m: here
@@ -26,7 +37,7 @@ def test_random_networks(tmp_path):
 
 
 @pytest.mark.slow
-def test_trained_network():
+def test_trained_network(precision):
     pytest.importorskip("onnxruntime")
     source, images = precision.open_trained(str(SHIPPED), limit=100)
     found = precision.errors(source, images)
