@@ -9,7 +9,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 SECONDS = 10  # between two lines, and before the first
-_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left"
+_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} so far, {remaining} left"
+_LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
 
 
 def progress(items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None) -> tqdm:
@@ -24,8 +25,10 @@ def progress(items: Iterable | None = None, label: str = "", *, unit: str, total
     shared = {"desc": label, "total": total, "unit": unit, "leave": False}
     if sys.stderr.isatty():
         return tqdm(items, **shared, dynamic_ncols=True)
+    shared["unit"] = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    line = _LINE if total is not None or hasattr(items, "__len__") else _LINE_WITHOUT_TOTAL
     paced = {"delay": SECONDS, "mininterval": SECONDS, "maxinterval": SECONDS, "miniters": 1}
-    return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=_LINE)
+    return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=line)
 
 
 class _Lines:

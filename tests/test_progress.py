@@ -34,3 +34,11 @@ def test_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     list(progress(range(3), "profile", unit="round"))
     assert "profile:   0%" in terminal.getvalue() and terminal.getvalue().endswith("\r")
+
+
+def test_batches_of_an_unknown_number_are_counted_without_a_total(monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0)
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    list(progress(iter(range(3)), "evaluate", unit="batch"))
+    line = next(line for line in log.getvalue().splitlines() if line.startswith("evaluate: 2"))
+    assert line.startswith("evaluate: 2 batches, ") and line.endswith(" so far")
