@@ -85,6 +85,9 @@ def test_ranking_trains_each_model_once_and_compares_it_with_its_path(
     for bn in ("moving", "recalibrated"):
         expected = SupernetEvaluator(trained, bn=bn).evaluate(genomes)
         np.testing.assert_array_equal([model["one_shot"][bn] for model in result["models"]], expected)
+        if np.ptp(expected) == 0:  # so small a supernet may rate all models alike, on one CPU or another
+            assert result["tau"][bn] is None
+            continue
         tau = scipy.stats.kendalltau(expected, alone).statistic
         np.testing.assert_allclose(result["tau"][bn]["value"], tau, atol=1e-12)
         assert f"| {tau:.3f} [" in page

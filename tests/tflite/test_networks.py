@@ -39,12 +39,13 @@ def efficientnet_b0(keras):
 )
 def test_networks_of_others(make, scale, partitions, passes, run, float_file):
     """Nothing to do for the float file; the int8 one in one piece, and no farther from the float one than it was."""
-    from scarlet_tf.export.integer import quantize_to_int8
+    from scarlet_tf.export.integer import calibrate, quantize_to_int8
     from scarlet_tf.tflite import optimize
 
     _, real, images = converted(make, 64, scale, float_file)
     assert optimize(real, label="float").content == real
-    content = quantize_to_int8(real, lambda: ([image] for image in images))
+    calibrated = calibrate(real, lambda: ([image] for image in images))
+    content = quantize_to_int8(calibrated, input_range=None, input_type="float32", output_type="float32")
     result = optimize(content, label="int8")
     assert [report.changes for report in result.passes] == passes
     assert (result.before.partitions, result.after.partitions) == (partitions, 1)
