@@ -46,7 +46,7 @@ def require_backend() -> str:
 
 
 def require_tensorflow(what: str) -> None:
-    """Raise BackendError, in one line, where Keras does not run on TensorFlow; `what` needs it."""
+    """Raise BackendError where Keras runs on another backend than TensorFlow, which `what` needs."""
     name, source = chosen_backend()
     require_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
     if name != TENSORFLOW:

@@ -44,7 +44,7 @@ def strided(size: ImageSize, stride: int) -> ImageSize:
 
 
 def count_block(block: BlockSpec, size: ImageSize) -> Counts:
-    """Counts of one block whose input map has this size."""
+    """Return the counts of one block whose input map has this size."""
     after = strided(size, block.stride)
     if block.kind == "identity":
         return Counts(0, 0)

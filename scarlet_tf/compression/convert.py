@@ -72,7 +72,7 @@ def convert_qat(
 def convert_quantized(
     model, *, input_type: str = "float32", output_type: str = "float32", softmax: bool = False
 ) -> bytes:
-    """The int8 .tflite file of a quantised tf_keras model, as `convert_qat` gives it."""
+    """Return the int8 .tflite file of a quantised tf_keras model, see `convert_qat`."""
     name, end = ("probabilities", tf.nn.softmax) if softmax else ("logits", tf.identity)
     function = tf.function(
         lambda image: {name: end(model(image, training=False))},

@@ -129,7 +129,7 @@ def load_torch(path: Path, size: int) -> object:
 
 
 def _reason(message: str, path: Path) -> str:
-    """What is wrong, out of PyTorch's message: without its advice on how to load the file all the same."""
+    """Return the reason in PyTorch's message, without its advice to load the file all the same."""
     message = " ".join(message.split())
     if named := _GLOBAL.search(message):
         if _holds_modules(path):

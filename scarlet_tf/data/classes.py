@@ -15,7 +15,7 @@ _MOST_NAMED = 5  # in one line
 
 
 class DataWarning(UserWarning):
-    """Something about a data set that is probably not meant; the message names it."""
+    """A property of a data set that is probably a mistake; the message names it."""
 
 
 def check_classes(name: str, counts: Mapping[str, Mapping[str, int] | None]) -> None:

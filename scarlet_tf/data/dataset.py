@@ -76,12 +76,13 @@ def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataCo
 
 
 def _warn_of_oddities(source: Source, left_out: Sequence[str]) -> None:
-    for what, names in (
-        ("damaged images", left_out),
-        ("class folders without images", source.empty_classes),
-        ("images outside class folders", source.strays),
+    for one, many, names in (
+        ("damaged image", "damaged images", left_out),
+        ("class folder without images", "class folders without images", source.empty_classes),
+        ("image outside class folders", "images outside class folders", source.strays),
     ):
         if names:
+            what = one if len(names) == 1 else many
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
             warnings.warn(
                 f"left out of {source.name!r}: {len(names)} {what}: {', '.join(names[:_MOST_NAMED])}{more}",

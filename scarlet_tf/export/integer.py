@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python import convert as converting
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from scarlet_tf.tflite.graph import Graph, Op, Type
+from scarlet_tf.tflite.graph import Graph
 
 
 def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) -> bytes:
@@ -50,7 +50,5 @@ def quantize_to_int8(
 
 def require_no_float_operation(content: bytes) -> None:
     """Raise ValueError where an operation other than QUANTIZE and DEQUANTIZE computes in float, naming it."""
-    graph = Graph(content)
-    inner = [operator for operator in graph.operators if graph.code(operator) not in (Op.QUANTIZE, Op.DEQUANTIZE)]
-    if left := {graph.name(op) for op in inner if any(graph.is_type(i, Type.FLOAT32) for i in op.outputs)}:
+    if left := Graph(content).float_operations():
         raise ValueError(f"operations without an int8 form, which stayed float: {', '.join(sorted(left))}")

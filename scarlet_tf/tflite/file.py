@@ -10,6 +10,7 @@ from pathlib import Path
 from scarlet_tf.files import require_place, write_atomically
 from scarlet_tf.formats import XNNPACK
 from scarlet_tf.latency.runtime import TFLiteFileError
+from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.optimize import Optimized, optimize
 from scarlet_tf.tflite.record import add_record, read_record
 
@@ -49,6 +50,9 @@ def _with_true_record(content: bytes, *, label: str) -> bytes:
         record = read_record(content)
     except TFLiteFileError as error:
         raise TFLiteFileError(f"{label}: {error}") from error
-    if record is None or record.get("optimize_for") == XNNPACK:
+    if record is None:
         return content
-    return add_record(content, record | {"optimize_for": XNNPACK})
+    true = record | {"optimize_for": XNNPACK}
+    if record.get("quantize") == "int8_pure" and Graph(content).float_operations():
+        true["quantize"] = "int8"
+    return content if true == record else add_record(content, true)

@@ -89,6 +89,17 @@ class Graph:
     def is_output(self, index: int) -> bool:
         return index in self.subgraph.outputs
 
+    def float_operations(self) -> set[str]:
+        """Return the names of the operations that compute in float: not of QUANTIZE, DEQUANTIZE and a final SOFTMAX."""
+        ends = (Op.QUANTIZE, Op.DEQUANTIZE)
+        computing = [operator for operator in self.operators if self.code(operator) not in ends]
+        return {
+            self.name(operator)
+            for operator in computing
+            if any(self.is_type(index, Type.FLOAT32) for index in operator.outputs)
+            and not (self.code(operator) == Op.SOFTMAX and self.is_output(operator.outputs[0]))
+        }
+
     def is_constant(self, index: int) -> bool:
         data = self.model.buffers[self.tensor(index).buffer].data
         return data is not None and len(data) > 0

@@ -26,7 +26,7 @@ _NAME_LENGTH = 24
 def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[str]) -> Figure:
     """Draw a confusion matrix, each row as shares of its true class.
 
-    Cells show their number of images for up to 15 classes, and axes the class names for up to 60, labels above that.
+    Cells hold their number of images up to 15 classes. Axes hold class names up to 60 classes, and labels beyond.
 
     Args:
         confusion: images by true class (row) and predicted class (column).

@@ -76,7 +76,7 @@ def test_every_kind_of_damage_is_named_and_can_be_left_out(folder, content, reas
         DataError, match=rf"{path} .* does not decode: .*{reason}.*--skip_damaged leaves such images out$"
     ):
         use(opened(folder, augment="inception"), "test")
-    with pytest.warns(DataWarning, match=rf"1 damaged images: {path}$"):
+    with pytest.warns(DataWarning, match=rf"1 damaged image: {path}$"):
         data = opened(folder, skip_damaged=True)
     assert data.num_examples["test"] == 9 and len(use(data, "test")) == 3
 

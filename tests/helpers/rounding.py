@@ -56,7 +56,7 @@ def rounded(weights: dict[str, np.ndarray], *, seed: int = 0) -> dict[str, np.nd
 
 @contextlib.contextmanager
 def float64():
-    """Build and run Keras models in float64, to have what rounding in float32 is measured against."""
+    """Build and run Keras models in float64, as the reference for rounding errors of float32."""
     import keras
 
     before = keras.config.floatx(), keras.config.dtype_policy()

@@ -1,4 +1,4 @@
-"""Files of other converters in the benchmark, the rewriter and the profile: they run, or one line says why not."""
+"""The benchmark, the rewriter and the profile with files of other converters: these run, or one line says why not."""
 
 import json
 import subprocess

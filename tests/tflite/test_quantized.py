@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from rounding import rounding_limit
 
-from scarlet_tf.tflite import Graph, optimize, probe, run_passes
+from scarlet_tf.tflite import Graph, add_record, optimize, optimize_file, probe, read_record, run_passes
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
@@ -58,7 +58,7 @@ def activation(new_graph):
     def make(code, *, source=(0.05, -3), result=(0.04, -100)):
         graph = new_graph()
         x, y = graph.quantized((1, 256), "x", *source), graph.quantized((1, 256), "y", *result)
-        options = schema.SoftmaxOptionsT(beta=1.0) if code == Op.SOFTMAX else schema.HardSwishOptionsT()
+        options = {Op.SOFTMAX: schema.SoftmaxOptionsT(beta=1.0), Op.HARD_SWISH: schema.HardSwishOptionsT()}.get(code)
         graph.operators.append(graph.new_operator(code, [x], [y], options=options))
         return graph.between([x], [y])
 
@@ -184,6 +184,14 @@ def test_bias_without_scale_is_left(large_depthwise):
     content = graph.to_bytes()
     result = optimize(content, label="a")
     assert result.content == content and result.passes[1].changes == 0 and result.relative_error == 0.0
+
+
+@pytest.mark.parametrize(("code", "recorded"), [(Op.HARD_SWISH, "int8"), (Op.RELU, "int8_pure")])
+def test_the_record_of_a_pure_int8_file_that_was_rewritten(code, recorded, activation, tmp_path):
+    record = {"quantize": "int8_pure", "optimize_for": "none"}
+    (tmp_path / "a.tflite").write_bytes(add_record(activation(code), record))
+    optimize_file(tmp_path / "a.tflite", tmp_path / "b.tflite")
+    assert read_record(tmp_path / "b.tflite") == {"quantize": recorded, "optimize_for": "xnnpack"}
 
 
 def test_small_int8_depthwise_is_left(large_depthwise):

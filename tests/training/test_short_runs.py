@@ -75,7 +75,7 @@ def uneven(runs, tmp_path_factory):
 
 
 def test_balanced_class_weights(uneven, tmp_path):
-    """n / (k n_c): every class has the same sum of weights, and an image's mean weight is 1."""
+    """Weights are n / (k n_c), so that all classes have the same sum of weights and the mean over images is 1."""
     data = open_dataset(DataConfig(name=f"folder:{uneven}", image_size=16))
     weights = balanced_class_weights(data)
     np.testing.assert_allclose(weights, [28 / (3 * 16), 28 / (3 * 8), 28 / (3 * 4)], rtol=1e-6)
