@@ -15,6 +15,7 @@ from scarlet_tf.compression.ranges import FILE, read_ranges
 from scarlet_tf.compression.source import open_source
 from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.export import Converted
+from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.tflite import rewrite, write_converted
 from scarlet_tf.formats import END_TYPES, TARGETS, XNNPACK
 
@@ -74,14 +75,8 @@ def convert_quantized(
 ) -> bytes:
     """Return the int8 .tflite file of a quantised tf_keras model, see `convert_qat`."""
     name, end = ("probabilities", tf.nn.softmax) if softmax else ("logits", tf.identity)
-    function = tf.function(
-        lambda image: {name: end(model(image, training=False))},
-        input_signature=[tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")],
-    )
-    module = tf.Module()
-    module.weights = list(model.variables)
     with tempfile.TemporaryDirectory() as saved_model:
-        tf.saved_model.save(module, saved_model, signatures={"serving_default": function.get_concrete_function()})
+        save_frozen(model, saved_model, name=name, end=end)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]  # honours the fake quantisation
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

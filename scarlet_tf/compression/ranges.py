@@ -38,7 +38,7 @@ def measure_ranges(twin, layers: Sequence[str], images: np.ndarray) -> tuple[End
         sample, but for the INPUT, of which all is kept.
     """
     probe = tf_keras.Model(twin.input, [twin.get_layer(name).output for name in layers])
-    compute = tf.function(lambda batch: probe(batch, training=False), reduce_retracing=True)
+    compute = tf.function(lambda batch: probe(batch, training=False), reduce_retracing=True, autograph=False)
     rng = np.random.default_rng(0)
     least, most, samples = np.zeros(len(layers)), np.zeros(len(layers)), [[] for _ in layers]
     for start in range(0, len(images), _BATCH):

@@ -58,7 +58,7 @@ class FineTuneState:
         self._saved = [*compressed.state, *self._optimizer.variables]
         decayed = ("kernel", "depthwise_kernel", "bias")  # not batch normalisation, nor the values of clusters
         self._decayed = [v for v in compressed.variables if v.name.split(":")[0].split("/")[-1] in decayed]
-        self._step = tf.function(self._make_step)
+        self._step = tf.function(self._make_step, autograph=False)
 
     def take_step(self, step: int, images, labels) -> dict:
         """Makes step number `step` (0-based).

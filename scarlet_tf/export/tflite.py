@@ -13,8 +13,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
+from scarlet_tf.export.ending import output_name
 from scarlet_tf.export.integer import calibrate, quantize_to_int8, require_no_float_operation
-from scarlet_tf.export.saved_model import export_saved_model
+from scarlet_tf.export.policy import in_float32
+from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.verify import ExportError
 from scarlet_tf.files import write_atomically
 from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, XNNPACK, check_options, require_format
@@ -68,9 +70,10 @@ def export_tflite(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
+        model = in_float32(model)
+        save_frozen(model, folder, name=output_name(model))
         converted = convert(
-            saved_model,
+            folder,
             quantize=quantize,
             input_type=input_type,
             output_type=output_type,

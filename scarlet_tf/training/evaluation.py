@@ -98,7 +98,7 @@ class Evaluator:
         self._class_names = class_names
         softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def judge(images, labels):
             outputs = tf.cast(model(images, training=False), tf.float32)
             log_probabilities = tf.math.log(outputs + 1e-30) if softmax else tf.nn.log_softmax(outputs)

@@ -116,7 +116,7 @@ class TrainState:
 
     def _make_step(self, replica_step):
         # Not compiled as a whole: on a CPU, XLA's depthwise convolutions make the step 10 to 30 times as slow.
-        @tf.function
+        @tf.function(autograph=False)
         def step(number, images, labels):
             losses, right = self.strategy.run(replica_step, args=(number, images, labels))
             decay = ema_decay(self.config.ema, number)
