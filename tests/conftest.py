@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import runpy
 import subprocess
@@ -57,6 +58,12 @@ def two_layer_space() -> SearchSpace:
         classes=2,
         dropout=0.0,
     )
+
+
+@pytest.fixture(scope="session")
+def one_layer_space(two_layer_space) -> SearchSpace:
+    """For what XLA compiles whole, or what is traced anew for every case."""
+    return dataclasses.replace(two_layer_space, out_channels=(8,), strides=(2,))
 
 
 @pytest.fixture(scope="session")

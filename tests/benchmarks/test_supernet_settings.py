@@ -15,10 +15,10 @@ RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "supernet_settings.js
 
 
 @pytest.fixture
-def base(bright_images, two_layer_space) -> SupernetConfig:
+def base(bright_images, one_layer_space) -> SupernetConfig:
     folder = bright_images(side=8, classes=2, train=12, test=2)
     data = DataConfig(name=f"folder:{folder}", image_size=8, search_validation=8)
-    return SupernetConfig(space=two_layer_space, data=data, steps=2, batch_size=4, learning_rate=0.2)
+    return SupernetConfig(space=one_layer_space, data=data, steps=2, batch_size=4, learning_rate=0.2)
 
 
 def test_variants_differ_from_the_base_in_one_setting_each(base):

@@ -18,19 +18,19 @@ LABELS = np.arange(8) % 2
 
 
 @pytest.fixture(scope="module")
-def paths(two_layer_space):
-    return fair_paths(0, 0, num_layers=two_layer_space.num_layers, num_choices=13)
+def paths(one_layer_space):
+    return fair_paths(0, 0, num_layers=one_layer_space.num_layers, num_choices=13)
 
 
 @pytest.fixture(scope="module")
-def take_step(two_layer_space, randomised, paths):
+def take_step(one_layer_space, randomised, paths):
     """Function (how) -> loss, the optimizer's state, and the gradients, put where the weights are in a supernet."""
 
     def take(**how):
         strategy = make_strategy("one_device")
         scale = LossScale() if how.get("precision") == "mixed_float16" else None
         with strategy.scope():
-            supernet = randomised(Supernet(two_layer_space, seed=1))
+            supernet = randomised(Supernet(one_layer_space, seed=1))
             optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0, loss_scale=scale)
         with pytest.MonkeyPatch.context() as patch:
             if not how.get("jit_compile"):  # one step is not worth a compilation
@@ -40,7 +40,7 @@ def take_step(two_layer_space, randomised, paths):
         loss = step(tf.constant(IMAGES), labels, tf.constant(routes(paths)), tf.constant(0.1))["loss"]
         state = supernet.state() | optimizer.state()
         gradients = {variable_key(v): state["velocity/" + variable_key(v)] for v in supernet.trainable_variables}
-        holder = Supernet(two_layer_space)
+        holder = Supernet(one_layer_space)
         holder.load_state(holder.state() | gradients)
         return float(loss), state, holder
 
@@ -53,8 +53,8 @@ def plain(take_step):
 
 
 @pytest.fixture(scope="module")
-def exact(two_layer_space, randomised, paths, exact_paths):
-    return exact_paths(randomised(Supernet(two_layer_space, seed=1)), paths, IMAGES, LABELS)
+def exact(one_layer_space, randomised, paths, exact_paths):
+    return exact_paths(randomised(Supernet(one_layer_space, seed=1)), paths, IMAGES, LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def error(paths, exact, differences):
 
 
 @pytest.mark.slow
-def test_a_step_compiled_as_one_program_is_the_same_step(take_step, plain, error, step_limit, two_layer_space):
+def test_a_step_compiled_as_one_program_is_the_same_step(take_step, plain, error, step_limit, one_layer_space):
     loss, state, gradients = take_step(jit_compile=True)
-    limit = step_limit(two_layer_space, IMAGES)
+    limit = step_limit(one_layer_space, IMAGES)
     assert max(error(loss, gradients)) < limit and max(error(plain[0], plain[2])) < limit
     largest = max(np.abs(array).max() for name, array in state.items() if name.startswith("velocity/"))
     for name, expected in plain[1].items():
@@ -85,13 +85,13 @@ def test_a_step_compiled_as_one_program_is_the_same_step(take_step, plain, error
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_maps_of_16_bits_give_nearly_the_same_update(
-    take_step, plain, error, step_limit, two_layer_space, dtype, monkeypatch
+    take_step, plain, error, step_limit, one_layer_space, dtype, monkeypatch
 ):
     """Of 2 units of roundoff where products are summed in float32; on CPUs without such instructions of more."""
     monkeypatch.setattr(loss_scale, "FIRST", 2.0**8)  # the true first one overflows here, and is halved
     loss, state, gradients = take_step(precision=f"mixed_{dtype}")
     assert loss != plain[0]
-    assert max(error(loss, gradients)) < step_limit(two_layer_space, IMAGES, dtype)
+    assert max(error(loss, gradients)) < step_limit(one_layer_space, IMAGES, dtype)
     assert all(value.dtype == np.float32 for value in state.values())
     if dtype == "float16":
         assert state["loss_scale"] == 2.0**8 and state["loss_scale_steady"] == 1

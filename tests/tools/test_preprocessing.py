@@ -179,27 +179,36 @@ def test_saved_models(given, tool, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["formats"][0]["relative_error"] <= 1e-4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("flag", ["--qat", "--prune=0.5", "--cluster=4"])
-def test_compression(given, tool, tmp_path, flag):
-    tool("train", f"--model={given.model}", f"--dataset={given.data}", flag, "--output=run", *TRAIN)
-    training = json.loads((tmp_path / "run" / "training.json").read_text())
+def check_compressed(tool, folder, *, source_loss, augment):
+    """Its images are the source's, before and after; returns its loss on test images."""
+    training = json.loads((folder / "training.json").read_text())
     data = training["data"]
-    assert (data["mean"], data["std"], data["crop_share"], data["augment"]) == (MEAN, STD, CROP, "none")
-    assert close(training["compression"]["source_test"]["loss"], given.loss)
-    out, _ = tool("evaluate", "--model=run")
+    assert (data["mean"], data["std"], data["crop_share"], data["augment"]) == (MEAN, STD, CROP, augment)
+    assert close(training["compression"]["source_test"]["loss"], source_loss)
+    out, _ = tool("evaluate", f"--model={folder}")
     assert close(json.loads(out)["loss"], training["test"]["loss"])
+    return training["test"]["loss"]
+
+
+@pytest.mark.slow
+def test_clustering(given, tool, tmp_path):
+    tool("train", f"--model={given.model}", f"--dataset={given.data}", "--cluster=4", "--output=run", *TRAIN)
+    check_compressed(tool, tmp_path / "run", source_loss=given.loss, augment="none")
 
 
 @pytest.mark.slow
 def test_compressed_folders_are_compressed_and_exported_again(given, tool, tmp_path):
     """With fewer images than calibration would take, and another augmentation each time."""
-    flags = [f"--dataset={given.data}", *TRAIN]
-    tool("train", f"--model={given.model}", "--prune=0.5", "--output=pruned", *flags)
-    tool("train", "--model=pruned", "--qat", "--output=q", *flags, "--augment=flip_crop")
-    out, _ = tool("train", "--model=q", "--qat", "--output=qq", *flags, "--augment=inception")
+    flags, loss, out = [f"--dataset={given.data}", *TRAIN], given.loss, ""
+    for source, method, name, augment in (
+        (given.model, "--prune=0.5", "pruned", "none"),
+        ("pruned", "--qat", "q", "flip_crop"),
+        ("q", "--qat", "qq", "inception"),
+    ):
+        out, _ = tool("train", f"--model={source}", method, f"--output={name}", *flags, f"--augment={augment}")
+        loss = check_compressed(tool, tmp_path / name, source_loss=loss, augment=augment)
     record = json.loads((tmp_path / "qq" / "training.json").read_text())
-    assert record["data"]["crop_share"] == CROP and record["compression"]["int8"]["images"] == 12
+    assert record["compression"]["int8"]["images"] == 12
     assert "int8 files, top-1 on 12 test images: trained for int8" in out
     int8 = ["--quantize=int8", f"--representative_dataset={given.data}"]
     for name, more in (("pruned", int8), ("q", ["--quantize=int8"]), ("qq", ["--quantize=int8"]), ("qq", int8)):
@@ -226,12 +235,12 @@ def test_training_goes_on_with_the_statistics(given, tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_path_of_a_supernet(given, tool, tmp_path, two_layer_space):
+def test_a_path_of_a_supernet(given, tool, tmp_path, one_layer_space):
     from scarlet_tf.data import DataConfig
     from scarlet_tf.supernet import SupernetConfig, load_supernet, train_supernet
     from scarlet_tf.training.strategy import make_strategy
 
-    space = dataclasses.replace(two_layer_space, classes=3)
+    space = dataclasses.replace(one_layer_space, classes=3)
     data = DataConfig(name=given.data, image_size=8, mean=tuple(MEAN), std=tuple(STD))
     config = SupernetConfig(space=space, data=data, steps=1, batch_size=4, learning_rate=0.1, warmup_steps=0)
     train_supernet(config, tmp_path / "net", strategy=make_strategy("one_device"))
