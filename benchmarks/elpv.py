@@ -14,7 +14,7 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
 
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Trainings of every arm.", lower_bound=1)
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas; each trains every arm once.")
 _RUNS = flags.DEFINE_string("runs", "runs/elpv", "Folder of the images and of the trained models.")
 _OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/elpv.")
 
@@ -29,20 +29,20 @@ def main() -> None:
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "elpv")
     require_place(f"{output}.json")
+    seeds = [int(seed) for seed in _SEEDS.value]
     images = Path(_RUNS.value) / "images"
     counts = write_folder(images, find_labels())
     load_tensorflow(threads={"inter": 1, "intra": len(usable_cores())})
     from cells.page import make_page
     from cells.result import summarize
-    from cells.runs import SIDE, VALIDATION, default_arms, train_seed
+    from cells.runs import SIDE, default_arms, train_seed
 
     arms = default_arms()
-    runs = [train_seed(images, Path(_RUNS.value), arms, seed=seed) for seed in range(_SEEDS.value)]
+    runs = [train_seed(images, Path(_RUNS.value), arms, seed=seed) for seed in seeds]
     result = {
         **provenance(command_line(without=("output", "runs")), packages=("keras", "tensorflow", "elpv-dataset")),
         "images": counts,
         "side": SIDE,
-        "validation": VALIDATION,
         "arms": {name: arm.description for name, arm in arms.items()},
         "summary": summarize(runs),
         "runs": runs,

@@ -11,7 +11,6 @@ from scarlet_tf.intervals import t_interval
 OURS = ("finetuned", "scratch")
 BASELINES = {
     "baseline_test": "best epoch on the test images",
-    "baseline_validation": "best epoch on held-out images",
     "baseline_last": "last epoch",
 }
 METRICS = ("accuracy", "balanced_accuracy")
@@ -24,17 +23,17 @@ def measure(confusion: list[list[int]]) -> dict[str, float]:
     return {"accuracy": float(np.trace(matrix) / matrix.sum()), "balanced_accuracy": float(recall.mean())}
 
 
-def choose_epochs(confusion: dict[str, list]) -> dict[str, dict[str, float]]:
+def choose_epochs(confusion: list[list[list[int]]]) -> dict[str, dict[str, float]]:
     """Return the baseline's metrics on test images, by how its epoch is chosen (`BASELINES`).
 
-    On test images each metric is that of its own best epoch, which no user could choose; on held-out images one epoch,
-    that of the best balanced accuracy there, as for our trainings.
+    The best epoch on test images is each metric's own, and one that no user could choose.
+
+    Args:
+        confusion: a matrix an epoch, on test images.
     """
-    epochs = [measure(matrix) for matrix in confusion["test"]]
-    held_out = [measure(matrix)["balanced_accuracy"] for matrix in confusion["validation"]]
+    epochs = [measure(matrix) for matrix in confusion]
     return {
         "baseline_test": {metric: max(epoch[metric] for epoch in epochs) for metric in METRICS},
-        "baseline_validation": epochs[int(np.argmax(held_out))],
         "baseline_last": epochs[-1],
     }
 
@@ -43,8 +42,8 @@ def summarize(runs: list[dict]) -> dict[str, dict]:
     """Return by arm its metrics, a list with a number a seed, their means, and for ours the differences to baselines.
 
     Args:
-        runs: one a seed; each holds by arm a record with "confusion" on test images, and "baseline" with a list of
-            matrices by split.
+        runs: one a seed; each holds by arm a record with "confusion" on test images, for "baseline" a list with a
+            matrix an epoch.
 
     Returns:
         By arm: by metric {"values", "mean"}, and for ours "less" by baseline; intervals are Student's t, in pairs.

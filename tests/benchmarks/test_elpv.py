@@ -81,11 +81,10 @@ def test_balanced_accuracy_is_the_mean_recall():
     assert measure([[3, 1], [2, 14]]) == {"accuracy": 17 / 20, "balanced_accuracy": (3 / 4 + 14 / 16) / 2}
 
 
-def test_epochs_are_chosen_on_test_images_by_metric_and_on_held_out_ones_by_balanced_accuracy():
+def test_each_metric_is_that_of_its_own_best_epoch_or_of_the_last():
     poor, uneven, even = [[2, 2], [4, 12]], [[1, 3], [0, 16]], [[4, 0], [4, 12]]
-    chosen = choose_epochs({"test": [poor, even, uneven, poor], "validation": [poor, uneven, even, poor]})
+    chosen = choose_epochs([poor, even, uneven, poor])
     assert chosen["baseline_test"] == {"accuracy": 17 / 20, "balanced_accuracy": 7 / 8}
-    assert chosen["baseline_validation"] == measure(uneven)  # the held-out images are best in the third epoch
     assert chosen["baseline_last"] == measure(poor)
 
 
@@ -104,7 +103,7 @@ def runs() -> list[dict]:
             "seed": seed,
             "finetuned": record(matrix(own)),
             "scratch": record(matrix(5)),
-            "baseline": record({"test": [matrix(its)], "validation": [matrix(its)]}),
+            "baseline": record([matrix(its)]),
         }
         for seed, (own, its) in enumerate([(6, 3), (8, 4), (10, 8)])
     ]
@@ -126,7 +125,6 @@ def test_page_shows_every_arm_with_its_intervals(runs):
             **provenance("python benchmarks/elpv.py"),
             "images": counts,
             "side": 32,
-            "validation": 0.1,
             "arms": {"finetuned": "tiny, fine-tuned", "scratch": "tiny, from scratch"},
             "summary": summarize(runs),
             "runs": runs,
@@ -136,7 +134,7 @@ def test_page_shows_every_arm_with_its_intervals(runs):
     assert "| tiny, fine-tuned | 1,234 | 2 | 5 | 0.900 [0.652, 1.148] | 0.900 [0.652, 1.148] |" in page
     assert "| finetuned | last epoch | 0.150 [0.026, 0.274] | 0.150 [0.026, 0.274] |" in page
     assert "120 grey photographs" in page and "30 of them defective" in page
-    assert sum(line.startswith("| ") for line in page.splitlines()) == 2 + 5 + 6  # two heads, five arms, six pairs
+    assert sum(line.startswith("| ") for line in page.splitlines()) == 2 + 4 + 4  # two heads, four arms, four pairs
 
 
 def tiny_network(side, classes):
@@ -158,7 +156,7 @@ def test_trains_an_arm_then_the_baseline_and_reads_both_the_second_time(labels, 
     monkeypatch.setattr("cells.baseline.build_network", tiny_network)
     write_folder(tmp_path / "images", labels)
     start = StartingPoint(spec=two_layer_space.spec(np.zeros(two_layer_space.num_layers, int)))
-    config = train_config("small", epochs=2, batch_size=8, keep="best", class_weight="balanced")
+    config = train_config("small", epochs=2, batch_size=8, class_weight="balanced")
 
     def train_again(config):
         arms = {"finetuned": Arm(description="tiny", start=start, config=config)}
@@ -169,7 +167,7 @@ def test_trains_an_arm_then_the_baseline_and_reads_both_the_second_time(labels, 
     assert run["finetuned"]["epochs"] == 2
     baseline = run["baseline"]
     assert baseline["seconds"] >= run["finetuned"]["seconds"]
-    assert len(baseline["confusion"]["test"]) == len(baseline["confusion"]["validation"]) == baseline["epochs"]
+    assert len(baseline["confusion"]) == baseline["epochs"]
     assert train_again(config) == run
     with pytest.raises(ValueError, match="epochs"):
         train_again(dataclasses.replace(config, epochs=1))
