@@ -1,5 +1,6 @@
 import dataclasses
 import importlib.util
+import json
 import math
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 from cells.baseline import build_network
 from cells.images import choose_test, find_labels, read_labels, write_folder
 from cells.page import make_page
-from cells.result import choose_epochs, measure, summarize
+from cells.result import OURS, choose_epochs, measure, summarize
 from cells.runs import Arm, train_seed
 
 from scarlet_tf.machine import provenance
 from scarlet_tf.training.config import train_config
 from scarlet_tf.zoo import StartingPoint
+
+RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "elpv.json"
 
 
 @pytest.fixture
@@ -135,6 +138,18 @@ def test_page_shows_every_arm_with_its_intervals(runs):
     assert "| finetuned | last epoch | 0.150 [0.026, 0.274] | 0.150 [0.026, 0.274] |" in page
     assert "120 grey photographs" in page and "30 of them defective" in page
     assert sum(line.startswith("| ") for line in page.splitlines()) == 2 + 4 + 4  # two heads, four arms, four pairs
+
+
+def test_recorded_page_and_summary_are_those_of_the_recorded_runs():
+    result = json.loads(RECORDED.read_text())
+    page = RECORDED.with_suffix(".md").read_text()
+    assert make_page(result) == page
+    assert make_page(result | {"summary": summarize(result["runs"])}) == page
+    assert len(result["runs"]) == 3
+    for run in result["runs"]:
+        assert run["baseline"]["seconds"] >= max(run[arm]["seconds"] for arm in OURS)
+        for arm in OURS:
+            assert np.sum(run[arm]["confusion"]) == sum(result["images"]["test"].values()) == 654
 
 
 def tiny_network(side, classes):
