@@ -125,11 +125,15 @@ def main() -> None:
     (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
     print(describe_ends(read_record(path)))
+    # Noise leaves the ranges that training learnt on photographs, and is clipped.
+    which = "images" if calibrated else "images of random noise"
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "
-        f"Keras on {len(checked)} images: max error {check.max_error:.2e} "
+        f"Keras on {len(checked)} {which}: max error {check.max_error:.2e} "
         f"({check.relative_error:.2e} of the largest output), top-1 same {check.top1_agreement:.4f}"
     )
+    if learnt:
+        print("int8 ranges learnt on photographs clip noise: tools/verify.py compares the file on test images")
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def test_qat_folder_is_exported_and_rewritten_by_the_tool(qat, data, tmp_path, c
     done = call_tool("export_tflite", f"--model={folder}", "--output=q.tflite", "--quantize=int8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((folder / "training.json").read_text())["compression"]["int8"]
+    assert "on 8 images of random noise" in done.stdout and "clip noise: tools/verify.py" in done.stdout
     assert describe_int8(record) in done.stdout and partition_count(open_interpreter(tmp_path / "q.tflite")) == 1
     flags = ["--output=s.tflite", "--quantize=int8", "--softmax"]
     done = call_tool("export_tflite", f"--model={folder}", *flags, cwd=tmp_path)
