@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from sixteen_bits import needs_sixteen_bits
 
 from scarlet_tf.supernet import loss_scale
 from scarlet_tf.supernet.loss_scale import LossScale
@@ -83,6 +84,7 @@ def test_a_step_compiled_as_one_program_is_the_same_step(take_step, plain, error
         np.testing.assert_allclose(state[name], expected, atol=2 * limit * scale, err_msg=name)
 
 
+@needs_sixteen_bits
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_maps_of_16_bits_give_nearly_the_same_update(
     take_step, plain, error, step_limit, one_layer_space, dtype, monkeypatch

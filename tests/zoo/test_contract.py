@@ -10,6 +10,7 @@ import tensorflow as tf
 from forked import ForkedProcess
 from keras.applications import imagenet_utils
 from rounding import network_limit, rounding_limit
+from sixteen_bits import needs_sixteen_bits
 
 from scarlet_tf import zoo
 from scarlet_tf.arch import count, get_space, scale
@@ -139,7 +140,14 @@ def test_channels_first_is_refused():
         keras.config.set_image_data_format("channels_last")
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "float32",
+        pytest.param("mixed_float16", marks=needs_sixteen_bits),
+        pytest.param("bfloat16", marks=needs_sixteen_bits),
+    ],
+)
 def test_dtype_policies(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
