@@ -14,7 +14,7 @@ from scarlet_tf.models import get_weights
 from scarlet_tf.zoo import open_model
 
 TOOL = Path(__file__).parents[2] / "tools" / "train.py"
-SETTINGS = {"prune": 0.5, "epochs": 10.0, "batch_size": 12}
+SETTINGS = {"prune": 0.5, "epochs": 5.0, "batch_size": 12}
 
 
 @pytest.mark.slow
@@ -42,4 +42,4 @@ def test_a_killed_run_ends_with_the_same_bits(untrained, data, tmp_path):
     for name, array in whole.items():
         np.testing.assert_array_equal(killed[name], array, err_msg=name)
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == list(range(1, 41))
+    assert steps == list(range(1, 21))

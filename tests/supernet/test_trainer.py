@@ -25,8 +25,8 @@ def folder_of(data) -> str:
     return data.name.removeprefix("folder:")
 
 
-def start(output, data, strategy="one_device", *, steps=STEPS, layers=2, env=None):
-    return ForkedProcess([PROCESS, output, folder_of(data), steps, strategy, layers], env=env)
+def start(output, data, strategy="one_device", *, steps=STEPS, env=None):
+    return ForkedProcess([PROCESS, output, folder_of(data), steps, strategy], env=env)
 
 
 def finish(process) -> str:
@@ -163,17 +163,9 @@ def relative_difference(arrays, expected) -> float:
     return max(np.abs(arrays[n] - v).max() / max(np.abs(v).max(), 1e-2) for n, v in expected.items())
 
 
-@pytest.fixture(scope="module")
-def one_layer(tiny_data, tmp_path_factory):
-    """On one device. On several nothing is traced once for many uses, so a second layer would take twice as long."""
-    output = tmp_path_factory.mktemp("one_layer")
-    finish(start(output, tiny_data, layers=1))
-    return final_arrays(output)
-
-
-def test_two_mirrored_devices_give_the_single_devices_weights(one_layer, tiny_data, tmp_path):
-    finish(start(tmp_path, tiny_data, "mirrored", layers=1))
-    assert relative_difference(final_arrays(tmp_path), one_layer) < SUMMED_OTHERWISE
+def test_two_mirrored_devices_give_the_single_devices_weights(uninterrupted, tiny_data, tmp_path):
+    finish(start(tmp_path, tiny_data, "mirrored"))
+    assert relative_difference(final_arrays(tmp_path), final_arrays(uninterrupted)) < SUMMED_OTHERWISE
 
 
 def start_workers(tmp_path, tiny_data):
@@ -184,10 +176,10 @@ def start_workers(tmp_path, tiny_data):
             ports.append(probe.getsockname()[1])
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
-    return [start(tmp_path, tiny_data, "multi_worker", layers=1, env={"TF_CONFIG": json.dumps(task)}) for task in tasks]
+    return [start(tmp_path, tiny_data, "multi_worker", env={"TF_CONFIG": json.dumps(task)}) for task in tasks]
 
 
-def test_two_workers_give_the_single_devices_weights_though_one_is_lost(one_layer, tiny_data, tmp_path):
+def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterrupted, tiny_data, tmp_path):
     """The one that is left says so, and does not wait; started again, both go on."""
     chief, other = start_workers(tmp_path, tiny_data)
     log = tmp_path / "log.jsonl"
@@ -199,7 +191,7 @@ def test_two_workers_give_the_single_devices_weights_though_one_is_lost(one_laye
     for worker in start_workers(tmp_path, tiny_data):
         finish(worker)
     weights = final_arrays(tmp_path)
-    assert relative_difference(weights, one_layer) < SUMMED_OTHERWISE
+    assert relative_difference(weights, final_arrays(uninterrupted)) < SUMMED_OTHERWISE
     for name, value in final_arrays(tmp_path / "worker-1").items():
         np.testing.assert_array_equal(value, weights[name], err_msg=name)
 

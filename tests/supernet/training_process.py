@@ -1,6 +1,6 @@
 """A supernet training run as a process of its own, for tests that kill it or give it other devices.
 
-python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY LAYERS
+python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY
 """
 
 import sys
@@ -13,11 +13,12 @@ from scarlet_tf.supernet import SupernetConfig, train_supernet
 from scarlet_tf.training.strategy import make_strategy
 
 
-def tiny_config(folder: str, steps: int, layers: int) -> SupernetConfig:
+def tiny_config(folder: str, steps: int) -> SupernetConfig:
+    # Of one layer: every process traces it anew, and on several devices for each.
     space = SearchSpace(
         name="tiny",
-        out_channels=(8,) * layers,  # all have maps of one shape, so what is compiled for one serves the others
-        strides=(1,) * layers,
+        out_channels=(8,),
+        strides=(1,),
         resolution=16,
         stem_channels=8,
         first_channels=8,
@@ -29,13 +30,13 @@ def tiny_config(folder: str, steps: int, layers: int) -> SupernetConfig:
 
 
 def main() -> None:
-    output, folder, steps, strategy, layers = sys.argv[1:]
+    output, folder, steps, strategy = sys.argv[1:]
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     devices = ["CPU:0", "CPU:1"] if strategy == "mirrored" else None
     train_supernet(
-        tiny_config(folder, int(steps), int(layers)),
+        tiny_config(folder, int(steps)),
         output,
         strategy=make_strategy(strategy, devices=devices),
         checkpoint_every=3,
