@@ -12,7 +12,7 @@ from scarlet_tf.choices import require_known
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 _TF_CONFIG = (
     'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS ONE}}, '
-    "see Several machines in the README"
+    "see docs/several_machines.md"
 )
 
 

@@ -33,7 +33,7 @@ def test_a_worker_that_tf_config_names(index, monkeypatch):
         ("", "'multi_worker' needs the environment variable TF_CONFIG: expected"),
         ("workers", "TF_CONFIG is 'workers': expected"),
         ("{}", "TF_CONFIG is '{}': expected"),
-        (tf_config(2), '"index": 2.*: expected .*see Several machines in the README'),
+        (tf_config(2), '"index": 2.*: expected .*see docs/several_machines.md'),
         (tf_config(0, cluster={"chief": ["first:9000"]}), '"chief": .*: expected'),
     ],
 )
