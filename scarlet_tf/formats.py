@@ -39,6 +39,16 @@ def require_format(what: str, name: str, known: Collection[str] = FORMATS) -> st
     return current_name(name)
 
 
+_ENDINGS = (".tflite", ".onnx", ".keras", ".h5", ".pth", ".json")
+
+
+def check_ending(path: str | os.PathLike, expected: str) -> None:
+    """Raise ValueError where a file to be written has the ending of another format."""
+    ending = Path(path).suffix.lower()
+    if ending != expected and ending in _ENDINGS:
+        raise ValueError(f"ending of --output must be {expected!r}, got {os.fspath(path)!r}")
+
+
 def format_in_name(path: str | os.PathLike) -> str | None:
     """Return the format that a file's name tells, as `int8.tflite`, `m_int8.tflite` and `saved_model` do; else None."""
     stem = Path(path).name.removesuffix(".tflite")
@@ -71,4 +81,4 @@ def check_options(
     if integer and not has_representative:
         raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
     if not integer and has_representative:
-        raise ValueError(f"representative images calibrate quantize 'int8' only, got {quantize!r}")
+        raise ValueError(f"representative images calibrate quantize 'int8' and 'int8_pure' only, got {quantize!r}")

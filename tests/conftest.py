@@ -66,6 +66,12 @@ def one_layer_space(two_layer_space) -> SearchSpace:
     return dataclasses.replace(two_layer_space, out_channels=(8,), strides=(2,))
 
 
+@pytest.fixture
+def few_ranges(monkeypatch):
+    """Training for int8 chooses from three ranges in place of five; each takes a conversion."""
+    monkeypatch.setattr("scarlet_tf.compression.int8._NARROWED", (0.0, 0.5))
+
+
 @pytest.fixture(scope="session")
 def bright_images(tmp_path_factory):
     """Makes folders of noisy images whose classes differ in brightness."""

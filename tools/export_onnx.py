@@ -36,6 +36,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
 
 def main() -> None:
     from scarlet_tf.files import require_place
+    from scarlet_tf.formats import check_ending
     from scarlet_tf.onnx_file import check_onnx_options
     from scarlet_tf.zoo import require_model
 
@@ -43,6 +44,7 @@ def main() -> None:
     check_onnx_options(**options)
     require_model(_MODEL.value, weights=_WEIGHTS.value)
     require_place(_OUTPUT.value)
+    check_ending(_OUTPUT.value, ".onnx")
     load_tensorflow()
     import keras
 

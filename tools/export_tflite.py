@@ -51,7 +51,9 @@ _DATASET = flags.DEFINE_string(
     "representative_dataset", None, "Data set whose training images calibrate int8: a tfds name or folder:PATH."
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
+_SKIP_DAMAGED = flags.DEFINE_bool(
+    "skip_damaged", None, "Leave out images that do not decode, and say how many; default: as trained."
+)
 _EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Number of those images.", lower_bound=1)
 _CHECKED = flags.DEFINE_integer("check_examples", 8, "Images to compare with Keras on: those, or random ones.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
@@ -62,7 +64,7 @@ def main() -> None:
 
     from scarlet_tf.data import require_image_folder
     from scarlet_tf.files import require_place
-    from scarlet_tf.formats import QUANTIZATIONS, check_options, require_format
+    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, require_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
     from scarlet_tf.zoo import read_training, require_model
 
@@ -82,6 +84,8 @@ def main() -> None:
     if calibrated:
         require_image_folder(_DATASET.value)
     require_place(_OUTPUT.value)
+    check_ending(_OUTPUT.value, ".tflite")
+    as_trained = ((read_training(_MODEL.value) or {}).get("data") or {}).get("skip_damaged", False)
     load_tensorflow()
     import keras
 
@@ -93,7 +97,7 @@ def main() -> None:
         weights=_WEIGHTS.value,
         dataset=_DATASET.value,
         data_dir=_DATA_DIR.value,
-        skip_damaged=_SKIP_DAMAGED.value,
+        skip_damaged=as_trained if _SKIP_DAMAGED.value is None else _SKIP_DAMAGED.value,
         examples=_EXAMPLES.value if calibrated else _CHECKED.value,
         include_preprocessing=_PREPROCESSING.value,
         softmax=_SOFTMAX.value,

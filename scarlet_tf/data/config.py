@@ -30,10 +30,14 @@ def default_data_dir() -> Path:
 
 
 def require_image_folder(name: str) -> None:
-    """DataError where a data set's name is "folder:PATH" and there is no such folder."""
+    """Raise DataError where a data set's name is "folder:PATH" and there is no such folder, or a path alone."""
     folder = _folder(name)
+    if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
+        raise DataError(f"unknown data set {name!r}: a folder of images is named 'folder:{name}'")
     if folder is not None and not folder.is_dir():
-        raise DataError(f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png)")
+        raise DataError(
+            f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
+        )
 
 
 def _folder(name: str) -> Path | None:

@@ -241,6 +241,7 @@ def _split_for_validation(config: DataConfig, full: Sequence[str]) -> dict[str, 
 def _named_builder(config: DataConfig):
     import tensorflow_datasets as tfds
 
+    require_image_folder(config.name)
     data_dir = str(config.data_dir or default_data_dir())
     try:
         builder = tfds.builder(config.name, data_dir=data_dir)

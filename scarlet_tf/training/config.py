@@ -226,4 +226,10 @@ def train_config(recipe: str, **overrides) -> TrainConfig:
     fields = tuple(field.name for field in dataclasses.fields(TrainConfig))
     for name in overrides:
         require_known("training setting", name, fields, error=TrainConfigError)
-    return dataclasses.replace(_RECIPES[recipe], **overrides)
+    try:
+        return dataclasses.replace(_RECIPES[recipe], **overrides)
+    except TrainConfigError as error:
+        name = str(error).split()[0]
+        if name in overrides or name not in fields:
+            raise
+        raise TrainConfigError(f"{error} of the recipe {recipe!r}: set {name} too") from error

@@ -18,7 +18,7 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import naming
-from scarlet_tf.training.config import TrainConfig, TrainConfigError
+from scarlet_tf.training.config import TrainConfig, TrainConfigError, suggest_batch_size
 from scarlet_tf.training.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 from scarlet_tf.zoo.files import add_weights_record
@@ -65,8 +65,11 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
             f"augment is {config.augment!r} in the training settings, {data.config.augment!r} in the data's"
         )
     if config.batch_size > data.num_examples["train"]:
+        images = data.num_examples["train"]
+        better = suggest_batch_size(images, config.batch_size) or images
         raise TrainConfigError(
-            f"batch_size must be at most the {data.num_examples['train']} training images, got {config.batch_size}"
+            f"batch_size must be at most the {images} training images, got {config.batch_size}: {better} makes "
+            f"{images // better} step{'s' * (images // better > 1)} an epoch"
         )
     config.check_validation(validated="validation" in data.num_examples)
     if config.batch_size % replicas:

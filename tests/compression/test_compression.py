@@ -171,7 +171,7 @@ def test_the_better_file_is_said():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [{"cluster": 8}, {"qat": True}])
-def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path, method, monkeypatch):
+def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path, method, monkeypatch, few_ranges):
     """With validation after each epoch, of which the best is kept."""
     from scarlet_tf.compression import trainer
     from scarlet_tf.compression.step import FineTuneState

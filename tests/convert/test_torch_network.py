@@ -58,5 +58,5 @@ def test_a_checkpoint_in_the_chain(model, tmp_path, call_tool):
 
 def test_a_checkpoint_of_another_network(model, tmp_path):
     write_checkpoint(tmp_path / "w.pth", to_state_dict(SPEC, get_weights(model)))
-    with pytest.raises(StateDictError, match=r"missing mb_module\.0"):
+    with pytest.raises(StateDictError, match=r"missing: mb_module\.0"):
         checkpoint_function(get_space("small").spec((3, 9, 7, 12, 11, 4)), tmp_path / "w.pth")

@@ -120,6 +120,7 @@ def test_a_moved_folder_keeps_its_fingerprint(folder):
         ({"augment": "flip"}, "unknown augment 'flip'.*nearest is 'flips'"),
         ({"name": "folder:"}, "data set name must be"),
         ({"name": "folder:/does/not/exist"}, "no image folder at /does/not/exist"),
+        ({"name": "/does/not/exist"}, "a folder of images is named 'folder:/does/not/exist'"),
         ({"name": "fashion_mnits"}, "unknown data set 'fashion_mnits'.*nearest is 'fashion_mnist'"),
     ],
 )

@@ -154,7 +154,7 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
         ({"output_type": "int8", "quantize": "dynamic"}, "output_type 'int8' needs quantize 'int8'.*got 'dynamic'"),
         ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'float32'"),
         ({"quantize": "int8"}, "needs representative images"),
-        ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' only"),
+        ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' and 'int8_pure' only"),
         ({"quantize": "int8", "representative": []}, "got none"),
     ],
 )

@@ -59,6 +59,8 @@ CASES = [
     ("export_tflite", ["--model=scarlet_d", TFLITE], "nearest is 'scarlet_"),
     ("export_tflite", ["--model=absent.keras", TFLITE], "no such file: absent.keras"),
     ("export_tflite", ["--model=absent.tflite", TFLITE], "no such file or folder: absent.tflite"),
+    ("export_onnx", ["--model=scarlet_a", TFLITE], "ending of --output must be '.onnx', got 'o"),
+    ("export_tflite", ["--model=scarlet_a", "--output=o.onnx"], "ending of --output must be '.tflite', got 'o.onnx'"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=flaot16"], "nearest is 'float16'"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=int8"], "needs representative images"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--weights=absent.keras"], "no such file: absent.keras"),

@@ -168,6 +168,9 @@ def test_training_on_images_that_are_not_square(call_tool, tmp_path):
     assert ArchSpec.load(tmp_path / "run" / "spec.json").resolution == (HEIGHT, WIDTH)
     done = call_tool("evaluate", "--model=run", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["top1"] == record["test"]["top1"]
+    int8 = ["--quantize=int8", f"--representative_dataset=folder:{images}", "--output=a.tflite"]
+    done = call_tool("export_tflite", "--model=run", *int8, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

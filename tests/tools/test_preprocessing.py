@@ -197,7 +197,7 @@ def test_clustering(given, tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_compressed_folders_are_compressed_and_exported_again(given, tool, tmp_path):
+def test_compressed_folders_are_compressed_and_exported_again(given, tool, tmp_path, few_ranges):
     """With fewer images than calibration would take, and another augmentation each time."""
     flags, loss, out = [f"--dataset={given.data}", *TRAIN], given.loss, ""
     for source, method, name, augment in (

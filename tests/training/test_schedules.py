@@ -62,7 +62,8 @@ def test_the_papers_recipe():
         ("paper", {"dropout": -0.1}, r"dropout must be in \[0, 1\), or None, got -0\.1"),
         ("paper", {"l2": -1}, "l2 must be a number >= 0, got -1"),
         ("paper", {"seed": -1}, "seed must be an integer in"),
-        ("finetune", {"frozen_epochs": 11}, "frozen_epochs must be at most the 10 epochs, got 11"),
+        ("finetune", {"frozen_epochs": 11}, "frozen_epochs must be at most the 10 epochs, got 11$"),
+        ("finetune", {"epochs": 2}, "the 2 epochs, got 3 of the recipe 'finetune': set frozen_epochs too"),
         ("finetune", {"measured_images": -1}, "measured_images must be an integer >= 0, got -1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_misfits_are_named(runs, pictures, tmp_path):
         train(ten_classes, data, config, output=tmp_path)
     with pytest.raises(TrainConfigError, match="augment is 'none' in the training settings, 'flip_crop' in the data's"):
         train(runs.tiny_spec(), data, train_config("small", batch_size=12, augment="none"), output=tmp_path)
-    with pytest.raises(TrainConfigError, match="batch_size must be at most the 48 training images, got 64"):
+    with pytest.raises(TrainConfigError, match="at most the 48 training images, got 64: 8 makes 6 steps an epoch"):
         train(runs.tiny_spec(), data, train_config("small", batch_size=64, augment="flip_crop"), output=tmp_path)
     assert not list(tmp_path.iterdir())
 
