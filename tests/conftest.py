@@ -62,7 +62,7 @@ def two_layer_space() -> SearchSpace:
 
 @pytest.fixture(scope="session")
 def one_layer_space(two_layer_space) -> SearchSpace:
-    """For what XLA compiles whole, or what is traced anew for every case."""
+    """A space of one layer, for tests that compile or trace the step for every case."""
     return dataclasses.replace(two_layer_space, out_channels=(8,), strides=(2,))
 
 

@@ -16,7 +16,7 @@ INSTALL = "pip install --no-deps elpv-dataset"
 
 
 def find_labels() -> Path:
-    """Return the path of labels.csv in the installed package elpv-dataset; FileNotFoundError says how to install it."""
+    """Return the path of labels.csv in the package elpv-dataset; raise FileNotFoundError if it is not installed."""
     package = importlib.util.find_spec("elpv_dataset")
     labels = Path(package.submodule_search_locations[0]) / "data" / "labels.csv" if package else None
     if labels is None or not labels.is_file():

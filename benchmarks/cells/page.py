@@ -11,7 +11,7 @@ from scarlet_tf.markdown import remarks
 
 
 def make_page(result: dict) -> str:
-    """Return elpv.md from the content of elpv.json."""
+    """Render the content of elpv.json as the Markdown page elpv.md."""
     images, summary = result["images"], result["summary"]
     train, test = (sum(images[split].values()) for split in ("train", "test"))
     rows = "\n".join(_row(arm, summary[arm], result) for arm in (*OURS, *BASELINES))

@@ -28,7 +28,7 @@ class Arm:
 
 
 def default_arms() -> dict[str, Arm]:
-    """Return the two networks that are compared with the baseline, by name.
+    """Return our two arms of the comparison, by name.
 
     Learning rates and epochs were chosen on a fifth of the training images, held out for that; see the page's remarks.
     """
@@ -79,7 +79,7 @@ def train_seed(images: Path, runs: Path, arms: dict[str, Arm], *, seed: int, sid
 
 
 def train_arm(images: Path, output: Path, arm: Arm, *, seed: int, side: int = SIDE) -> dict:
-    """Train one of our networks, or read what an earlier call left in `output`."""
+    """Train one of our arms, or read the result if `output` already holds it."""
     data = open_images(images, side=side, augment=arm.config.augment, start=arm.start)
     start = arm.start.at_resolution(side).for_classes(data.num_classes)
     config = dataclasses.replace(arm.config, seed=seed)

@@ -1,4 +1,4 @@
-"""Quantisation-aware training beside post-training quantization: ranges for a file, and which file is better."""
+"""Choose the ranges of an int8 file, and compare quantisation-aware training with post-training quantization."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CalibrationImages:
 
     @classmethod
     def draw(cls, data: ImageData) -> CalibrationImages:
-        """Draw them at random."""
+        """Draw training images at random and split them into the two groups."""
         images = np.concatenate(list(data.sample_batches(CALIBRATION_IMAGES, limit=CALIBRATION_IMAGES)))
         measured = max(1, 2 * len(images) // 5)
         return cls(measured=images[:measured], compared=images[measured:] if len(images) > 1 else images)

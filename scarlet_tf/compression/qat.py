@@ -29,7 +29,7 @@ _quantization = tfmot.quantization.keras
 
 
 class Range(_quantization.quantizers.Quantizer):
-    """Of an activation: [min, max] with 0 inside, the moving average of those of the training batches.
+    """Quantize an activation by its range [min, max] around 0, a moving average over training batches.
 
     It begins where `QuantizedModel.set_ends` puts it; tfmot's own begins at [-6, 6] and moves by a thousandth a step,
     too slowly for a short fine-tuning.

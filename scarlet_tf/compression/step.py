@@ -47,7 +47,7 @@ class FineTuneState:
         class_weights: np.ndarray | None = None,
         teacher: tf_keras.Model | None = None,
     ) -> None:
-        """teacher: the network that training begins with, whose logits are part of what is to be learnt."""
+        """teacher: the network before fine-tuning; the loss adds the squared difference to its logits."""
         self.config = config
         self._class_weights = class_weights
         self.compressed = compressed

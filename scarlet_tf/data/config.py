@@ -30,7 +30,7 @@ def default_data_dir() -> Path:
 
 
 def require_image_folder(name: str) -> None:
-    """Raise DataError where a data set's name is "folder:PATH" and there is no such folder, or a path alone."""
+    """Raise DataError for "folder:PATH" without such a folder, and for a path without the prefix "folder:"."""
     folder = _folder(name)
     if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
         raise DataError(f"unknown data set {name!r}: a folder of images is named 'folder:{name}'")

@@ -13,7 +13,7 @@ SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
 
 @pytest.fixture(scope="module")
 def precision():
-    """Import the script, and give its flags' names back: tools that other tests call have the same ones."""
+    """Import the script, then remove its flags: tools called by other tests define flags of the same names."""
     known = set(flags.FLAGS)
     module = importlib.import_module("precision")
     for name in set(flags.FLAGS) - known:

@@ -1,4 +1,4 @@
-"""For tests that compute in float16 or bfloat16."""
+"""Skip tests of float16 and bfloat16 arithmetic where oneDNN cannot compute it."""
 
 import os
 
