@@ -66,7 +66,7 @@ def main() -> None:
     from scarlet_tf.files import require_place
     from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, require_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
-    from scarlet_tf.zoo import read_training, require_model
+    from scarlet_tf.zoo import read_training, require_model, skipped_damaged
 
     quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
     options = {
@@ -85,7 +85,7 @@ def main() -> None:
         require_image_folder(_DATASET.value)
     require_place(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".tflite")
-    as_trained = ((read_training(_MODEL.value) or {}).get("data") or {}).get("skip_damaged", False)
+    training = read_training(_MODEL.value)
     load_tensorflow()
     import keras
 
@@ -97,7 +97,7 @@ def main() -> None:
         weights=_WEIGHTS.value,
         dataset=_DATASET.value,
         data_dir=_DATA_DIR.value,
-        skip_damaged=as_trained if _SKIP_DAMAGED.value is None else _SKIP_DAMAGED.value,
+        skip_damaged=skipped_damaged(training) if _SKIP_DAMAGED.value is None else _SKIP_DAMAGED.value,
         examples=_EXAMPLES.value if calibrated else _CHECKED.value,
         include_preprocessing=_PREPROCESSING.value,
         softmax=_SOFTMAX.value,
@@ -114,7 +114,7 @@ def main() -> None:
     if learnt:
         from scarlet_tf.compression import describe_int8, export_qat
 
-        compression = (read_training(_MODEL.value) or {}).get("compression") or {}
+        compression = (training or {}).get("compression") or {}
         print("int8 with the ranges learnt in training")
         if "int8" in compression:
             print(describe_int8(compression["int8"]))

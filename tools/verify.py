@@ -60,7 +60,7 @@ def main() -> None:
     from scarlet_tf.latency import find_failures
     from scarlet_tf.onnx_file import OnnxModel, require_onnx
     from scarlet_tf.report import draw_architecture
-    from scarlet_tf.zoo import read_training, require_model
+    from scarlet_tf.zoo import read_training, require_model, skipped_damaged
     from scarlet_tf.zoo.cards import make_card
     from scarlet_tf.zoo.files import check_file
 
@@ -94,7 +94,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import export_chain, output_name, possible_formats, prepare, verify
 
-    skip_damaged = _SKIP_DAMAGED.value or bool(training and training["data"].get("skip_damaged"))
+    skip_damaged = _SKIP_DAMAGED.value or skipped_damaged(training)
     source = prepare(
         _MODEL.value,
         weights=_WEIGHTS.value,

@@ -2,7 +2,13 @@
 
 from scarlet_tf.lazy import later
 from scarlet_tf.zoo.checks import require_model
-from scarlet_tf.zoo.files import MissingWeightsError, ModelFileError, load_keras_file, read_training
+from scarlet_tf.zoo.files import (
+    MissingWeightsError,
+    ModelFileError,
+    load_keras_file,
+    read_training,
+    skipped_damaged,
+)
 from scarlet_tf.zoo.labels import decode_predictions
 from scarlet_tf.zoo.preprocessing import (
     ASSUMED_PREPROCESSING,
@@ -58,5 +64,6 @@ __all__ = [
     "scarlet_a4",
     "scarlet_b",
     "scarlet_c",
+    "skipped_damaged",
     "starting_point",
 ]

@@ -62,6 +62,12 @@ def read_training(folder: str | os.PathLike) -> dict | None:
     return record if path.exists() else None
 
 
+def skipped_damaged(training: dict | None) -> bool:
+    """Return whether a model was trained without the damaged images of its set, as `read_training` tells."""
+    data = (training or {}).get("data")
+    return isinstance(data, dict) and bool(data.get("skip_damaged"))
+
+
 def read_weights_record(path: str | os.PathLike) -> dict | None:
     """What a .weights.h5 or .keras file says about itself; None where it says nothing.
 
