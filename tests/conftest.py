@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from scarlet_tf.arch import SearchSpace
+from scarlet_tf.arch import SearchSpace, choices_from
 from scarlet_tf.cli import load_tensorflow
 
 # Before TensorFlow is loaded, here and in the processes that tests start: errors only and oneDNN, as the tools set it,
@@ -44,6 +44,10 @@ def pytest_collection_modifyitems(items):
 TOOLS = Path(__file__).parents[1] / "tools"
 
 
+# Of every kind, in an order that is not the supernet's own: a step of few blocks is traced and compiled in seconds.
+FEW_CHOICES = choices_from(["e3 k3", "e6 k5 se", "e3 k7", "let"])
+
+
 @pytest.fixture(scope="session")
 def two_layer_space() -> SearchSpace:
     """Small enough for whole experiments in seconds."""
@@ -51,6 +55,7 @@ def two_layer_space() -> SearchSpace:
         name="tiny",
         out_channels=(8, 8),
         strides=(2, 1),
+        choices=FEW_CHOICES,
         resolution=8,
         stem_channels=8,
         first_channels=4,

@@ -6,8 +6,8 @@
         --objectives=accuracy:max:0.4,latency_ms:min:0.4,params:max:0.2 --constraints="latency_ms<5,accuracy>0.4"
 
 A --quantity is a table of what each choice of each layer adds, as JSON: {"table": [[...], ...], "constant": 1.5}. One
-list of 13 numbers a layer, by choice: 6 * (expansion 6) + (0, 2, 4 for kernels of 3, 5, 7) + (1 with SE), 12 the
-identity; the constant, for stem and tail, may be left out.
+list a layer, with a number for every choice in the order of the space's table (`tools/draw.py --space=small` prints
+it); the constant, for stem and tail, may be left out.
 
 Writes archive.sqlite (every model evaluated), evaluator.json, log.jsonl, tensorboard/ and pick_0.json ..
 pick_{K-1}.json.

@@ -24,7 +24,9 @@ from absl import flags
 from scarlet_tf.cli import load_tensorflow, run
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "A zoo name, a spec's JSON file, a genome of the space scarlet, or a trained folder to go on from."
+    "model",
+    None,
+    "A zoo name, a spec's JSON file, a genome such as small:3,12,1,7,11,0, or a trained folder to go on from.",
 )
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Start from these: a .weights.h5 or .keras file, of any number of classes; or imagenet."

@@ -15,7 +15,9 @@ from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_SPACE = flags.DEFINE_string("space", "small", "Search space: small (32x32 images) or scarlet (the paper's).")
+_SPACE = flags.DEFINE_string(
+    "space", "small", "Search space: small (32x32 images), scarlet (the paper's), or a .json file."
+)
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
 _IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the space's.")
@@ -28,7 +30,7 @@ _BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate; cosine to 0.", lower_bound=0.0)
 _WARMUP = flags.DEFINE_integer("warmup_steps", 0, "Steps of linear warm-up.", lower_bound=0)
 _DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 on kernels.", lower_bound=0.0)
-_SHARED = flags.DEFINE_string("shared_gradient", "mean", "sum or mean of the 13 paths' gradients for stem and tail.")
+_SHARED = flags.DEFINE_string("shared_gradient", "mean", "sum or mean of the paths' gradients for stem and tail.")
 _LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: identity or normal.")
 _GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)

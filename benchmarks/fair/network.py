@@ -6,7 +6,8 @@ import dataclasses
 from typing import NamedTuple
 
 from scarlet_tf.arch import SearchSpace, get_space
-from scarlet_tf.arch.counting import count_block, count_stem, count_tail, strided
+from scarlet_tf.arch.block import strided
+from scarlet_tf.arch.counting import count_stem, count_tail
 
 LARGE = 64  # px; above it stem and layer 0 have stride 2, up to it stride 1
 FLOAT = 4  # bytes
@@ -48,13 +49,13 @@ def count_work(space: SearchSpace, batch: int) -> Work:
     madds = count_stem(space, space.resolution).madds
     values = space.resolution**2 * 3 + side**2 * (4 * space.stem_channels + space.first_channels)
     normalised = side**2 * (2 * space.stem_channels + space.first_channels)
-    for choice in range(space.num_choices):
+    for choice in range(max(space.num_choices)):  # the same in every layer
         after = side
         for block in space.spec((choice,) * space.num_layers, let=True).blocks:
             before, after = after, strided(after, block.stride)
-            madds += count_block(block, before).madds
+            madds += block.counts(before).madds
             values += before**2 * block.in_channels + after**2 * block.out_channels
-            if block.kind == "inverted_residual":
+            if block.expands:
                 values += 2 * block.hidden_channels * (before**2 + after**2)
                 normalised += block.hidden_channels * (before**2 + after**2) + after**2 * block.out_channels
         width = space.out_channels[-1]

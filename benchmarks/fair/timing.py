@@ -50,8 +50,9 @@ def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **
     seconds, first = [], 0.0
     for number in range(steps + 1):
         start = time.perf_counter()
-        paths = fair_paths(0, number, num_layers=space.num_layers, num_choices=space.num_choices)
-        float(step(images, labels, tf.constant(routes(paths)), tf.constant(0.01))["loss"])
+        paths = fair_paths(0, number, num_choices=space.num_choices)
+        fair_routes = tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
+        float(step(images, labels, fair_routes, tf.constant(0.01))["loss"])
         seconds.append(time.perf_counter() - start)
         first = first or seconds_since_start()
     return {

@@ -6,8 +6,7 @@ import zlib
 
 import numpy as np
 
-from scarlet_tf.arch import IDENTITY, SearchSpace
-from scarlet_tf.arch.space import choice_fields
+from scarlet_tf.arch import Choice, SearchSpace
 
 OBJECTIVES = ("separable", "epistatic")
 
@@ -23,9 +22,10 @@ class SyntheticAccuracy:
 
     def __init__(self, space: SearchSpace, objective: str):
         rng = np.random.default_rng(zlib.crc32(objective.encode()))
-        layers, choices = space.num_layers, space.num_choices
+        (table,), layers = space.choices, space.num_layers  # of one table for all layers
+        choices = len(table)
         self.fingerprint = f"synthetic-{objective}"
-        self.own = 0.5 * np.array([_size(choice) for choice in range(choices)]) + 0.5 * rng.random((layers, choices))
+        self.own = 0.5 * np.array([_size(choice) for choice in table]) + 0.5 * rng.random((layers, choices))
         self.pairs = float(objective == "epistatic") * rng.random((layers - 1, choices, choices))
         self.best = self._extreme(1)
         self.worst = self._extreme(-1)
@@ -53,8 +53,7 @@ class SyntheticAccuracy:
         return np.array(genome[::-1], np.int64)
 
 
-def _size(choice: int) -> float:
-    if choice == IDENTITY:
+def _size(choice: Choice) -> float:
+    if choice.is_identity:
         return 0.0
-    expansion, kernel_size, se = choice_fields(choice)
-    return 0.3 + 0.3 * (expansion == 6) + 0.05 * (kernel_size - 3) + 0.2 * se
+    return 0.3 + 0.3 * (choice.expansion == 6) + 0.05 * (choice.kernel_size - 3) + 0.2 * choice.se

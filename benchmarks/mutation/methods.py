@@ -102,7 +102,7 @@ def _pymoo(
 
     class Models(Problem):
         def __init__(self):
-            super().__init__(n_var=space.num_layers, n_obj=3, xl=0, xu=space.num_choices - 1, vtype=int)
+            super().__init__(n_var=space.num_layers, n_obj=3, xl=0, xu=np.array(space.num_choices) - 1, vtype=int)
 
         def _evaluate(self, genomes, out, *_, **__):
             genomes = np.asarray(genomes).astype(np.int64)
@@ -112,8 +112,9 @@ def _pymoo(
     class AnotherChoice(Mutation):
         def _do(self, problem, genomes, *_, random_state, **__):
             changed = random_state.random(genomes.shape) < 1 / problem.n_var
-            shifts = random_state.integers(1, space.num_choices, genomes.shape)
-            return np.where(changed, (genomes + shifts) % space.num_choices, genomes)
+            choices = np.array(space.num_choices)
+            shifts = random_state.integers(1, choices, genomes.shape)
+            return np.where(changed, (genomes + shifts) % choices, genomes)
 
     if method == "pymoo_point":
         operators = {"crossover": SinglePointCrossover(), "mutation": AnotherChoice()}

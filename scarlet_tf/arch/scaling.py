@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from scarlet_tf.arch.spec import LET_KINDS, ArchSpec, BlockSpec, SpecError
+from scarlet_tf.arch.block import LET_KINDS, BlockSpec, SpecError
+from scarlet_tf.arch.spec import ArchSpec
 from scarlet_tf.image_size import ImageSize, check_image_size, describe_image_size
 
 

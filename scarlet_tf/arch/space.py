@@ -1,74 +1,49 @@
-"""Search spaces: genome <-> ArchSpec (paper: Table 1, "Search Space").
-
-Choice index of a layer: 6*(expansion == 6) + {3: 0, 5: 2, 7: 4}[kernel] + SE for 0..11; 12 is identity, which carries
-the linearly equivalent transformation (LET) in the supernet.
-"""
+"""Search spaces: a table of choices for every layer, and what turns genomes into networks (paper: Table 1)."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+import os
 from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch.spec import ArchSpec, BlockSpec, SpecError
+from scarlet_tf.arch.block import BlockSpec, SpecError, require
+from scarlet_tf.arch.choice import Choice
+from scarlet_tf.arch.spec import ArchSpec
 from scarlet_tf.choices import require_known
 from scarlet_tf.image_size import ImageSize, check_image_size
 
-KERNELS = (3, 5, 7)
-EXPANSIONS = (3, 6)
-IDENTITY = 12
-NUM_CHOICES = 13
-IDENTITIES = ("let", "plain", "none")
-
-
-def choice_index(*, expansion: int, kernel_size: int, se: bool) -> int:
-    """Table 1's index of an inverted residual block."""
-    return 6 * EXPANSIONS.index(expansion) + 2 * KERNELS.index(kernel_size) + int(se)
-
-
-def choice_fields(choice: int) -> tuple[int, int, bool]:
-    """(expansion, kernel_size, se) of an inverted residual choice 0..11."""
-    return EXPANSIONS[choice // 6], KERNELS[choice % 6 // 2], bool(choice % 2)
-
-
-def block_spec(choice: int, in_channels: int, *, out_channels: int, stride: int, let: bool) -> BlockSpec:
-    """The block that a choice stands for in a layer with this input width.
-
-    Identity keeps `in_channels` in a stand-alone model; with `let=True` it is the LET to `out_channels`.
-    """
-    if choice == IDENTITY:
-        kind, width = ("let", out_channels) if let else ("identity", in_channels)
-        return BlockSpec(kind=kind, in_channels=in_channels, out_channels=width, stride=stride)
-    expansion, kernel_size, se = choice_fields(choice)
-    hidden = in_channels * expansion
-    return BlockSpec(
-        kind="inverted_residual",
-        in_channels=in_channels,
-        out_channels=out_channels,
-        stride=stride,
-        kernel_size=kernel_size,
-        hidden_channels=hidden,
-        se_channels=hidden // 4 if se else 0,
-        shortcut=stride == 1 and in_channels == out_channels,
-    )
+Table = tuple[tuple[Choice, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Layers with 13 choices each, between a fixed stem and tail.
+    """Searchable layers between a fixed stem and tail.
+
+    A genome holds one gene a layer: an index into that layer's choices.
 
     Attributes:
-        out_channels, strides: one entry a searchable layer.
-        identity: what choice 12 is in the supernet. "let": the LET. "plain" (the paper's baseline, Fig. 1): nothing
-            is learnt; where a layer changes the channel count, the channels that both have pass on, and new ones are
-            zero. "none": there is no choice 12.
+        out_channels, strides: one entry a layer.
+        choices: the choices of every layer, or of one layer, which then holds for all. None: Table 1 of the paper.
+            A layer has at most one identity.
         The rest as in ArchSpec.
+
+    Example:
+        >>> choices = choices_from(["e4 k3", "e4 k9 se", "let"])
+        >>> space = SearchSpace(name="mine", out_channels=(16, 24), strides=(2, 1), choices=choices)
+        >>> space.spec((0, 2)).blocks[1].kind
+        'identity'
     """
 
     name: str
     out_channels: tuple[int, ...]
     strides: tuple[int, ...]
+    choices: Table | None = None
     resolution: ImageSize = 224
     stem_channels: int = 32
     stem_stride: int = 2
@@ -76,69 +51,105 @@ class SearchSpace:
     tail_channels: int = 1280
     classes: int = 1000
     dropout: float = 0.2
-    identity: str = "let"
 
     def __post_init__(self) -> None:
-        require_known("identity", self.identity, IDENTITIES, error=SpecError)
-        resolution = check_image_size(self.resolution, what=f"space {self.name!r}: resolution", error=SpecError)
+        owner = f"space {self.name!r}"
+        resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
         object.__setattr__(self, "resolution", resolution)
-        if not self.out_channels or len(self.out_channels) != len(self.strides):
-            raise SpecError(
-                f"space {self.name!r}: out_channels and strides must have one entry a layer, "
-                f"got {len(self.out_channels)} and {len(self.strides)}"
-            )
+        if self.choices is None:
+            object.__setattr__(self, "choices", table_1())
+        require(
+            bool(self.out_channels) and len(self.out_channels) == len(self.strides),
+            f"{owner}: out_channels and strides must have one entry a layer, "
+            f"got {len(self.out_channels)} and {len(self.strides)}",
+        )
+        require(
+            len(self.choices) in (1, self.num_layers),
+            f"{owner}: choices must be those of each of {self.num_layers} layers, or of one for all, "
+            f"got {len(self.choices)} lists",
+        )
+        for layer, options in enumerate(self.choices):
+            _check_choices(options, owner=f"{owner}, layer {layer}")
+        if len(set(self.choices)) == 1:
+            object.__setattr__(self, "choices", self.choices[:1])
         self.spec((0,) * self.num_layers)
 
     @property
     def num_layers(self) -> int:
         return len(self.out_channels)
 
-    @property
-    def num_choices(self) -> int:
-        return NUM_CHOICES - (self.identity == "none")
+    @functools.cached_property
+    def layer_choices(self) -> Table:
+        """The choices of every layer."""
+        return self.choices if len(self.choices) == self.num_layers else self.choices * self.num_layers
+
+    @functools.cached_property
+    def num_choices(self) -> tuple[int, ...]:
+        """The number of choices of every layer."""
+        return tuple(map(len, self.layer_choices))
+
+    @functools.cached_property
+    def identities(self) -> tuple[int | None, ...]:
+        """The gene that skips a layer, of every layer; None where it cannot be skipped."""
+        return tuple(
+            next((gene for gene, choice in enumerate(options) if choice.is_identity), None)
+            for options in self.layer_choices
+        )
 
     @property
     def size(self) -> int:
-        """Number of models, num_choices ** num_layers."""
-        return self.num_choices**self.num_layers
+        """Number of models: the product of the layers' numbers of choices."""
+        return int(np.prod([int(n) for n in self.num_choices], dtype=object))
 
-    def to_dict(self) -> dict:
-        """The fields; `identity` only where it is not the LET, as in records made before it was a field."""
-        fields = dataclasses.asdict(self)
-        if self.identity == "let":
-            del fields["identity"]
-        return fields
+    def skips(self, genomes: np.ndarray) -> np.ndarray:
+        """Return where genomes skip layers: (n, num_layers) integers -> (n, num_layers) bool."""
+        return np.asarray(genomes) == np.array([-1 if gene is None else gene for gene in self.identities])
+
+    def with_identity(self, kind: str) -> SearchSpace:
+        """Return the space with another identity in every layer that has one: "let", "identity", or "none" at all."""
+        require_known("identity", kind, ("let", "identity", "none"), error=SpecError)
+        new = () if kind == "none" else (Choice(kind=kind),)
+        choices = tuple(
+            tuple(each for choice in options for each in (new if choice.is_identity else (choice,)))
+            for options in self.choices
+        )
+        return dataclasses.replace(self, choices=choices)
 
     def check(self, genome: Sequence[int]) -> tuple[int, ...]:
-        """The genome as a tuple of ints; SpecError where it is not one of this space."""
+        """Return the genome as a tuple of ints; raise SpecError where it is not one of this space."""
         values = tuple(genome)
         if len(values) != self.num_layers:
-            others = [name for name in list_spaces() if _SPACES[name].num_layers == len(values)]
+            others = [name for name in list_spaces() if get_space(name).num_layers == len(values)]
             hint = f", as space {' or '.join(map(repr, others))} has" if others else ""
             raise SpecError(f"a genome of space {self.name!r} has {self.num_layers} genes, got {len(values)}{hint}")
-        for layer, gene in enumerate(values):
+        for layer, (gene, count) in enumerate(zip(values, self.num_choices, strict=True)):
             integral = isinstance(gene, (int, np.integer)) and not isinstance(gene, bool)
-            if not integral or not 0 <= gene < self.num_choices:
-                raise SpecError(f"gene {layer} must be an integer in 0..{self.num_choices - 1}, got {gene!r}")
+            if not integral or not 0 <= gene < count:
+                raise SpecError(f"gene {layer} must be an integer in 0..{count - 1}, got {gene!r}")
         return tuple(int(gene) for gene in values)
 
     def parse(self, text: str) -> tuple[int, ...]:
-        """A genome from text like "4,8,2"."""
+        """Return the genome of a text like "4,8,2"."""
         try:
             return self.check([int(part) for part in text.split(",")])
         except ValueError as error:
             raise SpecError(f"bad genome {text!r}: {error}") from error
 
     def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """n genomes drawn uniformly, (n, num_layers) int64."""
-        return rng.integers(0, self.num_choices, (n, self.num_layers))
+        """Return n genomes drawn uniformly, (n, num_layers) int64."""
+        return rng.integers(0, np.array(self.num_choices), (n, self.num_layers))
+
+    def block(self, layer: int, gene: int, in_channels: int, *, let: bool = False) -> BlockSpec:
+        """Return the block of a gene in a layer with this input width; with `let=True` the supernet's."""
+        choice = self.layer_choices[layer][gene]
+        return choice.block(in_channels, out_channels=self.out_channels[layer], stride=self.strides[layer], let=let)
 
     def spec(self, genome: Sequence[int], *, let: bool = False, name: str | None = None) -> ArchSpec:
-        """The stand-alone model of a genome; with `let=True` the supernet's path, LETs kept (paper: Fig. 2)."""
+        """Return the stand-alone model of a genome; with `let=True` the supernet's path, LETs kept (paper: Fig. 2)."""
         genome = self.check(genome)
         blocks, width = [], self.first_channels
-        for choice, out_channels, stride in zip(genome, self.out_channels, self.strides, strict=True):
-            blocks.append(block_spec(choice, width, out_channels=out_channels, stride=stride, let=let))
+        for layer, gene in enumerate(genome):
+            blocks.append(self.block(layer, gene, width, let=let))
             width = blocks[-1].out_channels
         return ArchSpec(
             name=name or f"{self.name}_" + "_".join(map(str, genome)),
@@ -155,52 +166,173 @@ class SearchSpace:
         )
 
     def genome_of(self, spec: ArchSpec) -> tuple[int, ...]:
-        """The genome whose model (stand-alone or with LETs) this is; SpecError where there is none."""
-        if len(spec.blocks) == self.num_layers:
-            genome = tuple(_choice_of(block) for block in spec.blocks)
-            for let in (False, True):
-                if None not in genome and self.spec(genome, let=let).blocks == spec.blocks:
-                    return genome
+        """Return the genome whose model, stand-alone or with LETs, this is; raise SpecError where there is none."""
+        for let in (False, True):
+            genome = self._genome_of(spec, let=let)
+            if genome is not None:
+                return genome
         raise SpecError(f"spec {spec.name!r} is not a model of space {self.name!r}")
 
+    def _genome_of(self, spec: ArchSpec, *, let: bool) -> tuple[int, ...] | None:
+        if len(spec.blocks) != self.num_layers:
+            return None
+        genome, width = [], self.first_channels
+        for layer, block in enumerate(spec.blocks):
+            genes = range(self.num_choices[layer])
+            gene = next((gene for gene in genes if self.block(layer, gene, width, let=let) == block), None)
+            if gene is None:
+                return None
+            genome.append(gene)
+            width = block.out_channels
+        return tuple(genome)
 
-def _choice_of(block: BlockSpec) -> int | None:
-    if block.kind != "inverted_residual":
-        return IDENTITY
-    expansion, rest = divmod(block.hidden_channels, block.in_channels)
-    if rest or expansion not in EXPANSIONS:
-        return None
-    return choice_index(expansion=expansion, kernel_size=block.kernel_size, se=block.has_se)
+    def to_dict(self) -> dict:
+        """Return JSON values that `from_dict` reads.
+
+        A space with the paper's Table 1 in all layers is written without it, and `identity` only where that is no
+        LET, as in records made before choices were data: their fingerprints stay what they were.
+        """
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "choices"}
+        identity = _identity_of_table_1(self.choices)
+        if identity is not None:
+            return fields if identity == "let" else fields | {"identity": identity}
+        del fields["out_channels"], fields["strides"]
+        layers = zip(self.out_channels, self.strides, self.layer_choices, strict=True)
+        return fields | {
+            "layers": [
+                {"out_channels": width, "stride": stride, "choices": list(map(str, options))}
+                for width, stride, options in layers
+            ]
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> SearchSpace:
+        """Return the space of `to_dict`'s values or of a space file's (see docs/own-space.md).
+
+        Raises:
+            SpecError: naming the field or the value, and the nearest valid one.
+        """
+        require(isinstance(data, dict), f"a search space is a JSON object, got {type(data).__name__}")
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        if "layers" in fields:
+            fields |= _read_layers(fields.pop("layers"), fields.pop("choices", {}))
+        else:
+            identity = {"plain": "identity"}.get(name := fields.pop("identity", "let"), name)
+            space = _make(cls, fields)
+            return space if identity == "let" else space.with_identity(identity)
+        return _make(cls, fields)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> SearchSpace:
+        """Read a space file.
+
+        Raises:
+            FileNotFoundError: for a missing file.
+            SpecError: naming the path where it is not a search space.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"{path}: not JSON: {error}") from error
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from error
 
 
-SCARLET = SearchSpace(
-    name="scarlet",
-    out_channels=(32, 32, 40, 40, 40, 40, 80, 80, 80, 80, 96, 96, 96, 96, 192, 192, 192, 192, 320),
-    strides=(2, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1),
-)
+def choices_from(*tables: Sequence[str]) -> Table:
+    """Return a space's `choices` from texts: a list for every layer, or one list for all layers."""
+    return tuple(tuple(map(Choice.parse, table)) for table in tables)
 
-# For 32x32 images on two cores: fewer and narrower layers, the same 13 choices. Only the stem works on 16x16 maps, the
-# searchable layers on 8x8 and 4x4, because a supernet learns slowly and needs many cheap steps.
-SMALL = SearchSpace(
-    name="small",
-    out_channels=(8, 8, 24, 24, 32, 32),
-    strides=(2, 1, 2, 1, 1, 1),
-    resolution=32,
-    stem_channels=16,
-    first_channels=8,
-    tail_channels=128,
-    classes=10,
-)
 
-_SPACES = {space.name: space for space in (SCARLET, SMALL)}
+@functools.cache
+def table_1() -> Table:
+    """Return the choices of the paper's Table 1, the same in every layer."""
+    return get_space("scarlet").choices[:1]
 
 
 def list_spaces() -> list[str]:
-    return sorted(_SPACES)
+    """Return the names of the spaces that come with the package."""
+    return sorted(path.name.removesuffix(".json") for path in _folder().iterdir() if path.name.endswith(".json"))
 
 
-def get_space(name: str, *, classes: int | None = None) -> SearchSpace:
-    """A preset by name, with another class count where given; SpecError names the nearest preset."""
-    require_known("search space", name, sorted(_SPACES), error=SpecError)
-    space = _SPACES[name]
+@functools.cache
+def _packaged(name: str) -> SearchSpace:
+    return SearchSpace.from_dict(json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def get_space(name: str | os.PathLike, *, classes: int | None = None) -> SearchSpace:
+    """Return a space by name or from a .json file, with another number of classes where given.
+
+    Raises:
+        SpecError: for an unknown name, naming the nearest, or a file that is not a search space.
+        FileNotFoundError: for a missing file.
+    """
+    if str(name).endswith(".json"):
+        space = SearchSpace.load(name)
+    else:
+        require_known("search space", name, list_spaces(), error=SpecError)
+        space = _packaged(name)
     return space if classes is None else dataclasses.replace(space, classes=classes)
+
+
+def _folder():
+    return resources.files("scarlet_tf.arch") / "spaces"
+
+
+def _check_choices(options: Sequence[Choice], *, owner: str) -> None:
+    require(len(options) > 0, f"{owner}: needs at least one choice, got none")
+    for option in options:
+        require(isinstance(option, Choice), f"{owner}: a choice must be a Choice, got {option!r}")
+        require(options.count(option) == 1, f"{owner}: choice {str(option)!r} is there twice")
+    identities = [str(option) for option in options if option.is_identity]
+    require(len(identities) < 2, f"{owner}: has one identity at most, got {' and '.join(identities)}")
+
+
+def _identity_of_table_1(choices: Table) -> str | None:
+    """ "let", "plain" or "none" where every layer has Table 1's choices with that identity; else None."""
+    *blocks, _ = table_1()[0]
+    for identity, last in (("let", "let"), ("plain", "identity"), ("none", None)):
+        table = (*blocks, *([] if last is None else [Choice(kind=last)]))
+        if all(options == table for options in choices):
+            return identity
+    return None
+
+
+def _read_layers(layers: object, tables: object) -> dict:
+    """The fields of a space file's "layers" and its named tables of choices."""
+    require(isinstance(layers, (list, tuple)) and len(layers) > 0, f"layers must be a list of objects, got {layers!r}")
+    require(isinstance(tables, dict), f"choices must be an object of named lists, got {tables!r}")
+    read = [_read_layer(layer, tables, index) for index, layer in enumerate(layers)]
+    widths, strides, choices = zip(*read, strict=True)
+    return {"out_channels": widths, "strides": strides, "choices": choices}
+
+
+def _read_layer(layer: object, tables: dict, index: int) -> tuple[int, int, tuple[Choice, ...]]:
+    owner = f"layer {index}"
+    require(isinstance(layer, dict), f"{owner} must be an object, got {layer!r}")
+    known = ("out_channels", "stride", "choices")
+    for field in layer:
+        require_known(f"field of {owner}:", field, known, error=SpecError)
+    missing = [field for field in known if field not in layer]
+    require(not missing, f"{owner} lacks {', '.join(missing)}")
+    options = layer["choices"]
+    if isinstance(options, str):
+        require(bool(tables), f"{owner}: there is no table of choices {options!r}: the file has none")
+        require_known(f"table of choices in {owner}:", options, tuple(tables), error=SpecError)
+        options = tables[options]
+    require(isinstance(options, list), f"{owner}: choices must be a list or the name of one, got {options!r}")
+    try:
+        return layer["out_channels"], layer["stride"], tuple(map(Choice.parse, options))
+    except SpecError as error:
+        raise SpecError(f"{owner}: {error}") from error
+
+
+def _make(cls: type[SearchSpace], fields: dict) -> SearchSpace:
+    known = [field.name for field in dataclasses.fields(cls)]
+    for field in fields:
+        require_known("field of a search space:", field, (*known, "layers"), error=SpecError)
+    required = ("name", "out_channels", "strides")
+    missing = [field for field in required if field not in fields]
+    require(not missing, f"a search space lacks {', '.join(missing)}")
+    return cls(**fields)

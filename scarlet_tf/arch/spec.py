@@ -12,78 +12,12 @@ import json
 import os
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.arch.block import BlockSpec, SpecError, require, require_ints
 from scarlet_tf.files import write_atomically
 from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
-
-BLOCK_KINDS = ("inverted_residual", "identity", "let", "let_relu")
-LET_KINDS = ("let", "let_relu")
-
-
-class SpecError(ValueError):
-    """A network description that cannot be built; the message names the value and what was expected."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise SpecError(message)
-
-
-def _require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
-    for field, (value, least) in lower_bounds.items():
-        ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        _require(ok, f"{owner}: {field} must be an integer >= {least}, got {value!r}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockSpec:
-    """One layer of the network (paper: Table 1, Fig. 2).
-
-    kind "inverted_residual": 1x1 expand to `hidden_channels`, depthwise `kernel_size`, optional SE with `se_channels`
-    (0: none), 1x1 project; `shortcut` adds the input. kind "identity": passes its input on, max-pooled at stride 2.
-    kind "let": the linearly equivalent transformation, a bare 1x1 convolution, after the max pool at stride 2.
-    kind "let_relu": the same with a ReLU, so not linear; for comparison only (paper: Fig. 4).
-    """
-
-    kind: str
-    in_channels: int
-    out_channels: int
-    stride: int = 1
-    kernel_size: int = 1
-    hidden_channels: int = 0
-    se_channels: int = 0
-    shortcut: bool = False
-
-    def __post_init__(self) -> None:
-        owner = f"block {self.kind!r}"
-        require_known("block kind", self.kind, BLOCK_KINDS, error=SpecError)
-        _require_ints(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
-        _require(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
-        if self.kind == "inverted_residual":
-            _require_ints(owner, {"hidden_channels": (self.hidden_channels, 1), "se_channels": (self.se_channels, 0)})
-            _require(self.kernel_size in (3, 5, 7), f"{owner}: kernel_size must be 3, 5 or 7, got {self.kernel_size!r}")
-            _require(isinstance(self.shortcut, bool), f"{owner}: shortcut must be a bool, got {self.shortcut!r}")
-            addable = self.stride == 1 and self.in_channels == self.out_channels
-            _require(
-                addable or not self.shortcut,
-                f"{owner}: shortcut needs stride 1 and in_channels == out_channels, "
-                f"got stride {self.stride}, {self.in_channels} -> {self.out_channels}",
-            )
-            return
-        unused = (self.kernel_size, self.hidden_channels, self.se_channels, self.shortcut)
-        _require(unused == (1, 0, 0, False), f"{owner}: takes no kernel, hidden channels, SE or shortcut, got {unused}")
-        if self.kind == "identity":
-            _require(
-                self.in_channels == self.out_channels,
-                f"{owner}: cannot change the channel count, got {self.in_channels} -> {self.out_channels}",
-            )
-
-    @property
-    def has_se(self) -> bool:
-        return self.se_channels > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,18 +49,18 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         owner = f"spec {self.name!r}"
-        _require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
+        require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
         resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
         object.__setattr__(self, "resolution", resolution)
         sizes = ("input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
-        _require_ints(owner, {field: (getattr(self, field), 1) for field in sizes})
-        _require(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
+        require_ints(owner, {field: (getattr(self, field), 1) for field in sizes})
+        require(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
         number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
-        _require(number and 0 <= self.dropout < 1, f"{owner}: dropout must be in [0, 1), got {self.dropout!r}")
+        require(number and 0 <= self.dropout < 1, f"{owner}: dropout must be in [0, 1), got {self.dropout!r}")
         width = self.first_channels
         for i, block in enumerate(self.blocks):
-            _require(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
-            _require(
+            require(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
+            require(
                 block.in_channels == width,
                 f"{owner}: block {i} takes {block.in_channels} channels, but the layer before it gives {width}",
             )
@@ -143,7 +77,8 @@ class ArchSpec:
         return self.blocks[-1].out_channels if self.blocks else self.first_channels
 
     def to_dict(self) -> dict:
-        return {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        blocks = [block.to_dict() for block in self.blocks]
+        return {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self), "blocks": blocks}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1) + "\n"
@@ -151,16 +86,16 @@ class ArchSpec:
     @classmethod
     def from_dict(cls, data: object) -> ArchSpec:
         """The reverse of `to_dict`; raises SpecError for another format, version, unknown or missing fields."""
-        _require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
-        _require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
+        require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
+        require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
         version = data.get("version")
-        _require(version == FORMAT_VERSION, f"ArchSpec version {version!r} is not readable: expected {FORMAT_VERSION}")
+        require(version == FORMAT_VERSION, f"ArchSpec version {version!r} is not readable: expected {FORMAT_VERSION}")
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         blocks = fields.get("blocks")
-        _require(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")
+        require(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")
         fields["blocks"] = tuple(_from_fields(BlockSpec, block) for block in blocks)
         if fields.get("genome") is not None:
-            _require(isinstance(fields["genome"], (list, tuple)), f"genome must be a list, got {fields['genome']!r}")
+            require(isinstance(fields["genome"], (list, tuple)), f"genome must be a list, got {fields['genome']!r}")
             fields["genome"] = tuple(fields["genome"])
         return _from_fields(cls, fields)
 
@@ -193,12 +128,12 @@ class ArchSpec:
 
 
 def _from_fields(cls: type, fields: object):
-    _require(isinstance(fields, dict), f"{cls.__name__} must be a JSON object, got {fields!r}")
+    require(isinstance(fields, dict), f"{cls.__name__} must be a JSON object, got {fields!r}")
     known = {field.name: field for field in dataclasses.fields(cls)}
     for key in fields:
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
             raise SpecError(f"{cls.__name__} has no field {key!r}: nearest is {nearest[0]!r}")
     missing = [n for n, f in known.items() if f.default is dataclasses.MISSING and n not in fields]
-    _require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
+    require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
     return cls(**fields)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
-from scarlet_tf.arch.spec import LET_KINDS
+from scarlet_tf.arch.block import LET_KINDS
 
 _NAMES_SHOWN = 3
 _COUNTER = "num_batches_tracked"  # of steps in training; PyTorch wants one for every BN and inference ignores it
@@ -58,6 +58,12 @@ def pairs(spec: ArchSpec) -> list[Pair]:
             f"{spec.name!r}: blocks {', '.join(map(str, lets))} are linearly equivalent transformations, for which "
             "official checkpoints have no names: expected a network without"
         )
+    for index, block in enumerate(spec.blocks):
+        if block.kind not in ("inverted_residual", "identity") or block.activation != "h_swish":
+            raise StateDictError(
+                f"{spec.name!r}: official checkpoints have no block like block {index}, {block.describe()}: "
+                "expected inverted residuals with h-swish and identities"
+            )
     return list(_network(spec))
 
 

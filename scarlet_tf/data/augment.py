@@ -18,8 +18,11 @@ def fit(images, size: tuple[int, int]):
     height, width = shape[-3], shape[-2]
     larger = (height > size[0]) | (width > size[1])
     much_smaller = (height < size[0] - _MAX_ZERO_PAD) | (width < size[1] - _MAX_ZERO_PAD)
-    if larger | much_smaller:
-        images = _resize_to_cover(images, size, height=height, width=width)
+    images = tf.cond(
+        larger | much_smaller,
+        lambda: _resize_to_cover(images, size, height=height, width=width),
+        lambda: images,
+    )
     return tf.image.resize_with_crop_or_pad(images, *size)
 
 
@@ -144,10 +147,11 @@ def normalise(images, *, mean: tuple[float, ...], std: tuple[float, ...]):
 def _resize_to_cover(images, size: tuple[int, int], *, height, width):
     """Resize images of this height and width, their shape kept, so that they just cover `size`."""
     target_height, target_width = size
-    if target_height * width >= target_width * height:
-        sides = tf.stack([target_height, _rounded(width * target_height / height)])
-    else:
-        sides = tf.stack([_rounded(height * target_width / width), target_width])
+    sides = tf.where(
+        target_height * width >= target_width * height,
+        tf.stack([target_height, _rounded(width * target_height / height)]),
+        tf.stack([_rounded(height * target_width / width), target_width]),
+    )
     images = tf.image.resize(images, tf.maximum(sides, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
 

@@ -206,6 +206,7 @@ class ImageData:
             described.append(self.crop_share)
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
+    @tf.autograph.experimental.do_not_convert
     def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> Batches:
         """Endless training batches; element k depends on the config, batch_size, seed and k alone.
 
@@ -223,6 +224,7 @@ class ImageData:
         batches, find_damaged = self._epochs(epochs, batch_size=batch_size, steps=steps, seed=seed, done=done)
         return Batches(batches.prefetch(4), find_damaged=find_damaged, batch_size=batch_size)
 
+    @tf.autograph.experimental.do_not_convert
     def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> Batches:
         """The images of a split in a fixed order without augmentation, the first `limit` where given.
 
@@ -298,6 +300,7 @@ class ImagesInMemory(ImageData):
         batches = epochs.flat_map(permuted).skip(done).map(batch, num_parallel_calls=2, deterministic=True)
         return batches, _none_is_damaged
 
+    @tf.autograph.experimental.do_not_convert
     def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None):
         rows = (np.arange(self._source.num_examples(home)) if members is None else np.flatnonzero(members))[:limit]
         return tf.data.Dataset.from_tensor_slices(self._rows(home, rows)), _none_is_damaged
@@ -358,6 +361,7 @@ class StreamedImages(ImageData):
         wanted = tf.constant(members)
         return elements.enumerate().filter(lambda index, _: wanted[index]).map(lambda _, element: element)
 
+    @tf.autograph.experimental.do_not_convert
     def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None):
         elements = self._elements(home, members).take(-1 if limit is None else limit)
         size, share = self.config.image_shape, self.crop_share

@@ -75,6 +75,7 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
     return damaged
 
 
+@tf.autograph.experimental.do_not_convert
 def _check(source: Source, split: str) -> dict[int, str]:
     def decoded(number, element):
         # The size is what makes TensorFlow decode an image that nobody looks at.
@@ -94,6 +95,7 @@ def _check(source: Source, split: str) -> dict[int, str]:
     return dict(zip(np.flatnonzero(bad).tolist(), map(os.fsdecode, names.as_numpy_iterator()), strict=True))
 
 
+@tf.autograph.experimental.do_not_convert
 def decoded_arrays(
     source: Source, split: str, *, size: tuple[int, int], rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
-from scarlet_tf.arch.spec import LET_KINDS
+from scarlet_tf.arch.block import LET_KINDS
 from scarlet_tf.export.policy import float32_policy, in_float32
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import block_name, build, get_weights, set_weights
@@ -211,7 +211,7 @@ def _forward_obstacle(net: _Network, following: int) -> str | None:
     if following == len(net.blocks):
         return None
     block = net.blocks[following]
-    if block.kind == "inverted_residual":
+    if block.expands:
         return "the next block has a shortcut" if block.shortcut else None
     return "a max pool comes next" if block.stride == 2 else None
 
@@ -222,7 +222,7 @@ def _backward_obstacle(net: _Network, slot: int, previous: int) -> str | None:
     if previous < 0:
         return None
     block = net.blocks[previous]
-    if block.kind == "inverted_residual":
+    if block.expands:
         return "the previous block has a shortcut" if block.shortcut else None
     return "a ReLU lies between" if block.kind == "let_relu" else "a max pool lies between"
 

@@ -6,7 +6,7 @@ only, so a saved `.keras` file loads anywhere. Layer names are the weights' name
 
 from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6
 from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
-from scarlet_tf.layers.inverted_residual import inverted_residual
+from scarlet_tf.layers.inverted_residual import fused_inverted_residual, inverted_residual
 from scarlet_tf.layers.let import identity, linearly_equivalent_transform
 from scarlet_tf.layers.preprocessing import normalise
 from scarlet_tf.layers.squeeze_excite import squeeze_excite
@@ -15,6 +15,7 @@ __all__ = [
     "BatchNorm",
     "conv_bn",
     "depthwise_bn",
+    "fused_inverted_residual",
     "h_sigmoid",
     "h_swish",
     "identity",

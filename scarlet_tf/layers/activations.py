@@ -26,6 +26,11 @@ def h_sigmoid(x, *, keras, name: str):
     return keras.layers.Activation(function, name=name)(x)
 
 
+def activation(kind: str, x, *, keras, name: str):
+    """Apply one of `arch.block.BLOCK_ACTIVATIONS`."""
+    return {"h_swish": h_swish, "relu6": relu6}[kind](x, keras=keras, name=name)
+
+
 def _is_keras3(keras) -> bool:
     return int(keras.__version__.split(".")[0]) >= 3
 

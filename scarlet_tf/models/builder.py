@@ -12,6 +12,7 @@ from scarlet_tf.layers import (
     BatchNorm,
     conv_bn,
     depthwise_bn,
+    fused_inverted_residual,
     identity,
     inverted_residual,
     linearly_equivalent_transform,
@@ -21,6 +22,7 @@ from scarlet_tf.layers import (
 
 _BLOCKS = {
     "inverted_residual": inverted_residual,
+    "fused_inverted_residual": fused_inverted_residual,
     "identity": lambda x, block, *, bn, **where: identity(x, block, **where),
     "let": lambda x, block, *, bn, **where: linearly_equivalent_transform(x, block, **where),
     "let_relu": lambda x, block, *, bn, **where: linearly_equivalent_transform(x, block, **where),

@@ -1,7 +1,7 @@
 """Pictures of networks, and the self-contained HTML page of a search. Never imports TensorFlow."""
 
 from scarlet_tf.report.collect import collect_results
-from scarlet_tf.report.drawing import describe_block, draw_architecture, draw_legend
+from scarlet_tf.report.drawing import draw_architecture, draw_legend
 from scarlet_tf.report.page import build_page, check_metadata, write_page
 from scarlet_tf.report.payload import ReportError, recorded_space
 from scarlet_tf.report.results import COLUMNS, load_json, load_results
@@ -12,7 +12,6 @@ __all__ = [
     "build_page",
     "check_metadata",
     "collect_results",
-    "describe_block",
     "draw_architecture",
     "draw_legend",
     "load_json",

@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from html import escape
 
 from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
-from scarlet_tf.arch.counting import strided
-from scarlet_tf.arch.space import block_spec
+from scarlet_tf.arch.block import BLOCK_KINDS, strided
 from scarlet_tf.image_size import ImageSize, height_and_width
 
 # Apart in hue and in lightness, so that they differ for the colour-blind and in print: (fill, text).
-KERNEL_COLOURS = {3: ("#56b4e9", "#10222e"), 5: ("#e69f00", "#2b1d00"), 7: ("#7b4fb5", "#ffffff")}
+_KERNEL_COLOURS = {
+    3: ("#56b4e9", "#10222e"),
+    5: ("#e69f00", "#2b1d00"),
+    7: ("#7b4fb5", "#ffffff"),
+    9: ("#009e73", "#001c14"),
+}
+_OTHER_KERNELS = ("#d55e00", "#2a1200")
 
 _PITCH, _WIDTH = 26, 18
 _UNIT = 7  # pixels of height for an expansion of one
@@ -62,43 +67,26 @@ def drawing_parts(space: SearchSpace) -> dict:
     Returns:
         "before" and "after", and "blocks": one list a layer with the SVG of each choice. For every genome,
         before + blocks[0][genome[0]] + blocks[1][genome[1]] + ... + after is `draw_architecture` of its model under
-        the name "network".
+        the name "network", as high as the space's tallest block.
     """
-    before, after = _surroundings(
-        strides=space.strides,
-        size=strided(space.resolution, space.stem_stride),
-        tallest=_LEAST_EXPANSION,
-        name=_NEUTRAL_NAME,
-        legend=False,
-    )
     # A block's picture does not show its channels, so any input width does.
     width = space.first_channels
     blocks = [
-        [
-            _draw_block(
-                block_spec(choice, width, out_channels=out_channels, stride=stride, let=False),
-                layer,
-                middle=_middle(_LEAST_EXPANSION),
-            )
-            for choice in range(space.num_choices)
-        ]
-        for layer, (out_channels, stride) in enumerate(zip(space.out_channels, space.strides, strict=True))
+        [space.block(layer, gene, width) for gene in range(choices)] for layer, choices in enumerate(space.num_choices)
     ]
-    return {"before": before, "after": after, "blocks": blocks}
-
-
-def describe_block(block: BlockSpec) -> str:
-    """A block in words, without its channels."""
-    if block.kind == "inverted_residual":
-        words = f"kernel {block.kernel_size}{_TIMES}{block.kernel_size}, expansion {_expansion(block):g}"
-        words += ", squeeze-excite" if block.has_se else ""
-        return words + (", stride 2" if block.stride == 2 else "")
-    words = {
-        "identity": "identity",
-        "let": f"linearly equivalent transformation (1{_TIMES}1 convolution)",
-        "let_relu": f"1{_TIMES}1 convolution and ReLU",
-    }[block.kind]
-    return words + (f" after a 2{_TIMES}2 max pool" if block.stride == 2 else "")
+    tallest = max([_LEAST_EXPANSION, *(_expansion(block) for options in blocks for block in options)])
+    before, after = _surroundings(
+        strides=space.strides,
+        size=strided(space.resolution, space.stem_stride),
+        tallest=tallest,
+        name=_NEUTRAL_NAME,
+        legend=False,
+    )
+    drawn = [
+        [_draw_block(block, layer, middle=_middle(tallest)) for block in options]
+        for layer, options in enumerate(blocks)
+    ]
+    return {"before": before, "after": after, "blocks": drawn}
 
 
 def _expansion(block: BlockSpec) -> float:
@@ -110,16 +98,16 @@ def _middle(tallest: float) -> float:
 
 
 def _draw_block(block: BlockSpec, layer: int, *, middle: float) -> str:
-    kind = f"block k{block.kernel_size}" if block.kind == "inverted_residual" else block.kind
-    shape = _box(block, middle=middle) if block.kind == "inverted_residual" else _pass_on(block, middle=middle)
+    kind = f"block k{block.kernel_size}" if block.expands else block.kind
+    shape = _box(block, middle=middle) if block.expands else _pass_on(block, middle=middle)
     return (
         f'<g class="{kind}" transform="translate({_MARGIN + layer * _PITCH} 0)">'
-        f"<title>Layer {layer}: {describe_block(block)}</title>{shape}</g>"
+        f"<title>Layer {layer}: {block.describe()}</title>{shape}</g>"
     )
 
 
 def _box(block: BlockSpec, *, middle: float) -> str:
-    fill, ink = KERNEL_COLOURS[block.kernel_size]
+    fill, ink = _KERNEL_COLOURS.get(block.kernel_size, _OTHER_KERNELS)
     height, left = _UNIT * _expansion(block), (_PITCH - _WIDTH) / 2
     top = middle - height / 2
     parts = [
@@ -133,7 +121,7 @@ def _box(block: BlockSpec, *, middle: float) -> str:
         )
     parts.append(
         f'<text x="{_PITCH / 2:g}" y="{middle + 4:g}" text-anchor="middle" font-size="11" font-weight="600" '
-        f'fill="{ink}">{block.kernel_size}</text>'
+        f'fill="{ink}">{BLOCK_KINDS[block.kind].letter}{block.kernel_size}</text>'
     )
     return "".join(parts)
 
@@ -229,7 +217,7 @@ _LEGEND_WIDTH = 2 * _MARGIN + sum(width for _, _, width in _LEGEND) + 96
 def _legend_items(*, y: float) -> str:
     parts, x = [], _MARGIN
     for block, text, width in _LEGEND:
-        shape = _box(block, middle=y) if block.kind == "inverted_residual" else _pass_on(block, middle=y)
+        shape = _box(block, middle=y) if block.expands else _pass_on(block, middle=y)
         parts.append(f'<g transform="translate({x} 0)">{shape}{_legend_text(text, y=y)}</g>')
         x += width
     line = f'<path d="M13 {y - 20:g}V{y + 20:g}" stroke="currentColor" stroke-dasharray="3 3" opacity=".55"/>'

@@ -12,7 +12,7 @@ from scarlet_tf.report.quantities import effort_labels, effort_row, label, unit
 from scarlet_tf.search import Constraint, Models, Objective, SearchHistory, parse_constraints, parse_objectives
 from scarlet_tf.search.objectives import ACCURACY
 
-DIGITS = "0123456789abc"  # one letter a gene
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one letter a gene; from 36 on other letters, see common.js
 
 # What to do with a model of the page; GENOME is its own.
 COMMANDS = (
@@ -30,8 +30,7 @@ class ReportError(ValueError):
 
 def recorded_space(history: SearchHistory) -> SearchSpace:
     """The space that a search was made in, as its archive holds it."""
-    fields = history.identity["space"]
-    return SearchSpace(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    return SearchSpace.from_dict(history.identity["space"])
 
 
 def check_space(history: SearchHistory, space: SearchSpace) -> None:
@@ -51,7 +50,7 @@ def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Co
 
 def encode_genome(genome: np.ndarray | tuple[int, ...]) -> str:
     """(4, 8, 12) -> "48c"."""
-    return "".join(DIGITS[gene] for gene in genome)
+    return "".join(_DIGITS[gene] if gene < len(_DIGITS) else chr(0x100 + gene) for gene in genome)
 
 
 def rows_of(evaluated: Models, ids: np.ndarray) -> list[int]:
@@ -79,6 +78,7 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
         feasible &= constraint.satisfied(evaluated.values[constraint.name])
     return {
         "layers": space.num_layers,
+        "identities": list(space.identities),
         "genomes": "".join(encode_genome(genome) for genome in evaluated.genomes.tolist()),
         "feasible": "".join("01"[ok] for ok in feasible.tolist()),
         "quantities": [{"name": name, "label": label(name), "unit": unit(name)} for name in evaluated.values],

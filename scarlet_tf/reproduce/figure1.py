@@ -1,7 +1,7 @@
 """Figure 1: a supernet's paths while it is trained with LETs, with plain identities, and without a choice to skip.
 
 The arms of a seed start from the same weights (LETs apart) and see the same batches; a plain identity is a LET that
-stays as it starts, see `SearchSpace.identity`. The paper does not say how LETs start, so either way is an arm. Accuracy
+stays as it starts, see `arch.choice.Choice`. The paper does not say how LETs start, so either way is an arm. Accuracy
 is measured on training images, as in the paper: in every arm on random paths of its own space, which are the same ones
 where the space has an identity, and on random paths without an identity, which all arms have.
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch.space import IDENTITY
 from scarlet_tf.data import open_dataset
 from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
 from scarlet_tf.reproduce.settings import ARMS, Figure1Config
+from scarlet_tf.reproduce.spaces import IDENTITY
 from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
 from scarlet_tf.training.strategy import make_strategy
 

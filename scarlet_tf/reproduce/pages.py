@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from scarlet_tf.arch.space import IDENTITY
 from scarlet_tf.image_size import height_and_width
 from scarlet_tf.intervals import Estimate
 from scarlet_tf.machine import describe
 from scarlet_tf.markdown import remarks
 from scarlet_tf.reproduce.figure4 import META_GENOME, meta_genome
+from scarlet_tf.reproduce.spaces import IDENTITY
 
 ARM_LABELS = {
     "let": "LET, starts as identity",

@@ -15,7 +15,7 @@ from scarlet_tf.reproduce.spaces import stand_in
 ARMS = {
     "let": ("let", "identity"),
     "let_normal": ("let", "normal"),
-    "plain": ("plain", "identity"),
+    "plain": ("identity", "identity"),
     "none": ("none", "identity"),
 }
 
@@ -84,9 +84,9 @@ class Figure1Config:
         Returns:
             (paths or 2 * paths, num_layers).
         """
-        if self.arm_space(arm).identity == "none":
+        if set(self.arm_space(arm).identities) == {None}:
             return self.genomes(arm)
         return np.concatenate([self.genomes(arm), self.genomes_without_identity()])
 
     def arm_space(self, arm: str, *, classes: int = 10) -> SearchSpace:
-        return dataclasses.replace(stand_in(self.space, classes=classes), identity=ARMS[arm][0])
+        return stand_in(self.space, classes=classes).with_identity(ARMS[arm][0])

@@ -16,6 +16,7 @@ from scarlet_tf.choices import require_known
 SPACES = ("small", "double", "deep")
 SIDE = 32
 _DEEP_WIDTH = 0.25
+(IDENTITY,) = set(get_space("scarlet").identities)  # the gene, in all of these spaces
 
 
 def stand_in(name: str, *, classes: int = 10) -> SearchSpace:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
@@ -83,7 +84,9 @@ class Archive:
     def models(self, where: str = "1", parameters: tuple = ()) -> Models:
         """Evaluated models in order of evaluation, all or those of an SQL condition on the table `models`."""
         query = f"SELECT id, genome, accuracy, madds, params, extra FROM models WHERE {where} ORDER BY id"
-        return _models(self._rows(query, parameters), num_layers=len(self.identity["space"]["out_channels"]))
+        return _models(
+            self._rows(query, parameters), num_layers=SearchSpace.from_dict(self.identity["space"]).num_layers
+        )
 
     def members(self, generation: int) -> Members:
         """The population of a generation, in its order; ArchiveError where there is none."""
@@ -95,7 +98,7 @@ class Archive:
         if not rows:
             raise ArchiveError(f"{self.path}: no generation {generation}: it ends at {self.last_generation}")
         return Members(
-            models=_models(rows, num_layers=len(self.identity["space"]["out_channels"])),
+            models=_models(rows, num_layers=SearchSpace.from_dict(self.identity["space"]).num_layers),
             ranks=np.array([row[6] for row in rows], np.int64),
             crowding=np.array([row[7] for row in rows], np.float64),
         )

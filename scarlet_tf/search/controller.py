@@ -104,19 +104,16 @@ class ReinforcedMutation:
 
     def __init__(
         self,
-        num_layers: int,
-        num_choices: int,
+        num_choices: Sequence[int],
         *,
         objectives: Sequence[Objective],
         config: ControllerConfig | None = None,
     ):
         self._config = config or ControllerConfig()
-        self._objectives, self._num_choices = tuple(objectives), num_choices
+        self._objectives, self._num_choices = tuple(objectives), max(num_choices)
         size = {"num_objectives": len(self._objectives)}
-        self._policies = tuple(Policy(num_layers, num_choices, **size) for _ in _POLICIES)
-        self._baseline = ValueBaseline(
-            num_layers, num_choices, **size, ridge=self._config.ridge, memory=self._config.memory
-        )
+        self._policies = tuple(Policy(num_choices, **size) for _ in _POLICIES)
+        self._baseline = ValueBaseline(num_choices, **size, ridge=self._config.ridge, memory=self._config.memory)
         self._scale = np.zeros(len(self._objectives))  # 0: nothing seen yet
         self._pending: dict[bytes, _Proposal] = {}
         self.settings: dict[str, object] = dataclasses.asdict(self._config)

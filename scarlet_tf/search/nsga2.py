@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.arch import IDENTITY, SearchSpace
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search.archive import Archive, ArchiveError, open_archive
 from scarlet_tf.search.constrained import Evaluated, Patience, collect
 from scarlet_tf.search.controller import ReinforcedMutation
@@ -203,7 +203,7 @@ class Search:
         summary = Summary(
             generation=generation,
             hypervolume=self._hypervolume(members.models),
-            identity_share=float((members.models.genomes == IDENTITY).mean()),
+            identity_share=float(self.space.skips(members.models.genomes).mean()),
             front_size=int((members.ranks == 0).sum()),
             survivors=_survivors_by_operator(evaluated, children.ids, members),
             evaluated=len(evaluated.genomes),
@@ -218,11 +218,11 @@ class Search:
         return members, summary
 
     def _default_mutators(self) -> list[Mutator]:
-        size, objectives = (self.space.num_layers, self.space.num_choices), self._objectives
+        choices, objectives = self.space.num_choices, self._objectives
         known = (
-            RandomMutation(self.space.num_choices),
-            ReinforcedMutation(*size, objectives=objectives),
-            RouletteMutation(*size, objectives=objectives),
+            RandomMutation(choices),
+            ReinforcedMutation(choices, objectives=objectives),
+            RouletteMutation(choices, objectives=objectives),
         )
         return [mutator for mutator in known if self.config.mixture.shares[mutator.name] > 0]
 

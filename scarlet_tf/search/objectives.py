@@ -180,12 +180,20 @@ def from_specs(space: SearchSpace, quantity: Callable[[ArchSpec], float]) -> Che
     return lambda genomes: np.array([quantity(space.spec(genome)) for genome in genomes.tolist()], np.float64)
 
 
-def from_table(table: np.ndarray, *, constant: float = 0.0) -> CheapQuantity:
-    """A quantity that is a sum over layers, such as of latencies: (num_layers, num_choices), and stem and tail's."""
-    table = np.array(table, np.float64)
-    if table.ndim != 2:
-        raise ValueError(f"a quantity's table must be of shape (num_layers, num_choices), got {table.shape}")
-    return lambda genomes: constant + table[np.arange(len(table)), genomes].sum(axis=1)
+def from_table(table: Sequence[Sequence[float]], *, constant: float = 0.0) -> CheapQuantity:
+    """Return a quantity that is a sum over layers, such as of latencies.
+
+    Args:
+        table: what every choice of every layer adds; layers may differ in their number of choices.
+        constant: what stem and tail add.
+    """
+    rows = [np.array(row, np.float64) for row in table]
+    if not rows or any(row.ndim != 1 or not row.size for row in rows):
+        raise ValueError(f"a quantity's table must be a list of numbers for every layer, got {table!r}")
+    filled = np.full((len(rows), max(map(len, rows))), np.nan)
+    for layer, row in enumerate(rows):
+        filled[layer, : len(row)] = row
+    return lambda genomes: constant + filled[np.arange(len(filled)), genomes].sum(axis=1)
 
 
 def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQuantity]) -> dict[str, CheapQuantity]:
@@ -223,14 +231,28 @@ def cost_box(
     """Best and worst corner of the costs, (m,) each: what the hypervolume is measured against.
 
     They depend on the space and the objectives only, so that searches with other seeds or constraints compare.
-    Accuracy spans 0..1. A cheap quantity spans its values over the 13 models that use one choice in every layer: for
-    madds and params these hold the extremes of the whole space (all identity, and all K7E6 with SE).
+    Accuracy spans 0..1. A cheap quantity spans its values over models that take the choice of one number in every
+    layer, or the last where a layer has fewer, and over the two that take the best and the worst choice of every layer
+    when that alone is changed in the first of them: in the paper's space all identity, and all K7E6 with SE.
     """
-    genomes = np.repeat(np.arange(space.num_choices)[:, None], space.num_layers, axis=1)
+    last = np.array(space.num_choices) - 1
+    alike = np.minimum(np.arange(last.max() + 1)[:, None], last)
+    genomes = np.concatenate([alike, *(_extremes(space, quantity) for quantity in cheap.values())])
     values = measure(cheap, genomes)
     values[ACCURACY] = np.linspace(0, 1, len(genomes))
     corners = costs(objectives, values)
     return corners.min(axis=0), corners.max(axis=0)
+
+
+def _extremes(space: SearchSpace, quantity: CheapQuantity) -> np.ndarray:
+    """(2, num_layers) the choice of every layer that makes the first model cheapest, and dearest."""
+    changed = [(layer, gene) for layer, choices in enumerate(space.num_choices) for gene in range(choices)]
+    genomes = np.zeros((len(changed), space.num_layers), np.int64)
+    layers, genes = np.array(changed).T
+    genomes[np.arange(len(changed)), layers] = genes
+    values = np.asarray(quantity(genomes))
+    parts = [values[layers == layer] for layer in range(space.num_layers)]
+    return np.array([[part.argmin() for part in parts], [part.argmax() for part in parts]])
 
 
 def scaled_costs(

@@ -85,20 +85,29 @@ class Mutator(Protocol):
         ...
 
 
+def changeable_layers(num_choices: Sequence[int]) -> np.ndarray:
+    """Return the indices of layers with more than one choice, of which there must be some."""
+    layers = np.flatnonzero(np.array(num_choices) > 1)
+    if not layers.size:
+        raise ValueError("a search needs a layer with two choices or more, got one in each")
+    return layers
+
+
 class RandomMutation:
     """One layer, drawn uniformly, gets another choice, drawn uniformly."""
 
     name = "random"
 
-    def __init__(self, num_choices: int):
-        self._num_choices = num_choices
+    def __init__(self, num_choices: Sequence[int]):
+        self._num_choices = np.array(num_choices)
+        self._layers = changeable_layers(num_choices)
         self.settings: dict[str, object] = {}
 
     def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents | None = None) -> np.ndarray:
         mutants, rows = genomes.copy(), np.arange(len(genomes))
-        layers = rng.integers(0, genomes.shape[1], len(genomes))
-        shifts = rng.integers(1, self._num_choices, len(genomes))
-        mutants[rows, layers] = (mutants[rows, layers] + shifts) % self._num_choices
+        layers = self._layers[rng.integers(0, len(self._layers), len(genomes))]
+        shifts = rng.integers(1, self._num_choices[layers])
+        mutants[rows, layers] = (mutants[rows, layers] + shifts) % self._num_choices[layers]
         return mutants
 
     def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
@@ -128,8 +137,7 @@ class RouletteMutation:
 
     def __init__(
         self,
-        num_layers: int,
-        num_choices: int,
+        num_choices: Sequence[int],
         *,
         objectives: Sequence[Objective],
         accuracy_share: float = 0.7,
@@ -142,23 +150,29 @@ class RouletteMutation:
         self._objectives = tuple(objectives)
         self._shares = _objective_shares(self._objectives, accuracy_share)
         self._floor = floor
-        self._counts = np.zeros((num_layers, num_choices))
-        self._sums = np.zeros((len(self._objectives), num_layers, num_choices))  # of the objective, larger is better
+        self._layers = changeable_layers(num_choices)
+        self._present = np.arange(max(num_choices)) < np.array(num_choices)[:, None]
+        self._counts = np.zeros(self._present.shape)
+        self._sums = np.zeros((len(self._objectives), *self._present.shape))  # of the objective, larger is better
         self.settings = {"accuracy_share": accuracy_share, "floor": floor}
 
     def wheels(self) -> np.ndarray:
-        """(objectives, num_layers, num_choices) slices in floor..1 + floor; not normalised to a sum of 1."""
+        """Slices in floor..1 + floor, not normalised to a sum of 1: (objectives, num_layers, most choices).
+
+        A choice that a layer lacks has none.
+        """
         # Every model has one choice in layer 0, so that layer alone gives the mean over all models.
         average = self._sums[:, 0].sum(axis=1) / max(self._counts[0].sum(), 1.0)
         means = (self._sums + average[:, None, None]) / (self._counts + 1)
-        low, high = means.min(axis=2, keepdims=True), means.max(axis=2, keepdims=True)
-        return (means - low) / np.where(high > low, high - low, 1.0) + self._floor
+        low = means.min(axis=2, keepdims=True, where=self._present, initial=np.inf)
+        high = means.max(axis=2, keepdims=True, where=self._present, initial=-np.inf)
+        return np.where(self._present, (means - low) / np.where(high > low, high - low, 1.0) + self._floor, 0.0)
 
     def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents | None = None) -> np.ndarray:
-        n, length = genomes.shape
+        n = len(genomes)
         mutants, rows = genomes.copy(), np.arange(n)
         followed = rng.choice(len(self._objectives), n, p=self._shares)
-        layers = rng.integers(0, length, n)
+        layers = self._layers[rng.integers(0, len(self._layers), n)]
         slices = self.wheels()[followed, layers]
         slices[rows, genomes[rows, layers]] = 0.0
         mutants[rows, layers] = draw(rng, slices)

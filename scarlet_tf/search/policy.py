@@ -11,6 +11,7 @@ so one table says both which layers need a change and what to. The gene that is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def policy(parameters: np.ndarray, genomes: np.ndarray, preferences: np.ndarray)
     """Probability of every action.
 
     Args:
-        parameters: (L, C, 1 + m).
+        parameters: (L, C, 1 + m), C the most choices that a layer has; of those a layer lacks the first is -inf.
         genomes: (n, L) int64.
         preferences: (n, m).
 
@@ -104,10 +105,17 @@ def _moves(ratios: np.ndarray, advantages: np.ndarray, clip: float) -> np.ndarra
 
 
 class Policy:
-    """A policy's parameters, (L, C, 1 + m), with the moments of its optimizer (Adam)."""
+    """A policy's parameters, (L, C, 1 + m), with the moments of its optimizer (Adam).
 
-    def __init__(self, num_layers: int, num_choices: int, *, num_objectives: int):
-        self.parameters, self._mean, self._square = np.zeros((3, num_layers, num_choices, 1 + num_objectives))
+    Args:
+        num_choices: of every layer.
+    """
+
+    def __init__(self, num_choices: Sequence[int], *, num_objectives: int):
+        shape = (3, len(num_choices), max(num_choices), 1 + num_objectives)
+        self.parameters, self._mean, self._square = np.zeros(shape)
+        for layer, choices in enumerate(num_choices):
+            self.parameters[layer, choices:, 0] = -np.inf  # choices that the layer lacks: never taken, no gradient
         self._steps = 0
 
     def probabilities(self, genomes: np.ndarray, preferences: np.ndarray) -> np.ndarray:
@@ -142,9 +150,9 @@ class ValueBaseline:
     additive only near there. `ridge` draws an unseen gene to 0, the mean (the constant is free).
     """
 
-    def __init__(self, num_layers: int, num_choices: int, *, num_objectives: int, ridge: float, memory: float):
-        self._num_choices, self._memory = num_choices, memory
-        size = num_layers * num_choices + 1  # the last one is the constant
+    def __init__(self, num_choices: Sequence[int], *, num_objectives: int, ridge: float, memory: float):
+        self._num_choices, self._memory = max(num_choices), memory
+        size = len(num_choices) * self._num_choices + 1  # the last one is the constant
         self._prior = np.diag([*[ridge] * (size - 1), 1e-6])
         self._squares, self._products = self._prior.copy(), np.zeros((size, num_objectives))
         self._solution = np.zeros((size, num_objectives))

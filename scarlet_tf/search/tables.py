@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity, ObjectiveError, add_quantities, from_table
@@ -22,21 +21,21 @@ class QuantityTable:
 
     Attributes:
         path: of the file that it comes from.
-        values: (num_layers, num_choices) float64.
+        values: what every choice of every layer adds.
         constant: what every model costs besides, 0 where the file does not say.
     """
 
     path: str
-    values: np.ndarray
+    values: tuple[tuple[float, ...], ...]
     constant: float
 
     def quantity(self, space: SearchSpace) -> CheapQuantity:
         """For models of a space; ObjectiveError where the table is not of its layers and choices."""
-        shape = (space.num_layers, space.num_choices)
-        if self.values.shape != shape:
+        found = tuple(map(len, self.values))
+        if found != space.num_choices:
             raise ObjectiveError(
-                f"{self.path}: the table of a quantity in space {space.name!r} must be of shape {shape}, (layers, "
-                f"choices), got {self.values.shape}"
+                f"{self.path}: the table of a quantity in space {space.name!r} must have a number for every choice of "
+                f"every layer, {_describe(space.num_choices)}, got {_describe(found)}"
             )
         return from_table(self.values, constant=self.constant)
 
@@ -68,17 +67,24 @@ def read_table(path: str | os.PathLike) -> QuantityTable:
     if not isinstance(read, Mapping) or "table" not in read or not read.keys() <= {"table", "constant"}:
         found = f"an object of {sorted(read)}" if isinstance(read, Mapping) else type(read).__name__
         raise ObjectiveError(f"{path}: {_FORM}, got {found}")
-    values, constant = (_numbers(path, what, read.get(what, 0.0)) for what in ("table", "constant"))
-    if values.ndim != 2 or constant.ndim != 0:
-        raise ObjectiveError(f"{path}: {_FORM}, got shapes {values.shape} and {constant.shape}")
-    return QuantityTable(path=str(path), values=values, constant=float(constant))
+    table, constant = read["table"], read.get("constant", 0.0)
+    if not isinstance(table, list) or not table or not all(isinstance(row, list) and row for row in table):
+        raise ObjectiveError(f"{path}: {_FORM}, got a table that is not a list of lists")
+    for what, values in (("table", [value for row in table for value in row]), ("constant", [constant])):
+        wrong = next((value for value in values if not _is_number(value)), None)
+        if wrong is not None or None in values:
+            raise ObjectiveError(f"{path}: its {what} must hold finite numbers only, got {wrong!r}")
+    return QuantityTable(
+        path=str(path), values=tuple(tuple(map(float, row)) for row in table), constant=float(constant)
+    )
 
 
-def _numbers(path: str | os.PathLike, what: str, value: object) -> np.ndarray:
-    try:
-        numbers = np.array(value)  # not of a type: that would take "3" for a number
-    except ValueError:
-        raise ObjectiveError(f"{path}: the rows of its {what} are not of one length") from None
-    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
-        raise ObjectiveError(f"{path}: its {what} must hold finite numbers only")
-    return numbers.astype(np.float64)
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _describe(choices: Sequence[int]) -> str:
+    """(13, 13, 13) -> "3 layers of 13"; (4, 3) -> "layers of 4, 3"."""
+    if len(set(choices)) == 1:
+        return f"{len(choices)} {'layers' if len(choices) > 1 else 'layer'} of {choices[0]}"
+    return f"layers of {', '.join(map(str, choices))}"

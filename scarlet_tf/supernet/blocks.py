@@ -1,9 +1,11 @@
-"""The computation of a mixed layer from its parts, each traced once for every shape it meets.
+"""The one forward pass of the supernet's blocks, stem and tail, whichever way BN normalises.
 
-A fair step holds 19 x 13 blocks, but most of them have parts alike. Each part is a TensorFlow function of tensors alone
-(weights come as arguments), so a shape is traced, differentiated and compiled once, however often it is used. All
-normalisations use batch statistics, and return them. Maps may be of 16 bits; weights and statistics are float32, and
-kernels are cast to what they meet.
+Each kind of block is an entry of KINDS: its weights, its BNs and its forward pass. How it normalises is an argument:
+`BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` where paths are evaluated.
+
+A fair step holds hundreds of blocks, but most of them have parts alike. Each part is a TensorFlow function of tensors
+alone (weights come as arguments), so a shape is traced, differentiated and compiled once, however often it is used.
+Maps may be of 16 bits; weights and statistics are float32, and kernels are cast to what they meet.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from scarlet_tf.arch import BlockSpec
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.layers.norm import batch_moments, has_many_replicas, normalise
+from scarlet_tf.layers.norm import activate, batch_moments, has_many_replicas, normalise
 from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.settings import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon
-
-Scales = tuple[tf.Tensor, tf.Tensor]
 
 
 def _part(function: Callable) -> Callable:
@@ -109,96 +110,206 @@ def _let(x, kernel, *, stride: int):
     return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, tf.cast(kernel, x.dtype))
 
 
-class GroupWeights(NamedTuple):
-    """Weights of the blocks of one expansion, stacked by slot: BNs are (gamma, beta), SE two kernels with biases."""
+class Weight(NamedTuple):
+    """One weight of a block.
 
-    expand: tf.Tensor
-    expand_bn: Scales
-    depthwise: tuple[tf.Tensor, ...]
-    depthwise_bn: Scales
-    se: tuple[tf.Tensor, ...]
-    project: tf.Tensor
+    Attributes:
+        name: what the stand-alone model calls it, without the block's prefix.
+        short: what a supernet's variable is called.
+        shape: without leading ones.
+        fan_out: of its initialisation N(0, sqrt(2/fan_out)); 0: it starts at zero.
+    """
 
-    def blocks(self) -> list[BlockWeights]:
-        """Each slot's weights; the later half of the slots has SE."""
-        slots = len(self.depthwise)
-        se = [()] * (slots - self.se[0].shape[0]) + _by_slot(self.se)
-        return [
-            BlockWeights(*slot)
-            for slot in zip(
-                tf.unstack(self.expand),
-                _by_slot(self.expand_bn),
-                self.depthwise,
-                _by_slot(self.depthwise_bn),
-                se,
-                tf.unstack(self.project),
-                strict=True,
-            )
-        ]
+    name: str
+    short: str
+    shape: tuple[int, ...]
+    fan_out: int
 
 
-class BlockWeights(NamedTuple):
-    """Weights of an inverted residual but for its last BN; without SE `se` is empty."""
+class Kind(NamedTuple):
+    """How a kind of block works in the supernet.
 
-    expand: tf.Tensor
-    expand_bn: Scales
-    depthwise: tf.Tensor
-    depthwise_bn: Scales
-    se: tuple[tf.Tensor, ...]
-    project: tf.Tensor
+    Attributes:
+        weights: of a `BlockSpec`, a `Weight` each.
+        norms: names of the BNs over the hidden channels; "project_bn" over the output comes after them.
+        forward: (x, weights by name, norm, block) -> (B, H', W', out) before the shortcut; `norm` normalises by
+            batch statistics, given ones or its own, and is asked for every BN in the order of `norms`.
+    """
 
-
-def _by_slot(stacked: tuple[tf.Tensor, ...]) -> list[tuple[tf.Tensor, ...]]:
-    return list(zip(*map(tf.unstack, stacked), strict=True))
-
-
-class BlockMoments(NamedTuple):
-    """Mean and variance of the batch at each BN of an inverted residual, (2, C) each."""
-
-    expand: tf.Tensor
-    depthwise: tf.Tensor
-    project: tf.Tensor
+    weights: Callable[[BlockSpec], list[Weight]]
+    norms: tuple[str, ...]
+    forward: Callable
 
 
-def mixed_layer(inputs, groups, project_bn, let_kernel, *, stride: int, shortcut: bool, recompute: bool):
-    """All slots of a layer, AT_A_TIME of them at a time, forward and backward.
+def _inverted_residual_weights(block: BlockSpec) -> list[Weight]:
+    hidden, kernel = block.hidden_channels, block.kernel_size
+    return [
+        Weight("expand_conv/kernel", "expand", (block.in_channels, hidden), hidden),
+        Weight("depthwise_conv/kernel", "depthwise", (kernel, kernel, hidden, 1), kernel**2 * hidden),
+        *_se_and_project_weights(block),
+    ]
+
+
+def _se_and_project_weights(block: BlockSpec) -> list[Weight]:
+    hidden, reduced = block.hidden_channels, block.se_channels
+    se = [
+        Weight("se_reduce/kernel", "se_reduce", (hidden, reduced), reduced),
+        Weight("se_reduce/bias", "se_reduce_bias", (reduced,), 0),
+        Weight("se_expand/kernel", "se_expand", (reduced, hidden), hidden),
+        Weight("se_expand/bias", "se_expand_bias", (hidden,), 0),
+    ]
+    project = Weight("project_conv/kernel", "project", (hidden, block.out_channels), block.out_channels)
+    return [*(se if block.has_se else ()), project]
+
+
+def _inverted_residual(x, w, norm, block: BlockSpec):
+    z = pointwise(x, w["expand_conv/kernel"])
+    z = norm.depthwise("expand_bn", z, w["depthwise_conv/kernel"], stride=block.stride, activation=block.activation)
+    z = norm.pointwise("depthwise_bn", z, w["project_conv/kernel"], se=_se(w, block), activation=block.activation)
+    return norm("project_bn", z, "linear")
+
+
+def _fused_weights(block: BlockSpec) -> list[Weight]:
+    hidden, kernel = block.hidden_channels, block.kernel_size
+    shape = (kernel, kernel, block.in_channels, hidden)
+    return [Weight("expand_conv/kernel", "expand", shape, kernel**2 * hidden), *_se_and_project_weights(block)]
+
+
+def _fused_inverted_residual(x, w, norm, block: BlockSpec):
+    pad = block.kernel_size // 2
+    padded = x if block.stride == 1 else tf.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    kernel = tf.cast(w["expand_conv/kernel"], x.dtype)
+    z = tf.nn.conv2d(padded, kernel, block.stride, "SAME" if block.stride == 1 else "VALID")
+    z = norm.pointwise("expand_bn", z, w["project_conv/kernel"], se=_se(w, block), activation=block.activation)
+    return norm("project_bn", z, "linear")
+
+
+def _se(w, block: BlockSpec) -> tuple:
+    names = ("se_reduce/kernel", "se_reduce/bias", "se_expand/kernel", "se_expand/bias")
+    return tuple(w[name] for name in names) if block.has_se else ()
+
+
+KINDS = {
+    "inverted_residual": Kind(_inverted_residual_weights, ("expand_bn", "depthwise_bn"), _inverted_residual),
+    "fused_inverted_residual": Kind(_fused_weights, ("expand_bn",), _fused_inverted_residual),
+}
+
+
+def block_forward(x, w, norm, block: BlockSpec):
+    """Run a block of the supernet: (B, H, W, in), weights by name -> (B, H', W', out)."""
+    if block.kind == "let":
+        return _let(x, w["let/kernel"], stride=block.stride)
+    y = KINDS[block.kind].forward(x, w, norm, block)
+    return x + y if block.shortcut else y
+
+
+def stem_forward(x, w, norm, *, stride: int):
+    """Run stem and separable convolution: (B, H, W, 3) -> (B, H', W', first_channels)."""
+    padded = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    z = tf.nn.conv2d(padded, tf.cast(w["stem_conv/kernel"], x.dtype), stride, "VALID")
+    z = norm.depthwise("stem_bn", z, w["separable_depthwise_conv/kernel"], stride=1, activation="relu6")
+    z = norm.pointwise("separable_depthwise_bn", z, w["separable_project_conv/kernel"], activation="relu6")
+    return norm("separable_project_bn", z, "linear")
+
+
+def tail_forward(x, w, norm):
+    """Run tail convolution and global pool: (B, H, W, C) -> (B, tail_channels) float32."""
+    y = norm("tail_bn", pointwise(x, w["tail_conv/kernel"]), "relu6")
+    return tf.reduce_mean(tf.cast(y, tf.float32), axis=(1, 2))
+
+
+class BatchStatistics:
+    """Normalise by the statistics of the batch: training's way, with passes fused.
+
+    Attributes:
+        moments: mean and variance of the batch at each BN by name, (2, C) each, once the forward pass has run.
+    """
+
+    def __init__(self, weights) -> None:
+        self._weights = weights
+        self.moments: dict[str, tf.Tensor] = {}
+
+    def _of(self, name: str, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        self.moments[name] = moments(z)
+        return self.moments[name], self._weights[f"{name}/gamma"], self._weights[f"{name}/beta"]
+
+    def __call__(self, name: str, z, activation: str):
+        return norm(z, *self._of(name, z), activation=activation)
+
+    def depthwise(self, name: str, z, kernel, *, stride: int, activation: str):
+        return norm_depthwise(z, *self._of(name, z), kernel, stride=stride, activation=activation)
+
+    def pointwise(self, name: str, z, kernel, *, activation: str, se=()):
+        return norm_pointwise(z, *self._of(name, z), se, kernel, activation=activation)
+
+
+class _OneByOne:
+    """Normalise, then convolve: for forward passes without gradients."""
+
+    def depthwise(self, name: str, z, kernel, *, stride: int, activation: str):
+        return depthwise(self(name, z, activation), kernel, stride=stride)
+
+    def pointwise(self, name: str, z, kernel, *, activation: str, se=()):
+        y = self(name, z, activation)
+        return _pointwise(_squeeze_excite(y, *se) if se else y, kernel)
+
+
+class GivenStatistics(_OneByOne):
+    """Normalise by given statistics: {BN: (mean, variance)}, (C,) each."""
+
+    def __init__(self, weights, statistics) -> None:
+        self._weights, self._statistics = weights, statistics
+
+    def __call__(self, name: str, z, activation: str):
+        mean, variance = self._statistics[name]
+        scale = self._weights[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+        return activate(z * scale + (self._weights[f"{name}/beta"] - mean * scale), activation)
+
+
+class OwnStatistics(_OneByOne):
+    """Normalise by the map's own statistics and keep them, as {BN: (mean, variance)}: how BN is recalibrated."""
+
+    def __init__(self, weights) -> None:
+        self._weights = weights
+        self.statistics: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+
+    def __call__(self, name: str, z, activation: str):
+        mean, variance = self.statistics[name] = tf.nn.moments(z, axes=(0, 1, 2))
+        scale = self._weights[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
+        return activate((z - mean) * scale + self._weights[f"{name}/beta"], activation)
+
+
+def mixed_layer(inputs, weights, blocks, *, recompute: bool):
+    """Run the blocks of a layer, AT_A_TIME of them at a time, forward and backward.
 
     Args:
-        inputs: a map (B, H, W, in) for every slot.
-        groups: a `GroupWeights` for each expansion.
-        project_bn: scales of the blocks' last BN, (blocks, out) each.
-        let_kernel: (in, out), or None where the layer has no identity.
+        inputs: a map (B, H, W, in) for every run of a block.
+        weights: every run's weights by name.
+        blocks: every run's `BlockSpec`.
         recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again there.
 
     Returns:
-        A map (B, H', W', out) for every slot, and a `BlockMoments` for every block.
+        A map (B, H', W', out) for every run, and the moments of every run's BNs by name.
     """
-    block = functools.partial(_inverted_residual, stride=stride, shortcut=shortcut)
-    if recompute:
-        block = _run_again_backward(block)
-    weights = [weights for group in groups for weights in group.blocks()]
+    run = _run_again_backward(_block_with_moments) if recompute else _block_with_moments
     outputs, moments = [], []
-    for x, w, last_bn in zip(inputs[: len(weights)], weights, _by_slot(project_bn), strict=True):
+    for x, w, block in zip(inputs, weights, blocks, strict=True):
+        if block.kind == "let":
+            outputs.append(block_forward(x, w, None, block))
+            moments.append({})
+            continue
         if len(outputs) >= AT_A_TIME:
             outputs[-AT_A_TIME], x = in_order(outputs[-AT_A_TIME], x)
-        y, *block_moments = block(x, w, last_bn)
+        y, *block_moments = run(x, w, block=block)
         outputs.append(y)
-        moments.append(BlockMoments(*block_moments))
-    if let_kernel is not None:
-        outputs.append(_let(inputs[-1], let_kernel, stride=stride))
+        moments.append(dict(zip((*KINDS[block.kind].norms, "project_bn"), block_moments, strict=True)))
     return outputs, moments
 
 
-def _inverted_residual(x, w: BlockWeights, project_bn: Scales, *, stride: int, shortcut: bool):
-    """(B, H, W, in) -> (B, H', W', out), and the tensors of `BlockMoments`."""
-    z = pointwise(x, w.expand)
-    expand = moments(z)
-    z = norm_depthwise(z, expand, *w.expand_bn, w.depthwise, stride=stride, activation="h_swish")
-    depthwise = moments(z)
-    z = norm_pointwise(z, depthwise, *w.depthwise_bn, w.se, w.project, activation="h_swish")
-    project = moments(z)
-    y = norm(z, project, *project_bn, activation="linear")
-    return x + y if shortcut else y, expand, depthwise, project
+def _block_with_moments(x, w, *, block: BlockSpec):
+    norm = BatchStatistics(w)
+    y = block_forward(x, w, norm, block)
+    return (y, *norm.moments.values())
 
 
 @tf.custom_gradient

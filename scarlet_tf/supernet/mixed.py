@@ -1,9 +1,7 @@
-"""One searchable layer of the supernet: all 13 choices, each on its own path's activations.
+"""One searchable layer of the supernet: all its choices, each on its own path's activations.
 
-The inverted residual choices of one expansion have weights of one shape, so they are stored stacked: fewer variables to
-update and to save. A choice's place in the stack is its slot: per expansion first the three kernels without SE, then
-the three with SE, then the LET. Everything outside speaks of choices (Table 1). The choices run one after the other,
-each on maps of its own: what is stacked would have to be copied, and would not stay in a CPU's caches.
+The choices run one after the other, each on maps of its own: what is stacked would have to be copied, and would not
+stay in a CPU's caches.
 """
 
 from __future__ import annotations
@@ -14,18 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.arch.space import EXPANSIONS, IDENTITY, KERNELS, choice_index
+from scarlet_tf.arch import BlockSpec, Choice
 from scarlet_tf.choices import require_known
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.blocks import BlockMoments, GroupWeights, Scales, mixed_layer
+from scarlet_tf.supernet.blocks import KINDS, Weight, mixed_layer
 from scarlet_tf.supernet.settings import LET_INITS
 
-SLOT_CHOICES = (
-    *(choice_index(expansion=e, kernel_size=k, se=se) for e in EXPANSIONS for se in (False, True) for k in KERNELS),
-    IDENTITY,
-)
-CHOICE_SLOTS = tuple(int(slot) for slot in np.argsort(SLOT_CHOICES))
-GROUP = 6  # slots of one expansion
 BN_MOMENTUM = BatchNorm().momentum
 
 
@@ -81,80 +73,103 @@ class BatchNormVariables:
     def variables(self) -> list[tf.Variable]:
         return [self.gamma, self.beta, self.moving_mean, self.moving_variance]
 
-    @property
-    def scales(self) -> Scales:
-        """gamma and beta, (slots, channels) each."""
-        return tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+    def by_slot(self, name: str) -> list[dict[str, tf.Tensor]]:
+        """Return every slot's gamma and beta, (channels,) each, as the stand-alone model names them."""
+        pairs = zip(tf.unstack(self.gamma), tf.unstack(self.beta), strict=True)
+        return [{f"{name}/gamma": gamma, f"{name}/beta": beta} for gamma, beta in pairs]
 
     def follow(self, moments: Sequence[tf.Tensor]) -> None:
-        """Moves the moving statistics towards those of every slot's batch, (2, C) each; one slot follows their mean."""
+        """Move the moving statistics towards those of the batches, (2, C) each.
+
+        Where there are more batches than slots, as many follow one another for every slot, which takes their mean.
+        """
+        slots = self.moving_mean.shape[0]
         batches = tf.stack(moments, axis=1)
-        if self.moving_mean.shape[0] == 1 != len(moments):
-            batches = tf.reduce_mean(batches, axis=1, keepdims=True)
+        if slots != len(moments):
+            batches = tf.reduce_mean(tf.reshape(batches, (2, slots, -1, batches.shape[-1])), axis=2)
         for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(batches), strict=True):
             moving.assign(moving * BN_MOMENTUM + batch * (1.0 - BN_MOMENTUM))
 
 
-class ExpansionGroup:
-    """The six inverted residual choices of one expansion in one layer, without their shortcut and last BN."""
+class StackedWeight:
+    """One weight of several slots: stacked in one variable, but for spatial kernels, which have a variable each."""
 
-    def __init__(self, expansion: int, inputs: int, outputs: int, *, stride: int, rng, name: str) -> None:
-        hidden = inputs * expansion
-        reduced = hidden // 4
-        self.stride = stride
-        self.expand = new_variable(normal(rng, (GROUP, inputs, hidden), fan_out=hidden), f"{name}/expand")
-        self.expand_bn = BatchNormVariables(GROUP, hidden, f"{name}/expand_bn")
-        self.depthwise = [
-            new_variable(
-                normal(rng, (kernel, kernel, hidden, 1), fan_out=kernel**2 * hidden), f"{name}/depthwise{slot}"
-            )
-            for slot, kernel in enumerate(KERNELS * 2)
-        ]
-        self.depthwise_bn = BatchNormVariables(GROUP, hidden, f"{name}/depthwise_bn")
-        self.se_reduce = new_variable(normal(rng, (3, hidden, reduced), fan_out=reduced), f"{name}/se_reduce")
-        self.se_reduce_bias = new_variable(np.zeros((3, reduced)), f"{name}/se_reduce_bias")
-        self.se_expand = new_variable(normal(rng, (3, reduced, hidden), fan_out=hidden), f"{name}/se_expand")
-        self.se_expand_bias = new_variable(np.zeros((3, hidden)), f"{name}/se_expand_bias")
-        self.project = new_variable(normal(rng, (GROUP, hidden, outputs), fan_out=outputs), f"{name}/project")
+    def __init__(self, weights: Sequence[Weight], slots: Sequence[int], *, rng, name: str) -> None:
+        first = weights[0]
+        self.name, self.slots = first.name, tuple(slots)
+        values = [normal(rng, w.shape, fan_out=w.fan_out) if w.fan_out else np.zeros(w.shape) for w in weights]
+        self.is_stacked = len(first.shape) <= 2
+        if self.is_stacked:
+            self.variables = [new_variable(np.stack(values), f"{name}/{first.short}")]
+        else:
+            self.variables = [
+                new_variable(value, f"{name}/{first.short}{slot}") for slot, value in zip(slots, values, strict=True)
+            ]
+
+    def by_slot(self) -> list[tf.Tensor]:
+        """Return the weight of each of `slots`."""
+        if self.is_stacked:
+            return tf.unstack(self.variables[0])
+        return [tf.convert_to_tensor(variable) for variable in self.variables]
+
+    def value(self, slot: int) -> np.ndarray:
+        """Return the weight of one of `slots` as the stand-alone model shapes it."""
+        place = self.slots.index(slot)
+        value = self.variables[0][place] if self.is_stacked else self.variables[place]
+        return as_convolution(self.name, value.numpy())
+
+
+def as_convolution(name: str, value: np.ndarray) -> np.ndarray:
+    """Return a weight in the stand-alone model's shape: the kernel of a 1x1 convolution has four axes there."""
+    return value[None, None] if name.endswith("/kernel") and value.ndim == 2 else value
+
+
+class BlockGroup:
+    """Choices of a layer that have hidden maps of one width, without their shortcut and last BN.
+
+    Weights of one shape are stacked: fewer variables to update and to save. A choice's place in the stack is its slot.
+    """
+
+    def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
+        self._kind = KINDS[blocks[0].kind]
+        self._size = len(blocks)
+        wanted: dict[str, list[tuple[int, Weight]]] = {}
+        for slot, block in enumerate(blocks):
+            for weight in self._kind.weights(block):
+                wanted.setdefault(weight.name, []).append((slot, weight))
+        order = [weight.name for weight in self._kind.weights(max(blocks, key=lambda block: block.has_se))]
+        self._weights = []
+        for each in order:
+            slots, weights = zip(*wanted[each], strict=True)
+            self._weights.append(StackedWeight(weights, slots, rng=rng, name=name))
+        hidden = blocks[0].hidden_channels
+        self._norms = {norm: BatchNormVariables(self._size, hidden, f"{name}/{norm}") for norm in self._kind.norms}
 
     def variables(self) -> list[tf.Variable]:
-        se = [self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias]
-        norms = self.expand_bn.variables() + self.depthwise_bn.variables()
-        return [self.expand, *self.depthwise, *se, self.project, *norms]
+        parts = [*(weight.variables for weight in self._weights), *(norm.variables() for norm in self._norms.values())]
+        return [variable for part in parts for variable in part]
 
-    def weights(self) -> GroupWeights:
-        """What the weights are now."""
-        se = (self.se_reduce, self.se_reduce_bias, self.se_expand, self.se_expand_bias)
-        return GroupWeights(
-            expand=tf.convert_to_tensor(self.expand),
-            expand_bn=self.expand_bn.scales,
-            depthwise=tuple(map(tf.convert_to_tensor, self.depthwise)),
-            depthwise_bn=self.depthwise_bn.scales,
-            se=tuple(map(tf.convert_to_tensor, se)),
-            project=tf.convert_to_tensor(self.project),
-        )
+    def by_slot(self) -> list[dict[str, tf.Tensor]]:
+        """Return the weights of every slot now, as the stand-alone model names them."""
+        slots: list[dict[str, tf.Tensor]] = [{} for _ in range(self._size)]
+        for weight in self._weights:
+            for slot, value in zip(weight.slots, weight.by_slot(), strict=True):
+                slots[slot][weight.name] = value
+        for name, norm in self._norms.items():
+            for slot, scales in enumerate(norm.by_slot(name)):
+                slots[slot] |= scales
+        return slots
 
-    def follow(self, moments: Sequence[BlockMoments]) -> None:
-        """Moves the moving statistics, but for the last BN's."""
-        self.expand_bn.follow([slot.expand for slot in moments])
-        self.depthwise_bn.follow([slot.depthwise for slot in moments])
+    def follow(self, moments: Sequence[dict[str, tf.Tensor]]) -> None:
+        """Move the moving statistics, but for the last BN's, towards those of the slots' batches, in slot order."""
+        for name, norm in self._norms.items():
+            norm.follow([of_run[name] for of_run in moments])
 
     def slot_weights(self, slot: int) -> dict[str, np.ndarray]:
-        """One choice's weights as the stand-alone model names them, without the last BN."""
-        se = slot - 3
-        weights = {
-            "expand_conv/kernel": self.expand[slot].numpy()[None, None],
-            "depthwise_conv/kernel": self.depthwise[slot].numpy(),
-            "project_conv/kernel": self.project[slot].numpy()[None, None],
-        }
-        weights |= bn_weights(self.expand_bn, slot, "expand_bn") | bn_weights(self.depthwise_bn, slot, "depthwise_bn")
-        if se >= 0:
-            weights |= {
-                "se_reduce/kernel": self.se_reduce[se].numpy()[None, None],
-                "se_reduce/bias": self.se_reduce_bias[se].numpy(),
-                "se_expand/kernel": self.se_expand[se].numpy()[None, None],
-                "se_expand/bias": self.se_expand_bias[se].numpy(),
-            }
+        """Return one slot's weights as the stand-alone model names and shapes them, without the last BN."""
+        weights = {weight.name: weight.value(slot) for weight in self._weights if slot in weight.slots}
+        for name, norm in self._norms.items():
+            weights |= bn_weights(norm, slot, name)
         return weights
 
 
@@ -165,63 +180,110 @@ def bn_weights(bn: BatchNormVariables, slot: int, name: str) -> dict[str, np.nda
 
 
 class MixedLayer:
-    """All choices of one layer.
+    """All choices of one layer, each run as often as a fair step may need it.
+
+    Attributes:
+        order: the gene of every slot: blocks grouped by kind and expansion, those without SE first, the identity last.
+        runs_of_slots: the number of every run in the order in which the layer makes them, slot by slot; runs are
+            numbered by gene, run k of gene g as g * runs + k.
 
     Args:
+        choices: of the layer, by gene.
         inputs, outputs, stride: as in the search space; in the supernet every choice takes `inputs` channels.
-        identity: as in the search space. A plain identity is a LET that stays as it starts: ones on the diagonal.
+        runs: how often every choice runs in a fair step, each time on a path's map of its own.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, stride: int, identity: str, init: InitConfig, rng, name: str
+        self,
+        choices: Sequence[Choice],
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int,
+        runs: int,
+        init: InitConfig,
+        rng,
+        name: str,
     ) -> None:
-        self.stride = stride
-        self.shortcut = stride == 1 and inputs == outputs
-        self.groups = [
-            ExpansionGroup(expansion, inputs, outputs, stride=stride, rng=rng, name=f"{name}/e{expansion}")
-            for expansion in EXPANSIONS
+        self._runs = runs
+        groups: dict[tuple, list[int]] = {}
+        identity = None
+        for gene, choice in enumerate(choices):
+            if choice.is_identity:
+                identity = gene
+            else:
+                groups.setdefault((choice.kind, choice.expansion), []).append(gene)
+        for genes in groups.values():
+            genes.sort(key=lambda gene: choices[gene].se)
+        genes = [gene for group in groups.values() for gene in group]
+        self.order = (*genes, *(() if identity is None else (identity,)))
+        self.runs_of_slots = [gene * runs + k for gene in self.order for k in range(runs)]
+        self._blocks = [
+            choices[gene].block(inputs, out_channels=outputs, stride=stride, let=True) for gene in self.order
         ]
-        gamma = init.residual_gamma if self.shortcut else 1.0
-        self.project_bn = BatchNormVariables(2 * GROUP, outputs, f"{name}/project_bn", gamma=gamma)
+        self._groups, self._places = [], []
+        for (kind, expansion), group in groups.items():
+            prefix = "" if kind == "inverted_residual" else f"{kind}_"
+            blocks = self._blocks[len(self._places) : len(self._places) + len(group)]
+            self._places += [(len(self._groups), slot) for slot in range(len(group))]
+            self._groups.append(BlockGroup(blocks, rng=rng, name=f"{name}/{prefix}e{expansion:g}"))
+        gamma = init.residual_gamma if stride == 1 and inputs == outputs else 1.0
+        self._project_bn = None
+        if genes:
+            self._project_bn = BatchNormVariables(len(genes), outputs, f"{name}/project_bn", gamma=gamma)
         self.let = None
-        if identity != "none":
+        if identity is not None:
             start = np.eye(inputs, outputs)
-            if init.let == "normal":  # with a generator of its own, so that all other weights start as they do without
+            learns = choices[identity].kind == "let"
+            if init.let == "normal" and learns:  # with a generator of its own: all other weights start as without
                 start = normal(rng.spawn(1)[0], (inputs, outputs), fan_out=outputs)
-            self.let = new_variable(start, f"{name}/let", trainable=identity == "let")
+            # A plain identity is a LET that stays as it starts: ones on the diagonal.
+            self.let = new_variable(start, f"{name}/let", trainable=learns)
 
     def variables(self) -> list[tf.Variable]:
-        groups = [variable for group in self.groups for variable in group.variables()]
-        return [*groups, *self.project_bn.variables(), *([] if self.let is None else [self.let])]
+        groups = [variable for group in self._groups for variable in group.variables()]
+        last = [] if self._project_bn is None else self._project_bn.variables()
+        return [*groups, *last, *([] if self.let is None else [self.let])]
 
     def __call__(self, inputs: Sequence[tf.Tensor], *, recompute: bool) -> list[tf.Tensor]:
-        """Every slot on its own input, with batch statistics, which the moving ones follow.
+        """Run every choice on its own inputs, with batch statistics, which the moving ones follow.
 
         Args:
-            inputs: 13 maps (B, H, W, in) in slot order; 12 without an identity.
+            inputs: a map (B, H, W, in) for every run, in the order of `runs_of_slots`.
             recompute: see `blocks.mixed_layer`.
 
         Returns:
-            As many maps (B, H', W', out) in slot order.
+            As many maps (B, H', W', out) in the same order.
         """
+        weights = [slot for group in self._groups for slot in group.by_slot()]
+        if self._project_bn is not None:
+            last = self._project_bn.by_slot("project_bn")
+            weights = [slot | scales for slot, scales in zip(weights, last, strict=True)]
+        if self.let is not None:
+            weights.append({"let/kernel": tf.convert_to_tensor(self.let)})
         outputs, moments = mixed_layer(
             tuple(inputs),
-            tuple(group.weights() for group in self.groups),
-            self.project_bn.scales,
-            None if self.let is None else tf.convert_to_tensor(self.let),
-            stride=self.stride,
-            shortcut=self.shortcut,
+            [slot for slot in weights for _ in range(self._runs)],
+            [block for block in self._blocks for _ in range(self._runs)],
             recompute=recompute,
         )
-        for index, group in enumerate(self.groups):
-            group.follow(moments[GROUP * index : GROUP * (index + 1)])
-        self.project_bn.follow([block.project for block in moments])
+        first = 0
+        for index, group in enumerate(self._groups):
+            count = self._runs * sum(place == index for place, _ in self._places)
+            group.follow(moments[first : first + count])
+            first += count
+        if self._project_bn is not None:
+            self._project_bn.follow([run["project_bn"] for run in moments[:first]])
         return outputs
 
-    def choice_weights(self, choice: int) -> dict[str, np.ndarray]:
-        """One choice's weights as the stand-alone model (LETs kept) names them, such as "expand_conv/kernel"."""
-        if choice == IDENTITY:
-            return {"let/kernel": self.let.numpy()[None, None]}
-        slot = CHOICE_SLOTS[choice]
-        group = self.groups[slot // GROUP].slot_weights(slot % GROUP)
-        return group | bn_weights(self.project_bn, slot, "project_bn")
+    def by_slot(self, runs: tf.Tensor) -> tf.Tensor:
+        """Return where the layer's outputs hold the runs of these numbers."""
+        return tf.gather(tf.constant(np.argsort(self.runs_of_slots), tf.int32), runs)
+
+    def choice_weights(self, gene: int) -> dict[str, np.ndarray]:
+        """Return one choice's weights as the stand-alone model (LETs kept) names them, such as "expand_conv/kernel"."""
+        slot = self.order.index(gene)
+        if slot == len(self._places):
+            return {"let/kernel": as_convolution("let/kernel", self.let.numpy())}
+        group, place = self._places[slot]
+        return self._groups[group].slot_weights(place) | bn_weights(self._project_bn, slot, "project_bn")

@@ -17,13 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
-from scarlet_tf.arch.space import block_spec
 from scarlet_tf.choices import require_known
 from scarlet_tf.image_size import height_and_width
-from scarlet_tf.layers.norm import activate
 from scarlet_tf.progress import progress
-from scarlet_tf.supernet.blocks import BN_EPSILON
-from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.supernet.blocks import GivenStatistics, OwnStatistics, block_forward, stem_forward, tail_forward
 from scarlet_tf.supernet.settings import BN_MODES
 from scarlet_tf.supernet.supernet import Supernet
 
@@ -35,7 +32,7 @@ Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-    """A part of a path: the stem, one block, or the tail; its forward pass takes the norm to use."""
+    """A part of a path: the stem, one block, or the tail."""
 
     kind: str
     block: BlockSpec | None = None
@@ -43,31 +40,10 @@ class _Stage:
 
     def forward(self, x: tf.Tensor, w: Weights, norm) -> tf.Tensor:
         if self.kind == "stem":
-            x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            x = norm("stem_bn", tf.nn.conv2d(x, w["stem_conv/kernel"], self.stride, "VALID"), "relu6")
-            x = tf.nn.depthwise_conv2d(x, w["separable_depthwise_conv/kernel"], (1, 1, 1, 1), "SAME")
-            x = norm("separable_depthwise_bn", x, "relu6")
-            return norm("separable_project_bn", _conv1x1(x, w["separable_project_conv/kernel"]), "linear")
+            return stem_forward(x, w, norm, stride=self.stride)
         if self.kind == "tail":
-            x = norm("tail_bn", _conv1x1(x, w["tail_conv/kernel"]), "relu6")
-            return tf.reduce_mean(x, axis=(1, 2)) @ w["classifier/kernel"] + w["classifier/bias"]
-        if self.block.kind == "let":
-            x = tf.nn.max_pool2d(x, 2, 2, "SAME") if self.block.stride == 2 else x
-            return _conv1x1(x, w["let/kernel"])
-        y = norm("expand_bn", _conv1x1(x, w["expand_conv/kernel"]), "h_swish")
-        y = depthwise(y, w["depthwise_conv/kernel"], stride=self.block.stride)
-        y = norm("depthwise_bn", y, "h_swish")
-        if self.block.has_se:
-            gate = tf.reduce_mean(y, axis=(1, 2), keepdims=True)
-            gate = tf.nn.relu(_conv1x1(gate, w["se_reduce/kernel"]) + w["se_reduce/bias"])
-            gate = _conv1x1(gate, w["se_expand/kernel"]) + w["se_expand/bias"]
-            y = y * (tf.nn.relu6(gate + 3.0) * (1.0 / 6.0))
-        y = norm("project_bn", _conv1x1(y, w["project_conv/kernel"]), "linear")
-        return x + y if self.block.shortcut else y
-
-
-def _conv1x1(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    return tf.nn.conv2d(x, kernel, 1, "VALID")
+            return tail_forward(x, w, norm) @ w["classifier/kernel"] + w["classifier/bias"]
+        return block_forward(x, w, norm, self.block)
 
 
 class _StageFunctions:
@@ -80,26 +56,12 @@ class _StageFunctions:
 
     def _infer(self, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
         """The stage with given BN statistics."""
-
-        def norm(name, z, activation):
-            mean, variance = statistics[name]
-            scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
-            return activate(z * scale + (w[f"{name}/beta"] - mean * scale), activation)
-
-        return self._stage.forward(x, w, norm)
+        return self._stage.forward(x, w, GivenStatistics(w, statistics))
 
     def _calibrate(self, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
         """The stage with x's own statistics, and these."""
-        statistics = {}
-
-        def norm(name, z, activation):
-            mean, variance = tf.nn.moments(z, axes=(0, 1, 2))
-            statistics[name] = (mean, variance)
-            scale = w[f"{name}/gamma"] * tf.math.rsqrt(variance + BN_EPSILON)
-            return activate((z - mean) * scale + w[f"{name}/beta"], activation)
-
-        y = self._stage.forward(x, w, norm)
-        return y, statistics
+        norm = OwnStatistics(w)
+        return self._stage.forward(x, w, norm), norm.statistics
 
 
 _functions = functools.cache(_StageFunctions)
@@ -129,17 +91,10 @@ class PathEvaluator:
         self._tail_weights = _tensors(supernet.tail_weights())
         self._supernet = supernet
         self._block_weights: dict[tuple[int, int], Weights] = {}
+        widths = (self.space.first_channels, *self.space.out_channels)
         self._stages = [
-            [
-                _Stage("block", block_spec(choice, width, out_channels=outputs, stride=stride, let=True))
-                for choice in range(self.space.num_choices)
-            ]
-            for width, outputs, stride in zip(
-                (self.space.first_channels, *self.space.out_channels[:-1]),
-                self.space.out_channels,
-                self.space.strides,
-                strict=True,
-            )
+            [_Stage("block", self.space.block(layer, gene, widths[layer], let=True)) for gene in range(choices)]
+            for layer, choices in enumerate(self.space.num_choices)
         ]
         self._stem = _Stage("stem", stride=self.space.stem_stride)
         self._tail = _Stage("tail")
@@ -221,7 +176,11 @@ class PathEvaluator:
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
-    return {name: tf.constant(value) for name, value in arrays.items()}
+    """Kernels of 1x1 convolutions have two axes here, as in a fair step."""
+    return {
+        name: tf.constant(value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value)
+        for name, value in arrays.items()
+    }
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

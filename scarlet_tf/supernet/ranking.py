@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace, count
-from scarlet_tf.arch.space import IDENTITY
 from scarlet_tf.choices import require_known
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
@@ -71,8 +70,14 @@ def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uni
 
 
 def _of_some_depth(space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
-    genome = rng.integers(0, IDENTITY, space.num_layers)
-    genome[rng.permutation(space.num_layers)[: rng.integers(0, space.num_layers + 1)]] = IDENTITY
+    skippable = np.array([gene is not None for gene in space.identities])
+    genome = rng.integers(0, np.array(space.num_choices) - skippable)
+    identities = np.array([-1 if gene is None else gene for gene in space.identities])
+    genome += skippable & (genome >= identities)  # numbers of choices that are no identity -> genes
+    order = rng.permutation(space.num_layers)
+    layers = order[skippable[order]]
+    chosen = layers[: rng.integers(0, len(layers) + 1)]
+    genome[chosen] = identities[chosen]
     return genome
 
 

@@ -1,4 +1,4 @@
-"""One strictly fair training step: 13 paths on one batch, one update (paper: "Training Strategy"; FairNAS)."""
+"""One strictly fair training step: paths that use every choice, one update (paper: "Training Strategy"; FairNAS)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from scarlet_tf.choices import require_known
 from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.sampler import num_paths
 from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.supernet import Supernet
 
@@ -47,7 +48,7 @@ def make_fair_step(
     """The compiled step.
 
     Args:
-        shared_gradient: what stem, tail and classifier get of the 13 paths' gradients, "sum" or "mean". A choice's
+        shared_gradient: what stem, tail and classifier get of the paths' gradients, "sum" or "mean". A choice's
             own weights get the gradient of the one path that holds it.
         precision: of feature maps and of products; weights, statistics, gradients and the loss stay float32.
             "float32"; "mixed_bfloat16"; or "mixed_float16", which wants an optimizer with a loss scale.
@@ -63,7 +64,7 @@ def make_fair_step(
     dtype = precision.removeprefix("mixed_")
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}
-    choices = supernet.space.num_choices
+    paths = num_paths(supernet.space)
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(images, labels, routes, learning_rate):
@@ -77,7 +78,7 @@ def make_fair_step(
                 loss *= optimizer.loss_scale.scale
         gradients = tape.gradient(loss, variables)
         if shared_gradient == "mean":
-            gradients = [g / choices if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
+            gradients = [g / paths if v.ref() in shared else g for v, g in zip(variables, gradients, strict=True)]
         optimizer.apply(gradients, learning_rate)
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=targets.dtype), targets)
         return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))

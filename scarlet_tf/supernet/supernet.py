@@ -10,9 +10,8 @@ import tensorflow as tf
 from scarlet_tf.arch import ArchSpec, SearchSpace
 from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.models import block_name, build, set_weights
-from scarlet_tf.supernet.blocks import Scales, in_order, moments, norm, norm_depthwise, norm_pointwise, pointwise
+from scarlet_tf.supernet.blocks import BatchStatistics, in_order, stem_forward, tail_forward
 from scarlet_tf.supernet.mixed import (
-    SLOT_CHOICES,
     BatchNormVariables,
     InitConfig,
     MixedLayer,
@@ -21,6 +20,7 @@ from scarlet_tf.supernet.mixed import (
     normal,
     variable_key,
 )
+from scarlet_tf.supernet.sampler import runs_of_choices
 
 require_tensorflow("scarlet_tf.supernet")
 
@@ -36,10 +36,13 @@ class _ConvBn:
     def variables(self) -> list[tf.Variable]:
         return [self.kernel, *self.bn.variables()]
 
-    def scales(self) -> Scales:
-        """gamma and beta, (channels,) each."""
-        gamma, beta = self.bn.scales
-        return gamma[0], beta[0]
+    def tensors(self) -> dict[str, tf.Tensor]:
+        """Kernel, gamma and beta now, as the stand-alone model names them; a 1x1 kernel has two axes."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        one_by_one = kernel.shape[:2] == (1, 1)
+        return {f"{self.name}_conv/kernel": kernel[0, 0] if one_by_one else kernel} | self.bn.by_slot(
+            f"{self.name}_bn"
+        )[0]
 
     def weights(self) -> dict[str, np.ndarray]:
         return {f"{self.name}_conv/kernel": self.kernel.numpy()} | bn_weights(self.bn, 0, f"{self.name}_bn")
@@ -55,10 +58,9 @@ class Supernet:
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, init: InitConfig | None = None) -> None:
         init = init or InitConfig()
-        if space.identity != "let" and init.let != "identity":
-            raise ValueError(
-                f"LET initialisation {init.let!r} needs a space with LETs, got identity {space.identity!r}"
-            )
+        lets = any(choice.kind == "let" for options in space.choices for choice in options)
+        if not lets and init.let != "identity":
+            raise ValueError(f"LET initialisation {init.let!r} needs a space with LETs: {space.name!r} has none")
         rng = np.random.default_rng(seed)
         self.space = space
         stem, first, tail = space.stem_channels, space.first_channels, space.tail_channels
@@ -67,10 +69,10 @@ class Supernet:
         self.separable_project = _ConvBn((1, 1, stem, first), first, rng=rng, name="separable_project")
         self.layers = []
         width = first
-        for index, (outputs, stride) in enumerate(zip(space.out_channels, space.strides, strict=True)):
-            name = f"layer{index:02d}"
-            layer = MixedLayer(width, outputs, stride=stride, identity=space.identity, init=init, rng=rng, name=name)
-            self.layers.append(layer)
+        layers = zip(space.layer_choices, space.out_channels, space.strides, runs_of_choices(space), strict=True)
+        for index, (choices, outputs, stride, runs) in enumerate(layers):
+            how = {"stride": stride, "runs": runs, "init": init, "rng": rng, "name": f"layer{index:02d}"}
+            self.layers.append(MixedLayer(choices, width, outputs, **how))
             width = outputs
         self.tail = _ConvBn((1, 1, width, tail), tail, rng=rng, name="tail")
         limit = space.classes**-0.5
@@ -99,56 +101,55 @@ class Supernet:
     def _tail_variables(self) -> list[tf.Variable]:
         return [*self.tail.variables(), self.classifier, self.classifier_bias]
 
-    def fair_logits(self, images: tf.Tensor, routes: tf.Tensor, *, recompute: bool = False) -> tf.Tensor:
-        """Logits of the 13 paths (12 without an identity) of a fair step, every choice of every layer used once.
+    def fair_logits(self, images: tf.Tensor, routes: Sequence[tf.Tensor], *, recompute: bool = False) -> tf.Tensor:
+        """Logits of the paths of a fair step, which use every choice of every layer.
 
         BN uses the statistics of the batch, of each path on its own, and the moving ones follow.
 
         Args:
             images: (B, H, W, 3); float32, or of 16 bits, as all feature maps then are.
-            routes: (num_layers, 13) int32 from `sampler.routes`.
+            routes: from `sampler.routes`.
             recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again
                 there: less memory, more time, the same result.
 
         Returns:
-            (13, B, classes) float32. Row r belongs to the path that holds choice SLOT_CHOICES[r] of the last layer.
+            (paths, B, classes) float32, a row a path.
         """
-        slot_routes = _routes_between_slots(routes)
-        maps = [self._stem(images)] * self.space.num_choices
-        for index, layer in enumerate(self.layers):
-            if index:
-                maps = tf.unstack(_permute(tf.stack(maps), slot_routes[index]))
+        *layer_routes, ends = routes
+        maps = [self._stem(images)] * len(self.layers[0].runs_of_slots)
+        before = None
+        for route, layer in zip(layer_routes, self.layers, strict=True):
+            if before is not None:
+                order = before.by_slot(tf.gather(route, layer.runs_of_slots))
+                every_run_once = len(before.runs_of_slots) == len(layer.runs_of_slots) == ends.shape[0]
+                pick = _permute if every_run_once else tf.gather
+                maps = tf.unstack(pick(tf.stack(maps), order))
             maps = layer(maps, recompute=recompute)
-        return self._tail(maps) @ self.classifier + self.classifier_bias
+            before = layer
+        logits = self._tail(maps) @ self.classifier + self.classifier_bias
+        return tf.gather(logits, before.by_slot(ends))
 
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
         """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
-        padded = tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        z = tf.nn.conv2d(padded, tf.cast(self.stem.kernel, images.dtype), self.space.stem_stride, "VALID")
-        first = moments(z)
-        kernel = tf.convert_to_tensor(self.separable_depthwise.kernel)
-        z = norm_depthwise(z, first, *self.stem.scales(), kernel, stride=1, activation="relu6")
-        second = moments(z)
-        scales = self.separable_depthwise.scales()
-        z = norm_pointwise(z, second, *scales, (), self.separable_project.kernel[0, 0], activation="relu6")
-        third = moments(z)
-        self.stem.bn.follow([first])
-        self.separable_depthwise.bn.follow([second])
-        self.separable_project.bn.follow([third])
-        return norm(z, third, *self.separable_project.scales(), activation="linear")
+        parts = (self.stem, self.separable_depthwise, self.separable_project)
+        weights = {name: value for part in parts for name, value in part.tensors().items()}
+        norm = BatchStatistics(weights)
+        x = stem_forward(images, weights, norm, stride=self.space.stem_stride)
+        for part in parts:
+            part.bn.follow([norm.moments[f"{part.name}_bn"]])
+        return x
 
     def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
-        """13 maps (B, H, W, C) -> the classifier's input, (13, B, tail_channels) float32."""
-        kernel, scales = self.tail.kernel[0, 0], self.tail.scales()
-        outputs, statistics = [], []
+        """Maps (B, H, W, C) -> the classifier's input, (maps, B, tail_channels) float32."""
+        weights = self.tail.tensors()
+        outputs, moments = [], []
         for x in maps:
             if outputs:
                 outputs[-1], x = in_order(outputs[-1], x)
-            z = pointwise(x, kernel)
-            statistics.append(moments(z))
-            y = norm(z, statistics[-1], *scales, activation="relu6")
-            outputs.append(tf.reduce_mean(tf.cast(y, tf.float32), axis=(1, 2)))
-        self.tail.bn.follow(statistics)
+            norm = BatchStatistics(weights)
+            outputs.append(tail_forward(x, weights, norm))
+            moments.append(norm.moments["tail_bn"])
+        self.tail.bn.follow(moments)
         return tf.stack(outputs)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
@@ -193,13 +194,6 @@ class Supernet:
                 raise ValueError(f"supernet weight {name} must have shape {variable.shape}, got {shape}")
         for variable in self.variables:
             variable.assign(arrays[variable_key(variable)])
-
-
-def _routes_between_slots(routes: tf.Tensor) -> tf.Tensor:
-    """Routes between choices -> routes between slots."""
-    choices = SLOT_CHOICES[: routes.shape[1]]  # the identity is last: a space may lack it
-    slots = tf.constant(np.argsort(choices), tf.int32)
-    return tf.gather(slots, tf.gather(routes, tf.constant(choices), axis=1))
 
 
 @tf.custom_gradient

@@ -86,9 +86,8 @@ class SupernetConfig:
 
     @classmethod
     def from_dict(cls, settings: dict) -> SupernetConfig:
-        space = {name: tuple(v) if isinstance(v, list) else v for name, v in settings["space"].items()}
         parts = {
-            "space": SearchSpace(**space),
+            "space": SearchSpace.from_dict(settings["space"]),
             "data": DataConfig(**settings["data"]),
             "init": InitConfig(**settings["init"]),
         }
@@ -191,9 +190,10 @@ def _train_supernet(
 
     def take_step(step: int) -> dict:
         images, labels = next(batches)
-        paths = fair_paths(config.seed, step, num_layers=space.num_layers, num_choices=space.num_choices)
+        paths = fair_paths(config.seed, step, num_choices=space.num_choices)
+        fair_routes = tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
         rate = np.float32(config.learning_rate_at(step))
-        scalars = fair_step(images, labels, tf.constant(routes(paths)), tf.constant(rate))
+        scalars = fair_step(images, labels, fair_routes, tf.constant(rate))
         if after_step:
             after_step(step + 1, supernet)
         return scalars | {"learning_rate": rate}

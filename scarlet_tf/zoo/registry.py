@@ -108,8 +108,8 @@ def register(spec: ArchSpec) -> None:
     """
     if spec.name in _TABLE or _REGISTERED.get(spec.name, spec) != spec:
         raise ValueError(f"a model {spec.name!r} is known already: expected another name")
-    if "," in spec.name or spec.name.endswith((".json", ".keras")):
-        raise ValueError(f"model name {spec.name!r}: expected no comma, and not the ending of a file")
+    if {",", ":"} & set(spec.name) or spec.name.endswith((".json", ".keras")):
+        raise ValueError(f"model name {spec.name!r}: expected no comma or colon, and not the ending of a file")
     _REGISTERED[spec.name] = spec
 
 
@@ -122,7 +122,10 @@ def get_spec(name: str) -> ArchSpec:
 
 
 def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpec:
-    """The ArchSpec of a name, a JSON file, a genome of the search space "scarlet", or an ArchSpec itself.
+    """The ArchSpec of a name, a JSON file, a genome, or an ArchSpec itself.
+
+    A genome is one of the search space "scarlet", as "8,9,..." or a sequence, or of another, as "small:3,12,1,7,11,0"
+    or "my_space.json:0,2,1".
 
     Raises:
         ValueError: for an unknown name (with the nearest), a bad spec or genome, or the path of something else.
@@ -136,6 +139,9 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
             return get_spec(text)
         if text.endswith(".json"):
             return ArchSpec.load(text)
+        space, colon, genome = text.rpartition(":")
+        if colon and re.fullmatch(r"[\d,\s]+", genome):
+            return get_space(space).spec(get_space(space).parse(genome))
         _refuse_path(text)
         if "," in text:
             return get_space("scarlet").spec(get_space("scarlet").parse(text))

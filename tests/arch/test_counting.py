@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from scarlet_tf.arch import IDENTITY, SearchSpace, count, count_genomes, get_space, scale
+from scarlet_tf.arch import SearchSpace, count, count_genomes, get_space, scale
 
 SCARLET = get_space("scarlet")
 A = (4, 8, 2, 5, 7, 3, 7, 0, 5, 4, 2, 5, 0, 5, 7, 9, 1, 7, 11)
@@ -87,8 +87,8 @@ def test_let_counts_as_a_1x1_convolution_after_its_pool():
 def test_arrays_equal_single_counts(name):
     space, rng = get_space(name), np.random.default_rng(0)
     genomes = space.random(rng, 60)
-    genomes[20:40][rng.random((20, space.num_layers)) < 0.5] = IDENTITY
-    genomes[40] = IDENTITY
+    genomes[20:40][rng.random((20, space.num_layers)) < 0.5] = space.identities[0]
+    genomes[40] = space.identities[0]
     madds, params = count_genomes(space, genomes)
     expected = [count(space.spec(genome)) for genome in genomes]
     assert madds.dtype == params.dtype == np.int64
@@ -130,8 +130,8 @@ def test_empty_array():
         (np.zeros((2, 18), int), r"shape \(n, 19\), got \(2, 18\)"),
         (np.zeros(19, int), r"shape \(n, 19\)"),
         (np.zeros((2, 19)), "must be integers, got float64"),
-        (np.full((1, 19), 13), "genes must be in 0..12, got 13..13"),
-        (np.full((1, 19), -1), "got -1..-1"),
+        (np.full((1, 19), 13), "genes of layer 0 must be in 0..12, got 13"),
+        (np.full((1, 19), -1), "genes of layer 0 must be in 0..12, got -1"),
     ],
 )
 def test_bad_arrays(genomes, message):

@@ -83,7 +83,7 @@ def test_bad_fields(change, message):
     [
         ({"kind": "inverted"}, "unknown block kind 'inverted'.*nearest is 'inverted_residual'"),
         ({"stride": 3}, "stride must be 1 or 2, got 3"),
-        ({"kernel_size": 4}, "kernel_size must be 3, 5 or 7, got 4"),
+        ({"kernel_size": 4}, "kernel_size must be an odd integer >= 3, got 4"),
         ({"shortcut": True, "stride": 2}, "shortcut needs stride 1"),
         ({"hidden_channels": 0}, "hidden_channels must be an integer >= 1"),
         ({"kind": "let"}, "takes no kernel"),

@@ -38,8 +38,9 @@ def test_madds_are_those_of_the_paths_with_one_stem():
 
 
 @pytest.mark.slow
-def test_script_prints_what_it_measured():
-    flags = ["--space=small", "--size=8", "--batch=2", "--threads=1", "--steps=1"]
+def test_script_prints_what_it_measured(one_layer_space, tmp_path):
+    (tmp_path / "space.json").write_text(json.dumps(one_layer_space.to_dict()))
+    flags = [f"--space={tmp_path}/space.json", "--size=8", "--batch=2", "--threads=1", "--steps=1"]
     output, _ = ForkedProcess([SCRIPT, *flags]).communicate(timeout=300)
     result = json.loads(output)
     assert set(result) == {"step_s", "first_step_s", "peak_rss_gb", "params_m", "madds_g", "moved_gb"}

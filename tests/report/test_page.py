@@ -11,7 +11,6 @@ import pytest
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import ReportError, build_page, recorded_space, write_page
-from scarlet_tf.report.payload import DIGITS
 from scarlet_tf.report.quantities import write_value
 
 VOID = {"meta", "input", "br", "wbr"}
@@ -85,7 +84,7 @@ def test_every_id_that_the_script_looks_up_exists(page):
 def test_embedded_data_equal_the_archive(page, searched):
     history, evaluated, _ = searched
     data = embedded(page)
-    letters = np.array([DIGITS.index(letter) for letter in data["genomes"]]).reshape(-1, data["layers"])
+    letters = np.array([int(letter, 36) for letter in data["genomes"]]).reshape(-1, data["layers"])
     np.testing.assert_array_equal(letters, evaluated.genomes)
     for name, column in evaluated.values.items():
         assert data["values"][name] == column.tolist()

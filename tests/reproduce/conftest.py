@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 
 
@@ -18,13 +19,14 @@ def tiny_data(bright_images) -> DataConfig:
 
 @pytest.fixture
 def tiny_space(monkeypatch, two_layer_space) -> SearchSpace:
-    """In the place of every preset."""
+    """In the place of every preset, with the paper's choices as these have."""
+    space = dataclasses.replace(two_layer_space, choices=table_1())
 
     def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
-        return dataclasses.replace(two_layer_space, classes=classes)
+        return dataclasses.replace(space, classes=classes)
 
     monkeypatch.setattr("scarlet_tf.reproduce.settings.stand_in", stand_in)
-    return two_layer_space
+    return space
 
 
 @pytest.fixture

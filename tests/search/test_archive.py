@@ -5,6 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+from scarlet_tf.arch import get_space
 from scarlet_tf.search import ArchiveError, MutationMixture, SearchConfig, archive, evaluated_models, search_history
 from scarlet_tf.search.archive import APPLICATION_ID, open_archive, read_archive
 
@@ -186,7 +187,7 @@ def test_no_such_generation(finished):
 
 
 def test_a_new_archive_is_empty(tmp_path):
-    identity = {"space": {"out_channels": [16]}, "evaluator": "e", "settings": SearchConfig().seed}
+    identity = {"space": get_space("small").to_dict(), "evaluator": "e", "settings": SearchConfig().seed}
     with open_archive(tmp_path / "deep" / "new.sqlite", identity=identity) as archive:
         assert archive.last_generation == -1 and len(archive.models()) == 0 and archive.picks().size == 0
 

@@ -22,7 +22,7 @@ def values(genomes):
 
 def controller(objectives=DEFAULT_OBJECTIVES, **settings):
     config = ControllerConfig(**settings)
-    return ReinforcedMutation(LAYERS, CHOICES, objectives=objectives, config=config)
+    return ReinforcedMutation((CHOICES,) * LAYERS, objectives=objectives, config=config)
 
 
 def only_parents(genomes):
@@ -170,7 +170,7 @@ def test_state_round_trip_is_exact_also_between_proposals_and_update():
 
 def test_state_of_another_space_is_refused():
     with pytest.raises(ValueError, match=r"state '\w+' has \d+ numbers, expected \d+"):
-        ReinforcedMutation(3, 3, objectives=DEFAULT_OBJECTIVES).restore(controller().state())
+        ReinforcedMutation((3, 3, 3), objectives=DEFAULT_OBJECTIVES).restore(controller().state())
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_quantities_of_tables_and_of_specs():
     assert by_table.tolist() == [0.5 + sum(table[at, gene] for at, gene in enumerate(genome)) for genome in genomes]
     by_spec = ob.from_specs(space, lambda spec: count(spec).madds)(genomes)
     np.testing.assert_array_equal(by_spec, count_genomes(space, genomes)[0])
-    with pytest.raises(ValueError, match=r"\(num_layers, num_choices\), got \(3,\)"):
+    with pytest.raises(ValueError, match="a list of numbers for every layer, got"):
         ob.from_table(np.zeros(3))
 
 

@@ -44,7 +44,7 @@ def test_crossover_cuts_everywhere():
 
 def test_random_mutation_changes_one_gene_to_any_other():
     parents = np.full((26_000, 19), 3)
-    mutants = op.RandomMutation(13).propose(parents, rng())
+    mutants = op.RandomMutation((13,) * parents.shape[1]).propose(parents, rng())
     assert ((mutants != parents).sum(axis=1) == 1).all()
     counts = np.bincount(mutants[mutants != 3], minlength=13)
     np.testing.assert_allclose(np.delete(counts, 3) / 26_000, 1 / 12, atol=0.01)
@@ -57,7 +57,7 @@ def test_draw_follows_the_slices():
 
 
 def roulette(objectives=DEFAULT_OBJECTIVES, **settings):
-    return op.RouletteMutation(2, 3, objectives=objectives, **settings)
+    return op.RouletteMutation((3, 3), objectives=objectives, **settings)
 
 
 def taught(**settings):
@@ -108,7 +108,7 @@ def test_roulette_state_round_trips():
     parents = np.zeros((100, 2), int)
     assert (twin.propose(parents, rng(5)) == taught().propose(parents, rng(5))).all()
     with pytest.raises(ValueError, match="expected"):
-        op.RouletteMutation(3, 3, objectives=DEFAULT_OBJECTIVES).restore(twin.state())
+        op.RouletteMutation((3, 3, 3), objectives=DEFAULT_OBJECTIVES).restore(twin.state())
 
 
 def test_roulette_without_accuracy_or_without_cheap_objectives():
@@ -173,7 +173,7 @@ def test_mutators_are_told_the_parents_of_each_child():
             self.heard = len(genomes)
             return super().propose(genomes, rng)
 
-    listener = Listener(13)
+    listener = Listener((13,) * 19)
     op.offspring(
         rng(),
         np.repeat(np.arange(10)[:, None], 19, axis=1),
@@ -199,7 +199,7 @@ def test_offspring_operators_and_parents():
         crowding=np.ones(10),
         count=20_000,
         mixture=op.MutationMixture(),
-        mutators=[op.RandomMutation(13), op.RouletteMutation(19, 13, objectives=DEFAULT_OBJECTIVES)],
+        mutators=[op.RandomMutation((13,) * 19), op.RouletteMutation((13,) * 19, objectives=DEFAULT_OBJECTIVES)],
     )
     shares = {name: (proposals.operators == name).mean() for name in ("crossover", "random", "roulette")}
     assert shares == pytest.approx({"crossover": 0.2, "random": 0.8 * 4 / 7, "roulette": 0.8 * 3 / 7}, abs=0.015)

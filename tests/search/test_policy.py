@@ -99,7 +99,7 @@ def test_entropy_bonus_is_the_entropy_and_flattens_the_policy():
     assert value == pytest.approx(0.5 * np.mean(entropies))
     again, _ = ppo.ppo_objective(parameters + 0.1 * gradient, batch, clip=0.2, entropy=0.5)
     assert value < again < 0.5 * np.log(LAYERS * (CHOICES - 1))
-    learner = ppo.Policy(LAYERS, CHOICES, num_objectives=OBJECTIVES)
+    learner = ppo.Policy((CHOICES,) * LAYERS, num_objectives=OBJECTIVES)
     learner.parameters = parameters
     learner.improve(batch, epochs=400, learning_rate=0.05, clip=0.2, entropy=0.5)
     flat = ppo.policy(learner.parameters, batch.genomes, batch.preferences)
@@ -109,7 +109,7 @@ def test_entropy_bonus_is_the_entropy_and_flattens_the_policy():
 def test_policy_learns_a_separable_target():
     """A bandit: the reward is the worth that the target gives to a gene, over the one it replaces."""
     draw, worth = rng(4), rng(5).normal(size=(19, 13))
-    learner = ppo.Policy(19, 13, num_objectives=1)
+    learner = ppo.Policy((13,) * 19, num_objectives=1)
     rows = np.arange(40)
 
     def play():
@@ -133,7 +133,7 @@ def test_policy_learns_a_separable_target():
 
 def test_value_baseline_finds_additive_costs():
     worth, draw = rng(2).normal(size=(19, 13, 3)), rng(3)
-    baseline = ppo.ValueBaseline(19, 13, num_objectives=3, ridge=1e-6, memory=0.9)
+    baseline = ppo.ValueBaseline((13,) * 19, num_objectives=3, ridge=1e-6, memory=0.9)
     np.testing.assert_array_equal(baseline.costs(np.zeros((2, 19), int)), 0.0)
 
     def costs(genomes):
@@ -153,7 +153,7 @@ def test_value_baseline_finds_additive_costs():
 
 def test_value_baseline_forgets():
     genomes = np.zeros((50, 2), int)
-    kept, forgetful = (ppo.ValueBaseline(2, 3, num_objectives=1, ridge=1.0, memory=memory) for memory in (1.0, 0.5))
+    kept, forgetful = (ppo.ValueBaseline((3, 3), num_objectives=1, ridge=1.0, memory=memory) for memory in (1.0, 0.5))
     for baseline in (kept, forgetful):
         baseline.update(genomes, np.zeros((50, 1)))
         baseline.update(genomes, np.ones((50, 1)))

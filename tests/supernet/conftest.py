@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from rounding import float64, rounding_limit
 
-from scarlet_tf.arch import SearchSpace
+from scarlet_tf.arch import SearchSpace, choices_from
 from scarlet_tf.data import DataConfig
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.supernet import Supernet
@@ -16,6 +16,7 @@ TINY = SearchSpace(
     name="tiny",
     out_channels=(8, 8, 12),
     strides=(1, 1, 2),
+    choices=choices_from(["e3 k3", "e6 k5 se", "e3 k7", "let"]),
     resolution=16,
     stem_channels=8,
     first_channels=8,
@@ -107,7 +108,8 @@ def _exact_path(supernet, path, images, labels):
 def differences():
     """Function (exact paths, paths, supernet that holds gradients) -> name -> (its gradient, the exact one).
 
-    A path's own weights come as "PATH name"; stem, tail and classifier have the sum of all paths' gradients.
+    A block's weights come as "GENE name", with the sum over the paths that hold it; stem, tail and classifier have the
+    sum of all paths' gradients.
     """
 
     def differences(exact, paths, holder):
@@ -115,7 +117,8 @@ def differences():
         for path, one in zip(paths, exact, strict=True):
             ours = holder.path_weights(path)
             for name, gradient in one.gradients.items():
-                key = f"{path} {name}" if name.startswith("block") else name
+                # A block's own weights belong to the paths that take it in its layer: one, but in uneven layers.
+                key = f"{path[int(name[5:7])]} {name}" if name.startswith("block") else name
                 before = pairs[key][1] if key in pairs else 0.0
                 pairs[key] = (ours[name], before + gradient)
         return pairs
@@ -127,7 +130,7 @@ def differences():
 def step_limit():
     """Function (space, images, dtype) -> how far rounding may take a fair step's gradients, of the largest one.
 
-    In a row there are the products of stem, separable convolution, and of each layer at expansion 6 and with a 7x7
+    In a row there are the products of stem, separable convolution, and of each layer at its largest expansion and
     kernel; as many backward; and the sum over all positions that a kernel's gradient is. Every map is stored twice each
     way, and normalised with float32 sums over all positions.
     """
@@ -135,8 +138,11 @@ def step_limit():
     def limit(space, images, dtype="float32"):
         positions = images.shape[0] * (images.shape[1] // space.stem_stride) ** 2
         products = [27, 9, space.stem_channels]
-        for inputs in (space.first_channels, *space.out_channels[:-1]):
-            products += [inputs, 49, 6 * inputs]
+        for inputs, options in zip((space.first_channels, *space.out_channels), space.layer_choices, strict=False):
+            kernel, expansion = (max(getattr(each, of) for each in options) for of in ("kernel_size", "expansion"))
+            fused = any("fused" in each.kind for each in options)
+            products += [inputs * kernel**2] if fused else [inputs, kernel**2]
+            products.append(expansion * inputs)
         products += [space.out_channels[-1], space.tail_channels]
         maps = 4 * len(products)
         return rounding_limit(*products * 2, positions, maps, dtype=dtype) + rounding_limit(maps * positions)

@@ -20,7 +20,7 @@ LABELS = np.arange(8) % 2
 
 @pytest.fixture(scope="module")
 def paths(one_layer_space):
-    return fair_paths(0, 0, num_layers=one_layer_space.num_layers, num_choices=13)
+    return fair_paths(0, 0, num_choices=one_layer_space.num_choices)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,8 @@ def take_step(one_layer_space, randomised, paths):
                 patch.setattr(tf, "function", lambda **_: lambda step: step)
             step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum", **how)
         labels = tf.constant(LABELS, tf.int32)
-        loss = step(tf.constant(IMAGES), labels, tf.constant(routes(paths)), tf.constant(0.1))["loss"]
+        fair_routes = tuple(map(tf.constant, routes(paths, num_choices=one_layer_space.num_choices)))
+        loss = step(tf.constant(IMAGES), labels, fair_routes, tf.constant(0.1))["loss"]
         state = supernet.state() | optimizer.state()
         gradients = {variable_key(v): state["velocity/" + variable_key(v)] for v in supernet.trainable_variables}
         holder = Supernet(one_layer_space)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import scipy.stats
 
 from scarlet_tf.arch import count, get_space
+from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import open_dataset
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet, ranking
 from scarlet_tf.supernet.ranking import draw_genomes, kendall_tau, rank
@@ -46,6 +48,12 @@ def test_genomes_are_different_and_more_models_keep_the_first():
         draw_genomes(space, 4, seed=0, draw="dept")
     with pytest.raises(ValueError, match=r"2 or more models, got 1"):
         draw_genomes(space, 1, seed=0)
+
+
+@pytest.fixture(scope="module")
+def tiny_space(tiny_space):
+    """With the paper's choices, whose paths differ more."""
+    return dataclasses.replace(tiny_space, choices=table_1())
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_every_block_is_of_a_known_kind():
     for name, text in pages().items():
         kinds = re.findall(r"^```(\w*)$", text, re.MULTILINE)
         assert kinds[1::2] == [""] * (len(kinds) // 2), name
-        assert set(kinds[::2]) <= {"bash", "python", "text"}, name
+        assert set(kinds[::2]) <= {"bash", "json", "python", "text"}, name
 
 
 def test_flags_of_commands_that_are_not_run_exist():

@@ -1,5 +1,6 @@
 """tools/search.py as a user calls it: the same search whatever the strategy."""
 
+import dataclasses
 import json
 import re
 import socket
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 from forked import ForkedProcess
 
+from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 from scarlet_tf.search import evaluated_models, search_history
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
@@ -22,6 +24,12 @@ TOOL = Path(__file__).parents[2] / "tools" / "search.py"
 FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def two_layer_space(two_layer_space):
+    """With the paper's choices: as many models as a search wants."""
+    return dataclasses.replace(two_layer_space, choices=table_1())
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +151,7 @@ def test_a_table_is_an_objective_and_a_constraint(here, tmp_path, call_tool):
     table.write_text(json.dumps({"table": values[:1].tolist()}))
     done = call_tool("search", *flags, f"--output={tmp_path / 'no'}", cwd=here)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "must be of shape (2, 13)" in done.stderr and not (tmp_path / "no").exists()
+    assert "2 layers of 13, got 1 layer of 13" in done.stderr and not (tmp_path / "no").exists()
 
 
 MIRRORED = """

@@ -1,12 +1,13 @@
 """tools/train.py and tools/evaluate.py as a user calls them, from another directory."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
+from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.data import DataConfig
 from scarlet_tf.models import get_weights
 from scarlet_tf.supernet import SupernetConfig, train_supernet
@@ -57,21 +58,21 @@ def test_training_then_evaluating(here, call_tool):
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool):
+def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool, one_layer_space):
     """At a learning rate of next to nothing, the trained network is the supernet's path, LET included."""
     small = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16, "resolution": 16, "classes": 2}
-    space = SearchSpace(name="one_layer", out_channels=(12,), strides=(2,), **small)
+    space = dataclasses.replace(one_layer_space, out_channels=(12,), **small)
     images = DataConfig(name=f"folder:{here / 'images'}", image_size=16)
     config = SupernetConfig(space=space, data=images, steps=2, batch_size=8)
-    path = train_supernet(config, here / "net", strategy=make_strategy("one_device")).path_weights((12,))
-    flags = ["--inherit_from=net", "--genome=12", "--learning_rate=1e-12", "--epochs=1", "--batch_size=16"]
+    path = train_supernet(config, here / "net", strategy=make_strategy("one_device")).path_weights((3,))
+    flags = ["--inherit_from=net", "--genome=3", "--learning_rate=1e-12", "--epochs=1", "--batch_size=16"]
     trained = call_tool("train", *flags, f"--dataset={images.name}", "--output=run", cwd=here)
     assert trained.returncode == 0, trained.stderr
-    assert ArchSpec.load(here / "run" / "spec.json") == space.spec((12,), let=True)
+    assert ArchSpec.load(here / "run" / "spec.json") == space.spec((3,), let=True)
     warning = "warning: 16 training images in batches of 16 make 1 step an epoch, --batch_size=8 makes 2"
     assert warning in trained.stderr.splitlines()
     record = json.loads((here / "run" / "training.json").read_text())
-    assert record["inherited_weights"] and record["started_from"] == "path 12 of a supernet"
+    assert record["inherited_weights"] and record["started_from"] == "path 3 of a supernet"
     weights = get_weights(load_keras_file(here / "run" / "model.keras"))
     assert weights.keys() == path.keys() and "block00_let/kernel" in weights
     for name, array in weights.items():

@@ -24,7 +24,9 @@ const svg = (tag, attributes = {}, ...children) => element("http://www.w3.org/20
 const html = (tag, attributes = {}, ...children) => element("http://www.w3.org/1999/xhtml", tag, attributes, children);
 
 const genomeOf = (row) => data.genomes.slice(row * data.layers, (row + 1) * data.layers);
-const genesOf = (row) => [...genomeOf(row)].map((letter) => parseInt(letter, 13));
+// One letter a gene: a base 36 digit, or from 36 on the letter of that number after U+0100.
+const readGene = (letter) => letter < "\u0100" ? parseInt(letter, 36) : letter.codePointAt(0) - 0x100;
+const genesOf = (row) => [...genomeOf(row)].map(readGene);
 const nameOf = (row) => data.picks.includes(row) ? data.names[data.picks.indexOf(row)] : `model ${row}`;
 
 // Put together from parts that the page's maker drew: they hold nothing that a user wrote.

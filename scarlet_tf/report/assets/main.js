@@ -13,7 +13,7 @@ function drawPanel() {
   byId("h-panel").textContent = nameOf(row);
   const fact = (term, value) => html("div", {}, html("dt", {}, term), html("dd", {}, value));
   const facts = data.quantities.map(({ name, label }) => fact(label, written(name, data.values[name][row])));
-  const identity = genesOf(row).filter((gene) => gene === 12).length;
+  const identity = genesOf(row).filter((gene, layer) => gene === data.identities[layer]).length;
   const lived = data.populations.flatMap(({ rows }, generation) => rows.includes(row) ? [generation] : []);
   facts.push(fact("Identity layers", String(identity)), fact("In populations", lived.length ? `${lived[0]}–${lived.at(-1)}` : "none"));
   byId("panel-body").replaceChildren(drawing(row), html("dl", {}, ...facts), html("code", { class: "wide" }, genesOf(row).join(",")));

@@ -1,0 +1,225 @@
+"""One block of a network: its description, and what every kind of block takes, costs and is called."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from scarlet_tf.choices import require_known
+from scarlet_tf.image_size import ImageSize, height_and_width
+
+BLOCK_ACTIVATIONS = ("h_swish", "relu6")
+LET_KINDS = ("let", "let_relu")
+
+
+class SpecError(ValueError):
+    """A network description that cannot be built; the message names the value and what was expected."""
+
+
+class Counts(NamedTuple):
+    """Multiply-adds and parameters, both plain counts (not millions)."""
+
+    madds: int
+    params: int
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise SpecError with this message unless the condition holds."""
+    if not condition:
+        raise SpecError(message)
+
+
+def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
+    """Raise SpecError unless every value, given as name: (value, least), is an integer of at least that."""
+    for field, (value, least) in lower_bounds.items():
+        ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        require(ok, f"{owner}: {field} must be an integer >= {least}, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockSpec:
+    """One layer of the network (paper: Table 1, Fig. 2).
+
+    Attributes:
+        kind: one of BLOCK_KINDS, whose classes say what each computes.
+        in_channels, out_channels: of the map that the block reads and writes.
+        stride: 1 or 2.
+        kernel_size, hidden_channels, activation: of the wide convolution in the middle.
+        se_channels: of squeeze-and-excite's bottleneck; 0 means no squeeze-and-excite.
+        shortcut: whether the input is added to the output.
+    """
+
+    kind: str
+    in_channels: int
+    out_channels: int
+    stride: int = 1
+    kernel_size: int = 1
+    hidden_channels: int = 0
+    se_channels: int = 0
+    shortcut: bool = False
+    activation: str = "h_swish"
+
+    def __post_init__(self) -> None:
+        owner = f"block {self.kind!r}"
+        require_known("block kind", self.kind, tuple(BLOCK_KINDS), error=SpecError)
+        require_ints(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
+        require(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
+        BLOCK_KINDS[self.kind].check(self)
+
+    @property
+    def has_se(self) -> bool:
+        return self.se_channels > 0
+
+    @property
+    def expands(self) -> bool:
+        """Whether the block has hidden channels: expansion, kernel, SE and shortcut say something of it."""
+        return BLOCK_KINDS[self.kind].expands
+
+    def counts(self, size: ImageSize) -> Counts:
+        """Return multiply-adds and parameters for an input map of this size: its side, or (height, width)."""
+        return BLOCK_KINDS[self.kind].counts(self, size)
+
+    def describe(self) -> str:
+        """Return the block in words, without its channels."""
+        return BLOCK_KINDS[self.kind].describe(self)
+
+    def to_dict(self) -> dict:
+        """Return the fields; without `activation` where it is h-swish, as in files written before it was a field."""
+        fields = dataclasses.asdict(self)
+        if self.activation == "h_swish":
+            del fields["activation"]
+        return fields
+
+
+class InvertedResidual:
+    """1x1 expand, depthwise convolution, optional SE, 1x1 project, each with BN; a shortcut where shapes allow it."""
+
+    expands = True
+    letter, words = "", ""  # what a drawing writes before the kernel size, and a description
+
+    def check(self, block: BlockSpec) -> None:
+        owner = f"block {block.kind!r}"
+        require_ints(owner, {"hidden_channels": (block.hidden_channels, 1), "se_channels": (block.se_channels, 0)})
+        kernel = block.kernel_size
+        odd = isinstance(kernel, int) and not isinstance(kernel, bool) and kernel >= 3 and kernel % 2 == 1
+        require(odd, f"{owner}: kernel_size must be an odd integer >= 3, got {kernel!r}")
+        require_known("activation", block.activation, BLOCK_ACTIVATIONS, error=SpecError)
+        require(isinstance(block.shortcut, bool), f"{owner}: shortcut must be a bool, got {block.shortcut!r}")
+        addable = block.stride == 1 and block.in_channels == block.out_channels
+        require(
+            addable or not block.shortcut,
+            f"{owner}: shortcut needs stride 1 and in_channels == out_channels, "
+            f"got stride {block.stride}, {block.in_channels} -> {block.out_channels}",
+        )
+
+    def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
+        hidden, after = block.hidden_channels, strided(size, block.stride)
+        parts = [
+            *self.wide_counts(block, size),
+            conv_bn_counts(hidden, block.out_channels, kernel=1, size=after),
+        ]
+        if block.has_se:
+            parts.append(conv_counts(hidden, block.se_channels, kernel=1, size=1, bias=True))
+            parts.append(conv_counts(block.se_channels, hidden, kernel=1, size=1, bias=True))
+        return total(parts)
+
+    def wide_counts(self, block: BlockSpec, size: ImageSize) -> list[Counts]:
+        """Return the counts of everything before SE and the projection."""
+        hidden, after = block.hidden_channels, strided(size, block.stride)
+        return [
+            conv_bn_counts(block.in_channels, hidden, kernel=1, size=size),
+            conv_bn_counts(hidden, hidden, kernel=block.kernel_size, size=after, groups=hidden),
+        ]
+
+    def describe(self, block: BlockSpec) -> str:
+        kernel = f"kernel {block.kernel_size}\N{MULTIPLICATION SIGN}{block.kernel_size}"
+        words = f"{self.words}{kernel}, expansion {block.hidden_channels / block.in_channels:g}"
+        words += "" if block.activation == "h_swish" else f", {block.activation}"
+        words += ", squeeze-excite" if block.has_se else ""
+        return words + (", stride 2" if block.stride == 2 else "")
+
+
+class FusedInvertedResidual(InvertedResidual):
+    """The same with one full convolution in place of expansion and depthwise (EfficientNetV2's Fused-MBConv)."""
+
+    letter, words = "F", "fused, "
+
+    def wide_counts(self, block: BlockSpec, size: ImageSize) -> list[Counts]:
+        after = strided(size, block.stride)
+        return [conv_bn_counts(block.in_channels, block.hidden_channels, kernel=block.kernel_size, size=after)]
+
+
+class Bare:
+    """A kind without expansion, kernel, SE or shortcut; at stride 2 it begins with a 2x2 max pool."""
+
+    expands = False
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def check(self, block: BlockSpec) -> None:
+        owner = f"block {block.kind!r}"
+        unused = (block.kernel_size, block.hidden_channels, block.se_channels, block.shortcut, block.activation)
+        least = (1, 0, 0, False, "h_swish")
+        require(unused == least, f"{owner}: takes no kernel, hidden channels, SE, shortcut or activation, got {unused}")
+
+    def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
+        return Counts(0, 0)
+
+    def describe(self, block: BlockSpec) -> str:
+        return self._words + (" after a 2\N{MULTIPLICATION SIGN}2 max pool" if block.stride == 2 else "")
+
+
+class Identity(Bare):
+    """Pass the input on."""
+
+    def check(self, block: BlockSpec) -> None:
+        super().check(block)
+        require(
+            block.in_channels == block.out_channels,
+            f"block {block.kind!r}: cannot change the channel count, got {block.in_channels} -> {block.out_channels}",
+        )
+
+
+class Let(Bare):
+    """The linearly equivalent transformation (LET), a 1x1 convolution without bias or BN.
+
+    Kind "let_relu" is the same with a ReLU, so not linear; for comparison only (paper: Fig. 4).
+    """
+
+    def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
+        return conv_counts(block.in_channels, block.out_channels, kernel=1, size=strided(size, block.stride))
+
+
+BLOCK_KINDS = {
+    "inverted_residual": InvertedResidual(),
+    "fused_inverted_residual": FusedInvertedResidual(),
+    "identity": Identity("identity"),
+    "let": Let("linearly equivalent transformation (1\N{MULTIPLICATION SIGN}1 convolution)"),
+    "let_relu": Let("1\N{MULTIPLICATION SIGN}1 convolution and ReLU"),
+}
+
+
+def conv_counts(
+    inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1, bias: bool = False
+) -> Counts:
+    """Return the counts of a convolution whose output map has this size."""
+    height, width = height_and_width(size)
+    weights = inputs * outputs * kernel * kernel // groups
+    return Counts(weights * height * width, weights + outputs * bias)
+
+
+def conv_bn_counts(inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1) -> Counts:
+    """Return the counts of a convolution and its BN: gamma and beta count, moving statistics do not."""
+    conv = conv_counts(inputs, outputs, kernel=kernel, size=size, groups=groups)
+    return Counts(conv.madds, conv.params + 2 * outputs)
+
+
+def total(parts: list[Counts]) -> Counts:
+    """Return the sum of counts."""
+    return Counts(sum(p.madds for p in parts), sum(p.params for p in parts))
+
+
+def strided(size: ImageSize, stride: int) -> ImageSize:
+    """Return the size of the map after a padded convolution or a ceil-mode pool: its side, or (height, width)."""
+    return -(-size // stride) if isinstance(size, int) else tuple(-(-side // stride) for side in size)
