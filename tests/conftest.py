@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import os
 import runpy
 import subprocess
@@ -11,11 +12,15 @@ from absl import flags
 
 from scarlet_tf.arch import SearchSpace, choices_from
 from scarlet_tf.cli import load_tensorflow
+from scarlet_tf.machine import usable_cores
 
 # Before TensorFlow is loaded, here and in the processes that tests start: errors only and oneDNN, as the tools set it,
 # so that all compute alike; and programs compiled in one piece, which takes half the time for small ones.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# The cores are shared out among the processes that test: with all threads in each, two take a fifth longer.
+_CORES, _WORKERS = len(usable_cores()), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, _CORES // _WORKERS)))
 if "codegen_split_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1".lstrip()
 
@@ -39,6 +44,18 @@ def pytest_collection_modifyitems(items):
         return LONG.index(path) if path in LONG else len(LONG)
 
     items.sort(key=place)  # which keeps the order of all else
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_heap():
+    """Lets what earlier tests left alive out of garbage collection, which every conversion to .tflite begins with."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish():
+    gc.freeze()
 
 
 TOOLS = Path(__file__).parents[1] / "tools"
