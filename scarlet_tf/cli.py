@@ -115,8 +115,14 @@ def command_line(*, without: Collection[str] = ()) -> str:
     """
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
-    script = Path(sys.argv[0]).resolve()
-    return shlex.join(["python", f"{script.parent.name}/{script.name}", *given])
+    return _as_called(shlex.join(["python", f"tools/{Path(sys.argv[0]).name}", *given]))
+
+
+def _as_called(text: str) -> str:
+    """The text with its calls of tools as they are made here: of an installed package by its console script."""
+    if Path(sys.argv[0]).resolve().parent != Path(__file__).parent / "tools":
+        return text
+    return re.sub(r"python tools/(\w+)\.py", lambda call: f"scarlet-tf {call[1].replace('_', '-')}", text)
 
 
 def fail(*messages: object) -> NoReturn:
@@ -152,7 +158,7 @@ def _what_is_missing() -> str:
     names = " and ".join(f"--{flag.name}" for flag in missing)
     what = f"is required: {missing[0].help.rstrip('.')}" if len(missing) == 1 else "are required"
     call = re.search(r"python tools/(?:.*\\\n)*.*", sys.modules["__main__"].__doc__ or "")
-    return f"{names} {what}; " + ("as in: " + call[0].replace("\\", "") if call else "see --help")
+    return f"{names} {what}; " + ("as in: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
 
 
 def _guarded(main: Callable[[], None]) -> None:
@@ -190,7 +196,7 @@ def _how_to_go_on(saved: str) -> str:
 
 def _help(doc: str) -> str:
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
-    lines = [doc.strip(), "", "flags:"]
+    lines = [_as_called(doc.strip()), "", "flags:"]
     for flag in sorted(own, key=lambda flag: flag.name):
         default = "" if flag.default is None else f" (default: {flag.default_as_str})"
         if _is_required(flag):

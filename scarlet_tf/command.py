@@ -1,0 +1,44 @@
+"""The console script `scarlet-tf`: `scarlet-tf export-tflite ...` is `python tools/export_tflite.py ...`."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from scarlet_tf.choices import require_known
+
+_PACKAGE = Path(__file__).parent
+
+
+def tools() -> dict[str, Path]:
+    """Return the file of every tool by its command, such as "export-tflite".
+
+    A wheel holds the tools inside the package; a checkout has them beside it.
+    """
+    folder = _PACKAGE / "tools" if (_PACKAGE / "tools").is_dir() else _PACKAGE.parent / "tools"
+    return {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))}
+
+
+def main() -> NoReturn:
+    """Run the tool that the first argument names; without one, list them."""
+    known = tools()
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("--help", "-help", "-h"):
+        print("scarlet-tf TOOL --flag=value ...; scarlet-tf TOOL --help lists a tool's flags.\n")
+        width = max(map(len, known))
+        for tool, path in known.items():
+            doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            print(f"  {tool:{width}}  {doc.splitlines()[0]}")
+        sys.exit(0)
+    try:
+        require_known("tool", name.replace("_", "-"), tuple(known))
+    except ValueError as error:
+        print(f"scarlet-tf: {error}", file=sys.stderr)
+        sys.exit(2)
+    path = known[name.replace("_", "-")]
+    sys.argv = [str(path), *sys.argv[2:]]
+    runpy.run_path(str(path), run_name="__main__")
+    sys.exit(0)
