@@ -60,9 +60,9 @@ def errors(source, images) -> dict:
     import numpy as np
 
     from scarlet_tf.export import export_onnx, export_tflite
-    from scarlet_tf.latency import open_interpreter
     from scarlet_tf.models import get_weights
     from scarlet_tf.onnx_file import OnnxModel
+    from scarlet_tf.tflite import open_interpreter
 
     original = source.original
     weights = get_weights(original), original.get_layer("stem_bn").epsilon

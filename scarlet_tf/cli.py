@@ -22,7 +22,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from scarlet_tf.backend import TENSORFLOW, BackendError, require_backend, require_tensorflow
-from scarlet_tf.training.interrupt import RunStopped
+from scarlet_tf.runs.interrupt import RunStopped
 
 
 def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoReturn:

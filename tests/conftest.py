@@ -29,7 +29,7 @@ LONG = (
     "tools/test_docs.py",
     "tflite/test_robustness.py",
     "tools/test_search.py",
-    "supernet/test_trainer.py",
+    "supernet/test_supernet_trainer.py",
     "zoo/test_contract.py",
     "training/test_trainer_resume.py",
     "training/test_trainer_distributed.py",

@@ -49,7 +49,7 @@ def test_threads_are_set_where_the_user_has_not(monkeypatch):
 STOPPED = """
 from absl import flags
 from scarlet_tf.cli import run
-from scarlet_tf.training.interrupt import RunStopped
+from scarlet_tf.runs.interrupt import RunStopped
 flags.DEFINE_string("output", None, "")
 def main():
     raise STOP

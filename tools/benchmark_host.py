@@ -32,7 +32,8 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.files import require_place
-    from scarlet_tf.latency import TFLiteFileError, find_failures, measure_host, save_json
+    from scarlet_tf.latency import find_failures, measure_host, save_json
+    from scarlet_tf.tflite import TFLiteFileError
     from scarlet_tf.tflite.profile import profile_operators
 
     if flags.FLAGS["slowest"].present and not _OP_PROFILE.value:

@@ -53,7 +53,7 @@ def main() -> None:
         )
     from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.data.config import AUGMENTATIONS, SPLITS
+    from scarlet_tf.data.data_config import AUGMENTATIONS, SPLITS
     from scarlet_tf.files import require_place, write_atomically
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.training.pictures import FORMATS, draw_confusion, write_figure

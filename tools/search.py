@@ -49,11 +49,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets kee
 def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import require_free, require_holding, require_run_folder
+    from scarlet_tf.runs.strategy import make_strategy, require_strategy
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.settings import BN_MODES
     from scarlet_tf.supernet.unfinished import warn_if_unfinished
-    from scarlet_tf.training.strategy import make_strategy, require_strategy
 
     tables = parse_quantities(_QUANTITY.value)
     known = (*QUANTITIES, *tables)
@@ -74,9 +74,9 @@ def main() -> None:
         require_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
+    from scarlet_tf.runs.distribution import is_chief
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
-    from scarlet_tf.training.distribution import is_chief
 
     strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
     trained = load_supernet(_SUPERNET.value)

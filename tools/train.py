@@ -95,11 +95,11 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.data.config import parse_validation
+    from scarlet_tf.data.data_config import parse_validation
     from scarlet_tf.files import require_free, require_holding, require_run_folder
     from scarlet_tf.image_size import parse_image_size
+    from scarlet_tf.runs.strategy import make_strategy, require_strategy
     from scarlet_tf.training.config import check_name, train_config
-    from scarlet_tf.training.strategy import make_strategy, require_strategy
     from scarlet_tf.zoo import require_model
 
     overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}

@@ -53,8 +53,8 @@ def main() -> None:
     from scarlet_tf.files import require_free, require_run_folder
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.machine import usable_cores
+    from scarlet_tf.runs.strategy import make_strategy, require_strategy
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
-    from scarlet_tf.training.strategy import make_strategy, require_strategy
 
     require_strategy(_STRATEGY.value, tpu=_TPU.value)
     require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
@@ -75,9 +75,9 @@ def main() -> None:
         require_free(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
+    from scarlet_tf.runs.distribution import is_chief
+    from scarlet_tf.runs.workers import Workers
     from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
-    from scarlet_tf.training.distribution import is_chief
-    from scarlet_tf.training.workers import Workers
 
     images = open_dataset(data)
     steps = _STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value)

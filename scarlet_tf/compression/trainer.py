@@ -30,12 +30,12 @@ from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.data import ImageData
 from scarlet_tf.files import locked_folder
 from scarlet_tf.models import build, set_weights
+from scarlet_tf.runs.checkpoints import fingerprint
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training import folder
-from scarlet_tf.training.checkpoints import fingerprint
 from scarlet_tf.training.evaluation import Evaluator, Metrics, evaluate
 from scarlet_tf.training.selection import Selection
 from scarlet_tf.training.session import balanced_class_weights, count_steps, run_session
-from scarlet_tf.training.strategy import make_strategy
 
 
 def compress(

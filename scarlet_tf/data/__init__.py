@@ -4,7 +4,7 @@ Loads TensorFlow when the first set is opened.
 """
 
 from scarlet_tf.data.classes import DataWarning
-from scarlet_tf.data.config import DataConfig, DataError, default_data_dir, require_image_folder
+from scarlet_tf.data.data_config import DataConfig, DataError, default_data_dir, require_image_folder
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.lazy import later
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.data.config import DataError
+from scarlet_tf.data.data_config import DataError
 
 _MOST_NAMED = 5  # in one line
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from scarlet_tf.data import augment
 from scarlet_tf.data.classes import DataWarning, check_classes, match_classes
-from scarlet_tf.data.config import SPLITS, DataConfig, DataError
+from scarlet_tf.data.data_config import SPLITS, DataConfig, DataError
 from scarlet_tf.data.decoding import decode, decoded_arrays, first_damaged, open_source
 from scarlet_tf.data.source import Source
 

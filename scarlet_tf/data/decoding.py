@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.config import DataConfig, DataError
+from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.source import FolderSource, NamedSource, Source
 from scarlet_tf.files import user_cache, write_atomically
 from scarlet_tf.image_size import check_image_size, describe_image_size

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.data.config import DataError, default_data_dir
+from scarlet_tf.data.data_config import DataError, default_data_dir
 from scarlet_tf.files import expand_user
 
 PACKAGE = "dataset-fashion-mnist"

@@ -14,7 +14,7 @@ import random
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from scarlet_tf.data.config import FOLDER_TEST_SPLITS, DataError
+from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataError
 
 # TensorFlow decodes these by their content, whatever the suffix says.
 DECODABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp")

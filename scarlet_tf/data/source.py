@@ -15,7 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.choices import require_known
-from scarlet_tf.data.config import FOLDER_TEST_SPLITS, DataConfig, DataError, default_data_dir, require_image_folder
+from scarlet_tf.data.data_config import (
+    FOLDER_TEST_SPLITS,
+    DataConfig,
+    DataError,
+    default_data_dir,
+    require_image_folder,
+)
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.folder import ImageFolder, file_state
 

@@ -18,10 +18,9 @@ from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
-from scarlet_tf.latency import invoke, open_interpreter, operation_counts, partition_count
 from scarlet_tf.onnx_file import OnnxModel
 from scarlet_tf.progress import progress
-from scarlet_tf.tflite import read_record
+from scarlet_tf.tflite import invoke, open_interpreter, operation_counts, partition_count, read_record
 from scarlet_tf.zoo import Preprocessing
 
 _ANY_BATCH = 250  # images at a time for what takes any number

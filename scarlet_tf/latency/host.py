@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.files import write_atomically
-from scarlet_tf.latency.first_look import first_run
-from scarlet_tf.latency.first_look_process import check_inputs, random_inputs
-from scarlet_tf.latency.madds import count_madds
 from scarlet_tf.latency.matrix_product import MatrixProduct
-from scarlet_tf.latency.runtime import TFLiteFileError, count_partitions, invoke, open_interpreter
 from scarlet_tf.progress import progress
+from scarlet_tf.tflite.first_look import first_run
+from scarlet_tf.tflite.first_look_process import check_inputs, random_inputs
+from scarlet_tf.tflite.madds import count_madds
+from scarlet_tf.tflite.runtime import TFLiteFileError, check_counts, count_partitions, invoke, open_interpreter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,13 +99,6 @@ def find_failures(paths: Sequence[str | os.PathLike]) -> dict[str, str]:
         except TFLiteFileError as error:
             failures[path] = str(error)
     return failures
-
-
-def check_counts(*, threads: int, runs: int, warmup: int) -> None:
-    """ValueError for a count out of range."""
-    for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
-        if value < least:
-            raise ValueError(f"{label} must be >= {least}, got {value}")
 
 
 def save_json(

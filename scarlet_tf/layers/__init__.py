@@ -8,7 +8,7 @@ from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6
 from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
 from scarlet_tf.layers.inverted_residual import fused_inverted_residual, inverted_residual
 from scarlet_tf.layers.let import identity, linearly_equivalent_transform
-from scarlet_tf.layers.preprocessing import normalise
+from scarlet_tf.layers.normalisation import normalise
 from scarlet_tf.layers.squeeze_excite import squeeze_excite
 
 __all__ = [

@@ -18,8 +18,8 @@ from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.reproduce.probe import PathProbe, read_probe
 from scarlet_tf.reproduce.settings import ARMS, Figure1Config
 from scarlet_tf.reproduce.spaces import IDENTITY
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
-from scarlet_tf.training.strategy import make_strategy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

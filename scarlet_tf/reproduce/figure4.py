@@ -16,8 +16,8 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.intervals import Estimate, t_interval
 from scarlet_tf.reproduce.spaces import stand_in
+from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.training.config import TrainConfig
-from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.trainer import train
 
 META_GENOME = (1, 3, 1, 0, 12, 0, 0, 0, 12, 12, 12, 12, 12, 0, 0, 0, 12, 12, 9)

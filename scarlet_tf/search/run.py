@@ -57,8 +57,8 @@ def _search_into(
     *,
     cheap: Mapping[str, CheapQuantity] | None,
 ) -> SearchHistory:
-    from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
-    from scarlet_tf.training.runlog import RunLog
+    from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
+    from scarlet_tf.runs.runlog import RunLog
 
     archive = output / ARCHIVE
     _same_evaluator(output, evaluator)

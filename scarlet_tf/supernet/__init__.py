@@ -1,4 +1,4 @@
-"""The supernet: 13 choices a layer with LET, trained with strict fairness, evaluated path by path.
+"""The supernet: all choices of every layer, with LET, trained with strict fairness, evaluated path by path.
 
 TensorFlow is loaded when a name is first asked for.
 """
@@ -13,7 +13,12 @@ __getattr__ = later(
         "scarlet_tf.supernet.paths": ("PathEvaluator",),
         "scarlet_tf.supernet.summary": ("report_paths",),
         "scarlet_tf.supernet.supernet": ("Supernet",),
-        "scarlet_tf.supernet.trainer": ("SupernetConfig", "TrainedSupernet", "load_supernet", "train_supernet"),
+        "scarlet_tf.supernet.supernet_trainer": (
+            "SupernetConfig",
+            "TrainedSupernet",
+            "load_supernet",
+            "train_supernet",
+        ),
     },
 )
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
+from scarlet_tf.kernels.depthwise import depthwise
+from scarlet_tf.kernels.norm import activate, batch_moments, has_many_replicas, normalise
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.layers.norm import activate, batch_moments, has_many_replicas, normalise
-from scarlet_tf.supernet.depthwise import depthwise
 from scarlet_tf.supernet.settings import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import open_dataset
+from scarlet_tf.runs.checkpoints import fingerprint
+from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.paths import PathEvaluator
-from scarlet_tf.supernet.trainer import TrainedSupernet
-from scarlet_tf.training.checkpoints import fingerprint
-from scarlet_tf.training.workers import Workers
+from scarlet_tf.supernet.supernet_trainer import TrainedSupernet
 
 
 class SupernetEvaluator:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import kendalltau
 
 from scarlet_tf.arch import SearchSpace, count
 from scarlet_tf.choices import require_known
@@ -23,29 +24,15 @@ from scarlet_tf.files import write_atomically
 from scarlet_tf.intervals import bootstrap
 from scarlet_tf.machine import provenance
 from scarlet_tf.report.picture import write_picture
+from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.ranking_page import draw_ranking, make_ranking_page
 from scarlet_tf.supernet.settings import BN_MODES, DRAWS
-from scarlet_tf.supernet.trainer import TrainedSupernet, load_supernet
+from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 from scarlet_tf.training.config import train_config
-from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.trainer import train
 
 _MOST_DRAWS = 100  # for each model asked for
-
-
-def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b of two rankings, (n,) each, with its correction for ties; nan where one is all ties.
-
-    tau_b = (concordant - discordant) / sqrt((pairs - ties in a) * (pairs - ties in b))
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
-        raise ValueError(f"two rankings of the same 2 or more models are needed, got shapes {a.shape} and {b.shape}")
-    first, second = np.triu_indices(len(a), 1)
-    order_a, order_b = np.sign(a[first] - a[second]), np.sign(b[first] - b[second])
-    untied = np.sqrt(np.sum(order_a != 0) * np.sum(order_b != 0, dtype=np.float64))
-    return float(np.sum(order_a * order_b) / untied) if untied else float("nan")
 
 
 def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uniform") -> np.ndarray:
@@ -172,13 +159,15 @@ def _train_alone(
 def _tau(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
     """tau-b, bootstrapped over models."""
     pairs = np.stack([predicted, actual], axis=1)
-    return _over_models(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
+    return _over_models(lambda rows: kendalltau(rows[:, 0], rows[:, 1]).statistic, pairs)
 
 
 def tau_of_trainings(trainings: np.ndarray) -> dict | None:
     """Mean tau-b of two single trainings, (n, repeats), over all pairs of repeats; bootstrapped over models."""
     pairs = list(itertools.combinations(range(trainings.shape[1]), 2))
-    return _over_models(lambda rows: np.mean([kendall_tau(rows[:, a], rows[:, b]) for a, b in pairs]), trainings)
+    return _over_models(
+        lambda rows: np.mean([kendalltau(rows[:, a], rows[:, b]).statistic for a, b in pairs]), trainings
+    )
 
 
 def _over_models(statistic: Callable[[np.ndarray], float], samples: np.ndarray) -> dict | None:

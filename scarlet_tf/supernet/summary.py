@@ -10,7 +10,7 @@ import numpy as np
 from scarlet_tf.files import write_atomically
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.settings import BN_MODES
-from scarlet_tf.supernet.trainer import load_supernet
+from scarlet_tf.supernet.supernet_trainer import load_supernet
 
 
 def report_paths(

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from scarlet_tf.training.checkpoints import CheckpointStore
+from scarlet_tf.runs.checkpoints import CheckpointStore
 
 
 def warn_if_unfinished(directory: str | os.PathLike) -> None:

@@ -1,8 +1,10 @@
-"""Exact rewrites of .tflite files that make them fast on XNNPACK. Imports no TensorFlow."""
+""".tflite files: read, run, counted, and rewritten exactly so that XNNPACK runs them fast. Imports no TensorFlow."""
 
 from scarlet_tf.tflite.associated import add_files, read_files
 from scarlet_tf.tflite.file import optimize_file
+from scarlet_tf.tflite.first_look import FirstRun, first_run
 from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.madds import count_madds
 from scarlet_tf.tflite.metadata import add_metadata, client_obstacle
 from scarlet_tf.tflite.optimize import (
     AFTER_INT8_PASSES,
@@ -15,23 +17,32 @@ from scarlet_tf.tflite.optimize import (
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
 from scarlet_tf.tflite.record import add_record, describe_ends, ends_of, read_record
+from scarlet_tf.tflite.runtime import TFLiteFileError, invoke, open_interpreter, operation_counts, partition_count
 
 __all__ = [
     "AFTER_INT8_PASSES",
     "INT8_ONLY_PASSES",
     "XNNPACK_PASSES",
+    "FirstRun",
     "Graph",
     "Optimized",
     "PassReport",
     "Probe",
+    "TFLiteFileError",
     "add_files",
     "add_metadata",
     "add_record",
     "client_obstacle",
+    "count_madds",
     "describe_ends",
     "ends_of",
+    "first_run",
+    "invoke",
+    "open_interpreter",
+    "operation_counts",
     "optimize",
     "optimize_file",
+    "partition_count",
     "probe",
     "read_files",
     "read_record",

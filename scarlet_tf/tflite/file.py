@@ -9,10 +9,10 @@ from pathlib import Path
 
 from scarlet_tf.files import require_place, write_atomically
 from scarlet_tf.formats import XNNPACK
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.optimize import Optimized, optimize
 from scarlet_tf.tflite.record import add_record, read_record
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 EXACT = 1e-5
 

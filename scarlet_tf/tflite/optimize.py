@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
@@ -16,6 +15,7 @@ from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
 from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.passes.split_depthwise import INT8_PARTS, split_depthwise
 from scarlet_tf.tflite.probe import Probe, probe
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 Pass = Callable[[Graph], PassReport]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency.first_look import FirstRun as Probe
-from scarlet_tf.latency.first_look import first_run
-from scarlet_tf.latency.runtime import TFLiteFileError
+from scarlet_tf.tflite.first_look import FirstRun as Probe
+from scarlet_tf.tflite.first_look import first_run
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 
 def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = None) -> Probe:

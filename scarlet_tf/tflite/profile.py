@@ -15,14 +15,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from scarlet_tf.latency.first_look_process import allocate
-from scarlet_tf.latency.host import check_counts
-from scarlet_tf.latency.madds import operator_madds
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite.cut import cut_operator, joins_readers, with_joined
+from scarlet_tf.tflite.first_look_process import allocate
 from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.madds import operator_madds
 from scarlet_tf.tflite.probe import probe
+from scarlet_tf.tflite.runtime import TFLiteFileError, check_counts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

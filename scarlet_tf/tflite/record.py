@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.formats import current_name
-from scarlet_tf.latency.runtime import TFLiteFileError, open_interpreter
 from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.runtime import TFLiteFileError, open_interpreter
 
 NAME = "scarlet_tf"
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 from scarlet_tf.choices import require_known
-from scarlet_tf.data.config import AUGMENTATIONS
+from scarlet_tf.data.data_config import AUGMENTATIONS
 
 OPTIMIZERS = ("rmsprop", "sgd", "adam")
 SCHEDULES = ("exponential", "cosine")

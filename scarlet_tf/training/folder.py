@@ -18,8 +18,8 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import naming
+from scarlet_tf.runs.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.config import TrainConfig, TrainConfigError, suggest_batch_size
-from scarlet_tf.training.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 from scarlet_tf.zoo.files import add_weights_record
 from scarlet_tf.zoo.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from scarlet_tf.layers.norm import batch_norm
+from scarlet_tf.kernels.norm import batch_norm
 
 
 class FusedBatchNorm(keras.layers.Layer):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.runs.workers import Workers
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.evaluation import Metrics
-from scarlet_tf.training.workers import Workers
 
 _STATE, _BEST = "selection/state", "selection/best/"
 

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import ImageData
-from scarlet_tf.training.checkpoints import CheckpointStore
+from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.distribution import distributed_batches, is_chief
+from scarlet_tf.runs.loop import run_steps
+from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
-from scarlet_tf.training.distribution import distributed_batches, is_chief
-from scarlet_tf.training.loop import run_steps
-from scarlet_tf.training.runlog import RunLog
 from scarlet_tf.training.selection import Selection
 
 

@@ -16,15 +16,15 @@ from scarlet_tf.data import ImageData
 from scarlet_tf.files import locked_folder
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
+from scarlet_tf.runs.checkpoints import fingerprint
+from scarlet_tf.runs.distribution import is_chief
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training import folder
-from scarlet_tf.training.checkpoints import fingerprint
 from scarlet_tf.training.config import MEASURED_IMAGES, TrainConfig, too_few_for_moving_statistics
-from scarlet_tf.training.distribution import is_chief
 from scarlet_tf.training.evaluation import Evaluator, Metrics
 from scarlet_tf.training.selection import Selection
 from scarlet_tf.training.session import balanced_class_weights, count_steps, run_session
 from scarlet_tf.training.step import TrainState
-from scarlet_tf.training.strategy import make_strategy
 
 _MEASURED_BATCH = 128  # images at a time for batch normalisation's statistics
 

@@ -16,8 +16,9 @@ from peers.page import make_markdown
 from peers.plot import draw_bars
 from peers.result import Measured, make_result, measure_files
 
-from scarlet_tf.latency import HostLatency, count_madds
+from scarlet_tf.latency import HostLatency
 from scarlet_tf.machine import machine
+from scarlet_tf.tflite import count_madds
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tflite_peers.py"
 NETWORKS = ("SCARLET-A", "EfficientNetB0")

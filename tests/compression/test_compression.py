@@ -16,9 +16,8 @@ from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.data import open_dataset
 from scarlet_tf.export import FormatCheck, export_tflite
 from scarlet_tf.export.tflite import rewrite
-from scarlet_tf.latency import open_interpreter, operation_counts, partition_count
 from scarlet_tf.models import get_weights
-from scarlet_tf.tflite import Graph
+from scarlet_tf.tflite import Graph, open_interpreter, operation_counts, partition_count
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.zoo import open_model
 

@@ -18,8 +18,8 @@ from scarlet_tf.export import (
     require_builtin_operations,
     verify,
 )
-from scarlet_tf.latency import TFLiteFileError, operation_counts
 from scarlet_tf.models import build, set_weights
+from scarlet_tf.tflite import TFLiteFileError, operation_counts
 
 SPEC = get_space("small").spec((3, 9, 1, 12, 11, 12))
 LET_SPEC = get_space("small").spec((3, 12, 7, 12, 11, 12), let=True)
@@ -96,7 +96,7 @@ def test_operations_of_the_float_file(exported):
 
 
 def test_types_at_the_ends(exported):
-    from scarlet_tf.latency import open_interpreter
+    from scarlet_tf.tflite import open_interpreter
 
     types = {}
     for name in ("float32", "dynamic", "int8", "uint8"):

@@ -7,9 +7,8 @@ import pytest
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.export import convert, export_saved_model, settle_batch_norms, verify, with_preprocessing
-from scarlet_tf.latency import open_interpreter
 from scarlet_tf.models import build
-from scarlet_tf.tflite import Graph, ends_of, optimize, read_record
+from scarlet_tf.tflite import Graph, ends_of, open_interpreter, optimize, read_record
 from scarlet_tf.tflite.graph import Type
 
 BLOCK = BlockSpec(

@@ -8,9 +8,8 @@ from rounding import network_limit, rounding_limit
 from scarlet_tf.arch import get_space
 from scarlet_tf.export import export_saved_model, export_tflite, prepare, verify, with_preprocessing
 from scarlet_tf.export.served import ServedModel
-from scarlet_tf.latency import open_interpreter, partition_count
 from scarlet_tf.models import build, set_weights
-from scarlet_tf.tflite import Graph, read_record
+from scarlet_tf.tflite import Graph, open_interpreter, partition_count, read_record
 from scarlet_tf.tflite.graph import Type
 
 SPEC = get_space("small").spec((3, 9, 11, 12, 5, 12))  # 5x5, 7x7 with stride 2 and 1, SE

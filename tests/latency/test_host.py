@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarlet_tf.latency import TFLiteFileError, host, measure_host, operation_counts, save_json
+from scarlet_tf.latency import host, measure_host, save_json
 from scarlet_tf.latency.matrix_product import MatrixProduct
+from scarlet_tf.tflite import TFLiteFileError, operation_counts
 
 
 def summaries(times, rates=None):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from scarlet_tf.arch import count
-from scarlet_tf.latency import TFLiteFileError, operation_counts
+from scarlet_tf.tflite import TFLiteFileError, operation_counts
 from scarlet_tf.tflite.profile import profile_operators
 
 

@@ -9,13 +9,13 @@ from rounding import rounding_limit
 
 from scarlet_tf.arch import choices_from
 from scarlet_tf.arch.space import table_1
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import blocks
+from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.mixed import BN_MOMENTUM
 from scarlet_tf.supernet.optimizer import MomentumSgd, is_decayed
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.training.strategy import make_strategy
 
 LABELS = np.arange(8) % 3
 

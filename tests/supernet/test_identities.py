@@ -9,11 +9,11 @@ from rounding import network_limit
 
 from scarlet_tf.arch import SpecError
 from scarlet_tf.arch.space import table_1
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet, SupernetConfig
+from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.step import make_fair_step
-from scarlet_tf.training.strategy import make_strategy
 
 LABELS = np.arange(8) % 3
 

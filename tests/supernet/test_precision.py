@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 from sixteen_bits import needs_sixteen_bits
 
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import loss_scale
+from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import variable_key
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.training.strategy import make_strategy
 
 IMAGES = np.random.default_rng(3).standard_normal((8, 8, 8, 3)).astype(np.float32)
 LABELS = np.arange(8) % 2

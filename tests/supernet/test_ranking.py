@@ -9,28 +9,10 @@ import scipy.stats
 from scarlet_tf.arch import count, get_space
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import open_dataset
+from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet, ranking
-from scarlet_tf.supernet.ranking import draw_genomes, kendall_tau, rank
+from scarlet_tf.supernet.ranking import draw_genomes, rank
 from scarlet_tf.supernet.ranking_page import make_ranking_page
-from scarlet_tf.training.checkpoints import CheckpointStore
-
-
-@pytest.mark.parametrize("levels", [3, 10, 1000])
-def test_tau_is_scipys_with_and_without_ties(levels):
-    rng = np.random.default_rng(levels)
-    for n in (2, 7, 30):
-        a = rng.integers(0, levels, n)
-        b = a + rng.integers(0, levels, n)
-        np.testing.assert_allclose(kendall_tau(a, b), scipy.stats.kendalltau(a, b).statistic, atol=1e-12)
-
-
-def test_tau_of_known_orders():
-    assert kendall_tau([1, 2, 3, 4], [10, 20, 30, 40]) == 1
-    assert kendall_tau([1, 2, 3, 4], [4, 3, 2, 1]) == -1
-    assert kendall_tau([1, 2, 3], [1, 3, 2]) == pytest.approx(1 / 3)
-    assert np.isnan(kendall_tau([1, 1, 1], [1, 2, 3]))
-    with pytest.raises(ValueError, match=r"got shapes \(3,\) and \(2,\)"):
-        kendall_tau([1, 2, 3], [1, 2])
 
 
 def test_genomes_are_different_and_more_models_keep_the_first():

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace, choices_from
 from scarlet_tf.data import DataConfig
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, train_supernet
-from scarlet_tf.training.strategy import make_strategy
 
 
 def tiny_config(folder: str, steps: int) -> SupernetConfig:

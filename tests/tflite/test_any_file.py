@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency import TFLiteFileError, find_failures, first_run, measure_host
-from scarlet_tf.tflite import Graph, optimize_file, probe
+from scarlet_tf.latency import find_failures, measure_host
+from scarlet_tf.tflite import Graph, TFLiteFileError, first_run, optimize_file, probe
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.tflite.profile import profile_operators
 
@@ -205,7 +205,7 @@ def test_a_file_that_kills_the_interpreter(monkeypatch, tmp_path):
     """Its death is told from the process's; which files do it changes with the interpreter."""
     program = tmp_path / "dies.py"
     program.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    monkeypatch.setattr("scarlet_tf.latency.first_look._PROGRAM", program)
+    monkeypatch.setattr("scarlet_tf.tflite.first_look._PROGRAM", program)
     (tmp_path / "a.tflite").write_bytes(bytes(4) + b"TFL3")
     found = find_failures([tmp_path / "a.tflite"])
     assert found[str(tmp_path / "a.tflite")].endswith(": the interpreter died of it (SIGSEGV)")
@@ -273,5 +273,5 @@ def test_complex_outputs_are_measured_and_not_rewritten(new_graph, tmp_path):
 
 
 def test_needs_no_tensorflow():
-    code = "import sys, scarlet_tf.latency.first_look; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = "import sys, scarlet_tf.tflite.first_look; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,9 +10,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from forked import run_forked
 
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite import Graph, add_record, optimize, optimize_file, probe, read_record
 from scarlet_tf.tflite.graph import Op, Type
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 CASES = 200
 FAST = 25
@@ -66,7 +66,7 @@ def test_damaged_files(content, tmp_path):
 @pytest.mark.slow
 def test_many_damaged_files(content, tmp_path, monkeypatch):
     """With probes that are forks, as the start of Python would take most of the time."""
-    probing = importlib.import_module("scarlet_tf.latency.first_look")
+    probing = importlib.import_module("scarlet_tf.tflite.first_look")
     forking = types.SimpleNamespace(run=run_forked, TimeoutExpired=subprocess.TimeoutExpired)
     monkeypatch.setattr(probing, "subprocess", forking)
     results = [accepted(damaged(content, seed), tmp_path) for seed in range(FAST, CASES)]

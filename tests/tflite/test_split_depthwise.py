@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite import Graph, probe, run_passes
 from scarlet_tf.tflite.graph import Activation, Type
 from scarlet_tf.tflite.passes.split_depthwise import FLOAT_PARTS, INT8_PARTS, split_depthwise
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 SIZES = (7, 8, 13, 14, 28)
 SUMS = {"DEPTHWISE_CONV_2D": 5, "ADD": 4}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency.runtime import TFLiteFileError
 from scarlet_tf.tflite import Graph, optimize, optimize_file
 from scarlet_tf.tflite.graph import Op, Type
+from scarlet_tf.tflite.runtime import TFLiteFileError
 
 CASES = 48
 FAST = 16

@@ -122,7 +122,7 @@ def test_export_of_a_model_that_is_not_square(trained, call_tool, tmp_path):
     for model in (trained, trained / "model.keras"):
         done = call_tool("export_tflite", f"--model={model}", "--output=a.tflite", *flags, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    from scarlet_tf.latency import open_interpreter
+    from scarlet_tf.tflite import open_interpreter
 
     (taken,) = open_interpreter(tmp_path / "a.tflite").get_input_details()
     assert taken["shape"].tolist() == [1, HEIGHT, WIDTH, 3]

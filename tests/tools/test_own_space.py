@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scarlet_tf.arch import ArchSpec, SearchSpace, count
-from scarlet_tf.latency import open_interpreter
 from scarlet_tf.models import build
 from scarlet_tf.search import search_history
+from scarlet_tf.tflite import open_interpreter
 
 PAGE = Path(__file__).parents[2] / "docs" / "own_space.md"
 

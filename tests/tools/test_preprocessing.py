@@ -10,9 +10,8 @@ import pytest
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
-from scarlet_tf.latency import open_interpreter
 from scarlet_tf.models import build, get_weights
-from scarlet_tf.tflite import read_record
+from scarlet_tf.tflite import open_interpreter, read_record
 from scarlet_tf.zoo.files import add_weights_record, read_weights_record
 
 MEAN, STD, CROP = [0.9, 0.1, 0.5], [0.05, 0.3, 1.2], 224 / 256
@@ -237,8 +236,8 @@ def test_training_goes_on_with_the_statistics(given, tool, tmp_path):
 @pytest.mark.slow
 def test_a_path_of_a_supernet(given, tool, tmp_path, one_layer_space):
     from scarlet_tf.data import DataConfig
+    from scarlet_tf.runs.strategy import make_strategy
     from scarlet_tf.supernet import SupernetConfig, load_supernet, train_supernet
-    from scarlet_tf.training.strategy import make_strategy
 
     space = dataclasses.replace(one_layer_space, classes=3)
     data = DataConfig(name=given.data, image_size=8, mean=tuple(MEAN), std=tuple(STD))

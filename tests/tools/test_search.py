@@ -14,11 +14,11 @@ from forked import ForkedProcess
 
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
+from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.loop import WorkerLostError
+from scarlet_tf.runs.workers import Workers
 from scarlet_tf.search import evaluated_models, search_history
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
-from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.loop import WorkerLostError
-from scarlet_tf.training.workers import Workers
 
 TOOL = Path(__file__).parents[2] / "tools" / "search.py"
 FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]
@@ -157,7 +157,7 @@ def test_a_table_is_an_objective_and_a_constraint(here, tmp_path, call_tool):
 MIRRORED = """
 import sys, numpy as np, tensorflow as tf
 from scarlet_tf.supernet import SupernetEvaluator, load_supernet
-from scarlet_tf.training.strategy import make_strategy
+from scarlet_tf.runs.strategy import make_strategy
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
 strategy = make_strategy("mirrored", devices=[f"CPU:{n}" for n in range(3)])

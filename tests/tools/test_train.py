@@ -10,8 +10,8 @@ import tensorflow as tf
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.data import DataConfig
 from scarlet_tf.models import get_weights
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, train_supernet
-from scarlet_tf.training.strategy import make_strategy
 from scarlet_tf.zoo import load_keras_file
 
 

@@ -52,8 +52,8 @@ def tiny_run(
 ):
     """Trains `tiny_spec` on the pictures in `root`; returns the result."""
     from scarlet_tf.data import DataConfig, open_dataset
+    from scarlet_tf.runs.strategy import make_strategy
     from scarlet_tf.training.config import train_config
-    from scarlet_tf.training.strategy import make_strategy
     from scarlet_tf.training.trainer import train
 
     made = make_strategy(strategy, devices=devices)

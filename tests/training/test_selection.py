@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training.config import TrainConfigError, train_config
 from scarlet_tf.training.evaluation import Metrics, evaluate
 from scarlet_tf.training.selection import Selection
-from scarlet_tf.training.strategy import make_strategy
 from scarlet_tf.zoo import load_keras_file
 
 

@@ -10,12 +10,12 @@ from rounding import rounding_limit
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training.config import TrainConfigError, too_few_for_moving_statistics, train_config
 from scarlet_tf.training.folder import name_of_folder
 from scarlet_tf.training.messages import notes_before, statistics_warning, summarize_result, warnings_before
 from scarlet_tf.training.session import balanced_class_weights
 from scarlet_tf.training.step import TrainState
-from scarlet_tf.training.strategy import make_strategy
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])

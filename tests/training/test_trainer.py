@@ -9,11 +9,11 @@ from rounding import rounding_limit
 from scarlet_tf.arch import ArchSpec, get_space
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training.config import TrainConfigError, train_config
 from scarlet_tf.training.evaluation import evaluate
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.step import TrainState
-from scarlet_tf.training.strategy import make_strategy
 from scarlet_tf.training.trainer import train
 from scarlet_tf.zoo import load_keras_file
 

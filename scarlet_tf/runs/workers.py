@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.training.loop import WorkerLostError, naming_lost_workers
+from scarlet_tf.runs.loop import WorkerLostError, naming_lost_workers
 
 
 class Workers:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.loop import DivergedError, run_steps
-from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.loop import DivergedError, run_steps
+from scarlet_tf.runs.runlog import RunLog
 
 
 def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None, reviewer=None):
@@ -91,7 +91,7 @@ def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
 
     def fill(step):
         if step == 5:
-            monkeypatch.setattr("scarlet_tf.training.runlog.open", full, raising=False)
+            monkeypatch.setattr("scarlet_tf.runs.runlog.open", full, raising=False)
 
     with pytest.raises(OSError) as error:
         run(tmp_path, on_step=fill)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.latency.runtime import TFLiteFileError, explain_refusal
+from scarlet_tf.tflite.runtime import TFLiteFileError, explain_refusal
 
 _PROGRAM = Path(__file__).with_name("first_look_process.py")
 _PATIENCE = 300  # seconds

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.training.checkpoints import CheckpointStore
-from scarlet_tf.training.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
-from scarlet_tf.training.runlog import RunLog
+from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
+from scarlet_tf.runs.runlog import RunLog
 
 # What the workers that are left see when another one is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from rounding import rounding_limit
 
-from scarlet_tf.supernet.depthwise import depthwise
+from scarlet_tf.kernels.depthwise import depthwise
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])

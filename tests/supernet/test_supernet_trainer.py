@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 from forked import ForkedProcess
 
-from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet, report_paths, train_supernet, trainer
-from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore
-from scarlet_tf.training.strategy import make_strategy
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
+from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.supernet import (
+    SupernetConfig,
+    SupernetEvaluator,
+    load_supernet,
+    report_paths,
+    supernet_trainer,
+    train_supernet,
+)
 
 PROCESS = Path(__file__).with_name("training_process.py")
 STEPS = 12
@@ -133,8 +140,8 @@ def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrup
 def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tiny_space, tmp_path):
     def claim(**changes):
         settings = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, **changes), steps=1).to_dict()
-        trainer._require_same(tmp_path, settings)
-        trainer._claim_folder(tmp_path, settings)
+        supernet_trainer._require_same(tmp_path, settings)
+        supernet_trainer._claim_folder(tmp_path, settings)
         return json.loads((tmp_path / "config.json").read_text())["data"]
 
     assert "skip_damaged" not in claim()
@@ -208,7 +215,7 @@ def test_workers_that_see_other_checkpoints_are_refused(monkeypatch, tmp_path, t
         def add(self, starts):
             return starts + np.array([6, 0])
 
-    monkeypatch.setattr(trainer, "Workers", TwoWorkers)
+    monkeypatch.setattr(supernet_trainer, "Workers", TwoWorkers)
     config = SupernetConfig(space=tiny_space, data=tiny_data, steps=9)
     with pytest.raises(CheckpointError, match=r"workers would go on from steps 6, 0: give all an output folder they"):
         train_supernet(config, tmp_path, strategy=make_strategy("one_device"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint, read_checkpoint
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, fingerprint, read_checkpoint
 
 ARRAYS = {"layer/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.int64(3)}
 
@@ -55,7 +55,7 @@ def test_other_settings_kind_or_version_are_refused(tmp_path, monkeypatch):
         store(tmp_path, fingerprint="g", settings={"rate": 0.2, "steps": 5}).restore()
     with pytest.raises(CheckpointError, match=r"of kind 'test', expected 'other'"):
         read_checkpoint(path, kind="other")
-    monkeypatch.setattr("scarlet_tf.training.checkpoints.FORMAT_VERSION", 2)
+    monkeypatch.setattr("scarlet_tf.runs.checkpoints.FORMAT_VERSION", 2)
     with pytest.raises(CheckpointError, match=r"has version 1, expected 2"):
         read_checkpoint(path, kind="test")
     with pytest.raises(CheckpointError, match=r"no checkpoint at"):

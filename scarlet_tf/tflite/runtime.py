@@ -10,7 +10,7 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from scarlet_tf.latency.first_look_process import allocate
+from scarlet_tf.tflite.first_look_process import allocate
 
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
@@ -98,3 +98,10 @@ def _operator_name(code: schema.OperatorCode) -> str:
     if code.CustomCode():
         return f"custom:{code.CustomCode().decode()}"
     return _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+
+
+def check_counts(*, threads: int, runs: int, warmup: int) -> None:
+    """ValueError for a count out of range."""
+    for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise ValueError(f"{label} must be >= {least}, got {value}")

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from rounding import rounding_limit
 
-from scarlet_tf.layers.norm import ACTIVATIONS, activate, batch_norm
+from scarlet_tf.kernels.norm import ACTIVATIONS, activate, batch_norm
 
 EPSILON = 1e-5
 

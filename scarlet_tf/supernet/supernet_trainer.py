@@ -19,18 +19,18 @@ from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder, write_atomically
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, fingerprint
+from scarlet_tf.runs.distribution import distributed_batches, is_chief
+from scarlet_tf.runs.loop import run_steps
+from scarlet_tf.runs.runlog import RunLog
+from scarlet_tf.runs.workers import Workers
+from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import InitConfig
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
-from scarlet_tf.supernet.step import make_fair_step
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.training.checkpoints import CheckpointError, CheckpointStore, fingerprint
-from scarlet_tf.training.distribution import distributed_batches, is_chief
-from scarlet_tf.training.loop import run_steps
-from scarlet_tf.training.runlog import RunLog
-from scarlet_tf.training.workers import Workers
 from scarlet_tf.zoo.preprocessing import Preprocessing
 
 KIND = "supernet"

@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.training.strategy import make_strategy, require_strategy
+from scarlet_tf.runs.strategy import make_strategy, require_strategy
 
 CLUSTER = {"worker": ["first:9000", "second:9000"]}
 

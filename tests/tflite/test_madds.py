@@ -3,8 +3,8 @@
 import pytest
 
 from scarlet_tf.arch import count
-from scarlet_tf.latency import TFLiteFileError, count_madds
-from scarlet_tf.latency.madds import Op, operator_madds
+from scarlet_tf.tflite import TFLiteFileError, count_madds
+from scarlet_tf.tflite.madds import Op, operator_madds
 
 
 def test_file_equals_spec(network):

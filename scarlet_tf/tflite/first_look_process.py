@@ -1,4 +1,4 @@
-"""Runs a .tflite file once: the process that `scarlet_tf.latency.first_look` starts. Reads and writes in a folder.
+"""Runs a .tflite file once: the process that `scarlet_tf.tflite.first_look` starts. Reads and writes in a folder.
 
     python first_look_process.py FOLDER   # model.tflite, perhaps inputs.npz -> answer.json, arrays.npz
 

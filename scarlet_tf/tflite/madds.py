@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.latency.runtime import open_interpreter
+from scarlet_tf.tflite.runtime import open_interpreter
 
 Op = schema.BuiltinOperator
 
