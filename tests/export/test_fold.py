@@ -12,6 +12,7 @@ from scarlet_tf.export import FoldError, fold, fold_dense, settle_batch_norms, v
 from scarlet_tf.models import build, get_weights, set_weights
 
 SMALL = get_space("small")
+FOUR = dataclasses.replace(SMALL, name="four", out_channels=(8, 8, 24, 32), strides=(2, 1, 2, 1))
 
 
 def let(inputs, outputs, *, stride=1, kind="let"):
@@ -155,14 +156,14 @@ def test_scarlet_c_folds_all_three(random_weights):
 
 
 def _genome(seed):
-    """A genome of the small space in which every second gene is a LET."""
+    """A genome of four layers in which every second gene is a LET."""
     rng = np.random.default_rng(seed)
-    return [12 if rng.random() < 0.5 else int(rng.integers(0, 12)) for _ in range(SMALL.num_layers)]
+    return [12 if rng.random() < 0.5 else int(rng.integers(0, 12)) for _ in range(FOUR.num_layers)]
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 100))])
 def test_random_genomes(seed, random_weights):
-    spec = SMALL.spec(_genome(seed), let=True)
+    spec = FOUR.spec(_genome(seed), let=True)
     weights = random_weights(spec, seed)
     result = fold(spec, weights)
     assert [slot.slot for slot in result.slots] == [i for i, block in enumerate(spec.blocks) if block.kind == "let"]
