@@ -6,8 +6,9 @@ Arrow: identity; with a diamond: the LET. Dashed line: the map is downsampled th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import NamedTuple
 
 from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
 from scarlet_tf.arch.block import BLOCK_KINDS, strided
@@ -45,19 +46,25 @@ def draw_architecture(spec: ArchSpec, *, legend: bool = False) -> str:
         size=strided(spec.resolution, spec.stem_stride),
         tallest=tallest,
         name=spec.name,
-        legend=legend,
+        legend=_legend(spec.blocks) if legend else (),
     )
     blocks = [_draw_block(block, layer, middle=_middle(tallest)) for layer, block in enumerate(spec.blocks)]
     return before + "".join(blocks) + after
 
 
-def draw_legend() -> str:
-    """The key to the drawings, as an SVG picture of its own."""
-    width, height = _LEGEND_WIDTH, _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 4
+def draw_legend(space: SearchSpace) -> str:
+    """Return the key to the drawings of a space's models, as an SVG picture of its own."""
+    blocks = [
+        space.block(layer, gene, space.first_channels)
+        for layer, choices in enumerate(space.num_choices)
+        for gene in range(choices)
+    ]
+    legend = _legend(blocks)
+    width, height = _legend_width(legend), _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 4
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="arch legend" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="system-ui,sans-serif">'
-        f"<title>Key to the drawings</title>{_STYLE}{_legend_items(y=height / 2)}</svg>"
+        f"<title>Key to the drawings</title>{_STYLE}{_legend_items(legend, y=height / 2)}</svg>"
     )
 
 
@@ -80,7 +87,7 @@ def drawing_parts(space: SearchSpace) -> dict:
         size=strided(space.resolution, space.stem_stride),
         tallest=tallest,
         name=_NEUTRAL_NAME,
-        legend=False,
+        legend=(),
     )
     drawn = [
         [_draw_block(block, layer, middle=_middle(tallest)) for block in options]
@@ -135,7 +142,7 @@ def _pass_on(block: BlockSpec, *, middle: float) -> str:
 
 
 def _surroundings(
-    *, strides: Sequence[int], size: ImageSize, tallest: float, name: str, legend: bool
+    *, strides: Sequence[int], size: ImageSize, tallest: float, name: str, legend: Sequence[_Sample]
 ) -> tuple[str, str]:
     """The SVG before and after the blocks; `size` is the map's that the first block gets."""
     middle, end = _middle(tallest), _MARGIN + len(strides) * _PITCH
@@ -143,8 +150,8 @@ def _surroundings(
     width, height = end + _MARGIN, floor + _BOTTOM
     below = ""
     if legend:
-        width, row = max(width, _LEGEND_WIDTH), _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 10
-        below, height = _legend_items(y=height + row / 2), height + row
+        width, row = max(width, _legend_width(legend)), _UNIT * _LEAST_EXPANSION + 2 * _FRAME + 10
+        below, height = _legend_items(legend, y=height + row / 2), height + row
     before = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="arch" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" font-family="system-ui,sans-serif">'
@@ -191,9 +198,17 @@ def _indices(layers: int, floor: float) -> list[str]:
     ]
 
 
-def _legend_sample(kernel: int, *, expansion: int, se: bool = False) -> BlockSpec:
+class _Sample(NamedTuple):
+    """A block of the legend, what is written beside it, and the width of both."""
+
+    block: BlockSpec
+    text: str
+    width: int
+
+
+def _legend_block(kernel: int, *, expansion: int = 3, se: bool = False, kind: str = "inverted_residual") -> BlockSpec:
     return BlockSpec(
-        kind="inverted_residual",
+        kind=kind,
         in_channels=8,
         out_channels=8,
         kernel_size=kernel,
@@ -202,21 +217,31 @@ def _legend_sample(kernel: int, *, expansion: int, se: bool = False) -> BlockSpe
     )
 
 
-_LEGEND = (
-    (_legend_sample(3, expansion=3), f"3{_TIMES}3", 66),
-    (_legend_sample(5, expansion=3), f"5{_TIMES}5", 66),
-    (_legend_sample(7, expansion=3), f"7{_TIMES}7 kernel", 116),
-    (_legend_sample(3, expansion=6), "expansion 6 (low: 3)", 168),
-    (_legend_sample(3, expansion=3, se=True), "squeeze-excite", 132),
-    (BlockSpec(kind="identity", in_channels=8, out_channels=8), "identity", 92),
-    (BlockSpec(kind="let", in_channels=8, out_channels=8), f"LET (1{_TIMES}1 conv)", 132),
-)
-_LEGEND_WIDTH = 2 * _MARGIN + sum(width for _, _, width in _LEGEND) + 96
+def _legend(blocks: Iterable[BlockSpec]) -> tuple[_Sample, ...]:
+    """The samples that explain drawings of these blocks; those of the paper's search space are always there."""
+    blocks = [block for block in blocks if block.expands]
+    kernels = sorted({3, 5, 7, *(block.kernel_size for block in blocks)})
+    labels = [f"{kernel}{_TIMES}{kernel}" for kernel in kernels]
+    samples = [_Sample(_legend_block(kernel), label, 66) for kernel, label in zip(kernels, labels, strict=True)]
+    samples[-1] = _Sample(samples[-1].block, f"{labels[-1]} kernel", 116)
+    kinds = sorted({block.kind for block in blocks} - {"inverted_residual"})
+    samples += [_Sample(_legend_block(3, kind=kind), kind.split("_")[0], 82) for kind in kinds]
+    return (
+        *samples,
+        _Sample(_legend_block(3, expansion=6), "expansion 6 (low: 3)", 168),
+        _Sample(_legend_block(3, se=True), "squeeze-excite", 132),
+        _Sample(BlockSpec(kind="identity", in_channels=8, out_channels=8), "identity", 92),
+        _Sample(BlockSpec(kind="let", in_channels=8, out_channels=8), f"LET (1{_TIMES}1 conv)", 132),
+    )
 
 
-def _legend_items(*, y: float) -> str:
+def _legend_width(legend: Sequence[_Sample]) -> int:
+    return 2 * _MARGIN + sum(sample.width for sample in legend) + 96
+
+
+def _legend_items(legend: Sequence[_Sample], *, y: float) -> str:
     parts, x = [], _MARGIN
-    for block, text, width in _LEGEND:
+    for block, text, width in legend:
         shape = _box(block, middle=y) if block.expands else _pass_on(block, middle=y)
         parts.append(f'<g transform="translate({x} 0)">{shape}{_legend_text(text, y=y)}</g>')
         x += width

@@ -57,7 +57,7 @@ def build_page(
         subtitle=escape(_subtitle(history)),
         style=_asset("page.css"),
         tiles=_tiles(history, evaluated),
-        legend=draw_legend(),
+        legend=draw_legend(space),
         gallery=gallery(rows, space),
         table=models_table(rows, checked),
         footer=_footer(history, space, metadata),

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from scarlet_tf.arch import get_space, scale
+from scarlet_tf.arch import SearchSpace, choices_from, get_space, scale
 from scarlet_tf.report import draw_architecture, draw_legend
 from scarlet_tf.report.drawing import drawing_parts
 
@@ -48,6 +48,20 @@ def test_height_is_the_expansion_and_colour_the_kernel():
     assert colours == {("block k3", "#56b4e9"), ("block k5", "#e69f00"), ("block k7", "#7b4fb5")}
 
 
+def test_other_kernels_kinds_and_expansions_are_drawn_and_explained():
+    choices = choices_from(["e8 k9", "fused_inverted_residual e2 k3", "e3 k11 se", "let"])
+    space = SearchSpace(name="mine", out_channels=(8, 8, 8, 8), strides=(1, 1, 1, 1), choices=choices)
+    picture = draw_architecture(space.spec((0, 1, 2, 3)), legend=True)
+    own = picture.split("downsample")[0]
+    assert [own.count(f'class="block k{kernel}"') for kernel in (3, 9, 11)] == [1, 1, 1]
+    assert ">F3</text>" in picture and 'height="56"' in picture
+    for text in (">9\u00d79<", ">11\u00d711 kernel<", ">fused<"):
+        assert text in picture and text in draw_legend(space) and text not in draw_legend(SPACE)
+    parts = drawing_parts(space)
+    whole = parts["before"] + "".join(parts["blocks"][layer][gene] for layer, gene in enumerate((0, 1, 2, 3)))
+    assert counted(whole + parts["after"]) == counted(draw_architecture(space.spec((0, 1, 2, 3))))
+
+
 def test_dashed_lines_stand_before_the_layers_of_stride_two():
     lines = re.findall(r'class="downsample" d="M(\d+) ', draw_architecture(spec("B")))
     assert [(int(x) - 14) / 26 for x in lines] == [0, 2, 6, 14]
@@ -77,7 +91,7 @@ def test_name_is_escaped():
 
 
 def test_legend_adds_one_sample_of_everything():
-    ET.fromstring(draw_legend())
+    ET.fromstring(draw_legend(SPACE))
     with_legend = draw_architecture(spec("A"), legend=True)
     assert "LET (1\u00d71 conv)" in with_legend and "LET" not in draw_architecture(spec("A"))
     ET.fromstring(with_legend)
