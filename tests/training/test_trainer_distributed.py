@@ -28,13 +28,21 @@ def check_close(runs, first, second):
         np.testing.assert_allclose(array, theirs[name], atol=size / (12 * 8 * 8), err_msg=name)
 
 
-def test_two_mirrored_replicas_equal_one_device(runs, pictures, tmp_path, start):
-    single = runs.tiny_run(pictures, tmp_path / "single", **SETTINGS)
+@pytest.fixture(scope="module")
+def single(runs, pictures, tmp_path_factory):
+    """The folder of a run on one device."""
+    output = tmp_path_factory.mktemp("single") / "run"
+    runs.tiny_run(pictures, output, **SETTINGS)
+    return output
+
+
+def test_two_mirrored_replicas_equal_one_device(runs, single, tmp_path, start):
+    expected = json.loads((single / "training.json").read_text())
     devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
     mirrored = finish(start("mirrored", **SETTINGS, **devices))
-    assert (single["replicas"], mirrored["replicas"], mirrored["steps"]) == (1, 2, 4)
-    assert mirrored["selection"] == single["selection"] and mirrored["selection"]["best_step"] == 4
-    check_close(runs, tmp_path / "single", tmp_path / "mirrored")
+    assert (expected["replicas"], mirrored["replicas"], mirrored["steps"]) == (1, 2, 4)
+    assert mirrored["selection"] == expected["selection"] and mirrored["selection"]["best_step"] == 4
+    check_close(runs, single, tmp_path / "mirrored")
 
 
 def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
@@ -44,8 +52,7 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
     assert "batch_size must be a multiple of the 2 replicas, got 9" in errors
 
 
-def test_two_workers_equal_one_device(runs, pictures, tmp_path, start):
-    runs.tiny_run(pictures, tmp_path / "single", **SETTINGS)
+def test_two_workers_equal_one_device(runs, single, tmp_path, start):
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
@@ -58,6 +65,6 @@ def test_two_workers_equal_one_device(runs, pictures, tmp_path, start):
         workers.append(start("both", **SETTINGS, strategy="multi_worker", environment={"TF_CONFIG": config}))
     chief, other = [finish(worker) for worker in workers]
     assert chief["replicas"] == 2 and chief["test"] == other["test"]
-    check_close(runs, tmp_path / "single", tmp_path / "both")
+    check_close(runs, single, tmp_path / "both")
     lines = (tmp_path / "both" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from forked import ForkedProcess
 
 pytestmark = pytest.mark.slow
 
@@ -48,19 +49,29 @@ def test_killed_runs_end_with_the_same_bits(runs, pictures, tmp_path, start):
     assert steps == list(range(1, 21))
 
 
-def test_sigterm_saves_and_exits(runs, pictures, tmp_path, start):
-    settings = {"epochs": 10, "checkpoint_every": 1000}
-    code, errors = stop_after(start("stopped", **settings), tmp_path / "stopped/log.jsonl", 9, signal.SIGTERM)
-    assert code == 143, errors
-    (checkpoint,) = (tmp_path / "stopped" / "checkpoints").iterdir()
-    assert 9 <= int(checkpoint.stem.split("-")[1]) < 40
-    runs.tiny_run(pictures, tmp_path / "stopped", **settings)
-    runs.tiny_run(pictures, tmp_path / "whole", **settings)
-    check_equal(runs, tmp_path / "whole", tmp_path / "stopped")
+STOPPED = {"epochs": 10, "checkpoint_every": 1000}
 
 
-def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, tmp_path, start):
-    code, errors = stop_after(start("run", epochs=10), tmp_path / "run/log.jsonl", 9, signal.SIGTERM)
+@pytest.fixture(scope="module")
+def stopped(runs, pictures, tmp_path_factory):
+    """The folder of a run that ended by SIGTERM after 9 steps and more."""
+    output = tmp_path_factory.mktemp("stopped") / "run"
+    arguments = {"root": str(pictures), "output": str(output)} | STOPPED
+    code, errors = stop_after(
+        ForkedProcess([runs.__file__, json.dumps(arguments)]), output / "log.jsonl", 9, signal.SIGTERM
+    )
     assert code == 143, errors
+    return output
+
+
+def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, stopped):
     with pytest.raises(ValueError, match=r"was made with other settings \(config.learning_rate was 0.1, is 0.2\)"):
-        runs.tiny_run(pictures, tmp_path / "run", epochs=10, learning_rate=0.2)
+        runs.tiny_run(pictures, stopped, **STOPPED, learning_rate=0.2)
+
+
+def test_sigterm_saves_and_exits(runs, pictures, tmp_path, stopped):
+    (checkpoint,) = (stopped / "checkpoints").iterdir()
+    assert 9 <= int(checkpoint.stem.split("-")[1]) < 40
+    runs.tiny_run(pictures, stopped, **STOPPED)
+    runs.tiny_run(pictures, tmp_path / "whole", **STOPPED)
+    check_equal(runs, tmp_path / "whole", stopped)
