@@ -115,7 +115,8 @@ def command_line(*, without: Collection[str] = ()) -> str:
     """
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
-    return _as_called(shlex.join(["python", f"tools/{Path(sys.argv[0]).name}", *given]))
+    script = Path(sys.argv[0]).resolve()
+    return _as_called(shlex.join(["python", f"{script.parent.name}/{script.name}", *given]))
 
 
 def _as_called(text: str) -> str:
