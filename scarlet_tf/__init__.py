@@ -1,3 +1,3 @@
-"""SCARLET in TensorFlow: model zoo, supernet with LET, search, and export to phones."""
+"""SCARLET-NAS in TensorFlow: model zoo, LET supernet, search, and export to TFLite."""
 
 __version__ = "0.1.0"

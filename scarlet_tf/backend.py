@@ -1,4 +1,4 @@
-"""Which backend Keras runs on, found out without importing Keras, and a refusal for what runs on TensorFlow alone.
+"""Keras's backend: looking it up without importing Keras, and errors for what needs another one.
 
 Models of `scarlet_tf.zoo` run on every backend; training, supernets, compression and export need TensorFlow's.
 """
@@ -18,25 +18,29 @@ BACKENDS = (TENSORFLOW, "jax", "torch", "openvino", "numpy")
 
 
 class BackendError(ValueError, ImportError):
-    """Keras is set to a backend that does not exist, is not installed, or does not run what was asked for."""
+    """Error for a Keras backend that does not exist, is not installed, or cannot run what was asked for."""
 
 
 def chosen_backend() -> tuple[str, str]:
-    """The backend that Keras has or will take, and what chose it: KERAS_BACKEND, Keras's keras.json, or the default."""
+    """Return the backend that Keras uses or will use, and what sets it.
+
+    Returns:
+        The name of the backend, and "KERAS_BACKEND", the path of Keras's keras.json, or "default".
+    """
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
-    # Where Keras itself looks (keras/src/backend/config.py).
+    # The same lookup as in keras/src/backend/config.py.
     base = Path(os.path.expanduser("~"))
     folder = Path(os.environ.get("KERAS_HOME") or (base if os.access(base, os.W_OK) else Path("/tmp")) / ".keras")
     path = folder.expanduser() / "keras.json"
     try:
         return json.loads(path.read_text())["backend"], str(path)
-    except (OSError, ValueError, KeyError, TypeError):  # Keras too takes its default then
+    except (OSError, ValueError, KeyError, TypeError):  # Keras too falls back to its default
         return TENSORFLOW, "default"
 
 
 def require_backend() -> str:
-    """Return the chosen backend; BackendError where Keras has none of that name, or it is not installed."""
+    """Return the chosen backend; raise BackendError if Keras does not have it or it is not installed."""
     name, source = chosen_backend()
     require_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
     if not _is_installed(name):
@@ -46,7 +50,7 @@ def require_backend() -> str:
 
 
 def require_tensorflow(what: str) -> None:
-    """Raise BackendError where Keras runs on another backend than TensorFlow, which `what` needs."""
+    """Raise BackendError unless Keras runs on TensorFlow, which `what` needs."""
     name, source = chosen_backend()
     require_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
     if name != TENSORFLOW:
@@ -60,5 +64,5 @@ def require_tensorflow(what: str) -> None:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ValueError:  # of a module that is there without saying where from
+    except ValueError:  # a loaded module without __spec__
         return sys.modules.get(module) is not None

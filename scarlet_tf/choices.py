@@ -1,4 +1,4 @@
-"""The one way in which a value that is not among the known ones is refused."""
+"""Errors for unknown options, which name the nearest valid one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Collection
 
 
 def require_known(what: str, value: object, known: Collection[str], *, error: type[ValueError] = ValueError) -> None:
-    """Raises `error` in one line that names the value, what was expected and the nearest of it.
+    """Raise `error` for an unknown option, naming it, the valid ones and the nearest of these.
 
-    Nearest are those that hold all of the value: "mixed_float16" to "float16", though "float32" looks more alike.
+    Options that contain the whole value are nearest: "mixed_float16" to "float16", though "float32" looks more alike.
+
+    Args:
+        what: what the value is, for the message.
+        known: the valid options, at least one.
     """
     if value not in known:
         longer = [name for name in known if str(value) in name]

@@ -1,6 +1,6 @@
-"""How every tool starts and how it fails: flags, one library call, one clear line and exit code 2 for bad input.
+"""Start-up and error handling of the tools: flags, one library call, and for bad input one line and exit code 2.
 
-Imports no TensorFlow, so that `--help` answers at once: tools import what they call inside `main`.
+Does not import TensorFlow, so that `--help` answers at once: tools import what they call inside `main`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from scarlet_tf.runs.interrupt import RunStopped
 
 
 def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoReturn:
-    """Parses sys.argv into absl flags and calls main; never returns.
+    """Parse sys.argv into absl flags, call `main` and exit.
+
+    Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), with a one-line message on
+    standard error; 130 for Ctrl-C and 143 for SIGTERM. A run that is stopped also prints what is saved and how to
+    resume.
 
     Args:
-        arguments: names of what the tool takes besides its flags; main gets their values, in order.
-
-    Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), said in one line on
-    standard error; 130 for Ctrl-C and 143 for SIGTERM, in a run with a line that says what is saved and how to go on.
+        main: the tool's function.
+        arguments: names of the tool's positional arguments; `main` gets their values, in order.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         print(_help(sys.modules["__main__"].__doc__ or ""))
         sys.exit(0)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong in C++ comes as an exception too
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a class's name that the terminal's encoding lacks is no error
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors in C++ also raise exceptions
+    if isinstance(sys.stdout, io.TextIOWrapper):  # class names may have characters that the terminal cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     app.run(
         lambda argv: _guarded(functools.partial(main, *argv[1:])),
@@ -47,17 +49,17 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
 
 
 def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
-    """Imports TensorFlow, as Keras's backend, with oneDNN's kernels and without the notes that its C++ code writes.
+    """Import TensorFlow as Keras's backend, with oneDNN's kernels and without the messages of its C++ code.
 
-    oneDNN is on by default only on some CPUs, but was quicker on the AVX2 machine this was measured on, most of all for
-    depthwise convolutions; TF_ENABLE_ONEDNN_OPTS=0 turns it off. It is read once, when TensorFlow is imported.
+    oneDNN is on by default only on some CPUs, but it was faster on the AVX2 machine where we measured it, above all for
+    depthwise convolutions. TF_ENABLE_ONEDNN_OPTS=0 turns it off. TensorFlow reads the variable once, when imported.
 
     Args:
-        threads: TensorFlow's "inter" and "intra" op threads, where TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS do
-            not set them; None: TensorFlow's own choice.
+        threads: TensorFlow's "inter" and "intra" op threads; TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS override
+            them. None: TensorFlow's own choice.
 
     Raises:
-        BackendError: where Keras is set to another backend, or TensorFlow is not installed.
+        BackendError: if Keras is set to another backend, or TensorFlow is not installed.
     """
     require_tensorflow("this tool")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -67,11 +69,11 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     with _silent_start():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # looks for GPUs, and says so
+        tf.config.list_physical_devices()  # the search for GPUs prints messages too
 
 
 def load_keras() -> None:
-    """Imports Keras on whichever backend is chosen; BackendError where that is unknown or not installed."""
+    """Import Keras on the chosen backend; raise BackendError if that is unknown or not installed."""
     if require_backend() == TENSORFLOW:
         load_tensorflow()
         return
@@ -84,7 +86,7 @@ def load_keras() -> None:
 
 @contextlib.contextmanager
 def _silent_start() -> Iterator[None]:
-    """Drops what a library's C++ code writes to standard error while it is imported."""
+    """Discard what a library's C++ code writes to standard error while it is imported."""
     sys.stderr.flush()
     standard_error = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -97,10 +99,10 @@ def _silent_start() -> Iterator[None]:
 
 
 def _share_one_heap() -> None:
-    """Lets all threads take memory from one heap, where the C library is glibc; MALLOC_ARENA_MAX sets another number.
+    """Make all threads allocate from one heap, if the C library is glibc; MALLOC_ARENA_MAX overrides the number.
 
-    With a heap a thread, a feature map that one thread freed is no use to another: a fair supernet step of 4.7 GB took
-    5.7 GB on two threads, and no less time.
+    With one heap per thread, a thread cannot reuse the feature maps that another one freed: a fair supernet step of
+    4.7 GB took 5.7 GB on two threads, and no less time.
     """
     if "MALLOC_ARENA_MAX" not in os.environ and hasattr(c_library := ctypes.CDLL(None), "gnu_get_libc_version"):
         arena_max = -8  # M_ARENA_MAX in malloc.h
@@ -108,10 +110,10 @@ def _share_one_heap() -> None:
 
 
 def command_line(*, without: Collection[str] = ()) -> str:
-    """How this tool was called, to stand beside what it wrote: `python tools/NAME.py` and the flags that were given.
+    """Return the command that called this tool, to be recorded with its output: `python tools/NAME.py` and its flags.
 
     Args:
-        without: names of flags to leave out, those that say where files lie and not what comes out.
+        without: names of flags to omit: those that set where files are and do not affect the result.
     """
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
@@ -120,14 +122,14 @@ def command_line(*, without: Collection[str] = ()) -> str:
 
 
 def _as_called(text: str) -> str:
-    """The text with its calls of tools as they are made here: of an installed package by its console script."""
+    """Return the text with calls of tools as they work here: in an installed package, by the console script."""
     if Path(sys.argv[0]).resolve().parent != Path(__file__).parent / "tools":
         return text
     return re.sub(r"python tools/(\w+)\.py", lambda call: f"scarlet-tf {call[1].replace('_', '-')}", text)
 
 
 def fail(*messages: object) -> NoReturn:
-    """One line a message on standard error, exit code 2."""
+    """Print each message as one line on standard error and exit with code 2."""
     for message in messages:
         print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
@@ -145,7 +147,7 @@ def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
     return rest
 
 
-_REQUIRED = "must have a value"  # in absl's message for a flag that has none
+_REQUIRED = "must have a value"  # part of absl's message for a required flag without a value
 
 
 def _is_required(flag: flags.Flag) -> bool:
@@ -153,7 +155,7 @@ def _is_required(flag: flags.Flag) -> bool:
 
 
 def _what_is_missing() -> str:
-    """The required flags that were not given, and the first call in the tool's docstring."""
+    """Return a message with the missing required flags and the first command in the tool's docstring."""
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     missing = [flag for flag in own if _is_required(flag) and flag.value is None]
     names = " and ".join(f"--{flag.name}" for flag in missing)
@@ -164,7 +166,7 @@ def _what_is_missing() -> str:
 
 def _guarded(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)
-    # TensorFlow warns of every function with several input shapes; what is wrong comes as an exception.
+    # TensorFlow warns about every function with several input shapes; errors raise exceptions.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     warnings.showwarning = functools.partial(_show_warning, show_others=warnings.showwarning)
     try:
@@ -191,7 +193,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None, *, 
 
 
 def _how_to_go_on(saved: str) -> str:
-    """What follows "interrupted" on the line; nothing where no run was."""
+    """Return what follows "interrupted" on the line: what is saved and how to resume, or "" outside a run."""
     return f": {saved}; to go on: {command_line()}" if saved else ""
 
 

@@ -1,19 +1,19 @@
-"""Naming what differs between the settings of two runs, of which one was to go on with the other."""
+"""Descriptions of how two run configurations differ, for resume errors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-_MOST = 5  # differences named
+_MOST = 5  # differences listed
 _LONGEST = 60  # characters of a value
 
 
 def name_differences(before: object, now: object) -> str:
-    """In words, such as "learning_rate was 0.045, is 0.1; data.seed was absent, is 0"; "" where nothing differs.
+    """Describe differences, as in "learning_rate was 0.045, is 0.1; data.seed was absent, is 0"; "" if there are none.
 
     Args:
-        before, now: JSON values; a tuple is the list that it becomes in a file.
+        before, now: JSON values; a tuple equals the list that it becomes in a file.
     """
     before, now = (json.loads(json.dumps(settings)) for settings in (before, now))
     found = list(_differences(before, now, ""))
@@ -42,7 +42,7 @@ _ABSENT = _Absent()
 
 
 def _parts(value: object) -> dict | None:
-    """What has a name of its own in a value; a list has it where it is of objects, such as a network's blocks."""
+    """Return the fields of an object, or the items of a list of objects by index, such as a network's blocks."""
     if value and isinstance(value, list) and all(isinstance(part, dict) for part in value):
         return {str(index): part for index, part in enumerate(value)}
     return value if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, locking a run's folder, and checks that can be made beforehand."""
+"""Atomic writes, locks on run directories, and checks of paths before any work is done."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from typing import BinaryIO
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Writes under a temporary name beside `path`, flushes to the disk, then renames. Makes the folder if need be.
+    """Write a file atomically: to a temporary file beside `path`, flushed to disk, then renamed.
 
     Args:
-        content: bytes, text (as UTF-8), or a function that writes to the open file.
+        path: the file; its folder is created if necessary.
+        content: bytes, text (written as UTF-8), or a function that writes to the open file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # machines that share it may share PIDs
+    # A PID would not do: processes on machines that share the folder may have the same one.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with naming(path):
             with open(temporary, "wb") as file:
@@ -41,9 +43,10 @@ def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[B
 
 @contextlib.contextmanager
 def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """For writers that want a path with the right suffix: gives one, and renames what is there to `path` at the end.
+    """Yield a temporary path with the same file name, and rename the file written there to `path` at the end.
 
-    Makes the folder of `path` where there is none. After an exception `path` is as it was.
+    For writers that need a path with the right suffix. Creates the folder of `path` if necessary. After an exception,
+    `path` is unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Raise what says that a disk is full with `path` as the file's name, which writing to an open file leaves out."""
+    """Add `path` to errors that say that a disk is full: those of writing to an open file name no file."""
     try:
         yield
     except OSError as error:
@@ -68,12 +71,12 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Return whether no more can be written: a full disk, a used-up quota, or a limit on the size of files."""
+    """Return whether an error means that no more can be written: full disk, exceeded quota, or file size limit."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FolderInUseError(ValueError):
-    """Another run is writing to the folder; the message names both."""
+    """Error for a folder that another run is writing to; the message names both."""
 
 
 _LOCK = ".lock"
@@ -81,14 +84,14 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked_folder(folder: str | os.PathLike) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if need be, until the block or the process ends.
+    """Lock a folder against other runs until the block or the process ends; create the folder if necessary.
 
     The kernel holds the lock (flock on the file .lock) and releases it however the process dies. On a file system
-    without locks a warning is printed and nothing is locked; nor is a folder that cannot be written to anyway. A
-    folder that was made here and is still empty at the end is removed.
+    without locks, a warning is printed and nothing is locked. A folder without write permission is not locked either.
+    A folder that was created here and is still empty at the end is removed.
 
     Raises:
-        FolderInUseError: another run holds the lock.
+        FolderInUseError: if another run holds the lock.
     """
     folder = Path(folder)
     made = not folder.exists()
@@ -99,15 +102,16 @@ def locked_folder(folder: str | os.PathLike) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            path.unlink(missing_ok=True)  # before the lock is released: whoever waits for it sees another file
+            # Before the lock is released: a process that has already opened the file then sees that it is gone.
+            path.unlink(missing_ok=True)
             os.close(descriptor)
         if made:
-            with contextlib.suppress(OSError):  # it holds something
+            with contextlib.suppress(OSError):  # not empty
                 folder.rmdir()
 
 
 def _take_lock(path: Path, *, folder: Path) -> int | None:
-    """Return a descriptor that holds the lock; None where there can be none."""
+    """Return a file descriptor that holds the lock, or None if the folder cannot be locked."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -130,7 +134,7 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
             return None
         if _same_file(path, descriptor):
             record = {"pid": os.getpid(), "host": socket.gethostname()}
-            with contextlib.suppress(OSError):  # who holds the lock is only for a message
+            with contextlib.suppress(OSError):  # the record is only for error messages
                 os.truncate(descriptor, 0)
                 os.pwrite(descriptor, json.dumps(record).encode(), 0)
             return descriptor
@@ -154,11 +158,11 @@ def _in_use(folder: Path, descriptor: int) -> FolderInUseError:
 
 
 def require_free(folder: str | os.PathLike) -> None:
-    """Raises FolderInUseError where another run holds a folder's lock, to say so early; `locked_folder` decides."""
+    """Raise FolderInUseError early if another run holds a folder's lock; only `locked_folder` takes the lock."""
     folder = Path(folder)
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR)
-    except OSError:  # no run, or none that could be told from this side
+    except OSError:  # no run, or no permission to see one
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,7 +175,7 @@ def require_free(folder: str | os.PathLike) -> None:
 
 
 def expand_user(path: str | os.PathLike) -> Path:
-    """Replace a leading ~ by the home folder; ValueError where none is known, as in a container with a bare uid."""
+    """Replace a leading ~ by the home folder; raise ValueError if none is known, as in a container with a bare uid."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -181,12 +185,12 @@ def expand_user(path: str | os.PathLike) -> Path:
 
 
 def user_cache() -> Path:
-    """The project's folder in the user's cache."""
+    """Return the project's folder in the user's cache."""
     return expand_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scarlet_tf"
 
 
 def require_place(path: str | os.PathLike) -> None:
-    """Raises OSError where no file can be written to, before the work whose result it is; a folder can be made."""
+    """Raise OSError if a result could not be written to this file later; a missing folder is no error."""
     path = Path(path)
     _require_room(path)
     if path.is_dir():
@@ -194,7 +198,7 @@ def require_place(path: str | os.PathLike) -> None:
 
 
 def require_new_folder(path: str | os.PathLike) -> None:
-    """Raises OSError where a folder cannot be made, or be written to without mixing it with what is there."""
+    """Raise OSError if a folder cannot be created here, or already holds something."""
     path = Path(path)
     _require_room(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -202,7 +206,7 @@ def require_new_folder(path: str | os.PathLike) -> None:
 
 
 def require_run_folder(path: str | os.PathLike) -> None:
-    """Raises OSError where a run's folder can neither be made nor be written to."""
+    """Raise OSError if a run directory can be neither created nor written to."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file: expected a folder, or a name for a new one")
@@ -210,7 +214,7 @@ def require_run_folder(path: str | os.PathLike) -> None:
 
 
 def _require_room(path: Path) -> None:
-    """OSError unless the nearest folder above `path` that is there can be written to."""
+    """Raise OSError unless the nearest existing folder above `path` is writable."""
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise NotADirectoryError(f"{path} cannot be written: {above} is no folder")
@@ -219,6 +223,6 @@ def _require_room(path: Path) -> None:
 
 
 def require_holding(folder: str | os.PathLike, name: str, *, what: str) -> None:
-    """Raises FileNotFoundError where a folder has not the file, by its name, that makes it `what`."""
+    """Raise FileNotFoundError unless a folder contains the file `name`, as every `what` does."""
     if not (Path(folder) / name).is_file():
         raise FileNotFoundError(f"no {what} in {folder}: it has no {name}")

@@ -1,4 +1,4 @@
-"""The formats a model is exported to: their names, the names they had before, and which options go together."""
+"""Export formats: their names, their former names, and which options go together."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from scarlet_tf.choices import require_known
 
 FLOAT32 = "float32"
 QUANTIZATIONS = (FLOAT32, "float16", "dynamic", "int8", "int8_pure")
-END_TYPES = (FLOAT32, "int8", "uint8")  # of a file's input and output
+END_TYPES = (FLOAT32, "int8", "uint8")  # dtypes of a file's input and output
 XNNPACK = "xnnpack"
 TARGETS = (XNNPACK, "none")
-PLAIN = "plain"  # what tables call a file of target "none": as the converter leaves it, not rewritten
+PLAIN = "plain"  # in tables, a file of target "none": as the converter wrote it, not optimised
 
 SAVED_MODEL, ONNX = "saved_model", "onnx"
-FORMATS = (SAVED_MODEL, ONNX, *QUANTIZATIONS)  # everything that a model is shipped as
+FORMATS = (SAVED_MODEL, ONNX, *QUANTIZATIONS)
 
 _FORMER_NAMES = {"none": FLOAT32, "fp32": FLOAT32}
 
 
 def current_name(name: str) -> str:
-    """Return today's name of a format that older files, records and file names may call otherwise."""
+    """Return the current name of a format; older files, records and file names may have its former name."""
     return _FORMER_NAMES.get(name, name)
 
 
 def require_format(what: str, name: str, known: Collection[str] = FORMATS) -> str:
-    """Return today's name of a format that a user asks for; a former name is accepted with a line on standard error.
+    """Return the current name of a format that a user asks for; a former name prints a line on standard error.
+
+    Args:
+        what: what the name is, for messages.
+        name: a current or former name.
+        known: the valid current names.
 
     Raises:
         ValueError: for a name that is not one of `known`, naming the nearest.
@@ -43,14 +48,14 @@ _ENDINGS = (".tflite", ".onnx", ".keras", ".h5", ".pth", ".json")
 
 
 def check_ending(path: str | os.PathLike, expected: str) -> None:
-    """Raise ValueError where a file to be written has the ending of another format."""
+    """Raise ValueError if an output file has the ending of another format."""
     ending = Path(path).suffix.lower()
     if ending != expected and ending in _ENDINGS:
         raise ValueError(f"ending of --output must be {expected!r}, got {os.fspath(path)!r}")
 
 
 def format_in_name(path: str | os.PathLike) -> str | None:
-    """Return the format that a file's name tells, as `int8.tflite`, `m_int8.tflite` and `saved_model` do; else None."""
+    """Return the format in a file name such as `int8.tflite`, `m_int8.tflite` or `saved_model`; else None."""
     stem = Path(path).name.removesuffix(".tflite")
     # The longest first: "m_int8_pure" also contains "int8".
     for name in sorted((*FORMATS, *_FORMER_NAMES), key=len, reverse=True):
@@ -65,7 +70,8 @@ def check_options(
     """Raise ValueError for an unknown option, naming the nearest valid one, and for options that exclude each other.
 
     Args:
-        quantize: a current name, see `require_format`.
+        quantize: a current name; see `require_format`.
+        has_representative: whether there are calibration images.
     """
     for label, value, known in (
         ("quantize", quantize, QUANTIZATIONS),

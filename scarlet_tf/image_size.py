@@ -1,4 +1,4 @@
-"""Image sizes: one number of pixels for a square, or (height, width)."""
+"""Image sizes in pixels: one side for a square, or (height, width)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ ImageSize = int | tuple[int, int]
 
 
 def check_image_size(value: object, *, what: str, error: type[ValueError] = ValueError) -> ImageSize:
-    """Return a size in its one form: an int for a square, else a tuple (height, width).
+    """Return a size in canonical form: an int for a square, else a tuple (height, width).
 
     Args:
-        value: an int, or two of them as a tuple or, from JSON, a list.
-        what: what the size is of, for the message.
+        value: an int, or two ints in a tuple or, from JSON, a list.
+        what: what the value is, for the message.
 
     Raises:
-        error: for anything else, and for sides below 1.
+        error: for any other value, and for sides below 1.
     """
     sides = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     integers = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
@@ -25,12 +25,12 @@ def check_image_size(value: object, *, what: str, error: type[ValueError] = Valu
 
 
 def height_and_width(size: ImageSize) -> tuple[int, int]:
-    """Return both sides of a size in pixels."""
+    """Return the height and width of a size, in pixels."""
     return (size, size) if isinstance(size, int) else size
 
 
 def parse_image_size(text: str | None) -> ImageSize | None:
-    """Read what a flag says: "224", or "224x160" for height x width; None stays None.
+    """Parse a flag: "224", or "224x160" for height x width; None stays None.
 
     Raises:
         ValueError: for other text, and for sides below 1.
@@ -45,5 +45,5 @@ def parse_image_size(text: str | None) -> ImageSize | None:
 
 
 def describe_image_size(size: ImageSize) -> str:
-    """Return a size as `parse_image_size` reads it: "224", or "224x160"."""
+    """Return a size as text that `parse_image_size` reads: "224", or "224x160"."""
     return str(size) if isinstance(size, int) else "x".join(map(str, size))

@@ -1,4 +1,4 @@
-"""How far a statistic of few samples may be from its value: Student's t for means, percentile bootstrap for others."""
+"""Confidence intervals from few samples: Student's t for means, percentile bootstrap for other statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A statistic and its interval of confidence `level`; low and high are None where one seed gives no interval."""
+    """A statistic and its confidence interval at `level`; low and high are None for a single seed."""
 
     value: float
     low: float | None
@@ -25,12 +25,20 @@ class Estimate:
 
 
 def t_interval(samples: np.ndarray, *, level: float = 0.95) -> Estimate:
-    """The mean of independent samples, one a seed, and Student's t interval for it.
+    """Return the mean of independent samples, one per seed, with its Student's t interval.
 
-    A percentile bootstrap of three samples is nearly their range, which holds a normal mean in 75 % of cases.
+    A percentile bootstrap of three samples is nearly their range, which contains a normal mean in 75 % of cases.
 
     Args:
         samples: (n,) numbers.
+        level: confidence level, in (0, 1).
+
+    Raises:
+        ValueError: for no samples, another shape or another level.
+
+    Example:
+        >>> str(t_interval([0.71, 0.72, 0.73]))
+        '0.720 [0.695, 0.745]'
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 1 or not len(samples) or not 0 < level < 1:
@@ -52,13 +60,17 @@ def bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """The statistic of the samples, and its percentile interval over resamples of their rows with replacement.
+    """Return a statistic of the samples, with its percentile interval over resamples with replacement.
 
-    Resamples whose statistic is not a number, such as a correlation of one point repeated, are left out.
+    Resamples whose statistic is NaN, such as a correlation of one point repeated, are ignored.
 
     Args:
         statistic: (n, ...) array -> number.
-        samples: (n, ...); a row is one independent sample.
+        samples: (n, ...); each row is an independent sample.
+        level: confidence level, in (0, 1).
+
+    Raises:
+        ValueError: for no samples, no resamples or another level.
     """
     samples = np.asarray(samples)
     if not len(samples) or not 0 < level < 1 or resamples < 1:

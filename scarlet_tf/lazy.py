@@ -1,6 +1,6 @@
-"""Packages part of whose names are imported when they are first asked for.
+"""Lazy imports for package `__init__` files.
 
-So what says no to bad input, names and paths and settings, need not wait for TensorFlow.
+With them, names, paths and settings are checked without waiting for TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def later(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """A package's `__getattr__`; also lets `dir` of the package, and so completion, know the names.
+    """Return a package's `__getattr__`, which imports names when they are first used; also add them to its `dir`.
 
     Args:
-        package: its `__name__`.
-        homes: by module the names that are imported from it. None may be a submodule's: importing that would hide it.
+        package: the package's `__name__`.
+        homes: the names to import, by module. Do not list a name that is also a submodule: importing it would hide the
+            submodule.
     """
     home_of = {name: module for module, names in homes.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""How, when and on which machine a measurement was made."""
+"""The provenance of measurements: command, date and machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ _THREADS = (
 
 
 def provenance(command: str, *, packages: Sequence[str] = ()) -> dict:
-    """What stands beside measured numbers, for JSON: "command", "date", "machine", and "versions" of packages."""
+    """Return what to record with measured numbers, as JSON values.
+
+    Args:
+        command: the command that measured them.
+        packages: packages whose versions are recorded.
+
+    Returns:
+        "command", "date", "machine" and, if there are packages, "versions".
+    """
     versions = {name: importlib.metadata.version(name) for name in packages}
     return {"command": command, "date": datetime.date.today().isoformat(), "machine": machine()} | (
         {"versions": versions} if versions else {}
@@ -29,10 +37,9 @@ def provenance(command: str, *, packages: Sequence[str] = ()) -> dict:
 
 
 def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
-    """`provenance` in words, but for its command: "2026-11-24; a CPU (x86_64), 2 cores of which the run was given 1".
+    """Describe `provenance`, without its command: "2026-11-24; a CPU (x86_64), 2 cores of which the run was given 1".
 
-    Records of before do not hold thread variables, the first ones nothing but how many cores there were; nothing is
-    said of the rest then.
+    Older records lack thread variables, and the oldest have only the number of cores; missing fields are omitted.
     """
     computer, versions = measured["machine"], measured.get("versions", {})
     if computer.keys() == {"cores"}:
@@ -49,12 +56,12 @@ def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
 
 
 def usable_cores() -> list[int]:
-    """Numbers of the cores that this process may run on."""
+    """Return the numbers of the cores that this process may run on."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def machine() -> dict:
-    """What decides the times, and nothing that names the machine."""
+    """Return what affects the times, and nothing that identifies the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     facts = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""What pages of results, Markdown, have in common."""
+"""Common parts of the results pages, in Markdown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _WIDTH = 120
 
 
 def remarks(record: Mapping) -> str:
-    """The record's "remarks", paragraphs with an empty line before each; empty where it has none.
+    """Return the record's "remarks" as paragraphs with an empty line before each; "" if it has none.
 
-    A person adds them to a recorded result: what follows from no number, such as what led to it.
+    Remarks are added to a recorded result by hand: what its numbers do not show, such as what led to it.
     """
     return "".join(f"\n{textwrap.fill(paragraph, _WIDTH)}\n" for paragraph in record.get("remarks", ()))

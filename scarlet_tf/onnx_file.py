@@ -1,6 +1,6 @@
-"""ONNX files: the options of writing one, its record, and running it in ONNX Runtime. Imports no TensorFlow.
+"""ONNX files: export options, the record in a file, and inference in ONNX Runtime. Does not import TensorFlow.
 
-The packages onnx and onnxruntime are the extra `onnx`; they are imported when they are first needed.
+The packages onnx and onnxruntime belong to the extra `onnx`; they are imported when they are first needed.
 """
 
 from __future__ import annotations
@@ -18,28 +18,34 @@ import numpy as np
 from scarlet_tf.choices import require_known
 
 LAYOUTS = ("nhwc", "nchw")
-MIN_OPSET = 14  # HardSwish
-DEFAULT_OPSET = 17  # known to every runtime since the summer of 2022
-RECORD = "scarlet_tf"  # key of the record among the file's metadata_props
+MIN_OPSET = 14  # the first with HardSwish
+DEFAULT_OPSET = 17  # supported by every runtime since the summer of 2022
+RECORD = "scarlet_tf"  # key of the record in the file's metadata_props
 
 
 class OnnxFileError(ValueError):
-    """Raised for a file that ONNX Runtime cannot open or run; the message names it."""
+    """Error for a file that ONNX Runtime cannot open or run; the message names it."""
 
 
 class MissingPackageError(ValueError):
-    """Raised where an optional package is not installed; the message says how to install it."""
+    """Error for an optional package that is not installed; the message says how to install it."""
 
 
 def require_onnx() -> None:
-    """Raise MissingPackageError unless ONNX files can be written and run here. Imports nothing of what does it."""
+    """Raise MissingPackageError unless onnx and onnxruntime are installed, without importing them."""
     for package in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError(f"ONNX needs the package {package!r}: pip install 'scarlet-tf[onnx]'")
 
 
 def check_onnx_options(*, opset: int = DEFAULT_OPSET, layout: str = "nhwc", batch_size: int | None = None) -> None:
-    """Raise ValueError for options that cannot be met, and where the packages are missing."""
+    """Raise ValueError for invalid options or missing packages.
+
+    Args:
+        opset: from MIN_OPSET to the newest that the installed onnx supports.
+        layout: one of LAYOUTS.
+        batch_size: a fixed batch size, or None.
+    """
     require_onnx()
     require_known("layout", layout, LAYOUTS)
     newest = _package("onnx").defs.onnx_opset_version()
@@ -51,27 +57,27 @@ def check_onnx_options(*, opset: int = DEFAULT_OPSET, layout: str = "nhwc", batc
 
 
 def read_onnx_record(path: str | os.PathLike) -> dict | None:
-    """Return the record of an ONNX file; None where it has none.
+    """Return the record of an ONNX file; None if it has none.
 
     Raises:
         FileNotFoundError: for a missing file.
-        OnnxFileError: for one that ONNX Runtime cannot open, or a record that is no JSON object.
+        OnnxFileError: for a file that ONNX Runtime cannot open, or a record that is not a JSON object.
     """
     return OnnxModel(path).record
 
 
 class OnnxModel:
-    """An ONNX file of one image and one output, run by ONNX Runtime on the CPU.
+    """An ONNX file with one image as input and one output, run by ONNX Runtime on the CPU.
 
     Attributes:
-        layout: of its images: "nhwc" or "nchw", as its record says; "nhwc" without one.
-        takes, gives: its input's and output's shape with None for open sizes, without the batch, images as (H, W, C).
-        batch_size: that it is fixed to; None: any.
-        record: what it says about itself; None where it has no record.
+        layout: layout of the images, "nhwc" or "nchw", from the record; "nhwc" without a record.
+        takes, gives: shapes of the input and the output without the batch, images as (H, W, C); None for dynamic sizes.
+        batch_size: the fixed batch size; None if any will do.
+        record: the project's record in the file; None if there is none.
 
     Raises:
         FileNotFoundError: for a missing file.
-        OnnxFileError: for one that ONNX Runtime cannot open, or with other ends.
+        OnnxFileError: for a file that ONNX Runtime cannot open, or with other inputs or outputs.
     """
 
     def __init__(self, path: str | os.PathLike, *, threads: int = 1) -> None:
@@ -93,12 +99,12 @@ class OnnxModel:
         self.gives = tuple((*gives[1:], gives[0]) if len(gives) == 3 and self.layout == "nchw" else gives)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Outputs of images (B, H, W, C), float32; a feature map comes as (B, h, w, c)."""
+        """Return the outputs for images (B, H, W, C), float32; feature maps as (B, h, w, c)."""
         if self.layout == "nchw":
             images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
         try:
             (outputs,) = self._session.run(None, {self._input: images})
-        except Exception as error:  # ONNX Runtime's own classes, which derive from nothing narrower
+        except Exception as error:  # the base class of ONNX Runtime's exceptions
             raise OnnxFileError(f"{self._path}: {error}") from error
         return np.moveaxis(outputs, 1, -1) if outputs.ndim == 4 and self.layout == "nchw" else outputs
 
@@ -133,8 +139,8 @@ def _session(path: Path, *, threads: int):
     runtime = _package("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what is wrong comes as an exception
+    options.log_severity_level = 4  # errors raise exceptions
     try:
         return runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
+    except Exception as error:  # the base class of ONNX Runtime's exceptions
         raise OnnxFileError(f"{path}: not a model that ONNX Runtime can run: {error}") from error

@@ -1,4 +1,4 @@
-"""Progress of what may take minutes: a bar on a terminal, else a line on standard error every few seconds."""
+"""Progress of long loops: a bar on a terminal, else a line on standard error every few seconds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
 
 
 def progress(items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None) -> tqdm:
-    """Wrap an iterable so that its progress shows; without one, call `update` of what is returned.
+    """Wrap an iterable to show its progress; without one, call `update` on the returned bar.
 
     Args:
-        items: what is iterated over.
+        items: the iterable.
         label: what is being done, such as "measure".
-        unit: one of the items, such as "round".
-        total: number of items, where `len` does not tell.
+        unit: name of one item, such as "round".
+        total: number of items, if `len` does not tell.
     """
     shared = {"desc": label, "total": total, "unit": unit, "leave": False}
     if sys.stderr.isatty():
@@ -32,7 +32,7 @@ def progress(items: Iterable | None = None, label: str = "", *, unit: str, total
 
 
 class _Lines:
-    """A text stream for tqdm that ends every state of a bar with a newline, so that it can be read in a log."""
+    """A text stream for tqdm that ends every state of a bar with a newline, so that logs are readable."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""What a network is. Pure Python and NumPy; never imports TensorFlow."""
+"""Network descriptions: blocks, specs, search spaces, scaling, counting. Pure Python and NumPy, without TensorFlow."""
 
 from scarlet_tf.arch.block import BlockSpec, Counts, SpecError
 from scarlet_tf.arch.choice import Choice

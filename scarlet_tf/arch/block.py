@@ -1,4 +1,4 @@
-"""One block of a network: its description, and what every kind of block takes, costs and is called."""
+"""Block descriptions: `BlockSpec`, and the validation, counts and wording of every kind of block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LET_KINDS = ("let", "let_relu")
 
 
 class SpecError(ValueError):
-    """A network description that cannot be built; the message names the value and what was expected."""
+    """Error for a network description that cannot be built; the message names the value and what was expected."""
 
 
 class Counts(NamedTuple):
-    """Multiply-adds and parameters, both plain counts (not millions)."""
+    """Numbers of multiply-adds and parameters, not in millions."""
 
     madds: int
     params: int
@@ -30,7 +30,12 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
-    """Raise SpecError unless every value, given as name: (value, least), is an integer of at least that."""
+    """Raise SpecError unless every value is an integer >= its lower bound.
+
+    Args:
+        owner: what the fields belong to, for the message.
+        lower_bounds: field name -> (value, lower bound).
+    """
     for field, (value, least) in lower_bounds.items():
         ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
         require(ok, f"{owner}: {field} must be an integer >= {least}, got {value!r}")
@@ -38,15 +43,22 @@ def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> Non
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockSpec:
-    """One layer of the network (paper: Table 1, Fig. 2).
+    """One layer of a network (paper: Table 1, Fig. 2).
 
     Attributes:
-        kind: one of BLOCK_KINDS, whose classes say what each computes.
-        in_channels, out_channels: of the map that the block reads and writes.
+        kind: a key of BLOCK_KINDS; the class there describes what it computes.
+        in_channels, out_channels: channels of the input and the output feature map.
         stride: 1 or 2.
-        kernel_size, hidden_channels, activation: of the wide convolution in the middle.
-        se_channels: of squeeze-and-excite's bottleneck; 0 means no squeeze-and-excite.
+        kernel_size, hidden_channels, activation: those of the wide convolution in the middle.
+        se_channels: channels of the squeeze-and-excite bottleneck; 0 means no squeeze-and-excite.
         shortcut: whether the input is added to the output.
+
+    Raises:
+        SpecError: for values that the kind does not support.
+
+    Example:
+        >>> BlockSpec(kind="let", in_channels=16, out_channels=24).counts(14)
+        Counts(madds=75264, params=384)
     """
 
     kind: str
@@ -72,19 +84,23 @@ class BlockSpec:
 
     @property
     def expands(self) -> bool:
-        """Whether the block has hidden channels: expansion, kernel, SE and shortcut say something of it."""
+        """Whether the block has hidden channels, so that its expansion, kernel, SE and shortcut are meaningful."""
         return BLOCK_KINDS[self.kind].expands
 
     def counts(self, size: ImageSize) -> Counts:
-        """Return multiply-adds and parameters for an input map of this size: its side, or (height, width)."""
+        """Return the multiply-adds and parameters of the block.
+
+        Args:
+            size: size of the input feature map: its side, or (height, width).
+        """
         return BLOCK_KINDS[self.kind].counts(self, size)
 
     def describe(self) -> str:
-        """Return the block in words, without its channels."""
+        """Return a description in words, without the numbers of channels."""
         return BLOCK_KINDS[self.kind].describe(self)
 
     def to_dict(self) -> dict:
-        """Return the fields; without `activation` where it is h-swish, as in files written before it was a field."""
+        """Return the fields as a dict, without `activation` if it is h-swish: files older than this field lack it."""
         fields = dataclasses.asdict(self)
         if self.activation == "h_swish":
             del fields["activation"]
@@ -92,10 +108,14 @@ class BlockSpec:
 
 
 class InvertedResidual:
-    """1x1 expand, depthwise convolution, optional SE, 1x1 project, each with BN; a shortcut where shapes allow it."""
+    """Inverted residual: 1x1 expansion, depthwise convolution, optional SE, 1x1 projection, optional shortcut.
+
+    BN follows the expansion, the depthwise convolution and the projection. The shortcut is possible where input and
+    output have the same shape.
+    """
 
     expands = True
-    letter, words = "", ""  # what a drawing writes before the kernel size, and a description
+    letter, words = "", ""  # prefix of the kernel size in drawings, prefix of the description
 
     def check(self, block: BlockSpec) -> None:
         owner = f"block {block.kind!r}"
@@ -124,7 +144,7 @@ class InvertedResidual:
         return total(parts)
 
     def wide_counts(self, block: BlockSpec, size: ImageSize) -> list[Counts]:
-        """Return the counts of everything before SE and the projection."""
+        """Return the counts of the convolutions before SE and the projection."""
         hidden, after = block.hidden_channels, strided(size, block.stride)
         return [
             conv_bn_counts(block.in_channels, hidden, kernel=1, size=size),
@@ -140,7 +160,7 @@ class InvertedResidual:
 
 
 class FusedInvertedResidual(InvertedResidual):
-    """The same with one full convolution in place of expansion and depthwise (EfficientNetV2's Fused-MBConv)."""
+    """Inverted residual with one full convolution for expansion and depthwise (EfficientNetV2's Fused-MBConv)."""
 
     letter, words = "F", "fused, "
 
@@ -150,7 +170,7 @@ class FusedInvertedResidual(InvertedResidual):
 
 
 class Bare:
-    """A kind without expansion, kernel, SE or shortcut; at stride 2 it begins with a 2x2 max pool."""
+    """Base class of kinds without expansion, kernel, SE or shortcut; at stride 2 they begin with a 2x2 max pool."""
 
     expands = False
 
@@ -171,7 +191,7 @@ class Bare:
 
 
 class Identity(Bare):
-    """Pass the input on."""
+    """Identity: the output is the input, max-pooled at stride 2."""
 
     def check(self, block: BlockSpec) -> None:
         super().check(block)
@@ -182,9 +202,9 @@ class Identity(Bare):
 
 
 class Let(Bare):
-    """The linearly equivalent transformation (LET), a 1x1 convolution without bias or BN.
+    """Linearly equivalent transformation (LET): a 1x1 convolution without bias or BN.
 
-    Kind "let_relu" is the same with a ReLU, so not linear; for comparison only (paper: Fig. 4).
+    Kind "let_relu" adds a ReLU, so it is not linear; it serves only as a comparison (paper: Fig. 4).
     """
 
     def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
@@ -203,14 +223,14 @@ BLOCK_KINDS = {
 def conv_counts(
     inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1, bias: bool = False
 ) -> Counts:
-    """Return the counts of a convolution whose output map has this size."""
+    """Return the counts of a convolution; `size` is the size of its output map."""
     height, width = height_and_width(size)
     weights = inputs * outputs * kernel * kernel // groups
     return Counts(weights * height * width, weights + outputs * bias)
 
 
 def conv_bn_counts(inputs: int, outputs: int, *, kernel: int, size: ImageSize, groups: int = 1) -> Counts:
-    """Return the counts of a convolution and its BN: gamma and beta count, moving statistics do not."""
+    """Return the counts of a convolution and its BN. Gamma and beta count as parameters; moving statistics do not."""
     conv = conv_counts(inputs, outputs, kernel=kernel, size=size, groups=groups)
     return Counts(conv.madds, conv.params + 2 * outputs)
 
@@ -221,5 +241,5 @@ def total(parts: list[Counts]) -> Counts:
 
 
 def strided(size: ImageSize, stride: int) -> ImageSize:
-    """Return the size of the map after a padded convolution or a ceil-mode pool: its side, or (height, width)."""
+    """Return the output size of a padded convolution or a ceil-mode pool: its side, or (height, width)."""
     return -(-size // stride) if isinstance(size, int) else tuple(-(-side // stride) for side in size)

@@ -1,4 +1,4 @@
-"""One option of a searchable layer, as a search space's table names it: "e6 k5 se", "let"."""
+"""Choices: the options of a searchable layer, written as "e6 k5 se" or "let"."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ class Choice:
     """One option of a searchable layer (paper: Table 1).
 
     Attributes:
-        kind: a kind of block that expands its input; "let", which skips the layer and carries the linearly
-            equivalent transformation in the supernet; or "identity", which skips it and learns nothing (the paper's
-            baseline, Fig. 1). A stand-alone model has the same identity for either.
-        expansion: hidden channels divided by input channels.
+        kind: a kind of block that expands its input; "let", which skips the layer and in the supernet is a linearly
+            equivalent transformation; or "identity", which skips the layer and learns nothing (the paper's baseline,
+            Fig. 1). In a stand-alone model both are the same identity.
+        expansion: expansion ratio, hidden channels divided by input channels.
         kernel_size: odd, 3 or more.
-        se: whether the block has squeeze-and-excite, of a quarter of its hidden channels.
-        activation: of the hidden channels, one of BLOCK_ACTIVATIONS.
+        se: whether the block has squeeze-and-excite, with a quarter of its hidden channels.
+        activation: activation of the hidden channels, one of BLOCK_ACTIVATIONS.
+
+    Raises:
+        SpecError: for values that the kind does not support.
+
+    Example:
+        >>> choice = Choice.parse("e6 k5 se")
+        >>> choice.expansion, choice.kernel_size, choice.se
+        (6, 5, True)
     """
 
     kind: str = _DEFAULT_KIND
@@ -48,7 +56,7 @@ class Choice:
 
     @staticmethod
     def _skip(kind: str) -> Choice:
-        """An identity without the check, to compare with."""
+        """Return an identity with default fields, without validating it, to compare with."""
         choice = object.__new__(Choice)
         for field in dataclasses.fields(Choice):
             object.__setattr__(choice, field.name, field.default)
@@ -61,11 +69,13 @@ class Choice:
         return self.kind in IDENTITIES
 
     def block(self, in_channels: int, *, out_channels: int, stride: int, let: bool = False) -> BlockSpec:
-        """Return the block that the choice stands for in a layer.
+        """Return the block of this choice in a layer.
 
         Args:
-            in_channels: what the layer before gives; a stand-alone identity keeps them.
-            let: return the supernet's block, in which an identity is a LET to `out_channels`.
+            in_channels: output channels of the previous layer. A stand-alone identity keeps this number.
+            out_channels: output channels of every other block.
+            stride: 1 or 2.
+            let: return the supernet's block, in which an identity is a LET with `out_channels` outputs.
         """
         if self.is_identity:
             kind, width = ("let", out_channels) if let else ("identity", in_channels)
@@ -94,13 +104,13 @@ class Choice:
 
     @classmethod
     def parse(cls, text: str) -> Choice:
-        """Return the choice of a text such as "e4 k9 se", in any order and case; the reverse of `str`.
+        """Parse a text such as "e4 k9 se", in any order and case; the reverse of `str`.
 
-        Words: a kind (default inverted_residual), e and the expansion, k and the kernel size, se, an activation
+        Words: a kind (default inverted_residual), e and the expansion ratio, k and the kernel size, se, an activation
         (default h_swish).
 
         Raises:
-            SpecError: naming the text and the word.
+            SpecError: for an invalid text, naming the text and the word.
         """
         if not isinstance(text, str):
             raise SpecError(f'a choice is a text such as "e6 k5 se" or "let", got {text!r}')
@@ -119,7 +129,7 @@ class Choice:
 
 
 def _read(word: str, text: str) -> tuple[str, object]:
-    """One word of a choice as a field and its value."""
+    """Return the field that a word of a choice sets, and its value."""
     if word == "se":
         return "se", True
     if word in KINDS:

@@ -1,6 +1,6 @@
-"""Multiply-adds and parameters, of one spec or of a whole array of genomes.
+"""Counts of multiply-adds and parameters, for one spec or an array of genomes.
 
-MAdds: every convolution and the classifier, SE's included; nothing for BN, activations, pools, additions.
+MAdds: all convolutions, those of SE included, and the classifier; BN, activations, pools and additions count nothing.
 Params: convolutions, classifier, BN's gamma and beta; not the moving statistics.
 """
 
@@ -18,7 +18,7 @@ from scarlet_tf.image_size import ImageSize
 
 
 def count_stem(net: ArchSpec | SearchSpace, size: ImageSize, *, input_channels: int = 3) -> Counts:
-    """Return the counts of stem and separable convolution; `size` is the input image's."""
+    """Return the counts of the stem and the separable convolution; `size` is the size of the input image."""
     after = strided(size, net.stem_stride)
     return total(
         [
@@ -30,13 +30,23 @@ def count_stem(net: ArchSpec | SearchSpace, size: ImageSize, *, input_channels: 
 
 
 def count_tail(net: ArchSpec | SearchSpace, inputs: int, size: ImageSize) -> Counts:
-    """Return the counts of tail convolution and classifier; `size` is the last map's."""
+    """Return the counts of the tail convolution and the classifier; `size` is the size of the last block's output."""
     conv = conv_bn_counts(inputs, net.tail_channels, kernel=1, size=size)
     return total([conv, conv_counts(net.tail_channels, net.classes, kernel=1, size=1, bias=True)])
 
 
 def count(spec: ArchSpec, *, resolution: ImageSize | None = None) -> Counts:
-    """Return the counts of a spec, at its own resolution or another: one side, or (height, width)."""
+    """Return the multiply-adds and parameters of a network.
+
+    Args:
+        spec: the network.
+        resolution: input size in pixels: one side, or (height, width). Default: the spec's.
+
+    Example:
+        >>> from scarlet_tf.zoo import get_spec
+        >>> round(count(get_spec("scarlet_a")).madds / 1e6, 2)
+        365.31
+    """
     resolution = spec.resolution if resolution is None else resolution
     parts = [count_stem(spec, resolution, input_channels=spec.input_channels)]
     size = strided(resolution, spec.stem_stride)
@@ -52,14 +62,19 @@ def count_genomes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts of the stand-alone models of many genomes at once.
 
-    An identity passes its input width on, so a layer's input width depends on the genes before it. Every layer has a
-    table over (input width, choice); one pass over the layers carries each genome's width along.
+    An identity keeps the width of its input, so a layer's input width depends on the genes before it. Every layer has
+    a table over (input width, choice); one pass over the layers tracks each genome's width.
 
     Args:
+        space: the search space of the genomes.
         genomes: (n, num_layers) integers.
+        resolution: input size in pixels: one side, or (height, width). Default: the space's.
 
     Returns:
         madds (n,) int64 and params (n,) int64; equal to `count(space.spec(genome))` for every row.
+
+    Raises:
+        ValueError: for genomes of another shape or dtype, and for genes out of range.
     """
     genomes = np.asarray(genomes)
     if genomes.ndim != 2 or genomes.shape[1] != space.num_layers:
@@ -85,14 +100,14 @@ def count_genomes(
 
 class _LayerTable(NamedTuple):
     counts: np.ndarray  # (widths, choices, 2) madds and params
-    width_after: np.ndarray  # (widths, choices) index of the width that the layer gives
+    width_after: np.ndarray  # (widths, choices) index of the layer's output width
 
 
 class _Tables(NamedTuple):
     stem: np.ndarray  # (2,) madds and params
     layers: list[_LayerTable]
     tail: np.ndarray  # (widths, 2)
-    first_width: int  # index of the width that layer 0 gets
+    first_width: int  # index of layer 0's input width
 
 
 @functools.lru_cache(maxsize=16)

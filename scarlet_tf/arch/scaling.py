@@ -11,7 +11,7 @@ from scarlet_tf.image_size import ImageSize, check_image_size, describe_image_si
 
 
 def round_filters(channels: int, width: float, *, divisor: int = 8) -> int:
-    """EfficientNet's rule: channels*width to a multiple of 8, at least 8, never below 0.9 of the exact value."""
+    """Round channels*width as EfficientNet does: to a multiple of 8, at least 8, never below 0.9 of the exact value."""
     if width == 1.0:
         return channels
     exact = channels * width
@@ -28,19 +28,28 @@ def scale(
     dropout: float | None = None,
     name: str | None = None,
 ) -> ArchSpec:
-    """Another spec with every channel count times `width`, more or fewer blocks, another input side.
+    """Return a spec scaled in width, depth and resolution.
 
-    Stem and tail widen too. Expansion ratios and the SE ratio are kept. From depth 1 on every block is repeated
-    ceil(depth) times, its copies after it at stride 1; below 1 every stage (a first block, and those after it at the
-    same size and width) keeps its first ceil(depth * its blocks). The genome is kept for reference; the scaled network
-    is not in the search space any more unless nothing changed.
+    Width multiplies all channel counts, including those of stem and tail. Expansion ratios and the SE ratio are kept.
+    With a depth of 1 or more, every block is repeated ceil(depth) times, and the copies have stride 1. With a depth
+    below 1, every stage (a first block, and those after it with the same size and width) keeps its first
+    ceil(depth * blocks) blocks. The genome is kept for reference, although the scaled network is not in the search
+    space unless nothing changed.
 
     Args:
-        resolution: of the input in pixels, one side or (height, width); None: the spec's.
-        name: of the new spec; None: the old one's with what is other, such as "scarlet_a_width0.5_resolution160".
+        spec: the spec to scale; it is not changed.
+        width, depth: factors above 0.
+        resolution: input size in pixels: one side, or (height, width). Default: the spec's.
+        dropout: rate before the classifier. Default: the spec's.
+        name: name of the new spec. Default: the old name and what changed.
 
     Raises:
-        SpecError: for a factor that is no number above 0, and as ArchSpec.
+        SpecError: for a factor that is not a number above 0, and for what ArchSpec rejects.
+
+    Example:
+        >>> from scarlet_tf.zoo import get_spec
+        >>> scale(get_spec("scarlet_a"), width=0.5, resolution=160).name
+        'scarlet_a_width0.5_resolution160'
     """
     for label, value in (("width", width), ("depth", depth)):
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
@@ -75,7 +84,7 @@ def _suffix(*, width: float, depth: float, resolution: ImageSize | None, of: Arc
 
 
 def _shallower(blocks: tuple[BlockSpec, ...], depth: float) -> list[BlockSpec]:
-    """The first blocks of every stage."""
+    """Return the first ceil(depth * blocks) blocks of every stage."""
     stages: list[list[BlockSpec]] = []
     for block in blocks:
         if not stages or block.stride > 1 or block.out_channels != stages[-1][-1].out_channels:

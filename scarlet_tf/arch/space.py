@@ -1,4 +1,4 @@
-"""Search spaces: a table of choices for every layer, and what turns genomes into networks (paper: Table 1)."""
+"""Search spaces: the choices of every layer, and the networks that genomes describe (paper: Table 1)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ Table = tuple[tuple[Choice, ...], ...]
 class SearchSpace:
     """Searchable layers between a fixed stem and tail.
 
-    A genome holds one gene a layer: an index into that layer's choices.
+    A genome holds one gene per layer: an index into that layer's choices. Fields that are not listed here are those
+    of ArchSpec.
 
     Attributes:
-        out_channels, strides: one entry a layer.
-        choices: the choices of every layer, or of one layer, which then holds for all. None: Table 1 of the paper.
+        name: name of the space.
+        out_channels, strides: one entry per layer.
+        choices: the choices of every layer, or one list of choices for all layers. Default: Table 1 of the paper.
             A layer has at most one identity.
-        The rest as in ArchSpec.
+
+    Raises:
+        SpecError: for a space that cannot be built.
 
     Example:
         >>> choices = choices_from(["e4 k3", "e4 k9 se", "let"])
@@ -90,7 +94,7 @@ class SearchSpace:
 
     @functools.cached_property
     def identities(self) -> tuple[int | None, ...]:
-        """The gene that skips a layer, of every layer; None where it cannot be skipped."""
+        """For every layer, the gene that skips it; None if it cannot be skipped."""
         return tuple(
             next((gene for gene, choice in enumerate(options) if choice.is_identity), None)
             for options in self.layer_choices
@@ -98,7 +102,7 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """Number of models: the product of the layers' numbers of choices."""
+        """The number of models, the product of `num_choices`."""
         return int(np.prod([int(n) for n in self.num_choices], dtype=object))
 
     def skips(self, genomes: np.ndarray) -> np.ndarray:
@@ -106,7 +110,11 @@ class SearchSpace:
         return np.asarray(genomes) == np.array([-1 if gene is None else gene for gene in self.identities])
 
     def with_identity(self, kind: str) -> SearchSpace:
-        """Return the space with another identity in every layer that has one: "let", "identity", or "none" at all."""
+        """Return the space with another identity, or none, in the layers that have one.
+
+        Args:
+            kind: "let", "identity" or "none".
+        """
         require_known("identity", kind, ("let", "identity", "none"), error=SpecError)
         new = () if kind == "none" else (Choice(kind=kind),)
         choices = tuple(
@@ -116,7 +124,7 @@ class SearchSpace:
         return dataclasses.replace(self, choices=choices)
 
     def check(self, genome: Sequence[int]) -> tuple[int, ...]:
-        """Return the genome as a tuple of ints; raise SpecError where it is not one of this space."""
+        """Return the genome as a tuple of ints; raise SpecError if it is not one of this space."""
         values = tuple(genome)
         if len(values) != self.num_layers:
             others = [name for name in list_spaces() if get_space(name).num_layers == len(values)]
@@ -129,23 +137,32 @@ class SearchSpace:
         return tuple(int(gene) for gene in values)
 
     def parse(self, text: str) -> tuple[int, ...]:
-        """Return the genome of a text like "4,8,2"."""
+        """Parse a genome such as "4,8,2"; raise SpecError if it is not one of this space."""
         try:
             return self.check([int(part) for part in text.split(",")])
         except ValueError as error:
             raise SpecError(f"bad genome {text!r}: {error}") from error
 
     def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Return n genomes drawn uniformly, (n, num_layers) int64."""
+        """Draw n genomes uniformly: (n, num_layers) int64."""
         return rng.integers(0, np.array(self.num_choices), (n, self.num_layers))
 
     def block(self, layer: int, gene: int, in_channels: int, *, let: bool = False) -> BlockSpec:
-        """Return the block of a gene in a layer with this input width; with `let=True` the supernet's."""
+        """Return the block of a gene in a layer; the arguments are those of `Choice.block`."""
         choice = self.layer_choices[layer][gene]
         return choice.block(in_channels, out_channels=self.out_channels[layer], stride=self.strides[layer], let=let)
 
     def spec(self, genome: Sequence[int], *, let: bool = False, name: str | None = None) -> ArchSpec:
-        """Return the stand-alone model of a genome; with `let=True` the supernet's path, LETs kept (paper: Fig. 2)."""
+        """Return the network of a genome.
+
+        Args:
+            genome: one gene per layer.
+            let: return the supernet's path, which has LETs (paper: Fig. 2), instead of the stand-alone model.
+            name: name of the spec. Default: the name of the space, and the genome.
+
+        Raises:
+            SpecError: if the genome is not one of this space.
+        """
         genome = self.check(genome)
         blocks, width = [], self.first_channels
         for layer, gene in enumerate(genome):
@@ -166,7 +183,7 @@ class SearchSpace:
         )
 
     def genome_of(self, spec: ArchSpec) -> tuple[int, ...]:
-        """Return the genome whose model, stand-alone or with LETs, this is; raise SpecError where there is none."""
+        """Return the genome of a spec, stand-alone or with LETs; raise SpecError if the space does not contain it."""
         for let in (False, True):
             genome = self._genome_of(spec, let=let)
             if genome is not None:
@@ -189,8 +206,8 @@ class SearchSpace:
     def to_dict(self) -> dict:
         """Return JSON values that `from_dict` reads.
 
-        A space with the paper's Table 1 in all layers is written without it, and `identity` only where that is no
-        LET, as in records made before choices were data: their fingerprints stay what they were.
+        If all layers have the paper's Table 1, `choices` is omitted, and `identity` is written only if it is not a
+        LET. Records older than `choices` have this form, so their fingerprints do not change.
         """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "choices"}
         identity = _identity_of_table_1(self.choices)
@@ -207,10 +224,10 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, data: object) -> SearchSpace:
-        """Return the space of `to_dict`'s values or of a space file's (see docs/own-space.md).
+        """Return the space of `to_dict`'s values, or of those in a space file (see docs/own_space.md).
 
         Raises:
-            SpecError: naming the field or the value, and the nearest valid one.
+            SpecError: for an invalid field or value, naming it and the nearest valid one.
         """
         require(isinstance(data, dict), f"a search space is a JSON object, got {type(data).__name__}")
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
@@ -228,7 +245,7 @@ class SearchSpace:
 
         Raises:
             FileNotFoundError: for a missing file.
-            SpecError: naming the path where it is not a search space.
+            SpecError: for a file that is not a search space, naming the path.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no such file: {path}")
@@ -241,7 +258,11 @@ class SearchSpace:
 
 
 def choices_from(*tables: Sequence[str]) -> Table:
-    """Return a space's `choices` from texts: a list for every layer, or one list for all layers."""
+    """Parse a space's `choices`: one list of texts per layer, or one list for all layers.
+
+    Raises:
+        SpecError: for a text that `Choice.parse` rejects.
+    """
     return tuple(tuple(map(Choice.parse, table)) for table in tables)
 
 
@@ -252,7 +273,7 @@ def table_1() -> Table:
 
 
 def list_spaces() -> list[str]:
-    """Return the names of the spaces that come with the package."""
+    """Return the names of the spaces in the package, sorted."""
     return sorted(path.name.removesuffix(".json") for path in _folder().iterdir() if path.name.endswith(".json"))
 
 
@@ -262,11 +283,19 @@ def _packaged(name: str) -> SearchSpace:
 
 
 def get_space(name: str | os.PathLike, *, classes: int | None = None) -> SearchSpace:
-    """Return a space by name or from a .json file, with another number of classes where given.
+    """Return a space by name or from a .json file.
+
+    Args:
+        name: one of `list_spaces()`, or the path of a .json file.
+        classes: number of classes. Default: the space's own.
 
     Raises:
         SpecError: for an unknown name, naming the nearest, or a file that is not a search space.
         FileNotFoundError: for a missing file.
+
+    Example:
+        >>> get_space("scarlet").num_layers
+        19
     """
     if str(name).endswith(".json"):
         space = SearchSpace.load(name)
@@ -290,7 +319,7 @@ def _check_choices(options: Sequence[Choice], *, owner: str) -> None:
 
 
 def _identity_of_table_1(choices: Table) -> str | None:
-    """ "let", "plain" or "none" where every layer has Table 1's choices with that identity; else None."""
+    """Return "let", "plain" or "none" if every layer has Table 1's choices with that identity; else None."""
     *blocks, _ = table_1()[0]
     for identity, last in (("let", "let"), ("plain", "identity"), ("none", None)):
         table = (*blocks, *([] if last is None else [Choice(kind=last)]))
@@ -300,7 +329,7 @@ def _identity_of_table_1(choices: Table) -> str | None:
 
 
 def _read_layers(layers: object, tables: object) -> dict:
-    """The fields of a space file's "layers" and its named tables of choices."""
+    """Return the fields that a space file's "layers" and its named tables of choices describe."""
     require(isinstance(layers, (list, tuple)) and len(layers) > 0, f"layers must be a list of objects, got {layers!r}")
     require(isinstance(tables, dict), f"choices must be an object of named lists, got {tables!r}")
     read = [_read_layer(layer, tables, index) for index, layer in enumerate(layers)]

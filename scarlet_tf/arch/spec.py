@@ -1,7 +1,7 @@
-"""ArchSpec: the one description of a network.
+"""ArchSpec, the description of a network.
 
-Everything that is "a network" here is an `ArchSpec`: the zoo names them, a search space makes them from genomes, the
-builder turns them into Keras models, the counter counts them. They are frozen, checked when made, and travel as JSON.
+Every network is an `ArchSpec`: the zoo names specs, a search space makes them from genomes, the builder turns them into
+Keras models, the counter counts them. Specs are frozen, validated when they are created, and stored as JSON.
 """
 
 from __future__ import annotations
@@ -25,13 +25,25 @@ class ArchSpec:
     """A whole network: stem, separable convolution, blocks, tail, classifier (paper: "Search Space").
 
     Attributes:
-        resolution: of the input that the network is meant for, in pixels: one side, or (height, width).
-        stem_channels, stem_stride: the 3x3 stem convolution.
-        first_channels: output of the separable convolution after the stem.
-        tail_channels: output of the 1x1 tail convolution before the global pool.
+        name: name of the network.
+        blocks: the layers between the separable convolution and the tail.
+        resolution: input size that the network is meant for, in pixels: one side, or (height, width).
+        input_channels: channels of the input image.
+        stem_channels, stem_stride: output channels and stride of the 3x3 stem convolution.
+        first_channels: output channels of the separable convolution after the stem.
+        tail_channels: output channels of the 1x1 tail convolution before the global pool.
+        classes: outputs of the classifier.
         dropout: rate before the classifier, in [0, 1).
-        genome: the choice indices that the blocks came from, where they came from a search space.
+        genome: the genes that the blocks came from; None for a network that is not from a search space.
         space: the name of that search space.
+
+    Raises:
+        SpecError: for a network that cannot be built.
+
+    Example:
+        >>> block = BlockSpec(kind="let", in_channels=16, out_channels=24)
+        >>> ArchSpec(name="tiny", blocks=(block,)).feature_channels
+        24
     """
 
     name: str
@@ -68,12 +80,12 @@ class ArchSpec:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the input that the network is meant for."""
+        """The input shape that the network is meant for: (height, width, channels)."""
         return (*height_and_width(self.resolution), self.input_channels)
 
     @property
     def feature_channels(self) -> int:
-        """Channels that the last block hands to the tail convolution."""
+        """Input channels of the tail convolution."""
         return self.blocks[-1].out_channels if self.blocks else self.first_channels
 
     def to_dict(self) -> dict:
@@ -85,7 +97,11 @@ class ArchSpec:
 
     @classmethod
     def from_dict(cls, data: object) -> ArchSpec:
-        """The reverse of `to_dict`; raises SpecError for another format, version, unknown or missing fields."""
+        """Return the spec of `to_dict`'s values.
+
+        Raises:
+            SpecError: for another format or version, and for unknown or missing fields.
+        """
         require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
         require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
         version = data.get("version")
@@ -108,16 +124,16 @@ class ArchSpec:
         return cls.from_dict(data)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the JSON file whole or not at all."""
+        """Write the spec to a JSON file, atomically."""
         write_atomically(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ArchSpec:
-        """Reads a JSON file.
+        """Read a JSON file.
 
         Raises:
             FileNotFoundError: for a missing file.
-            SpecError: naming the path where it is damaged or of another version.
+            SpecError: for a damaged file or another version, naming the path.
         """
         if not Path(path).exists():
             raise FileNotFoundError(f"no such file: {path}")

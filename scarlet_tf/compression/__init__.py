@@ -1,4 +1,7 @@
-"""Compressing trained networks with tensorflow-model-optimization: quantisation-aware training, pruning, clustering."""
+"""Compression of trained networks: quantisation-aware training, pruning and clustering.
+
+All three use tensorflow-model-optimization (tfmot).
+"""
 
 from scarlet_tf.compression.config import METHODS, CompressionConfig, CompressionError, compression_config
 from scarlet_tf.lazy import later

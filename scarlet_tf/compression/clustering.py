@@ -1,10 +1,10 @@
 """Weight clustering: the weights of a kernel share a few values, which are fine-tuned with the rest.
 
-The TFLite converter multiplies a batch normalisation's factor, another one for each channel, into the kernel before
-it; values that were shared would not be shared any more. So that factor goes into the kernel first, and what is left
-of the batch normalisation adds a bias and is trained as one. Kernels of convolutions and dense layers are clustered;
-depthwise ones are not (tfmot leaves them out, for their loss of accuracy; they are 3 % of SCARLET-A's weights), and
-keep their batch normalisation.
+The TFLite converter multiplies a batch normalisation's factor, one per channel, into the kernel before it, after which
+shared values would no longer be shared. So that factor is folded into the kernel first; the rest of the batch
+normalisation adds a bias, and is trained as one. Kernels of convolutions and dense layers are clustered. Depthwise
+kernels are not (tfmot leaves them out because accuracy would suffer; they are 3 % of SCARLET-A's weights), and keep
+their batch normalisation.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from scarlet_tf.compression.twin import clone_with, has_dense_kernel
 from scarlet_tf.models import get_weights
 
 _clustering = tfmot.clustering.keras
-# Of tfmot's GradientAggregation, which it does not export. The default, the sum over a value's weights, throws values
-# far off in one step of SGD: kernels ended with as few as 3 of 16 values in use.
+# From tfmot's GradientAggregation, which it does not export. The default sums over a value's weights, and throws values
+# far off in one step of SGD: kernels ended up using as few as 3 of 16 values.
 _MEAN_GRADIENT = "GradientAggregation.AVG"
 
 
 def absorb_norms(weights: Mapping[str, np.ndarray], *, epsilon: float) -> dict[str, np.ndarray]:
-    """The same network in inference, with factor 1 in every batch normalisation after a plain convolution.
+    """Return equivalent weights for inference, with factor 1 in every batch normalisation after a plain convolution.
 
     Args:
-        weights: as `models.get_weights` names them; depthwise convolutions and what follows them stay as they are.
+        weights: as `models.get_weights` names them; those of depthwise convolutions and their batch normalisations are
+            not changed.
+        epsilon: of the batch normalisations.
     """
     weights = dict(weights)
     for kernel in [name for name in weights if name.endswith("_conv/kernel") and "depthwise" not in name]:
@@ -43,14 +45,16 @@ def absorb_norms(weights: Mapping[str, np.ndarray], *, epsilon: float) -> dict[s
 
 
 class ClusteredModel:
-    """A twin whose kernels are looked up in a few values, by tfmot's ClusterWeights.
+    """A twin whose kernels look their weights up in a few values, by tfmot's ClusterWeights.
 
     Args:
-        twin: with weights that `absorb_norms` gave.
+        twin: a model of `make_twin` with weights from `absorb_norms`.
+        clusters: number of values in a kernel.
 
     Attributes:
         model: the tf_keras model to train.
-        variables, state: those that training changes, and all.
+        variables: the variables that training changes.
+        state: all variables.
     """
 
     def __init__(self, twin, *, clusters: int) -> None:
@@ -58,11 +62,11 @@ class ClusteredModel:
         biases = []
         for name in absorbed:
             norm = twin.get_layer(name)
-            norm.trainable = False  # it computes with its moving statistics, and its factor stays 1
+            norm.trainable = False  # it uses its moving statistics, and its factor stays 1
             biases.append(norm.beta)
 
         def wrap(layer):
-            # Fewer weights than values are few values already.
+            # A kernel with no more weights than clusters has few enough values already.
             if not has_dense_kernel(layer) or tf.size(layer.kernel) <= clusters:
                 return layer
             return _clustering.cluster_weights(
@@ -75,18 +79,18 @@ class ClusteredModel:
         self._kernels = [f"{layer.name}/kernel" for layer in twin.layers if has_dense_kernel(layer)]
         self.model = clone_with(twin, wrap)
         self.variables = self.model.trainable_variables + biases
-        self.state = self.model.variables  # taken now: a clustered layer's own list changes as it is called
+        self.state = self.model.variables  # read now: a clustered layer's list changes when it is called
 
     def stripped(self):
-        """The plain tf_keras model, with the values written into the kernels."""
+        """Return the plain tf_keras model, with the shared values written into the kernels."""
         return _clustering.strip_clustering(self.model)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """By the network's own names."""
+        """Return the weights by the network's own names."""
         return get_weights(self.stripped())
 
     def record(self, weights: Mapping[str, np.ndarray]) -> dict:
-        """Number of values in every kernel of `weights`."""
+        """Return the number of different values in every kernel of `weights`."""
         return {"values_by_kernel": {name: len(np.unique(weights[name])) for name in self._kernels}}
 
 

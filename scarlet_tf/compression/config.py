@@ -1,4 +1,4 @@
-"""What compression does to a trained network, as data."""
+"""Configuration of a compression: the method, its strength, and the fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scarlet_tf.training.config import TrainConfig, train_config
 
 METHODS = ("qat", "prune", "cluster")
 
-# Instead of the recipe's, for going on from trained weights: a part of its learning rate, falling to 0, and nothing
-# that needs a long run. With the recipe "small" and augmentation "flip_crop" the network in zoo/weights, 90.38 % right
-# on Fashion-MNIST, came to 90.6 % under QAT, 90.1 % with half its weights zero and 89.8 % with 16 values a kernel, one
-# run each; these settings were chosen by such runs. Not tried on ImageNet.
+# These replace the recipe's settings: trained weights need a fraction of its learning rate, decaying to 0, and nothing
+# that takes a long run. With the recipe "small" and augmentation "flip_crop", the network in zoo/weights, with 90.38 %
+# top-1 on Fashion-MNIST, reached 90.6 % under QAT, 90.1 % with half its weights zero, and 89.8 % with 16 values per
+# kernel, one run each. Such runs decided these settings. Not tried on ImageNet.
 FINE_TUNING = {
     "epochs": 2.0,
     "frozen_epochs": 0.0,
@@ -26,20 +26,23 @@ LEARNING_RATE_DIVISOR = {"qat": 10, "prune": 2, "cluster": 2}
 
 
 class CompressionError(ValueError):
-    """A compression that cannot be done; the message names the value and what was expected."""
+    """A compression that is not possible; the message names the value and what was expected."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompressionConfig:
-    """One method, its strength, and how the network is fine-tuned under it.
+    """One compression method, its strength, and the settings of the fine-tuning.
 
     Attributes:
-        method: "qat": int8 weights and activations are emulated. "prune": the smallest weights of every kernel are
-            set to 0. "cluster": the weights of a kernel share a few values.
-        training: without dropout, weight averages, frozen epochs and measured statistics, which do not fit masks and
-            shared values.
-        sparsity: for "prune", share of zeros in every pruned kernel, in (0, 1).
+        method: "qat" emulates int8 weights and activations. "prune" sets the smallest weights of every kernel to 0.
+            "cluster" makes the weights of a kernel share a few values.
+        training: without dropout, weight averages, frozen epochs and measured statistics, which are incompatible with
+            masks and shared values.
+        sparsity: for "prune", fraction of zeros in every pruned kernel, in (0, 1).
         clusters: for "cluster", number of values in every clustered kernel, 2..256.
+
+    Raises:
+        CompressionError: for settings out of range, or that do not belong to the method.
     """
 
     method: str
@@ -64,20 +67,27 @@ class CompressionConfig:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
 
     def to_dict(self) -> dict:
-        """The settings as JSON values, see `TrainConfig.to_dict`."""
+        """Return the settings as JSON values, see `TrainConfig.to_dict`."""
         return dataclasses.asdict(self) | {"training": self.training.to_dict()}
 
 
 def compression_config(
     recipe: str, *, qat: bool = False, prune: float | None = None, cluster: int | None = None, **overrides
 ) -> CompressionConfig | None:
-    """The config of what was asked for, None where nothing was.
+    """Return the config of the requested compression, None if none is requested.
 
     Args:
-        recipe: of training; its batch, optimizer, augmentation, L2 and label smoothing stay, FINE_TUNING replaces the
-            rest.
+        recipe: name of a training recipe. Its batch size, optimizer, augmentation, L2 and label smoothing are kept;
+            FINE_TUNING replaces the rest.
         qat, prune, cluster: one at most; prune is a sparsity, cluster a number of values.
         overrides: of single training settings.
+
+    Raises:
+        CompressionError: if several compressions are requested, or for settings that CompressionConfig refuses.
+
+    Example:
+        >>> compression_config("finetune", prune=0.5).method
+        'prune'
     """
     asked = {"qat": qat or None, "prune": prune, "cluster": cluster}
     given = [method for method, value in asked.items() if value is not None]

@@ -1,4 +1,4 @@
-"""From a folder that quantisation-aware training left to an int8 .tflite file, with the ranges it learnt."""
+"""Conversion of a folder from quantisation-aware training to an int8 .tflite file, with the learned ranges."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from scarlet_tf.formats import END_TYPES, TARGETS, XNNPACK
 
 
 def open_qat(folder: str | os.PathLike):
-    """The quantised tf_keras model of a folder written by `compress` with method "qat".
+    """Open the quantised tf_keras model of a folder that `compress` wrote with method "qat".
 
     Raises:
-        CompressionError: where its ranges are missing, damaged, or another model's.
+        CompressionError: if its ranges are missing, damaged, or belong to another model.
     """
     folder = Path(folder)
     ranges = read_ranges(folder / FILE)
@@ -48,7 +48,13 @@ def export_qat(
     softmax: bool = False,
     record: dict | None = None,
 ) -> Converted:
-    """Writes the int8 file of such a folder whole or not at all, as `export.export_tflite` does with images."""
+    """Write the int8 .tflite file of a folder that `compress` wrote with method "qat", atomically.
+
+    Args:
+        folder, input_type, output_type, softmax: as in `convert_qat`.
+        path: the .tflite file.
+        optimize_for, record: as in `export.export_tflite`.
+    """
     require_known("optimize_for", optimize_for, TARGETS)
     content = convert_qat(folder, input_type=input_type, output_type=output_type, softmax=softmax)
     converted = rewrite(content) if optimize_for == XNNPACK else Converted(content=content, passes=())
@@ -58,11 +64,14 @@ def export_qat(
 def convert_qat(
     folder: str | os.PathLike, *, input_type: str = "float32", output_type: str = "float32", softmax: bool = False
 ) -> bytes:
-    """Return the int8 .tflite file of such a folder: batch 1, built-in operations, logits; no images are needed.
+    """Return the int8 .tflite file of a folder that `compress` wrote with method "qat". No images are needed.
+
+    The file has batch 1, built-in operations only, and returns logits.
 
     Args:
-        softmax: probabilities in place of logits.
-        input_type, output_type: "float32", "int8" or "uint8", as in `export.convert`; the image is normalised.
+        folder: of the trained model.
+        softmax: return probabilities instead of logits.
+        input_type, output_type: "float32", "int8" or "uint8", as in `export.convert`; the input is a normalised image.
     """
     require_known("input_type", input_type, END_TYPES)
     require_known("output_type", output_type, END_TYPES)

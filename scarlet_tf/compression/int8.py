@@ -1,4 +1,4 @@
-"""Choose the ranges of an int8 file, and compare quantisation-aware training with post-training quantization."""
+"""Ranges of an int8 file, and the comparison of quantisation-aware training with post-training quantisation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scarlet_tf.data import ImageData
 from scarlet_tf.export import FormatCheck, export_tflite, verify
 from scarlet_tf.export.tflite import rewrite
 
-CALIBRATION_IMAGES = 500  # or all there are: the first 2/5 to measure ranges on, the others to choose with
+CALIBRATION_IMAGES = 500  # or all, if fewer: ranges are measured on the first 2/5, and chosen on the others
 COMPARED_IMAGES = 500
 QAT, POST_TRAINING, OF_SOURCE = "qat", "post_training", "post_training_of_source"
-# How far ranges are narrowed from all that was seen to the least squared error, see `measure_ranges`.
+# How far ranges are narrowed, from all values seen (0) to the least squared error (1), see `measure_ranges`.
 _NARROWED = (0.0, 0.25, 0.5, 0.75)
 _BEFORE_TRAINING = 0.5
 
@@ -29,8 +29,8 @@ class CalibrationImages:
     """Training images without augmentation, float32 (n, H, W, 3).
 
     Attributes:
-        measured: for the ranges.
-        compared: others, to choose between ranges; the same where there is one image only.
+        measured: for measuring ranges.
+        compared: others, for choosing between ranges; the same if there is only one image.
     """
 
     measured: np.ndarray
@@ -38,14 +38,14 @@ class CalibrationImages:
 
     @classmethod
     def draw(cls, data: ImageData) -> CalibrationImages:
-        """Draw training images at random and split them into the two groups."""
+        """Draw random training images and split them into the two groups."""
         images = np.concatenate(list(data.sample_batches(CALIBRATION_IMAGES, limit=CALIBRATION_IMAGES)))
         measured = max(1, 2 * len(images) // 5)
         return cls(measured=images[:measured], compared=images[measured:] if len(images) > 1 else images)
 
 
 def set_measured_ranges(quantized: QuantizedModel, twin, images: CalibrationImages) -> None:
-    """Set the ranges that training begins with.
+    """Set the ranges that training starts with.
 
     Args:
         twin: the float network with the same weights.
@@ -55,15 +55,16 @@ def set_measured_ranges(quantized: QuantizedModel, twin, images: CalibrationImag
 
 
 def set_best_ranges(quantized: QuantizedModel, twin, model, images: CalibrationImages) -> str:
-    """Set the ranges whose int8 file gives the logits closest to the float network's, and return which these are.
+    """Set the ranges whose int8 file gives the logits closest to the float network's, and return their name.
 
-    The files themselves are run: what their integer arithmetic adds to the rounding that is emulated is as large.
+    The int8 files are run, because their integer arithmetic adds errors as large as the emulated rounding.
 
     Args:
-        twin, model: the float network with the same weights, of tf_keras and of Keras.
+        twin, model: the float network with the same weights, in tf_keras and in Keras.
 
     Returns:
-        "trained", those of training; "min_max", those of post-training quantization; or "narrowed 0.5" and the like.
+        "trained" for the ranges of training, "min_max" for those of post-training quantisation, or "narrowed 0.5" and
+        the like.
     """
     seen, fitted = measure_ranges(twin, quantized.layers, images.measured)
     ranges = {f"narrowed {share:g}" if share else "min_max": _between(seen, fitted, share) for share in _NARROWED}
@@ -90,17 +91,17 @@ def _write(quantized: QuantizedModel, file: Path) -> None:
 def compare_int8(
     quantized: QuantizedModel, models: Mapping[str, object], data: ImageData, images: CalibrationImages
 ) -> dict:
-    """Run the int8 file of a quantised model and post-training files on test images.
+    """Run the int8 file of a quantised model, and post-training int8 files, on test images.
 
     Args:
-        models: the Keras models that are quantized after training, POST_TRAINING (the quantised model's own float
-            weights) and OF_SOURCE (those that its training began with).
-        images: whose `measured` ones calibrate them.
+        models: the Keras models to quantise after training, POST_TRAINING (the quantised model's own float weights) and
+            OF_SOURCE (the weights that its training started from).
+        images: their `measured` images are the calibration set.
 
     Returns:
-        JSON-able: number of "images"; by file its top1, and the errors of its logits to those of its own
-        weights in float32: the root of their mean square, and the largest; "better", the file with the best top1, or
-        where that differs by no more than chance, with the least error.
+        JSON values: the number of "images"; by file, "top1" and the errors of its logits relative to its own weights in
+        float32, the root of the mean square and the largest; and "better", the file with the best top-1, or of those
+        that differ from it by no more than chance, the one with the least error.
     """
     held_out, labels = _spread(data, "test")
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +121,7 @@ def compare_int8(
 
 
 def describe_int8(record: Mapping) -> str:
-    """One line on what `compare_int8` found."""
+    """Describe the result of `compare_int8` in one line."""
     words = {QAT: "trained for int8", POST_TRAINING: "the same weights by post-training int8"}
     words[OF_SOURCE] = "the weights before by post-training int8"
     shown = "; ".join(
@@ -137,11 +138,11 @@ def describe_int8(record: Mapping) -> str:
 
 
 def _better(checks: Mapping[str, FormatCheck], *, images: int) -> str:
-    """The file with the least error, of those whose top-1 is the best one or differs from it by no more than chance."""
+    """Return the file with the least error of those with the best top-1, or one that differs by no more than chance."""
     best = max(checks.values(), key=lambda check: check.accuracy)
 
     def is_close(check: FormatCheck) -> bool:
-        # Two files differ at most where either differs from its own weights in float32; two standard errors of that.
+        # Two files differ at most where either differs from its own float32 weights. Allow two standard errors of that.
         differing = (1 - best.top1_agreement) + (1 - check.top1_agreement)
         return best.accuracy - check.accuracy <= 2 * np.sqrt(differing / images)
 
@@ -150,7 +151,7 @@ def _better(checks: Mapping[str, FormatCheck], *, images: int) -> str:
 
 
 def _spread(data: ImageData, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """At most COMPARED_IMAGES of a split, at equal distances: folders are ordered by class."""
+    """Return at most COMPARED_IMAGES of a split, evenly spaced because folders are ordered by class."""
     every = -(-data.num_examples[split] // COMPARED_IMAGES)
     images, labels, seen = [], [], 0
     for some, theirs in data.eval_batches(split, 500).as_numpy_iterator():

@@ -1,10 +1,10 @@
 """Quantisation-aware training: fake quantisation where the int8 TFLite kernels round, and nowhere else.
 
-TFLite folds a batch normalisation into the convolution before it and fuses ReLU6, so between these nothing is rounded.
-Kernels are symmetric int8, one scale for each output channel; as that scale takes the batch normalisation's factor in,
-rounding the plain kernel is exact. Activations are int8 with one range a tensor: measured on images before training, a
-moving average in it. Batch normalisation keeps its statistics, so that what is trained is what will be exported, from
-the first step on.
+TFLite folds a batch normalisation into the convolution before it and fuses ReLU6, so nothing is rounded between these.
+Kernels are symmetric int8 with one scale per output channel; that scale absorbs the batch normalisation's factor, so
+rounding the plain kernel is exact. Activations are int8 with one range per tensor: measured on images before training,
+and a moving average during training. The statistics of batch normalisation are frozen, so that from the first step the
+network in training is the one that will be exported.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from scarlet_tf.compression.twin import clone_with
 from scarlet_tf.models import get_weights
 
 RANGE_DECAY = 0.99
-_LEAST_LIMIT = 1e-9  # of a kernel that is all zeros
-_MIN, _MAX = "/output_min", "/output_max"  # of a range's two variables
+_LEAST_LIMIT = 1e-9  # for an all-zero kernel
+_MIN, _MAX = "/output_min", "/output_max"  # end the names of a range's two variables
 
 _quantization = tfmot.quantization.keras
 
 
 class Range(_quantization.quantizers.Quantizer):
-    """Quantize an activation by its range [min, max] around 0, a moving average over training batches.
+    """Quantiser of an activation by its range [min, max] around 0, a moving average over training batches.
 
-    It begins where `QuantizedModel.set_ends` puts it; tfmot's own begins at [-6, 6] and moves by a thousandth a step,
-    too slowly for a short fine-tuning.
+    The range starts where `QuantizedModel.set_ends` puts it. tfmot's own starts at [-6, 6] and moves by a thousandth
+    per step, too slowly for a short fine-tuning.
     """
 
     def build(self, tensor_shape, name, layer):
@@ -52,11 +52,11 @@ class Range(_quantization.quantizers.Quantizer):
 
 
 class KernelLimits(_quantization.quantizers.Quantizer):
-    """Of a kernel: symmetric in -127..127, the limit being the kernel's own at this moment.
+    """Quantiser of a kernel: symmetric in -127..127, with the kernel's current limit.
 
     Args:
-        axis: of the channels that have a limit each: 3, or 2 in a depthwise kernel (k, k, C, 1); None: one for all,
-            as a dense kernel needs, whose transposition the converter cannot do with more.
+        axis: of the channels, each of which has its own limit: 3, or 2 in a depthwise kernel (k, k, C, 1). None means
+            one limit for all, which dense kernels need: the converter cannot transpose them with more.
     """
 
     def __init__(self, axis: int | None) -> None:
@@ -81,18 +81,18 @@ class KernelLimits(_quantization.quantizers.Quantizer):
 
 @tf_keras.utils.register_keras_serializable(package="scarlet_tf")
 def quantized_h_sigmoid(x):
-    """relu6(x + 3) / 6, rounded where TFLite rounds: its ranges are known, [0, 6] and [0, 1]."""
+    """Return relu6(x + 3) / 6, rounded where TFLite rounds; the ranges are known, [0, 6] and [0, 1]."""
     inner = tf.quantization.fake_quant_with_min_max_args(tf.nn.relu6(x + 3.0), min=0.0, max=6.0)
     return tf.quantization.fake_quant_with_min_max_args(inner * (1.0 / 6.0), min=0.0, max=1.0)
 
 
 @tf_keras.utils.register_keras_serializable(package="scarlet_tf")
 class Rounding(_quantization.QuantizeConfig):
-    """What of a layer is rounded.
+    """What is rounded in a layer.
 
     Args:
         kernel: name of the layer's kernel, or None.
-        output: whether its output (after its own activation) is.
+        output: whether to round its output, after its own activation.
     """
 
     def __init__(self, kernel: str | None, output: bool) -> None:
@@ -127,10 +127,10 @@ class QuantizedModel:
     """A twin with fake quantisation, by tfmot's quantize_annotate_layer and quantize_apply.
 
     Attributes:
-        model: the tf_keras model to train, with the twin's weights. Its activations' ranges are [0, 0] until they are
-            set.
-        variables, state: those that training changes, and all.
-        layers: names of the twin's layers whose outputs have a range to be measured.
+        model: the tf_keras model to train, with the twin's weights. The ranges of activations are [0, 0] until set.
+        variables: the variables that training changes.
+        state: all variables.
+        layers: names of the twin's layers whose outputs need a measured range.
     """
 
     def __init__(self, twin) -> None:
@@ -143,32 +143,32 @@ class QuantizedModel:
         for layer in self.model.layers:
             norm = getattr(layer, "layer", layer)
             if isinstance(norm, tf_keras.layers.BatchNormalization):
-                norm.trainable = False  # it computes with its moving statistics; gamma and beta are trained
+                norm.trainable = False  # it uses its moving statistics; gamma and beta are trained
         self.layers = [name[len("quant_") : -len(_MIN)] for name in self._ranges() if name.endswith(_MIN)]
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The float weights, by the network's own names."""
+        """Return the float weights by the network's own names."""
         named = {_short_name(variable): variable for variable in self.model.variables}
         return {name: named[name].numpy() for name in self._names}
 
     def ends(self) -> dict[str, tuple[float, float]]:
-        """The ranges of `layers` and of the INPUT, both ends by layer."""
+        """Return the ranges of `layers` and of the INPUT, both ends by layer."""
         ranges = self.ranges()
         return {name: (ranges[_end_names(name)[0]], ranges[_end_names(name)[1]]) for name in (*self.layers, INPUT)}
 
     def set_ends(self, ends: Mapping[str, tuple[float, float]]) -> None:
-        """The reverse of `ends`."""
+        """Set ranges as `ends` returns them."""
         variables = self._ranges()
         for layer, values in ends.items():
             for name, value in zip(_end_names(layer), values, strict=True):
                 variables[name].assign(value)
 
     def ranges(self) -> dict[str, np.ndarray]:
-        """Both ends of every activation's range, float32 scalars by name."""
+        """Return both ends of every activation's range, float32 scalars by name."""
         return {name: variable.numpy() for name, variable in self._ranges().items()}
 
     def set_ranges(self, ranges: Mapping[str, np.ndarray]) -> None:
-        """The reverse of `ranges`; ValueError unless the names agree exactly."""
+        """Set ranges as `ranges` returns them. Raise ValueError unless the names match exactly."""
         variables = self._ranges()
         if wrong := sorted(variables.keys() ^ ranges.keys()):
             raise ValueError(f"ranges do not fit model {self.model.name!r}: {wrong[0]} is on one side only")
@@ -176,7 +176,7 @@ class QuantizedModel:
             variable.assign(ranges[name])
 
     def record(self, weights: Mapping[str, np.ndarray]) -> dict:
-        """Number of activations that have a range, and of weights in int8."""
+        """Return the numbers of activations that have a range, and of weights in int8."""
         kernels = [array.size for name, array in weights.items() if name.endswith("/kernel")]
         return {"ranges": len(self._ranges()) // 2, "int8_weights": sum(kernels)}
 
@@ -189,20 +189,20 @@ class QuantizedModel:
 
 
 def _end_names(layer: str) -> tuple[str, str]:
-    """Of a layer's range, as `ranges` has them."""
+    """Return the names of both ends of a layer's range, as in `ranges`."""
     if layer == INPUT:
         return "quantize_layer/quantize_layer_min", "quantize_layer/quantize_layer_max"
     return f"quant_{layer}{_MIN}", f"quant_{layer}{_MAX}"
 
 
 def _short_name(variable: tf.Variable) -> str:
-    """ "layer/variable" as `models.get_weights` has it."""
+    """Return "layer/variable", as in `models.get_weights`."""
     layer, name = variable.name.split(":")[0].split("/")[-2:]
     return f"{layer}/{name.removeprefix('depthwise_')}"
 
 
 def _range_name(variable: tf.Variable) -> str:
-    """The same in every process: tfmot's layer of the input is numbered by how many there were before it."""
+    """Return a name that is the same in every process: tfmot numbers its input layers as it creates them."""
     return re.sub(r"quantize_layer_\d+", "quantize_layer", _short_name(variable))
 
 

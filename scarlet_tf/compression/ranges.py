@@ -1,4 +1,4 @@
-"""The ranges of activations: measured on images, and kept in qat.npz as named float32 scalars."""
+"""Ranges of activations: measured on images, and stored in qat.npz as named float32 scalars."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from scarlet_tf.files import write_atomically
 
 FILE = "qat.npz"
 INPUT = "image"  # stands for the network's input among the names of layers
-Ends = dict[str, tuple[float, float]]  # of a range, by the name of the layer whose output it is
+Ends = dict[str, tuple[float, float]]  # of ranges, by the name of the layer with that output
 
-# What a range may be narrowed to, as a share of all that was seen.
+# What a range may be narrowed to, as a fraction of the range seen.
 _SHARES = np.linspace(0.3, 1.0, 29)
-_BATCH, _VALUES_A_BATCH = 16, 8192  # images at a time, and of each the values kept of an activation
+_BATCH, _VALUES_A_BATCH = 16, 8192  # images per batch, and values sampled of an activation per batch
 
 
 def measure_ranges(twin, layers: Sequence[str], images: np.ndarray) -> tuple[Ends, Ends]:
-    """Measure the activations of a float network in inference, as post-training quantization does.
+    """Measure the activations of a float network in inference, as post-training quantisation does.
 
     Args:
         twin: a tf_keras model, see `make_twin`.
-        layers: names of those whose outputs are meant.
+        layers: names of the layers whose outputs are measured.
         images: float32 (n, H, W, C), as the network takes them.
 
     Returns:
-        Two ranges for every layer and for the INPUT, both with 0 inside: all that was seen, which is what TFLite's own
-        calibrator takes; and that part of it with the least squared error of rounding and clipping, estimated from a
-        sample, but for the INPUT, of which all is kept.
+        Two ranges for every layer and for the INPUT, both of which contain 0. The first is the full range seen, which
+        TFLite's own calibrator takes. The second is the part of it with the least squared error of rounding and
+        clipping, estimated from a sample; the INPUT keeps its full range.
     """
     probe = tf_keras.Model(twin.input, [twin.get_layer(name).output for name in layers])
     compute = tf.function(lambda batch: probe(batch, training=False), reduce_retracing=True, autograph=False)
@@ -55,7 +55,7 @@ def measure_ranges(twin, layers: Sequence[str], images: np.ndarray) -> tuple[End
 
 
 def _narrowed(values: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """Of the parts of a range the one whose int8 values are closest to `values`."""
+    """Return the part of a range whose int8 values are closest to `values`."""
     if low == high:
         return low, high
     errors = [np.square(_rounded(values, share * low, share * high) - values).sum() for share in _SHARES]
@@ -64,19 +64,19 @@ def _narrowed(values: np.ndarray, low: float, high: float) -> tuple[float, float
 
 
 def _rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """int8 and back, with a zero point that is an integer."""
+    """Round to int8 and back, with an integer zero point."""
     scale = (high - low) / 255
     zero = np.round(-low / scale)
     return (np.clip(np.round(values / scale) + zero, 0, 255) - zero) * scale
 
 
 def write_ranges(path: str | os.PathLike, ranges: Mapping[str, np.ndarray]) -> None:
-    """Writes the file whole or not at all."""
+    """Write the file atomically."""
     write_atomically(path, lambda file: np.savez(file, **ranges))
 
 
 def read_ranges(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The reverse; CompressionError names a missing or damaged file."""
+    """Read a file of `write_ranges`; CompressionError names a missing or damaged file."""
     path = Path(path)
     if not path.is_file():
         raise CompressionError(f"{path.parent} was not trained with --qat: it holds no {path.name}")

@@ -21,18 +21,18 @@ from scarlet_tf.zoo.starting import describe_origin
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """A network with trained weights, its foldable LETs folded.
+    """A trained network whose foldable LETs are folded.
 
-    They are folded first because folding multiplies kernels: zeros and shared values would not outlast it.
+    LETs are folded first because folding multiplies kernels, which would destroy zeros and shared values.
 
     Attributes:
         weights: as `models.get_weights` names them.
         bn: settings of its batch normalisations.
-        fingerprint: of the run that trained it, or a digest of the weights where that is not known.
-        origin: where the weights come from, in words.
-        preprocessing: how it wants its images.
-        note: a sentence for the user where that is assumed; else None.
-        class_names: by output; None where they are not known.
+        fingerprint: of the run that trained it, or a digest of the weights if that is unknown.
+        origin: description of where the weights come from.
+        preprocessing: of its images.
+        note: a sentence for the user if the preprocessing is assumed; else None.
+        class_names: by output; None if unknown.
     """
 
     spec: ArchSpec
@@ -47,10 +47,13 @@ class Source:
 
 
 def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> Source:
-    """A source from what a user names, see `zoo.open_model`.
+    """Open the trained network to compress.
+
+    Args:
+        model, weights: as in `zoo.open_model`.
 
     Raises:
-        CompressionError: for initial weights, and for a lone `.keras` file, which does not say how it is built.
+        CompressionError: for initial weights, and for a lone `.keras` file, which does not say which network it is.
         ValueError, FileNotFoundError: as `open_model`.
     """
     loaded = open_model(model, weights=weights)

@@ -17,25 +17,25 @@ from scarlet_tf.training.schedules import make_schedule
 
 require_tensorflow("scarlet_tf.compression")
 
-# Weight of the mean squared difference to a teacher's logits.
+# Weight of the mean squared difference from a teacher's logits.
 DISTILLATION = 0.1
-# With a teacher the learning rate rises in so many steps: a handful of full ones moves a trained network at random.
+# With a teacher, the learning rate warms up over this many steps: a few full ones move a trained network at random.
 WARMUP_STEPS = 100
 
 
 class CompressedModel(Protocol):
-    """What the three methods have in common."""
+    """The interface of a model under one of the three methods."""
 
     model: tf_keras.Model
-    variables: list[tf.Variable]  # that training changes
-    state: list[tf.Variable]  # all of them, in the order of checkpoints
+    variables: list[tf.Variable]  # those that training changes
+    state: list[tf.Variable]  # all, in the order of checkpoints
 
     def weights(self) -> dict[str, np.ndarray]: ...
     def record(self, weights: Mapping[str, np.ndarray]) -> dict: ...
 
 
 class FineTuneState:
-    """Compressed model and optimizer, and the step that changes them. On one device."""
+    """A compressed model and its optimizer, and the training step, on one device."""
 
     def __init__(
         self,
@@ -47,7 +47,11 @@ class FineTuneState:
         class_weights: np.ndarray | None = None,
         teacher: tf_keras.Model | None = None,
     ) -> None:
-        """teacher: the network before fine-tuning; the loss adds the squared difference to its logits."""
+        """Create the optimizer and the step.
+
+        Args:
+            teacher: the network before fine-tuning; the loss adds the squared difference from its logits.
+        """
         self.config = config
         self._class_weights = class_weights
         self.compressed = compressed
@@ -56,12 +60,12 @@ class FineTuneState:
         self._optimizer = make_optimizer(config, 0.0, keras=tf_keras)
         self._optimizer.build(compressed.variables)
         self._saved = [*compressed.state, *self._optimizer.variables]
-        decayed = ("kernel", "depthwise_kernel", "bias")  # not batch normalisation, nor the values of clusters
+        decayed = ("kernel", "depthwise_kernel", "bias")  # neither batch normalisation nor the values of clusters
         self._decayed = [v for v in compressed.variables if v.name.split(":")[0].split("/")[-1] in decayed]
         self._step = tf.function(self._make_step, autograph=False)
 
     def take_step(self, step: int, images, labels) -> dict:
-        """Makes step number `step` (0-based).
+        """Run step number `step` (0-based).
 
         Returns:
             Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
@@ -69,11 +73,11 @@ class FineTuneState:
         return self._step(tf.constant(step, tf.int64), images, labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that a resumed run needs, masks, ranges and shared values included."""
+        """Return everything that a resumed run needs, including masks, ranges and shared values."""
         return {f"variable/{i:04d}": variable.numpy() for i, variable in enumerate(self._saved)}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """The reverse of `arrays`."""
+        """Restore what `arrays` returned."""
         for i, variable in enumerate(self._saved):
             variable.assign(arrays[f"variable/{i:04d}"])
 

@@ -1,8 +1,8 @@
-"""tensorflow-model-optimization beside Keras 3: the one place that imports it.
+"""tensorflow-model-optimization (tfmot) beside Keras 3. Import tfmot only from here.
 
-It works on tf_keras models. Importing it sets TF_USE_LEGACY_KERAS, and where nothing has used tf.keras yet, that turns
-tf.keras into tf_keras for the rest of the process. Here tf.keras is settled first and the variable is put back, so
-Keras 3 stays what everything else sees, child processes too.
+tfmot works on tf_keras models. Importing it sets TF_USE_LEGACY_KERAS; if nothing has used tf.keras yet, that turns
+tf.keras into tf_keras for the rest of the process. So this module loads tf.keras first, and restores the variable
+afterwards: everything else still sees Keras 3, child processes too.
 """
 
 from __future__ import annotations

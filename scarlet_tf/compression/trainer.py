@@ -1,4 +1,4 @@
-"""Compressing a trained network: from a folder to a folder."""
+"""Compression of a trained network, from one trained model's folder to another."""
 
 from __future__ import annotations
 
@@ -48,22 +48,27 @@ def compress(
     checkpoint_every: int = 500,
     log_every: int = 50,
 ) -> dict:
-    """Fine-tunes a network under one compression and leaves a trained model's folder in `output`.
+    """Fine-tune a network under one compression, and write a trained model's folder.
 
-    That is spec.json, model.keras (an ordinary model, gives logits) and training.json with the record "compression";
-    from "qat" also qat.npz, see `convert_qat`. Resumes and returns as `training.trainer.train` does.
+    The folder holds spec.json, model.keras (an ordinary model that returns logits), and training.json with the record
+    "compression"; with "qat" also qat.npz, see `convert_qat`. Resumes and returns as `training.trainer.train` does.
 
     Args:
-        name: of the compressed network in its records; None: the source's.
+        source: the trained network, see `open_source`.
+        data: its dataset.
+        config: method and settings.
+        output: the run directory.
+        name: of the compressed network in its records; default: the source's.
+        checkpoint_every, log_every: steps between checkpoints, and between lines of the log.
 
     Returns:
-        The content of training.json. In "compression": the method's settings, the source's fingerprint and its
+        The content of training.json. Its "compression" holds the method's settings, the source's fingerprint and its
         metrics on the test split ("source_test"), what the method reached, and for "qat" the metrics of the quantised
-        model ("quantized_test") and its int8 file beside post-training ones ("int8", see `compare_int8`); "test" is
-        model.keras's own.
+        model ("quantized_test") and its int8 file beside post-training ones ("int8", see `compare_int8`). "test" holds
+        the metrics of model.keras.
 
     Raises:
-        ValueError: settings, network and data that do not fit together, or an output folder of another run.
+        ValueError: if settings, network and data do not fit together, or the output folder holds another run.
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
     _check_fit(source, data, config)
@@ -79,7 +84,7 @@ def compress(
         return finished
     with locked_folder(output):
         if finished := folder.finished_result(output, mark, settings=settings):
-            return finished  # of another process, since the look before
+            return finished  # by another process, since the first check
         class_weights = balanced_class_weights(data) if config.training.class_weight == "balanced" else None
         steps_per_epoch, total_steps = count_steps(data, config.training)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
@@ -166,7 +171,11 @@ def _judge(state: FineTuneState, data: ImageData) -> Callable[[int], tuple[dict[
 
 
 def summarize(result: dict) -> str:
-    """The test accuracy before and after; for "qat" a second line on int8 files."""
+    """Describe the test top-1 before and after `compress` in one line; for "qat", add a line on int8 files.
+
+    Args:
+        result: what `compress` returned.
+    """
     record = result["compression"]
     after = record.get("quantized_test", result["test"])["top1"]
     strength = next((f" {record[name]:g}" for name in ("sparsity", "clusters") if record[name] is not None), "")

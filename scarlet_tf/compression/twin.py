@@ -1,4 +1,4 @@
-"""The same network as a tf_keras model, the form that tensorflow-model-optimization takes."""
+"""The same network as a tf_keras model, which tensorflow-model-optimization needs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def make_twin(
     input_shape: tuple[int, int, int],
     bn: BatchNorm | None = None,
 ):
-    """A tf_keras model that gives the logits of the Keras 3 model with these weights, to rounding; without dropout.
+    """Return a tf_keras model with the logits of the Keras 3 model with these weights, up to rounding; no dropout.
 
     Args:
-        weights: as `models.get_weights` names them; `get_weights` of the twin gives them back.
+        weights: as `models.get_weights` names them; `get_weights` of the twin returns them.
         input_shape: (height, width, channels).
     """
     spec = dataclasses.replace(spec, dropout=0.0)
@@ -33,10 +33,10 @@ def make_twin(
 
 
 def clone_with(twin, wrap: Callable):
-    """A model of the twin's own layers, variables included, each as `wrap` returns it: itself, or in a wrapper."""
+    """Return a model of the twin's own layers and variables, each layer as `wrap` returns it: itself, or wrapped."""
     return tf_keras.models.clone_model(twin, clone_function=wrap)
 
 
 def has_dense_kernel(layer) -> bool:
-    """Whether the layer is a convolution over all input channels or a dense layer; a depthwise one is not."""
+    """Return whether the layer is dense, or a convolution over all input channels; a depthwise one is not."""
     return type(layer) in (tf_keras.layers.Conv2D, tf_keras.layers.Dense)

@@ -1,4 +1,4 @@
-"""Official PyTorch weights to ours and back. Loads neither TensorFlow nor PyTorch until one is needed."""
+"""Conversion of official PyTorch weights to Keras, and back. Imports TensorFlow and PyTorch only when needed."""
 
 from scarlet_tf.convert.checkpoint_file import (
     Checkpoint,

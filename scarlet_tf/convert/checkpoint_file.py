@@ -1,7 +1,7 @@
-"""Reading PyTorch and safetensors checkpoint files that nobody vouches for, and writing PyTorch's.
+"""Reading of untrusted PyTorch and safetensors checkpoints, and writing of PyTorch checkpoints.
 
-Another process opens the file, with `weights_only=True` and limited memory, and hands plain arrays over: a file that
-crashes it, or asks for more memory than its size can need, is an ordinary error here.
+A separate process opens the file, with `weights_only=True` and limited memory, and returns plain arrays. So a file that
+crashes that process, or asks for more memory than its size can need, is an ordinary error here.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from scarlet_tf.files import replaced_whole
 _PROGRAM = Path(__file__).with_name("checkpoint_process.py")
 _PATIENCE = 300  # seconds
 
-# What PyTorch's own wrappers put before their module's names, and into the middle where they wrap a part of it.
+# What PyTorch's own wrappers put into the middle of a name if they wrap a submodule.
 _INSERTED = re.compile(r"(?<=\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-# What wrappers and training classes put before every name.
+# What wrappers and training classes put before all names.
 _PREFIXES = (
     *("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."),
     *("model.", "network.", "net.", "backbone.", "ema.", "ema_model."),
 )
-_COUNT_OF_AVERAGES = "n_averaged"  # of torch.optim.swa_utils.AveragedModel, beside the weights
+_COUNT_OF_AVERAGES = "n_averaged"  # stored beside the weights by torch.optim.swa_utils.AveragedModel
 
 
 class CheckpointFileError(ValueError):
@@ -43,13 +43,13 @@ class CheckpointFileError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint file's weights.
+    """Weights of a checkpoint file.
 
     Attributes:
         state: arrays by name.
         sha256: of the file.
-        key: where in the file they lie, such as "state_dict"; "" at the top.
-        others: keys of further state dicts in it, such as "state_dict_ema".
+        key: where in the file the weights are, such as "state_dict"; "" at the top level.
+        others: keys of other state dicts in the file, such as "state_dict_ema".
     """
 
     state: Mapping[str, np.ndarray]
@@ -61,20 +61,21 @@ class Checkpoint:
 def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Checkpoint:
     """Read the weights of a PyTorch or safetensors file.
 
-    A PyTorch file is in the zip format or the one from before 1.6 (not the tar format from before 0.1.10). It is a
-    state dict or holds one in a dict, or in dicts within it: the first of checkpoint_process.WEIGHTS_KEYS that is
-    there, else the only one. Plain values, optimizer states and settings beside the weights are passed over. Names lose
-    what wrappers put before them ("module." of DataParallel, "_orig_mod." of torch.compile, "model." of Lightning).
-    bfloat16 comes as float32, which holds it exactly.
+    A PyTorch file may have the zip format, or the one from before 1.6 (not the tar format from before 0.1.10). It is a
+    state dict, or holds one in a dict, which may be nested: the first of checkpoint_process.WEIGHTS_KEYS that is
+    present, else the only one. Plain values, optimizer states and settings beside the weights are skipped. The prefixes
+    of wrappers are removed from names ("module." of DataParallel, "_orig_mod." of torch.compile, "model." of
+    Lightning). bfloat16 is read as float32, which holds it exactly.
 
     Args:
-        key: where else the weights lie, such as "state_dict_ema"; with dots for a dict within another, or for a prefix
-            of the names: "state_dict.student".
+        path: of the file.
+        key: where the weights are instead, such as "state_dict_ema". Dots lead into a nested dict, or to a prefix of
+            the names: "state_dict.student".
 
     Raises:
-        FileNotFoundError: for a missing file.
-        CheckpointFileError: for anything else than such a file, a key that is not there, and names of which only some
-            have a wrapper's prefix; and where the package that reads the file is not installed.
+        FileNotFoundError: if the file is missing.
+        CheckpointFileError: if it is not such a file, the key is missing, only some names have a wrapper's prefix, or
+            the package that reads the file is not installed.
     """
     path = Path(path)
     if not path.exists():
@@ -102,10 +103,10 @@ def unwrapped(state: Mapping[str, np.ndarray], *, key: str = "") -> dict[str, np
     """Remove the prefixes of wrappers from the names of a state dict.
 
     Args:
-        key: where in its file the state dict lies, for messages.
+        key: where in its file the state dict is, for messages.
 
     Raises:
-        CheckpointFileError: where only some names have a prefix, or two become the same.
+        CheckpointFileError: if only some names have a prefix, or two names become the same.
     """
     names = {name: name for name in state if name != _COUNT_OF_AVERAGES}
     while prefix := next((p for p in _PREFIXES if any(name.startswith(p) for name in names.values())), None):
@@ -125,10 +126,10 @@ def unwrapped(state: Mapping[str, np.ndarray], *, key: str = "") -> dict[str, np
 
 
 def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> None:
-    """Writes {"model_state": state} for `torch.load`, whole or not at all, and reads it back.
+    """Write {"model_state": state} for `torch.load`, and read it back. The file is written atomically.
 
     Raises:
-        CheckpointFileError: where PyTorch is not installed, or what was written does not read the same.
+        CheckpointFileError: if PyTorch is not installed, or the file does not read back the same.
     """
     require_torch()
     import torch
@@ -142,7 +143,7 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -
 
 
 def require_reader(path: str | os.PathLike) -> None:
-    """CheckpointFileError where the package that reads an existing file is not installed; does not load it."""
+    """Raise CheckpointFileError if the package that reads an existing file is not installed. Does not import it."""
     if not is_safetensors(Path(path)):
         require_torch()
     elif importlib.util.find_spec("safetensors") is None:
@@ -152,7 +153,7 @@ def require_reader(path: str | os.PathLike) -> None:
 
 
 def require_torch() -> None:
-    """CheckpointFileError where PyTorch is not installed; does not load it."""
+    """Raise CheckpointFileError if PyTorch is not installed. Does not import it."""
     if importlib.util.find_spec("torch") is None:
         raise CheckpointFileError(
             "PyTorch is needed to read and write its files: install the extra 'torch', or pip install 'torch>=2.6'"
@@ -160,7 +161,7 @@ def require_torch() -> None:
 
 
 def _run(path: Path, folder: Path, key: str | None) -> str | None:
-    """Why the other process could not read the file; None where its arrays are in the folder."""
+    """Read the file in another process. Return why that failed, or None if its arrays are in the folder."""
     command = [sys.executable, str(_PROGRAM), str(path), str(folder), *([] if key is None else [key])]
     try:
         process = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE)

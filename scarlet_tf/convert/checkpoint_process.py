@@ -1,8 +1,8 @@
-"""Reads a PyTorch or safetensors file: the process that `scarlet_tf.convert.checkpoint_file` starts.
+"""The process that `scarlet_tf.convert.checkpoint_file` starts: reads a PyTorch or safetensors file.
 
     python checkpoint_process.py FILE FOLDER [KEY]   # -> found.json, and arrays.npz with tensor0, tensor1, ...
 
-What is wrong is the last line on standard error, with exit code 1. By itself it imports nothing of the package.
+An error is the last line on standard error, with exit code 1. This file imports nothing from the package.
 """
 
 import difflib
@@ -24,13 +24,13 @@ import numpy as np
 
 FILE_LIMIT = 1 << 30  # bytes; the largest network's weights are 112 MB, an optimizer keeps two or three times that
 LIST_LIMIT = 1 << 30  # bytes of memory to list a zip file's members
-SPARE = 1 << 30  # bytes of memory besides three times the file
+SPARE = 1 << 30  # bytes of memory on top of three times the file's size
 HEADER_LIMIT = 10_000_000  # bytes of a safetensors file's header; 688 tensors take 70,000
-DICT_LIMIT = 10_000  # dicts within dicts that are looked through
+DICT_LIMIT = 10_000  # nested dicts that are searched
 
-_OTHERS = ("optim", "sched", "scaler")  # what names begin with under which no network's weights lie
+_OTHERS = ("optim", "sched", "scaler")  # prefixes of keys that hold no network's weights
 
-# Where training code keeps a model's weights, in the order in which they are looked for: averages come last.
+# Keys under which training code stores a model's weights, in the order of the search: averages come last.
 WEIGHTS_KEYS = (
     *("model_state", "state_dict", "model_state_dict", "model", "network", "net", "weights", "params", "module"),
     *("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema", "params_ema"),
@@ -38,11 +38,11 @@ WEIGHTS_KEYS = (
 
 
 class Refused(Exception):
-    """Why the file is not read."""
+    """The reason why the file is not read."""
 
 
 class PassedOver:
-    """Stands for an object beside the weights, such as a best accuracy: nothing of its own class is called."""
+    """Stand-in for an object beside the weights, such as a best accuracy: no code of the object's class runs."""
 
     def __new__(cls, *arguments, **more):
         return super().__new__(cls)
@@ -69,13 +69,13 @@ PASSED_OVER = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
 )
 
-# in the messages of torch.load with weights_only=True, as of 2.6 to 2.13
+# In the messages of torch.load with weights_only=True, PyTorch 2.6 to 2.13.
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _PROBLEM = re.compile(r"WeightsUnpickler error: (.+?)(?: Check the documentation|$)")
 
 
 def limit_memory(more: int) -> None:
-    """Of address space beyond what is in use now, which a library's own files can make large."""
+    """Limit the address space to `more` bytes above what is in use now, which libraries' files can make large."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         limit = int(statm.read_text().split()[0]) * resource.getpagesize() + more
@@ -90,7 +90,10 @@ def check_size(path: Path) -> int:
 
 
 def check_zip(path: Path, size: int) -> None:
-    """PyTorch stores without compression, so the members' sizes cannot exceed the file's; it checks no checksums."""
+    """Refuse a damaged zip file, whose checksums PyTorch does not check, or one with larger members than the file.
+
+    PyTorch stores members without compression, so their sizes cannot exceed the file's.
+    """
     with open(path, "rb") as file:
         if file.read(2) != b"PK":
             return
@@ -116,7 +119,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def load_torch(path: Path, size: int) -> object:
-    """What `torch.load` makes of the file, with tensors and plain values only."""
+    """Load the file with `torch.load`, restricted to tensors and plain values."""
     import torch
 
     torch.set_num_threads(1)
@@ -129,7 +132,7 @@ def load_torch(path: Path, size: int) -> object:
 
 
 def _reason(message: str, path: Path) -> str:
-    """Return the reason in PyTorch's message, without its advice to load the file all the same."""
+    """Return the reason in PyTorch's message, without its advice to load the file anyway."""
     message = " ".join(message.split())
     if named := _GLOBAL.search(message):
         if _holds_modules(path):
@@ -145,7 +148,7 @@ def _reason(message: str, path: Path) -> str:
 
 
 def _holds_modules(path: Path) -> bool:
-    """Whether the pickle names layers of PyTorch; only looks for their names."""
+    """Return whether the pickle names layers of PyTorch; only searches for their names."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             pickles = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
@@ -155,7 +158,7 @@ def _holds_modules(path: Path) -> bool:
 
 
 def is_safetensors(path: Path) -> bool:
-    """By its first bytes, the length of a JSON object and the object; by its name where these say nothing."""
+    """Decide by the first bytes, the length of a JSON object and the object; by the suffix if these do not tell."""
     with open(path, "rb") as file:
         start = file.read(9)
     other = start.startswith((b"PK", b"\x80"))
@@ -163,7 +166,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def load_safetensors(path: Path, size: int) -> dict[str, np.ndarray]:
-    """Its tensors; bfloat16 as float32, which holds it exactly."""
+    """Return the file's tensors by name; bfloat16 as float32, which holds it exactly."""
     import safetensors
 
     limit_memory(3 * size + SPARE)
@@ -177,7 +180,7 @@ def load_safetensors(path: Path, size: int) -> dict[str, np.ndarray]:
 
 
 def _check_header(content: bytes) -> None:
-    """Refuses a header that is longer than the file, and names that occur twice, of which the library takes one."""
+    """Refuse a header that is longer than the file, and duplicate names, of which the library keeps one."""
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     if not 0 < length <= min(len(content) - 8, HEADER_LIMIT):
         raise Refused(f"a damaged safetensors file: a header of {length:,} bytes in a file of {len(content):,}")
@@ -216,7 +219,7 @@ def is_tensor(value: object) -> bool:
 
 
 def state_dicts(content: object) -> list[tuple[str, ...]]:
-    """Paths of the dicts that hold tensors by name, outermost first; optimizers' states are left out."""
+    """Return the paths of dicts that hold tensors by name, outermost first, without optimizer states."""
     paths, pending = [], [((), content)]
     for looked_at in itertools.count():
         if not pending:
@@ -233,9 +236,9 @@ def state_dicts(content: object) -> list[tuple[str, ...]]:
 
 
 def select(content: object, key: str | None) -> tuple[str, dict]:
-    """(the key, the tensors under it): the dict that `key` names, or without one the first of WEIGHTS_KEYS.
+    """Return (key, tensors under it): of the dict that `key` names, or by default of the first of WEIGHTS_KEYS.
 
-    A key may go on into names: "state_dict.student" stands for the tensors whose names begin with "student." there.
+    A key may end in a prefix of names: "state_dict.student" selects the tensors whose names begin with "student.".
     """
     paths = state_dicts(content)
     if not paths:
@@ -288,7 +291,7 @@ def _at(content: Mapping, path: tuple[str, ...]) -> Mapping:
 
 
 def _tensors(state: Mapping) -> dict:
-    """Without plain values beside the tensors, such as a number of epochs."""
+    """Drop plain values beside the tensors, such as a number of epochs."""
     return {key: value for key, value in state.items() if is_tensor(value)}
 
 
@@ -317,7 +320,7 @@ def _check_dense(key: str, tensor) -> None:
 
 
 def to_array(tensor) -> np.ndarray:
-    """NumPy has no bfloat16; float32 holds it exactly."""
+    """Convert to NumPy, which has no bfloat16; float32 holds it exactly."""
     if isinstance(tensor, np.ndarray):
         return tensor
     tensor = tensor.detach()
@@ -344,9 +347,9 @@ def main(path: Path, folder: Path, key: str | None) -> None:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # of pickle protocols, and of libraries that PyTorch looks for
+    warnings.simplefilter("ignore")  # about pickle protocols, and libraries that PyTorch looks for
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)
-    except Exception as error:  # whatever PyTorch's unpickler runs into in a damaged or hostile file
+    except Exception as error:  # PyTorch's unpickler can raise anything on a damaged or hostile file
         sys.exit(" ".join(str(error).split()) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""From a PyTorch checkpoint file to a Keras one, and back, checked on the way."""
+"""Conversion of a PyTorch checkpoint to a Keras file, and back; each output is read back and compared."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from scarlet_tf.zoo.files import read_weights_record
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What was converted.
+    """Summary of a conversion.
 
     Attributes:
-        tensors: arrays of the Keras model.
-        params: values in them, BN's moving statistics apart.
+        tensors: number of arrays of the Keras model.
+        params: number of values in them, without BN's moving statistics.
         sha256: of the checkpoint file.
-        key: where in the file the weights lie, such as "state_dict"; "" at the top.
-        others: keys of further state dicts in it, such as "state_dict_ema".
+        key: where in the file the weights are, such as "state_dict"; "" at the top level.
+        others: keys of other state dicts in the file, such as "state_dict_ema".
     """
 
     tensors: int
@@ -39,15 +39,18 @@ class Conversion:
 def convert_checkpoint(
     spec: ArchSpec, checkpoint: str | os.PathLike, output: str | os.PathLike, *, key: str | None = None
 ) -> Conversion:
-    """Writes the official weights in `checkpoint` as NAME.weights.h5 or NAME.keras, and reads them back.
+    """Convert a checkpoint of official weights to a Keras file, and read it back.
 
     Args:
-        key: where in the checkpoint they lie, see `read_checkpoint`.
+        spec: the network that the checkpoint belongs to.
+        checkpoint: a PyTorch or safetensors file.
+        output: NAME.weights.h5 or NAME.keras.
+        key: where the weights are in the checkpoint, see `read_checkpoint`.
 
     Raises:
-        FileNotFoundError: for a missing checkpoint.
-        ValueError: for one that cannot be read (CheckpointFileError), for another network's (StateDictError, which
-            names the one of the zoo that it is), or for an output of another suffix.
+        FileNotFoundError: if the checkpoint is missing.
+        ValueError: if it cannot be read (CheckpointFileError), belongs to another network (StateDictError, which names
+            the network of the zoo that it fits), or the output has another suffix.
     """
     require_suffix(output)
     found = read_checkpoint(checkpoint, key=key)
@@ -63,18 +66,21 @@ def convert_checkpoint(
 def export_checkpoint(
     model: str | os.PathLike, output: str | os.PathLike, *, weights: str | os.PathLike | None = None
 ) -> Conversion:
-    """Writes a Keras model's weights as {"model_state": state dict} with the official keys, and reads them back.
+    """Write a Keras model's weights as {"model_state": state dict} with the official keys, and read them back.
 
-    BN's counters of steps are those of the checkpoint that the weights were converted from, where their file says so
-    (`read_weights_record`); else 0.
+    BN's step counters are those of the checkpoint that the weights were converted from, if their file records them
+    (`read_weights_record`), else 0.
 
     Args:
-        model: a trained model's folder, a .keras file that `convert_checkpoint` wrote, or, with `weights`, whatever
-            `scarlet_tf.zoo.resolve_spec` takes.
+        model: a trained model's folder, a .keras file that `convert_checkpoint` wrote, or, with `weights`, anything
+            that `scarlet_tf.zoo.resolve_spec` takes.
+        output: the PyTorch file.
+        weights: a .weights.h5 or .keras file, for a model without its own weights.
 
     Raises:
-        ValueError: for a model without weights of its own, without a spec, or with linearly equivalent transformations
-            (StateDictError); OSError where a file is missing or cannot be written.
+        ValueError: if the model has only its initial weights, no spec, or linearly equivalent transformations
+            (StateDictError).
+        OSError: if a file is missing or cannot be written.
     """
     require_trained(model, weights=weights)
     from scarlet_tf.models import get_weights  # loads TensorFlow
@@ -88,7 +94,7 @@ def export_checkpoint(
 
 
 def require_trained(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> None:
-    """As `zoo.require_model`, and ValueError for a model that has only its initial weights."""
+    """Check a model as `zoo.require_model` does, and raise ValueError if it has only its initial weights."""
     from scarlet_tf.zoo import require_model
 
     if not require_model(model, weights=weights):
@@ -103,13 +109,13 @@ def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
 
 
 def _recorded_counters(path: str | os.PathLike) -> dict[str, int]:
-    """BN's counters in a weight file's record; none for a trained model's folder, which has gone on from there."""
+    """Return BN's counters from a weight file's record; none for a trained model's folder, as training changed them."""
     record = None if Path(path).is_dir() else read_weights_record(path)
     return (record or {}).get("source", {}).get("num_batches_tracked", {})
 
 
 def _hint(spec: ArchSpec, state: Mapping[str, np.ndarray]) -> str:
-    """Names the network of the zoo that the tensors are of, where it is another one."""
+    """Name the network of the zoo that the tensors fit, if it is another one."""
     from scarlet_tf.zoo import get_spec, list_models
 
     found = {key: array.shape for key, array in state.items()}

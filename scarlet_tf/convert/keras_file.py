@@ -1,4 +1,4 @@
-"""Keras weight files that say where their values came from and what they expect.
+"""Keras weight files with a record of where their values came from and how images must be normalised.
 
 The record is one JSON object: the attribute "scarlet_tf" of a .weights.h5 file's root group, the member
 "scarlet_tf.json" of a .keras file. Keras reads neither, so the files load anywhere.
@@ -19,7 +19,7 @@ from scarlet_tf.zoo.files import WEIGHTS_SUFFIXES, add_weights_record
 
 
 def require_suffix(path: str | os.PathLike) -> Path:
-    """The path; ValueError unless it ends in one of WEIGHTS_SUFFIXES and is no folder."""
+    """Return the path. Raise ValueError unless it ends in one of WEIGHTS_SUFFIXES and is not a folder."""
     path = Path(path)
     if not path.name.endswith(WEIGHTS_SUFFIXES) or path.is_dir():
         raise ValueError(f"{str(path)!r}: expected a file name that ends in {' or '.join(WEIGHTS_SUFFIXES)}")
@@ -29,16 +29,17 @@ def require_suffix(path: str | os.PathLike) -> Path:
 def write_keras_weights(
     path: str | os.PathLike, spec: ArchSpec, weights: Mapping[str, np.ndarray], *, source: Mapping[str, object]
 ) -> None:
-    """Writes the file whole or not at all, after reading it back and comparing every value.
+    """Write a Keras weight file atomically, after reading it back and comparing every value.
 
     Args:
-        path: NAME.weights.h5, or NAME.keras for the model itself, with softmax.
+        path: NAME.weights.h5, or NAME.keras for the whole model, with softmax.
+        spec: the network of the weights.
         weights: as `scarlet_tf.models.set_weights` takes them.
-        source: where they came from, such as {"file": name, "sha256": digest}; goes into the record.
+        source: where they came from, such as {"file": name, "sha256": digest}; stored in the record.
 
     Raises:
-        ValueError: for another suffix, or weights that are not the spec's.
-        OSError: where the file cannot be written.
+        ValueError: for another suffix, or weights that do not fit the spec.
+        OSError: if the file cannot be written.
     """
     from scarlet_tf.models import get_weights, set_weights  # loads TensorFlow
     from scarlet_tf.zoo import ModelFileError, create_model

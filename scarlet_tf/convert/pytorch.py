@@ -1,9 +1,9 @@
-"""The official PyTorch weights' names and layouts against ours, from an ArchSpec alone: NumPy, no framework.
+"""Mapping between the official PyTorch names and layouts of weights and ours, from an ArchSpec; needs only NumPy.
 
 The official code registers a network's modules as `stem`, `separable_conv`, `mb_module.0` to `mb_module.18`,
-`conv_before_pooling` and `classifier`. An identity has a number and no tensors. Where a network is deeper than the
-published ones (depth scaling repeats every block right after itself), `mb_module` counts the blocks as they follow
-each other, copies included; the authors released no such checkpoint.
+`conv_before_pooling` and `classifier`. An identity has a number but no tensors. In a network that is deeper than the
+published ones (depth scaling repeats every block right after itself), `mb_module` numbers all blocks in order, copies
+included; the authors released no such checkpoint.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.arch.block import LET_KINDS
 
 _NAMES_SHOWN = 3
-_COUNTER = "num_batches_tracked"  # of steps in training; PyTorch wants one for every BN and inference ignores it
+_COUNTER = "num_batches_tracked"  # training steps; PyTorch expects one for every BN, and inference ignores it
 
 
 class StateDictError(ValueError):
-    """Tensors that are not the network's; the message shows the first found beside those expected, and counts."""
+    """Tensors that do not fit the network; the message counts them, and shows the first beside those expected."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One tensor of a network under both names.
+    """One tensor of a network, under both names.
 
     Attributes:
-        name: ours, as `scarlet_tf.models.get_weights` gives it; None for BN's counter, which Keras does not have.
-        key: the official state dict's.
+        name: ours, as `scarlet_tf.models.get_weights` returns it; None for BN's counter, which Keras does not have.
+        key: name in the official state dict.
         shape: of the official tensor.
         axes: the official tensor's axes in our order.
     """
@@ -47,10 +47,16 @@ class Pair:
 
 
 def pairs(spec: ArchSpec) -> list[Pair]:
-    """Every tensor of the network, in the official state dict's order.
+    """Return every tensor of the network, in the order of the official state dict.
 
     Raises:
-        StateDictError: for a spec with linearly equivalent transformations, which the official networks do not have.
+        StateDictError: for a spec with linearly equivalent transformations, or other blocks that the official networks
+            do not have.
+
+    Example:
+        >>> from scarlet_tf.zoo import get_spec
+        >>> pairs(get_spec("scarlet_a"))[0].key
+        'stem.0.weight'
     """
     lets = [index for index, block in enumerate(spec.blocks) if block.kind in LET_KINDS]
     if lets:
@@ -68,17 +74,18 @@ def pairs(spec: ArchSpec) -> list[Pair]:
 
 
 def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our weights of an official state dict.
+    """Convert an official state dict to our weights.
 
     Args:
+        spec: the network of the weights.
         arrays: by official key. float16 and bfloat16 become float32, which holds them exactly; float64 must hold
-            float32 values. BN's counters may be absent, as files from before PyTorch 0.4.1 lack them.
+            float32 values. BN's counters may be missing, as in files from before PyTorch 0.4.1.
 
     Returns:
-        float32 arrays for `scarlet_tf.models.set_weights`.
+        float32 arrays by name, for `scarlet_tf.models.set_weights`.
 
     Raises:
-        StateDictError: unless names and shapes agree exactly and every value is finite.
+        StateDictError: unless names and shapes match exactly and every value is finite.
     """
     wanted = pairs(spec)
     arrays = {key: np.asarray(array) for key, array in arrays.items()}
@@ -92,7 +99,7 @@ def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[st
 
 
 def read_counters(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """The values of BN's counters in an official state dict, by key: what `from_state_dict` leaves out."""
+    """Return the values of BN's counters in an official state dict, by key; `from_state_dict` leaves them out."""
     counters = {key: np.asarray(array) for key, array in arrays.items() if key.endswith(f".{_COUNTER}")}
     return {key: int(array) for key, array in counters.items() if np.issubdtype(array.dtype, np.integer)}
 
@@ -100,10 +107,12 @@ def read_counters(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
 def to_state_dict(
     spec: ArchSpec, weights: Mapping[str, np.ndarray], *, counters: Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """The official state dict of our weights, in PyTorch's order.
+    """Convert our weights to an official state dict, in PyTorch's order.
 
     Args:
-        counters: of BN, as `read_counters` gives them; those that are not there are 0. They become int64.
+        spec: the network of the weights.
+        weights: by name, as `scarlet_tf.models.get_weights` returns them.
+        counters: of BN, as `read_counters` returns them; missing ones are 0. They become int64.
 
     Raises:
         StateDictError: as `from_state_dict`.
@@ -152,19 +161,19 @@ def _inverted_residual(name: str, key: str, block: BlockSpec) -> Iterator[Pair]:
 
 
 def _conv(name: str, key: str, inputs: int, outputs: int, *, kernel_size: int = 1) -> Iterator[Pair]:
-    """(out, in, height, width) -> (height, width, in, out)."""
+    """Map (out, in, height, width) to (height, width, in, out)."""
     shape = (outputs, inputs, kernel_size, kernel_size)
     yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=shape, axes=(2, 3, 1, 0))
 
 
 def _depthwise(name: str, key: str, channels: int, *, kernel_size: int) -> Iterator[Pair]:
-    """(channels, 1, height, width) -> (height, width, channels, 1)."""
+    """Map (channels, 1, height, width) to (height, width, channels, 1)."""
     shape = (channels, 1, kernel_size, kernel_size)
     yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=shape, axes=(2, 3, 0, 1))
 
 
 def _dense(name: str, key: str, inputs: int, outputs: int) -> Iterator[Pair]:
-    """(out, in) -> (in, out), and the bias."""
+    """Map (out, in) to (in, out), and the bias."""
     yield Pair(name=f"{name}/kernel", key=f"{key}.weight", shape=(outputs, inputs), axes=(1, 0))
     yield _vector(f"{name}/bias", f"{key}.bias", outputs)
 
@@ -210,15 +219,15 @@ def _require_fit(
 def _beside_nearest(
     name: str, shape: tuple[int, ...], missing: list[str], shapes: Mapping[str, tuple[int, ...]]
 ) -> str:
-    """A name that was found beside the missing one that is most like it, of the same shape where there is one."""
+    """Show an unexpected name beside the most similar missing one, of the same shape if there is one."""
     alike = [other for other in missing if shapes[other] == shape] or missing
     nearest = difflib.get_close_matches(name, alike, n=1, cutoff=0)
     return f"{name} {shape}" + (f" (nearest missing: {nearest[0]} {shapes[nearest[0]]})" if nearest else "")
 
 
 def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
-    """Refuses what float32 does not hold exactly, values that are not finite, and variances below 0."""
-    # bfloat16 is no type of NumPy's own, and so not of its floating kind.
+    """Convert to float32. Refuse what it does not hold exactly, non-finite values, and negative variances."""
+    # bfloat16 is not one of NumPy's own dtypes, so it is no np.floating.
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
         raise StateDictError(f"tensor {name} is of {array.dtype}, expected floating point")
     with np.errstate(over="ignore"):

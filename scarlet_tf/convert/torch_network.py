@@ -1,4 +1,4 @@
-"""A network in plain PyTorch, from its ArchSpec and an official state dict: what a conversion is checked against."""
+"""A network in plain PyTorch, from an ArchSpec and an official state dict: the reference for conversions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ BN_EPSILON = 1e-5
 def torch_function(
     spec: ArchSpec, state: Mapping[str, np.ndarray], *, softmax: bool = False
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of float32 images (B, H, W, C), normalised -> float32 logits, or probabilities, (B, classes).
-
-    It evaluates the state dict by its own keys, without this project's table of names and layouts.
+    """Return a function that runs an official state dict in PyTorch, by its own keys, without our table of names.
 
     Args:
-        state: arrays by official key, as `Checkpoint.state`; has to fit the spec (`from_state_dict`).
+        spec: the network.
+        state: arrays by official key, as in `Checkpoint.state`; has to fit the spec, see `from_state_dict`.
+        softmax: return probabilities instead of logits.
+
+    Returns:
+        A function from normalised float32 images (B, H, W, C) to float32 logits or probabilities, (B, classes).
 
     Raises:
-        ImportError: where torch is not installed.
+        ImportError: if torch is not installed.
     """
     import torch
 
@@ -41,7 +44,7 @@ def torch_function(
 
 
 class _Network:
-    """Layers by the prefix of their tensors' keys; maps are (B, C, H, W)."""
+    """Layers, looked up by the prefix of their tensors' keys; feature maps are (B, C, H, W)."""
 
     def __init__(self, torch, tensors: Mapping) -> None:
         self._torch, self._functional, self._tensors = torch, torch.nn.functional, tensors
@@ -84,7 +87,7 @@ class _Network:
 def checkpoint_function(
     spec: ArchSpec, path: str | os.PathLike, *, key: str | None = None, softmax: bool = False
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """`torch_function` of the weights in a checkpoint file; StateDictError where they are not the spec's."""
+    """Return `torch_function` for a checkpoint file's weights. Raise StateDictError if they do not fit the spec."""
     state = read_checkpoint(path, key=key).state
     from_state_dict(spec, state)
     return torch_function(spec, state, softmax=softmax)

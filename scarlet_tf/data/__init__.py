@@ -1,6 +1,6 @@
-"""Image sets from tensorflow-datasets or folders, as deterministic, resumable batches.
+"""Image datasets from tensorflow-datasets or folders, as deterministic, resumable batches.
 
-Loads TensorFlow when the first set is opened.
+TensorFlow is imported when `open_dataset` or `ImageData` is first used.
 """
 
 from scarlet_tf.data.classes import DataWarning

@@ -1,4 +1,4 @@
-"""Fitting images to the network's input size, and random augmentation that is a pure function of its seed."""
+"""Resizing of images to the network's input size, and random augmentation that is a pure function of its seed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ _MAX_ZERO_PAD = 4
 
 
 def fit(images, size: tuple[int, int]):
-    """(..., H, W, C) uint8 -> (..., *size, C) uint8; one image, or a batch of one shape.
+    """Resize images to `size`, or zero-pad them if they are only slightly smaller.
 
-    Images up to 4 pixels smaller than `size` on both sides are zero-padded (28x28 at 32); others are resized to cover
-    `size`, (height, width), and the centre is cropped.
+    Images at most 4 pixels smaller than `size` in height and width are zero-padded (28x28 at 32). Others are resized to
+    cover `size`, and the centre is cropped.
+
+    Args:
+        images: (..., H, W, C) uint8, one image or a batch of images of one shape.
+        size: (height, width).
+
+    Returns:
+        (..., height, width, C) uint8.
     """
     shape = tf.shape(images)
     height, width = shape[-3], shape[-2]
@@ -27,7 +34,7 @@ def fit(images, size: tuple[int, int]):
 
 
 def centre_crop(image, size: tuple[int, int], *, share: float):
-    """(H, W, C) uint8 -> (*size, C) uint8: resized to cover size / share, (height, width), centre cropped."""
+    """Resize an (H, W, C) uint8 image to cover size / share, and crop the centre to `size`, (height, width)."""
     shape = tf.shape(image)
     around = tuple(round(side / share) for side in size)
     image = _resize_to_cover(image, around, height=shape[0], width=shape[1])
@@ -35,9 +42,9 @@ def centre_crop(image, size: tuple[int, int], *, share: float):
 
 
 def flips(images, seed):
-    """Return the images, each mirrored at random left to right, and independently at random top to bottom.
+    """Mirror each image at random left to right and, independently, top to bottom.
 
-    For pictures that have no upper side. Unlike `flip_crop` it moves no dark edge into them.
+    For pictures without a natural upright orientation. Unlike `flip_crop`, this adds no dark borders.
 
     Args:
         images: (B, H, W, C).
@@ -49,7 +56,7 @@ def flips(images, seed):
 
 
 def flip_crop(images, seed):
-    """Per image: zero-pad by 4, crop at random, flip at random.
+    """Zero-pad each image by 4 pixels, crop it at random, and mirror it at random left to right.
 
     Args:
         images: (B, H, W, C).
@@ -61,14 +68,14 @@ def flip_crop(images, seed):
 
 
 def flip_crop_rows(rows_of_pixels, indices, seed, *, size: tuple[int, int], channels: int):
-    """`flip_crop` of chosen images, fit for small images on a CPU: at 32x32 a third of the time of two gathers.
+    """Apply `flip_crop` to selected small images: on a CPU, 32x32 images take a third of the time of two gathers.
 
-    Rows are gathered whole; columns are chosen, flipped and repeated to three channels by a product with a 0/1 matrix,
-    which is exact for 8-bit values.
+    Whole rows are gathered. A product with a 0/1 matrix then selects and flips columns and repeats one channel to
+    three, which is exact for 8-bit values.
 
     Args:
         rows_of_pixels: (N * (H+8), (W+8) * C) uint8, the rows of N zero-padded images.
-        indices: (B,) int32, the images.
+        indices: (B,) int32, the selected images.
         seed: (2,) int tensor.
         size: (H, W).
 
@@ -86,13 +93,13 @@ def flip_crop_rows(rows_of_pixels, indices, seed, *, size: tuple[int, int], chan
 
 
 def zero_pad(images):
-    """(N, H, W, C) -> (N, H+8, W+8, C)."""
+    """Pad images with 4 pixels of zeros on each side: (N, H, W, C) to (N, H+8, W+8, C)."""
     pad = [CROP_PADDING, CROP_PADDING]
     return tf.pad(images, [[0, 0], pad, pad, [0, 0]])
 
 
 def _draw_crops(batch, *, size: tuple[int, int], seed):
-    """Rows (B, H) and columns (B, W), int32, that crop and flip images of this size padded by 4."""
+    """Return int32 row indices (B, H) and column indices (B, W) that crop and flip images of `size` padded by 4."""
     draws = tf.random.stateless_uniform((3, batch, 1), seed, maxval=2**20, dtype=tf.int32, alg="philox")
     offsets, flips = draws % (2 * CROP_PADDING + 1), draws[2] % 2
     rows, columns = (tf.range(side)[None] for side in size)
@@ -100,7 +107,9 @@ def _draw_crops(batch, *, size: tuple[int, int], seed):
 
 
 def inception_crop(image, seed, *, size: tuple[int, int]):
-    """Random area 0.08 to 1, aspect 3/4 to 4/3 of `size`, resized; flip; colour (paper: "Inception").
+    """Crop a random part, resize it to `size`, flip it at random and vary its colours (paper: "Inception").
+
+    The part has 0.08 to 1 of the image's area, and 3/4 to 4/3 of the aspect ratio of `size`.
 
     Args:
         image: (H, W, C) uint8, C being 1 or 3.
@@ -132,20 +141,28 @@ def inception_crop(image, seed, *, size: tuple[int, int]):
 
 
 def normalise(images, *, mean: tuple[float, ...], std: tuple[float, ...]):
-    """(B, H, W, 1 or 3) in 0..255 -> (B, H, W, 3) float32, (x/255 - mean)/std per channel; one is repeated to three."""
+    """Normalise pixels to (x/255 - mean)/std per channel, after repeating a single channel to three.
+
+    Args:
+        images: (B, H, W, 1 or 3) in 0..255.
+        mean, std: per channel.
+
+    Returns:
+        (B, H, W, 3) float32.
+    """
     if images.shape[-1] == 1:
         images = tf.repeat(images, 3, axis=-1)
     shape = tf.shape(images)
     width = images.shape[2]
     scale = tf.constant([1.0 / (255.0 * s) for s in std] * width, tf.float32)
     shift = tf.constant([-m / s for m, s in zip(mean, std, strict=True)] * width, tf.float32)
-    # Whole rows at once: a product along a last dimension of 3 takes four times as long.
+    # Multiply whole rows: a product along a last dimension of 3 takes four times as long.
     rows = tf.reshape(tf.cast(images, tf.float32), (shape[0], shape[1], width * 3))
     return tf.reshape(rows * scale + shift, shape)
 
 
 def _resize_to_cover(images, size: tuple[int, int], *, height, width):
-    """Resize images of this height and width, their shape kept, so that they just cover `size`."""
+    """Resize images of this height and width so that they just cover `size`, keeping their aspect ratio."""
     target_height, target_width = size
     sides = tf.where(
         target_height * width >= target_width * height,

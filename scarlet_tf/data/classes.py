@@ -1,4 +1,4 @@
-"""Classes by name: do a set's splits have the same ones, and which output of a model is which class of a set."""
+"""Class names: checks that a dataset's splits agree, and the mapping from a dataset's labels to a model's outputs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import numpy as np
 
 from scarlet_tf.data.data_config import DataError
 
-_MOST_NAMED = 5  # in one line
+_MOST_NAMED = 5  # class names in a message
 
 
 class DataWarning(UserWarning):
-    """A property of a data set that is probably a mistake; the message names it."""
+    """Warning about a property of a dataset that is probably a mistake; the message names it."""
 
 
 def check_classes(name: str, counts: Mapping[str, Mapping[str, int] | None]) -> None:
-    """Check that a set can be trained on: two or more classes, and no images of others in another split.
+    """Check that a dataset has two or more classes, and training images of every class of its other splits.
 
-    Warns (DataWarning) of classes without test images, and of names that differ by case or by how accents are encoded.
+    Warns (DataWarning) about classes without test images, and about names that differ only in case or in how accents
+    are encoded.
 
     Args:
-        name: of the data set.
-        counts: by split, "train" and "test" among them, the number of images by class, of the classes that have any;
-            None where that is not known.
+        name: the dataset's name, for messages.
+        counts: for each split, including "train" and "test", the number of images by class, without empty classes;
+            None if unknown.
 
     Raises:
-        DataError: for images of a class that has no training images, and for a single class.
+        DataError: if a split has images of a class without training images, or there is only one class.
     """
     train = counts["train"]
     if train is None:
@@ -50,19 +51,19 @@ def check_classes(name: str, counts: Mapping[str, Mapping[str, int] | None]) -> 
 def match_classes(
     name: str, classes: Sequence[str], *, model_classes: Sequence[str], used: Collection[str] | None = None
 ) -> np.ndarray:
-    """Match the classes of a set with those of a model, by name.
+    """Map the labels of a dataset to the outputs of a model, by class name.
 
     Args:
-        name: of the data set.
-        classes: the set's, by label.
-        model_classes: the model's, by output.
-        used: the set's classes that count, as there are images of them; None: all.
+        name: the dataset's name, for messages.
+        classes: the dataset's class names, in label order.
+        model_classes: the model's class names, in output order.
+        used: the dataset's classes that have images, which the model must know; None: all.
 
     Returns:
-        (classes,) int32, the model's output for each label of the set; -1 for classes that the model lacks, if unused.
+        (classes,) int32, the model's output for each label; -1 for unused classes that the model lacks.
 
     Raises:
-        DataError: naming the classes that the model does not have.
+        DataError: if the model lacks a used class; the message names it.
     """
     output_of = {known: output for output, known in enumerate(model_classes)}
     used = classes if used is None else used
@@ -72,7 +73,7 @@ def match_classes(
 
 
 def _named(names: Sequence[str], *, known: Collection[str] = ()) -> str:
-    """The first of some names, each with the known one that it may stand for."""
+    """List the first few names, each with the known name that may have been meant."""
     rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(_hinted(name, known=known) for name in names[:_MOST_NAMED]) + rest
 
@@ -86,7 +87,7 @@ def _hinted(name: str, *, known: Collection[str]) -> str:
 
 
 def _alike(name: str, known: Collection[str]) -> str | None:
-    """Another name that a reader takes for this one."""
+    """Return a known name that looks the same to a reader, or None."""
     return next((other for other in sorted(known) if other != name and _folded(other) == _folded(name)), None)
 
 

@@ -1,4 +1,4 @@
-"""Which pictures, how they are split, and how they are augmented."""
+"""Dataset settings: which images, how they are split, and how they are augmented."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
-CROP_SHARE = 224 / 256  # paper: evaluation by the centre crop, 224 of 256
-# Where a folder keeps its test images: the first of these that is there.
+CROP_SHARE = 224 / 256  # paper: evaluation on the centre crop, 224 of 256
+# The first of these sub-folders that exists holds the test images.
 FOLDER_TEST_SPLITS = ("test", "validation", "val", "valid")
 
 
 class DataError(ValueError):
-    """A data set that cannot be used; the message names the value and what was expected."""
+    """Error for an unusable dataset; the message names the value and what was expected."""
 
 
 def default_data_dir() -> Path:
-    """Where tensorflow-datasets keeps its sets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
+    """Return the folder for tensorflow-datasets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
     if chosen := os.environ.get("SCARLET_TF_DATA"):
         return expand_user(chosen)
     return user_cache() / "datasets"
 
 
 def require_image_folder(name: str) -> None:
-    """Raise DataError for "folder:PATH" without such a folder, and for a path without the prefix "folder:"."""
+    """Raise DataError if the folder of "folder:PATH" does not exist, or if a path lacks the prefix "folder:".
+
+    Args:
+        name: a dataset name, see `DataConfig`; names of tensorflow-datasets are not checked.
+    """
     folder = _folder(name)
     if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
         raise DataError(f"unknown data set {name!r}: a folder of images is named 'folder:{name}'")
@@ -45,7 +49,7 @@ def _folder(name: str) -> Path | None:
 
 
 def parse_validation(text: str) -> float | str:
-    """Return the share or the name of a split that a text such as "0.1" or "test" means, see `DataConfig`."""
+    """Parse `DataConfig.validation` from text: "0.1" is a share (float), "test" the name of a split (str)."""
     try:
         return float(text)
     except ValueError:
@@ -54,28 +58,36 @@ def parse_validation(text: str) -> float | str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """An image classification set and its preprocessing.
+    """An image classification dataset and its preprocessing.
 
     Attributes:
         name: a tensorflow-datasets name such as "fashion_mnist", or "folder:PATH" with PATH/train/CLASS/*.jpg and
             PATH/test/CLASS/*.jpg (or .png, .bmp, .gif, .webp). Names that begin with a dot are ignored, links are
-            followed, and sub-folders belong to their class. Pixels are taken as they are stored: an EXIF orientation
-            is not applied, of animations the first frame counts, and transparency is dropped.
-        image_size: of the images that the batches hold, in pixels: one side, or (height, width).
-        data_dir: of tensorflow-datasets; None: `default_data_dir()`.
-        search_validation: number of images held out of the training set for the search (paper: 50,000 of ImageNet).
-        augment: of training batches. "none"; "flips": random flips along both axes, for pictures without an upper side;
-            "flip_crop": zero-pad by 4, random crop, random flip; "inception": random area 0.08 to 1 and aspect 3/4 to
-            4/3 of the image size's, flip, colour.
-        mean, std: of the pixels over 255, per channel, to normalise with, as a network at hand was trained with; None:
-            the set's own.
-        crop_share: of the sides, what evaluation sees: the centre crop of an image resized to cover image_size /
-            crop_share, or with 1 the largest centre part of that shape; None: 224/256 with "inception", else 1.
-        seed: decides which images are held out.
-        validation: of training. A share of the training images to hold out, in (0, 1): of every class its share,
-            but at least one of two images and more; or the name of another split, such as "validation" or "test".
-        skip_damaged: check all images when the set is opened and leave out those that do not decode, as if they were
-            not there; False: the first such image that is used is an error.
+            followed, and images in sub-folders belong to the class. Pixels are read as stored: EXIF orientation is not
+            applied, only the first frame of an animation is read, and transparency is dropped.
+        image_size: size of the images in a batch, in pixels: one side, or (height, width).
+        data_dir: folder for tensorflow-datasets; None: `default_data_dir()`.
+        search_validation: number of training images held out for the search (paper: 50,000 of ImageNet).
+        augment: augmentation of training batches. "none"; "flips": random flips along both axes, for pictures without
+            a natural upright orientation; "flip_crop": zero-pad by 4, random crop, random flip; "inception": random
+            area 0.08 to 1 and aspect ratio 3/4 to 4/3 of image_size's, random flip, random colours.
+        mean, std: per channel, to normalise pixels in [0, 1] with, such as those that a trained network expects; None:
+            the dataset's own.
+        crop_share: share of the sides that evaluation sees: the centre crop of an image resized to cover image_size /
+            crop_share; with 1, the largest centre crop of that aspect ratio. None: 224/256 with "inception", else 1.
+        seed: determines which images are held out.
+        validation: validation images for training. A share of the training images to hold out, in (0, 1), taken from
+            every class, but at least one image of a class with two or more; or the name of another split, such as
+            "validation" or "test".
+        skip_damaged: check all images when the dataset is opened, and leave out those that do not decode; False: the
+            first damaged image that is used raises an error.
+
+    Raises:
+        DataError: for an invalid value.
+
+    Example:
+        >>> DataConfig(name="fashion_mnist", image_size=32, augment="flip_crop").image_shape
+        (32, 32)
     """
 
     name: str
@@ -113,9 +125,9 @@ class DataConfig:
             )
 
     def to_dict(self) -> dict:
-        """Return the settings that decide the images, without data_dir, which says where they lie.
+        """Return the settings that determine the images: all but data_dir, which only locates them.
 
-        Settings that older records lack are left out at their defaults, so that records of the same settings agree.
+        Settings that older records lack are omitted at their defaults, so that records of the same settings agree.
         """
         later = {"validation": None, "crop_share": None, "skip_damaged": False}
         described = {name: value for name, value in vars(self).items() if name != "data_dir"}
@@ -128,10 +140,10 @@ class DataConfig:
 
     @property
     def default_crop_share(self) -> float:
-        """What crop_share=None stands for."""
+        """The crop share that crop_share=None stands for."""
         return CROP_SHARE if self.augment == "inception" else 1.0
 
     @property
     def folder(self) -> Path | None:
-        """PATH of "folder:PATH", or None for a named set."""
+        """PATH of "folder:PATH", or None for a name of tensorflow-datasets."""
         return _folder(self.name)

@@ -1,4 +1,4 @@
-"""ImageData: training and evaluation batches of a set, a pure function of their seed and step."""
+"""Training and evaluation batches of a dataset, a pure function of seed and step."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scarlet_tf.data.data_config import SPLITS, DataConfig, DataError
 from scarlet_tf.data.decoding import decode, decoded_arrays, first_damaged, open_source
 from scarlet_tf.data.source import Source
 
-# Sets whose decoded images take less are held in memory; larger ones are streamed from disk.
+# Datasets whose decoded images take more are streamed from disk; smaller ones are held in memory.
 MEMORY_LIMIT_BYTES = 500_000_000
-# Encoded images among which a streamed set's next one is drawn. Prepared sets are stored shuffled already.
+# Number of encoded images, for streamed datasets. Prepared datasets are stored shuffled already.
 SHUFFLE_BUFFER = 16_384
 _MOST_NAMED = 5  # files or folders in a warning
 
@@ -28,14 +28,23 @@ FindDamaged = Callable[[int, int], DataError | None]
 
 
 def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -> ImageData:
-    """Open a set, preparing it first where need be.
+    """Open a dataset, after downloading and preparing it if necessary.
 
     Args:
-        splits: those that will be used; others may lack images, and classes are compared only between those used.
-            None: all that are used in training, "train", "test" and "validation" where the config says which.
+        config: the dataset and its preprocessing.
+        splits: splits that will be used. Other splits may lack images, and classes are compared only between used
+            splits. None: all that training uses: "train", "test", and a split that `config.validation` names.
+
+    Returns:
+        The dataset, held in memory if it is small and needs its original images neither for augmentation nor for the
+        crop of evaluation, else streamed.
 
     Raises:
-        DataError: where the set cannot be used as the config says, or a split has no images, naming what is wrong.
+        DataError: if the config does not fit the dataset, or a used split has no images.
+
+    Example:
+        >>> data = open_dataset(DataConfig(name="folder:flowers", image_size=64))
+        >>> images, labels = next(iter(data.eval_batches("test", 32)))
     """
     source, left_out = open_source(config)
     _warn_of_oddities(source, left_out)
@@ -63,7 +72,7 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
 
 
 def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataConfig) -> np.ndarray:
-    """Return a mask over `labels` of the images to hold out among `members`, see `DataConfig.validation`."""
+    """Return a mask over `labels` of the images among `members` to hold out, see `DataConfig.validation`."""
     rng = np.random.default_rng([config.seed, 0])
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels[members]):
@@ -92,21 +101,22 @@ def _warn_of_oddities(source: Source, left_out: Sequence[str]) -> None:
 
 
 class Batches:
-    """Batches of images: iterate over them as over a tf.data.Dataset, any number of times.
+    """Batches of images, which can be iterated over any number of times, like a tf.data.Dataset.
 
     A damaged image ends the iteration with a DataError that names it.
 
     Attributes:
-        dataset: the tf.data.Dataset; its own iterators raise TensorFlow's errors, which name no file.
+        dataset: the wrapped tf.data.Dataset. Its own iterators raise TensorFlow's errors, which name no file.
     """
 
     def __init__(self, dataset: tf.data.Dataset, *, find_damaged: FindDamaged, batch_size: int | None = None) -> None:
         """Wrap a dataset.
 
         Args:
-            find_damaged: gives the error for the first damaged one of the images from a number on, and None where all
-                of so many are sound.
-            batch_size: images in a batch; None: the dataset is of single images.
+            dataset: the tf.data.Dataset to wrap.
+            find_damaged: called with (first, count), returns the error for the first damaged image among `count` images
+                from number `first` on, or None if all decode.
+            batch_size: images per batch; None: the dataset yields single images.
         """
         self.dataset = dataset
         self._find_damaged = find_damaged
@@ -120,11 +130,11 @@ class Batches:
         return Batches(self.dataset.take(count), find_damaged=self._find_damaged, batch_size=self._batch_size)
 
     def as_numpy_iterator(self) -> Iterator:
-        """Iterate over batches as arrays."""
+        """Iterate over the batches as NumPy arrays."""
         return self.naming_damaged(self.dataset.as_numpy_iterator())
 
     def naming_damaged(self, iterator: Iterator) -> Iterator:
-        """Iterate over what was made of `dataset`, element by element, with its damaged images named."""
+        """Iterate over `iterator`, which was made from `dataset`, and name damaged images in errors."""
         size = self._batch_size or 1
         for number in itertools.count():
             try:
@@ -139,15 +149,16 @@ class Batches:
 
 
 class ImageData:
-    """The splits of a set: "train", "search_validation" and "validation" (held out of train, or a split), "test".
+    """A dataset with the splits "train", "search_validation", "validation" and "test".
 
-    Batches are (float32 (B, H, W, 3) normalised as `mean` and `std` say, int32 (B,)).
+    "search_validation" is held out of the training images; "validation" is too, or is a split of the dataset. Batches
+    are (images, labels): float32 (B, H, W, 3), normalised with `mean` and `std`, and int32 (B,).
 
     Attributes:
-        class_names: by label.
-        num_examples: by split.
+        class_names: in label order.
+        num_examples: number of images by split.
         mean, std: per channel, of pixels in [0, 1].
-        crop_share: of the short side, what evaluation sees.
+        crop_share: share of the short side that evaluation sees.
         fingerprint: hex digest of the images, the splits and the preprocessing.
     """
 
@@ -157,7 +168,7 @@ class ImageData:
         self.mean, self.std = config.mean or source.mean, config.std or source.std
         self.crop_share = config.crop_share or config.default_crop_share
         self._source = source
-        # By split: where its images lie in the source, and which of those there are its own; None: all.
+        # For each split: the source's split that holds its images, and a mask of those that belong to it (None: all).
         self._places: dict[str, tuple[str, np.ndarray | None]] = {"test": ("test", None)}
         trainable = source.num_examples("train")
         order = np.random.default_rng(config.seed).permutation(trainable)
@@ -182,13 +193,13 @@ class ImageData:
         return self._source.num_examples(home) if members is None else int(members.sum())
 
     def class_counts(self, split: str) -> np.ndarray:
-        """Images of every class in a split, int64 (num_classes,); reads the split once."""
+        """Return the number of images of each class in a split, int64 (num_classes,); reads the split once."""
         home, members = self._places[split]
         labels = self._source.labels(home)
         return np.bincount(labels if members is None else labels[members], minlength=self.num_classes)
 
     def outputs_of(self, split: str, model_classes: Sequence[str]) -> np.ndarray:
-        """Match the labels of a split with the outputs of a model by the names of the classes, see `match_classes`."""
+        """Map the labels of a split to the outputs of a model by class name, see `match_classes`."""
         used = self._source.class_counts(self._places[split][0])
         return match_classes(self.config.name, self.class_names, model_classes=model_classes, used=used)
 
@@ -200,7 +211,7 @@ class ImageData:
             *(self._source.identity, self.class_names, counts, self.mean, self.std),
             *(config.image_size, config.augment, config.search_validation, config.seed),
         ]
-        if config.validation is not None:  # left out where there is none, as before there was any
+        if config.validation is not None:  # otherwise omitted, to match fingerprints from before this setting existed
             described.append(config.validation)
         if self.crop_share != config.default_crop_share:
             described.append(self.crop_share)
@@ -208,9 +219,15 @@ class ImageData:
 
     @tf.autograph.experimental.do_not_convert
     def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0) -> Batches:
-        """Endless training batches; element k depends on the config, batch_size, seed and k alone.
+        """Return endless training batches; batch k depends only on the config, batch_size, seed and k.
 
-        The first element is number `start_step`. Every epoch is another permutation, less its incomplete last batch.
+        Every epoch is a new permutation of the training images, without its incomplete last batch.
+
+        Args:
+            start_step: number of the first batch.
+
+        Raises:
+            DataError: if batch_size is not in 1..number of training images, or start_step is negative.
         """
         steps = self.num_examples["train"] // batch_size if batch_size > 0 else 0
         if not steps:
@@ -226,9 +243,13 @@ class ImageData:
 
     @tf.autograph.experimental.do_not_convert
     def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> Batches:
-        """The images of a split in a fixed order without augmentation, the first `limit` where given.
+        """Return batches of a split in a fixed order, without augmentation; the last batch may be smaller.
 
-        The last batch may be smaller. DataError: unknown or empty split, batch_size or limit < 1.
+        Args:
+            limit: number of images, from the first; None: all.
+
+        Raises:
+            DataError: for an unknown or empty split, and for batch_size or limit below 1.
         """
         if not self.num_examples.get(split):
             full = [name for name, count in self.num_examples.items() if count]
@@ -240,10 +261,10 @@ class ImageData:
         return Batches(batches, find_damaged=find_damaged, batch_size=batch_size)
 
     def sample_batches(self, batch_size: int, *, limit: int) -> Iterator[tf.Tensor]:
-        """Training images drawn at random by the config's seed, `limit` at most, without augmentation.
+        """Yield up to `limit` training images, drawn at random by the config's seed, without augmentation.
 
-        Yields float32 (B, H, W, 3), shuffled and of even sizes, `batch_size` at most: for statistics of batches, which
-        images in the order of their classes would distort.
+        The batches, float32 (B, H, W, 3), are shuffled and differ in size by at most one image, up to `batch_size`.
+        They serve to measure batch statistics, which images in class order would distort.
         """
         rng = np.random.default_rng([self.config.seed, 1])
         home, members = self._places["train"]
@@ -256,7 +277,7 @@ class ImageData:
             yield augment.normalise(tf.constant(images[part]), mean=self.mean, std=self.std)
 
     def arrays(self, split: str, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What `eval_batches` gives, at once: images (N, H, W, 3) float32 and labels (N,) int32."""
+        """Return all images of `eval_batches` as arrays: images (N, H, W, 3) float32, labels (N,) int32."""
         batches = list(self.eval_batches(split, 500, limit=limit).as_numpy_iterator())
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
@@ -266,7 +287,7 @@ class ImageData:
 
 
 class ImagesInMemory(ImageData):
-    """A small set, decoded once into one uint8 array; every epoch indexes it by a permutation."""
+    """A small dataset, decoded once into one uint8 array, which every epoch indexes by a permutation."""
 
     def __init__(self, config: DataConfig, source: Source) -> None:
         super().__init__(config, source)
@@ -306,7 +327,7 @@ class ImagesInMemory(ImageData):
         return tf.data.Dataset.from_tensor_slices(self._rows(home, rows)), _none_is_damaged
 
     def _rows(self, home: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Some images and labels of a split; where they are few, no others are decoded."""
+        """Return some images and labels of a split; fewer than half are decoded without the others."""
         if home not in self._decoded and 2 * len(rows) < self._source.num_examples(home):
             return decoded_arrays(self._source, home, size=self.config.image_shape, rows=rows)
         images, labels = self._array(home)
@@ -319,13 +340,14 @@ class ImagesInMemory(ImageData):
 
 
 class StreamedImages(ImageData):
-    """A large set, or one whose augmentation needs the original images: read, decoded and augmented as it goes."""
+    """A large dataset, or one that needs its original images: read, decoded and augmented on the fly."""
 
     def _epochs(self, epochs, *, batch_size: int, steps: int, seed: int, done: int):
         size, elements = self.config.image_shape, self._elements(*self._places["train"])
 
         def permuted(epoch):
-            # Of this function's graph only: else the process's global seed would change the order, and 0 would fail.
+            # Sets the seed of this function's graph only. Otherwise the order would depend on the process's global
+            # seed, and a global seed of 0 would fail.
             tf.random.set_seed(1)
             shuffle_seed = tf.random.stateless_uniform((), [seed, epoch], None, None, tf.int64, alg="philox")
             order = elements.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
@@ -374,9 +396,9 @@ class StreamedImages(ImageData):
         return elements.map(example, num_parallel_calls=tf.data.AUTOTUNE), self._finder(home, elements)
 
     def _finder(self, home: str, elements: tf.data.Dataset) -> FindDamaged:
-        """Find damaged images in elements, in the order in which they are used."""
+        """Return a function that finds damaged images among `elements`, in the order of their use."""
         return lambda first, count: first_damaged(self._source, home, elements.skip(first).take(count))
 
 
 def _none_is_damaged(first: int, count: int) -> None:
-    """Stand for images that are decoded already."""
+    """Return None: images in memory are decoded already."""

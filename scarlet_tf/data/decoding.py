@@ -1,4 +1,4 @@
-"""Decoding: one encoded image, or a whole small set into one array; and which images do not decode."""
+"""Decoding of single images and of whole small datasets, and detection of images that do not decode."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from scarlet_tf.image_size import check_image_size, describe_image_size
 
 
 def decode(encoded, *, channels: int):
-    """JPEG, PNG, GIF, BMP or WebP bytes -> (H, W, channels) uint8."""
+    """Decode JPEG, PNG, GIF, BMP or WebP bytes to (H, W, channels) uint8."""
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
 
 
 def open_source(config: DataConfig) -> tuple[Source, list[str]]:
-    """Open a set, without its damaged images where the config says so; with the names of those that are left out."""
+    """Open the source of a dataset, and return it with the names of the damaged images that `skip_damaged` left out."""
     kind = FolderSource if config.folder else NamedSource
     source = kind(config)
     if not config.skip_damaged:
@@ -42,7 +42,7 @@ def open_source(config: DataConfig) -> tuple[Source, list[str]]:
 
 
 def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> DataError | None:
-    """The error that names the first of these elements that does not decode; None where all do."""
+    """Return an error that names the first element that does not decode, or None if all do."""
     for element in elements:
         try:
             decode(source.read(*element)[0], channels=source.channels)
@@ -55,15 +55,15 @@ def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> Data
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    """TensorFlow's words without the names of its operations."""
+    """Return TensorFlow's message without the names of its operations."""
     words = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|\bname:\s*$", "", error.message or "")
     return " ".join(words.split()).rstrip(".")
 
 
 def _damaged(source: Source, split: str) -> dict[int, str]:
-    """Numbers and names of the images of a split that do not decode, found by decoding all of them.
+    """Decode all images of a split, and return the numbers and names of those that fail.
 
-    The result is kept in the user's cache until a file's size or time changes, or TensorFlow's version.
+    The result is kept in the user's cache until a file's size or time, or TensorFlow's version, changes.
     """
     content = json.dumps([tf.__version__, split, source.state(split)])
     cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
@@ -78,7 +78,7 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
 @tf.autograph.experimental.do_not_convert
 def _check(source: Source, split: str) -> dict[int, str]:
     def decoded(number, element):
-        # The size is what makes TensorFlow decode an image that nobody looks at.
+        # tf.size uses the image: TensorFlow would not decode it otherwise.
         return number, tf.size(decode(source.read(*element)[0], channels=source.channels))
 
     elements, count = source.elements(split).enumerate(), source.num_examples(split)
@@ -99,16 +99,16 @@ def _check(source: Source, split: str) -> dict[int, str]:
 def decoded_arrays(
     source: Source, split: str, *, size: tuple[int, int], rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images of a split fitted to `size`, (N, *size, C) uint8, and labels, (N,) int32, in their fixed order.
+    """Decode the images of a split in their fixed order, fitted to `size`: (N, *size, C) uint8, and labels (N,) int32.
 
-    All images of a named set are kept as one file beside it, since decoding Fashion-MNIST takes ten seconds and
-    reading this file none.
+    For tensorflow-datasets, the images of a whole split are cached in a file beside the dataset: decoding Fashion-MNIST
+    takes ten seconds, reading this file none.
 
     Args:
-        rows: sorted numbers of the images wanted; None: all. No others are decoded.
+        rows: sorted numbers of the images to decode; None: all.
 
     Raises:
-        DataError: naming the first image that does not decode.
+        DataError: if an image does not decode; names the first.
     """
     shown = describe_image_size(check_image_size(size, what="image_size"))
     cache = source.cache_dir and source.cache_dir / f"{split}_{shown}.npz"
@@ -134,7 +134,7 @@ def decoded_arrays(
 def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: tuple[int, int]):
     shape = source.image_shape
     images, labels = np.empty((count, *size, source.channels), np.uint8), np.empty(count, np.int32)
-    same_shape = None not in shape  # then images are fitted a batch at a time
+    same_shape = None not in shape  # whole batches can be fitted at once
 
     def decoded(*element):
         image = tf.ensure_shape(decode(source.read(*element)[0], channels=source.channels), shape)
@@ -151,7 +151,7 @@ def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: 
 
 
 def _read(path: Path, *, count: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """The cached arrays; None where there are none, or where the file is damaged."""
+    """Return the cached arrays, or None if the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             images, labels = stored["images"], stored["labels"]
@@ -161,7 +161,7 @@ def _read(path: Path, *, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _write(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    # A read-only data_dir or a full disk: the cache only saves time.
+    # Ignore a read-only data_dir or a full disk: the cache only saves time.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: np.savez(file, images=images, labels=labels))

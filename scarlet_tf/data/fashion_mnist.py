@@ -1,8 +1,8 @@
-"""Fashion-MNIST, prepared for tensorflow-datasets from Debian's package `dataset-fashion-mnist`.
+"""Preparation of Fashion-MNIST for tensorflow-datasets from Debian's package `dataset-fashion-mnist`.
 
-The package holds the set's four gzipped IDX files. tensorflow-datasets would download the same four, and refuses these
-only because Debian stores them without the file name in the gzip header; so its own builder reads them, and what they
-hold is checked here. `tfds.load("fashion_mnist", data_dir=..., download=False)` works afterwards.
+The package holds the dataset's four gzipped IDX files. tensorflow-datasets would download the same files, but rejects
+Debian's because their gzip headers lack the file name. So this module checks their content itself and passes them to
+the builder of tensorflow-datasets. Afterwards `tfds.load("fashion_mnist", data_dir=..., download=False)` works.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 NUM_EXAMPLES = {"train": 60_000, "test": 10_000}
 
-# SHA-256 of the uncompressed files: the same for Debian's and for the authors' archives.
+# SHA-256 of the uncompressed files, which are the same in Debian's and the authors' archives.
 _FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -37,13 +37,19 @@ _FILES = {
 
 
 def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
-    """Makes Fashion-MNIST ready under data_dir, once; returns the folder of the prepared set.
+    """Prepare Fashion-MNIST under `data_dir`, unless it is there already.
 
     Takes the files from the installed Debian package, else from `apt-get download` (no root needed), else lets
     tensorflow-datasets download them. Several processes may call this at once: one works, the others wait.
 
+    Args:
+        data_dir: folder for tensorflow-datasets; None: `default_data_dir()`.
+
+    Returns:
+        The folder of the prepared dataset.
+
     Raises:
-        DataError: no source could be reached, or the images and labels are not the 60,000 + 10,000 expected.
+        DataError: if no source can be reached, or the images and labels are not the expected 60,000 + 10,000.
     """
     import tensorflow_datasets as tfds
 
@@ -72,7 +78,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _debian_files(work: Path) -> Path | None:
-    """A folder with the four uncompressed IDX files, checked; None where the package cannot be had."""
+    """Return a folder with the four uncompressed, checked IDX files, or None if the package is not available."""
     source = INSTALLED if INSTALLED.is_dir() else _unpacked_package(work)
     if source is None:
         return None
@@ -110,7 +116,7 @@ def _succeeds(command: list[str], *, cwd: Path) -> bool:
 
 
 def _local_builder(files: Path, *, data_dir: Path):
-    """tensorflow-datasets' own builder, of the same name and version, that takes its downloads from a folder."""
+    """Return the builder of tensorflow-datasets, with its name and version, that reads its downloads from `files`."""
     from tensorflow_datasets.image_classification import mnist
 
     class LocalDownloads:

@@ -1,7 +1,7 @@
-"""Folders of images, ROOT/SPLIT/CLASS/IMAGE: which files are images, of which class and in which order.
+"""Image folders, ROOT/SPLIT/CLASS/IMAGE: which files are images, their classes and their order.
 
 Files and folders whose names begin with a dot are ignored. Images in sub-folders of a class belong to the class. Links
-to files and folders are followed. Needs no TensorFlow.
+to files and folders are followed. Does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataError
 
-# TensorFlow decodes these by their content, whatever the suffix says.
+# TensorFlow decodes these by their content and ignores the suffix.
 DECODABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp")
-# Images as well, which TensorFlow does not decode: read as damaged ones, so that they are not silently missing.
+# Images that TensorFlow cannot decode. They count as damaged, so that they are not silently missing.
 OTHER_IMAGES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
 _IMAGES = DECODABLE + OTHER_IMAGES
 
@@ -28,11 +28,11 @@ class ImageFolder:
 
     Attributes:
         root: the folder.
-        splits: the sub-folders that are splits: "train", those of FOLDER_TEST_SPLITS, and what the caller names.
+        splits: the sub-folders that are splits: "train", those of FOLDER_TEST_SPLITS, and those that the caller names.
 
     Raises:
-        DataError: for a split that is a file or a link to nothing. Every method raises it for links to nothing and
-            for names of classes that are not text; and OSError for folders that cannot be read.
+        DataError: if a split is a file or a broken link. Every method raises it for broken links without the suffix of
+            an image, and for class names that are not one line of UTF-8; and OSError for unreadable folders.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class ImageFolder:
         """Open a folder.
 
         Args:
-            more_splits: further names of splits, which need not be there.
-            leave_out: paths of images to ignore, as `classes` gives them.
+            root: the folder.
+            more_splits: names of further splits, which need not exist.
+            leave_out: paths of images to ignore, as `classes` returns them.
         """
         self.root = Path(root)
         self._leave_out = frozenset(leave_out)
@@ -57,28 +58,28 @@ class ImageFolder:
             raise DataError(f"{path} is no folder: expected {path}/CLASS/ with images")
         return True
 
-    @functools.cache  # noqa: B019 - lives as long as the data set
+    @functools.cache  # noqa: B019 - lives as long as the dataset
     def classes(self, split: str) -> Mapping[str, tuple[str, ...]]:
-        """Return the sorted paths of the images of every class folder, also of those that have none, by class."""
+        """Return the sorted image paths of every class folder, including empty ones, by class."""
         return {
             _class_name(self.root / split, name): tuple(path for path in paths if path not in self._leave_out)
             for name, paths in self._found(split)[0].items()
         }
 
     def strays(self, split: str) -> list[str]:
-        """Return the names of images that lie beside the class folders and so belong to none."""
+        """Return the names of images that lie beside the class folders and so belong to no class."""
         return self._found(split)[1]
 
     @functools.cache  # noqa: B019
     def examples(self, split: str) -> list[tuple[str, str]]:
-        """Return (path, class name) of every image, shuffled by the split's name: the order of the data set."""
+        """Return (path, class name) of every image in the dataset's order, a shuffle seeded by the split's name."""
         found = [(path, name) for name, paths in sorted(self.classes(split).items()) for path in paths]
         random.Random(split).shuffle(found)
         return found
 
     @functools.cached_property
     def identity(self) -> str:
-        """Hex digest of which images these are, wherever the folder lies: their relative paths and sizes."""
+        """Hex digest of the images' relative paths and sizes, independent of where the folder is."""
         paths = [path for split in self.splits for images in self.classes(split).values() for path in images]
         content = [[os.path.relpath(path, self.root), file_state(path)[0]] for path in sorted(paths)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -92,7 +93,7 @@ class ImageFolder:
 
 
 def _visible(folder: str) -> tuple[list[str], list[str]]:
-    """Return the names of a folder's sub-folders and of its images, sorted, without hidden ones."""
+    """Return the sorted names of a folder's sub-folders, and of its images, without hidden ones."""
     folders, images = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -103,7 +104,7 @@ def _visible(folder: str) -> tuple[list[str], list[str]]:
             if os.path.isdir(entry.path) if linked else entry.is_dir():
                 folders.append(entry.name)
             elif entry.name.lower().endswith(_IMAGES):
-                if nothing or entry.is_file():  # and no pipe, which would be waited for
+                if nothing or entry.is_file():  # not a pipe: opening it would block
                     images.append(entry.name)
             elif nothing:
                 raise DataError(f"{entry.path} is a link to nothing: {os.readlink(entry.path)}")
@@ -111,7 +112,7 @@ def _visible(folder: str) -> tuple[list[str], list[str]]:
 
 
 def _images_under(folder: str, above: tuple[tuple[int, int], ...]) -> list[str]:
-    """Return the paths of all images in a folder and its sub-folders; links back to a folder above end there."""
+    """Return the paths of all images in a folder and its sub-folders, ignoring links back to a parent folder."""
     here = _same_folder(folder)
     if here in above:
         return []
@@ -136,7 +137,7 @@ def _class_name(split: Path, name: str) -> str:
 
 
 def file_state(path: str) -> tuple[int, int] | tuple[None, None]:
-    """Return a file's size in bytes and its time in nanoseconds; None for a link to nothing."""
+    """Return a file's size in bytes and modification time in nanoseconds, or (None, None) for a broken link."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where images come from: a folder or a tensorflow-datasets builder, its splits, and what identifies its content."""
+"""Sources of encoded images, a folder or a tensorflow-datasets builder: splits, classes, and digests of the content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scarlet_tf.data.data_config import (
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.folder import ImageFolder, file_state
 
-# Sets whose "test" split has no labels: the public validation set is what papers report on.
+# Datasets whose "test" split has no labels: papers report on their public validation split.
 _TESTED_ON_VALIDATION = ("imagenet2012", "imagenet2012_subset", "imagenet_resized")
 _TEST_SPLITS = ("test", "validation", "val")
 
@@ -39,25 +39,25 @@ _STATISTICS = {
 
 
 def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of a named set's pixels over 255; ImageNet's where they are not known.
+    """Return mean and standard deviation per channel of a dataset's pixels in [0, 1]; ImageNet's if unknown.
 
     Args:
-        name: of tensorflow-datasets, with or without version, or "folder:PATH".
+        name: a name of tensorflow-datasets, with or without version, or "folder:PATH".
     """
     return _STATISTICS.get(re.split("[:/]", name)[0], (IMAGENET_MEAN, IMAGENET_STD))
 
 
 class FolderSource:
-    """The training and test images of a folder, still encoded.
+    """The encoded training and test images of a folder.
 
     Attributes:
-        name: as the config says.
-        class_names: by label; those of the class folders that have an image.
-        image_shape: (height, width, channels); height and width are None where images differ; channels are 1 or 3.
+        name: the dataset's name in the config.
+        class_names: in label order; only classes that have images.
+        image_shape: (height, width, channels); height and width are None if images differ, channels is 1 or 3.
         mean, std: per channel, of pixels in [0, 1].
-        cache_dir: where decoded arrays may be kept; None: nowhere, as files in a folder may change.
-        identity: hex digest of which images these are, wherever they lie.
-        empty_classes: names of class folders that have no image.
+        cache_dir: folder for decoded arrays; None: they are not cached, because files in a folder may change.
+        identity: hex digest of the set of images, independent of where they are stored.
+        empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
     """
 
@@ -87,7 +87,7 @@ class FolderSource:
 
     @property
     def splits(self) -> list[str]:
-        """ "train", "test", and a further one that is for validation."""
+        """The names "train" and "test", and that of a further split used for validation."""
         return list(self._splits)
 
     @property
@@ -98,18 +98,18 @@ class FolderSource:
         return sum(self.class_counts(split).values())
 
     def class_counts(self, split: str) -> Mapping[str, int]:
-        """Return the number of images by class, of the classes that have any."""
+        """Return the number of images by class, without empty classes."""
         if self._splits[split] is None:
             return {}
         return {name: len(paths) for name, paths in self._folder.classes(self._splits[split]).items() if paths}
 
     def labels(self, split: str) -> np.ndarray:
-        """int32 labels in the order of `elements`."""
+        """Return int32 labels in the order of `elements`."""
         label_of = {name: label for label, name in enumerate(self.class_names)}
         return np.array([label_of[name] for _, name in self._folder.examples(self._splits[split])], np.int32)
 
     def describe_missing(self, split: str) -> str:
-        """Say why a split has no images."""
+        """Explain why a split has no images."""
         root, (first, *others) = self._folder.root, {"train": ("train",), "test": FOLDER_TEST_SPLITS}[split]
         expected = f"expected {root}/{first}/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
         expected += f", or {', '.join(others)} instead of {first}" if others else ""
@@ -119,7 +119,7 @@ class FolderSource:
         return f"no {split} images in {root / self._splits[split]}: {expected}"
 
     def elements(self, split: str):
-        """tf.data.Dataset of (path, int32 label), in a fixed order; `read` reads the file of one."""
+        """Return a tf.data.Dataset of (path, int32 label) in a fixed order; `read` reads the file of an element."""
         import tensorflow as tf
 
         examples = self._folder.examples(self._splits[split])
@@ -133,22 +133,23 @@ class FolderSource:
         return tf.io.read_file(path), label
 
     def state(self, split: str) -> list:
-        """What changes with the files of a split: path, size and time of each."""
+        """Return a value that changes with the files of a split: path, size and time of each."""
         return [[path, *file_state(path)] for path, _ in self._folder.examples(self._splits[split])]
 
 
 class NamedSource:
-    """The training and test images of a set of tensorflow-datasets, still encoded; as FolderSource.
+    """The encoded training and test images of a dataset of tensorflow-datasets, with the interface of FolderSource.
 
-    Which classes have images is not known without reading all: `class_counts` gives None.
+    The counts by class are unknown without reading all examples: `class_counts` returns None.
     """
 
     empty_classes = strays = ()
 
     def __init__(self, config: DataConfig, *, leave_out: Mapping[str, Collection[int]] | None = None) -> None:
-        """Open or prepare a set.
+        """Open a dataset, after preparing it if necessary.
 
         Args:
+            config: the dataset and its preprocessing.
             leave_out: numbers of examples to ignore, by split.
         """
         self.name = config.name
@@ -167,7 +168,7 @@ class NamedSource:
 
     @property
     def splits(self) -> list[str]:
-        """ "train", "test", and a further one that is for validation."""
+        """The names "train" and "test", and that of a further split used for validation."""
         return list(self._splits)
 
     def num_examples(self, split: str) -> int:
@@ -179,18 +180,18 @@ class NamedSource:
         return None
 
     def labels(self, split: str) -> np.ndarray:
-        """int32 labels in the order of `elements`; reads the split once."""
+        """Return int32 labels in the order of `elements`; reads the split once."""
         labels = self.elements(split).map(lambda name, label, encoded: label).batch(1024).as_numpy_iterator()
         return np.concatenate(list(labels))
 
     def describe_missing(self, split: str) -> str:
-        """Say why a split has no images."""
+        """Explain why a split has no images."""
         found = [name for name, info in self._builder.info.splits.items() if info.num_examples]
         expected = {"train": ("train",), "test": _test_splits(self._builder)}[split]
         return f"data set {self.name!r} has no {split} images: expected a split of {expected}, found {found}"
 
     def elements(self, split: str):
-        """tf.data.Dataset of (file name or "number N", int32 label, encoded image), in a fixed order; see `read`."""
+        """Return a tf.data.Dataset of (file name or "number N", int32 label, encoded image) in a fixed order."""
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -214,17 +215,17 @@ class NamedSource:
         return encoded, label
 
     def state(self, split: str) -> str:
-        """What identifies the images of a split, which never change."""
+        """Return the identity of the dataset, whose images never change."""
         return self.identity
 
     @functools.cached_property
     def cache_dir(self) -> Path:
-        """Where decoded arrays are kept: beside the prepared set, which never changes."""
+        """Folder for decoded arrays, beside the prepared dataset, which never changes."""
         return Path(self._builder.data_dir).parent / f".decoded_{self.identity[:16]}"
 
     @functools.cached_property
     def identity(self) -> str:
-        """Hex digest of which images these are, wherever they lie: name, version and sizes, less those left out."""
+        """Hex digest of name, version, sizes and left-out examples, independent of where the dataset is stored."""
         info = self._builder.info
         content = [info.full_name, *([s.name, s.num_examples, s.num_bytes] for s in info.splits.values())]
         content += [self._leave_out] if self._leave_out else []
@@ -235,8 +236,8 @@ Source = FolderSource | NamedSource
 
 
 def _split_for_validation(config: DataConfig, full: Sequence[str]) -> dict[str, str]:
-    """The split that the config names for validation; DataError, with those that have images, for another."""
-    if config.validation == "test":  # whatever its own name is
+    """Return the split that the config names for validation, or raise DataError if it is not among `full`."""
+    if config.validation == "test":  # in use already, whatever the dataset calls it
         return {}
     if not full:
         raise DataError(f"no split for validation {config.validation!r}: {config.name!r} has only training images")
@@ -277,7 +278,7 @@ def _test_splits(builder) -> tuple[str, ...]:
 
 
 def _used_splits(builder) -> dict[str, str | None]:
-    """The builder's names of "train" and "test"; None where it has no such images."""
+    """Return the builder's names for "train" and "test"; None for a split without images."""
     full = [split for split, info in builder.info.splits.items() if info.num_examples]
     test = next((name for name in _test_splits(builder) if name in full), None)
     return {"train": "train" if "train" in full else None, "test": test}

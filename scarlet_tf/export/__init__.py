@@ -1,4 +1,4 @@
-"""From a trained model to files for inference: LET folding, SavedModel, TFLite, and the check of what came out."""
+"""Export for inference: LET folding, SavedModel, ONNX and TFLite writers, and verification of the exported files."""
 
 from scarlet_tf.export.chain import Chain, export_chain, possible_formats
 from scarlet_tf.export.ending import output_name, with_softmax

@@ -1,4 +1,4 @@
-"""Every file that a model can be shipped as, made one after the other."""
+"""Export of a model to several formats at once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scarlet_tf.progress import progress
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Files for `verify`.
+    """Exported files, grouped as `verify` takes them.
 
     Attributes:
-        saved_model: folders that take any batch.
-        onnx: files that take any batch.
-        tflite: in the order of the formats.
+        saved_model: folders, for any batch size.
+        onnx: files, for any batch size.
+        tflite: files, in the order of the formats.
     """
 
     saved_model: tuple[Path, ...]
@@ -33,9 +33,9 @@ class Chain:
 
 
 def possible_formats(model) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the formats that a model can be exported to here, and a sentence on each that is left out.
+    """Return the formats that a model can be exported to on this machine, and a sentence on each that is left out.
 
-    ONNX may be: where its packages are not installed, and for models that have no ONNX form.
+    Only ONNX can be left out: if its packages are not installed, or if the model has no ONNX form.
     """
     try:
         require_onnx()
@@ -55,11 +55,25 @@ def _without_onnx(why: Exception) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iterable[str] = FORMATS) -> Chain:
-    """Write `folder`/saved_model, model.onnx and KIND.tflite, rewritten for XNNPACK and calibrated on source.images.
+    """Export a model to several formats: `folder`/saved_model, model.onnx and FORMAT.tflite.
+
+    The .tflite files are rewritten for XNNPACK; the int8 formats are calibrated on `source.images`.
+
+    Args:
+        source: from `prepare`.
+        folder: folder to write to.
+        formats: names from `FORMATS`.
+
+    Returns:
+        The paths of the files.
 
     Raises:
-        ValueError: for an unknown format, or ONNX without its packages.
-        FileExistsError: for a SavedModel that is there already.
+        ValueError: for an unknown format, or for ONNX without its packages.
+        FileExistsError: if the SavedModel already exists.
+
+    Example:
+        >>> export_chain(prepare("scarlet_a"), "exports", formats=["saved_model", "float32"]).tflite
+        (PosixPath('exports/float32.tflite'),)
     """
     folder, formats = Path(folder), dict.fromkeys(require_format("format", name) for name in formats)
     if ONNX in formats:

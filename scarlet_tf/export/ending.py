@@ -1,4 +1,4 @@
-"""What a model ends in: scores, logits or features; and a softmax for one that ends in logits."""
+"""Kinds of model output (logits, probabilities, features), and a softmax for models that end in logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOGITS, PROBABILITIES, FEATURES = "logits", "probabilities", "features"
 
 
 def output_name(model: keras.Model | ServedModel) -> str:
-    """Return "probabilities", "logits" or "features"; of a SavedModel, what its signature calls it."""
+    """Return "probabilities", "logits" or "features"; for a SavedModel, the output name in its signature."""
     if isinstance(model, ServedModel):
         return model.output_name
     last = model
@@ -27,7 +27,7 @@ def output_name(model: keras.Model | ServedModel) -> str:
 
 
 def with_softmax(model: keras.Model) -> keras.Model:
-    """Return the model ending in probabilities: itself where it does, else with a float32 softmax.
+    """Return a model that ends in probabilities: the model itself if it does, else one with a float32 softmax added.
 
     Raises:
         ValueError: for a model that ends in neither logits nor probabilities.

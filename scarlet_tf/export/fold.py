@@ -1,9 +1,9 @@
-"""Folding linearly equivalent transformations into their neighbours (paper: Lemma 1, Lemma 2).
+"""Folding of linearly equivalent transformations (LETs) into adjacent layers (paper: Lemma 1, Lemma 2).
 
-A LET is a bare 1x1 convolution, so it merges exactly with another linear map next to it: the next block's expand
-convolution, the tail convolution, another LET, or the previous block's project convolution with its BN. A shortcut
-around that neighbour carries the LET's output (or input) elsewhere too, and a max pool does not commute with a matrix:
-there the LET stays, and the report says why.
+A LET is a bare 1x1 convolution, so it merges exactly with an adjacent linear map: the next block's expand convolution,
+the tail convolution, another LET, or the previous block's project convolution with its BN. Two things prevent this: a
+shortcut around the adjacent block, which also uses the LET's output (or input), and a max pool, which does not commute
+with a matrix. The LET is then kept, and the report says why.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _BN = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 class FoldError(ValueError):
-    """A folded network that does not compute what the original did; the message gives the difference."""
+    """Error raised when a folded network does not compute what the original does; the message gives the difference."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SlotReport:
-    """What happened to the LET of one slot (0-based layer).
+    """Outcome of folding for the LET of one slot (0-based layer).
 
     Attributes:
         action: "forward", "merged", "backward" or "kept".
-        reason: one sentence; it starts with "kept: " where the LET stays.
+        reason: one sentence; it starts with "kept: " if the LET was kept.
     """
 
     slot: int
@@ -43,7 +43,7 @@ class SlotReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoldResult:
-    """A network without the LETs that could be folded, its weights by name, and a report for every LET."""
+    """Result of folding: the new spec, its weights by name, and a report for every LET."""
 
     spec: ArchSpec
     weights: dict[str, np.ndarray]
@@ -51,9 +51,23 @@ class FoldResult:
 
 
 def fold_dense(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One kernel for two dense layers with nothing between: (a, b) and (b, c) -> (a, c), Lemma 1's W1 W2.
+    """Return the kernel of the dense layer that equals two in a row: W1 W2 of Lemma 1.
 
-    Computed in float64, returned in `second`'s dtype. Also the 1x1 convolutions' rule, on their last two axes.
+    It also holds for 1x1 convolutions, on the last two axes of their kernels.
+
+    Args:
+        first: (..., a, b).
+        second: (..., b, c).
+
+    Returns:
+        (..., a, c), computed in float64, in `second`'s dtype.
+
+    Raises:
+        ValueError: for kernels that do not share b.
+
+    Example:
+        >>> fold_dense(np.ones((2, 3)), np.ones((3, 4))).shape
+        (2, 4)
     """
     first, second = np.asarray(first), np.asarray(second)
     if first.ndim < 2 or second.ndim < 2 or first.shape[-1] != second.shape[-2]:
@@ -62,15 +76,20 @@ def fold_dense(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def fold(spec: ArchSpec, weights: Mapping[str, np.ndarray], *, epsilon: float = BatchNorm().epsilon) -> FoldResult:
-    """Folds every LET where that is exact in inference; pure arithmetic, see `verify_fold` for the check.
+    """Fold every LET for which that is exact in inference.
 
-    In order of the slots, each LET goes forward (or into a following LET) if it can, else backward, else it stays. A
-    folded LET leaves an identity block, its max pool with it, so slots keep their numbers. A block that took a LET in
-    keeps its `hidden_channels` and gets the LET's other width. The genome stays for reference.
+    Slot by slot, each LET is folded forward (or merged into a following LET) if possible, else backward, else kept. A
+    folded LET becomes an identity block, which retains the LET's max pool, so slots keep their numbers. The block that
+    absorbs a LET keeps its `hidden_channels` and takes the width at the LET's other end. The genome is kept for
+    reference. This only computes weights; `verify_fold` checks the result.
 
     Args:
-        weights: of `build(spec)`, named as `models.get_weights` names them.
+        spec: of the network.
+        weights: of `build(spec)`, with the names that `models.get_weights` gives.
         epsilon: of the batch normalisations.
+
+    Returns:
+        The folded spec and weights, and a report for every LET.
     """
     net = _Network(spec, weights)
     lets = [slot for slot, block in enumerate(spec.blocks) if block.kind in LET_KINDS]
@@ -88,10 +107,19 @@ def verify_fold(
     batch_size: int = 2,
     seed: int = 0,
 ) -> float:
-    """max |difference| / max |output| of the logits before and after, on random normal float32 images.
+    """Check that folding preserved the logits, on random normal float32 images, and return the relative error.
+
+    Args:
+        spec, weights: of the original network.
+        result: from `fold`.
+        epsilon: of the batch normalisations.
+        batch_size, seed: of the random images.
+
+    Returns:
+        max |difference| / max |output| of the logits before and after.
 
     Raises:
-        FoldError: above 1e-5, or where an output is not finite.
+        FoldError: if the error exceeds 1e-5, or an output is not finite.
     """
     shape = (batch_size, *spec.input_shape)
     images = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
@@ -105,10 +133,17 @@ def verify_fold(
 
 @float32_policy()
 def fold_model(model, spec: ArchSpec) -> tuple[object, FoldResult]:
-    """A built Keras model without the LETs that could be folded, checked by `verify_fold`, and the report.
+    """Fold the LETs of a built Keras model, and check the result with `verify_fold`.
 
-    The model has to be `build(spec, ...)`'s, with the top; its epsilon and last activation carry over. The folded one
-    computes in float32, whatever dtype policy the model has.
+    Args:
+        model: built by `build(spec, ...)`, with the top. Its epsilon and last activation carry over.
+        spec: of the model.
+
+    Returns:
+        The folded model, which computes in float32 whatever dtype policy the original has, and the `FoldResult`.
+
+    Raises:
+        FoldError: see `verify_fold`.
     """
     model = in_float32(model)
     epsilon = model.get_layer("stem_bn").epsilon
@@ -133,7 +168,7 @@ def _logits(spec: ArchSpec, weights: Mapping[str, np.ndarray], images: np.ndarra
 
 
 class _Network:
-    """A spec's blocks and weights while LETs are folded; touched weights are float64."""
+    """Blocks and weights of a network while its LETs are folded; modified weights are float64."""
 
     def __init__(self, spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> None:
         self.original = spec
@@ -143,7 +178,7 @@ class _Network:
         self.first_channels = spec.first_channels
 
     def spec(self) -> ArchSpec:
-        """The spec as folded; identities take the width that now reaches them."""
+        """Return the folded spec; identities take the width that now reaches them."""
         blocks, width = [], self.first_channels
         for block in self.blocks:
             if block.kind == "identity":
@@ -156,14 +191,14 @@ class _Network:
         return {name: array.astype(self.dtypes[name]) for name, array in self.weights.items()}
 
     def neighbour(self, slot: int, step: int) -> int:
-        """Index of the nearest block that is not a bare pass-through; -1 is the stem, len(blocks) the tail."""
+        """Return the index of the nearest block that is not a bare pass-through; -1: stem, len(blocks): tail."""
         index = slot + step
         while 0 <= index < len(self.blocks) and _passes_through(self.blocks[index]):
             index += step
         return index
 
     def take_let(self, slot: int) -> np.ndarray:
-        """Removes the slot's LET and returns its kernel (1, 1, in, out); an identity remains."""
+        """Replace the slot's LET by an identity, and return the LET's kernel (1, 1, in, out)."""
         block = self.blocks[slot]
         self.blocks[slot] = BlockSpec(
             kind="identity", in_channels=block.in_channels, out_channels=block.in_channels, stride=block.stride
@@ -171,14 +206,15 @@ class _Network:
         return self.weights.pop(f"{block_name(slot)}_let/kernel").astype(np.float64)
 
     def before_kernel(self, name: str, let: np.ndarray) -> None:
-        """Makes the convolution `name` take the LET's input in place of its output."""
+        """Make the convolution `name` take the LET's input instead of its output."""
         self.weights[name] = fold_dense(let, self.weights[name].astype(np.float64))
 
     def after_conv_bn(self, name: str, let: np.ndarray, *, epsilon: float) -> None:
-        """Makes the convolution + BN `name` give the LET's output.
+        """Make the convolution and BN `name` compute the LET's output.
 
-        BN is y -> scale*y + shift per channel, so the LET's columns mix channels with different scales: the scale
-        goes into the kernel, and the new BN has variance 1 and the gamma that makes its scale 1 despite epsilon.
+        BN is y -> scale*y + shift per channel, so the LET's columns mix channels with different scales. The scale
+        therefore goes into the kernel, and the new BN has variance 1 and the gamma that makes its scale 1 despite
+        epsilon.
         """
         gamma, beta, mean, variance = (self.weights[f"{name}_bn/{part}"].astype(np.float64) for part in _BN)
         scale = gamma / np.sqrt(variance + epsilon)

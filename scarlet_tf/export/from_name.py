@@ -1,4 +1,4 @@
-"""From what a user names to the model that is exported, its calibration images and what is said about it."""
+"""Resolution of a model's name or path into what the exporters need: the model, calibration images and a record."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Exportable:
 
     Attributes:
         model: a Keras model in float32, its LETs folded where that is exact, or a ServedModel.
-        original: the same before folding.
-        spec: the original's; None where a file alone does not tell.
+        original: the same model before folding.
+        spec: of the original; None for a .keras file or a SavedModel, which do not contain it.
         trained: whether the weights came from a file; else they are random.
-        images: float32 (n, H, W, C), as the model takes them: to calibrate and to compare with.
-        preprocessing: how the model wants its images; None for a SavedModel that does not say it.
-        notes: lines to tell the user: what became of every LET, whether the weights are random, and what is assumed.
-        record: for the file's own metadata; its "input" is the preprocessing, where that is known.
+        images: float32 (n, H, W, C), preprocessed for the model, for calibration and comparison.
+        preprocessing: that the model expects; None for a SavedModel that does not record it.
+        notes: lines for the user: what happened to every LET, whether the weights are random, and what is assumed.
+        record: metadata for the exported file; its "input" is the preprocessing, if known.
     """
 
     model: object
@@ -50,7 +50,7 @@ class Exportable:
 
     @property
     def input_range(self) -> tuple[float, float] | None:
-        """Least and greatest input of a model that takes pixels; None: known from images alone."""
+        """Minimum and maximum input of a model that takes pixels; None for others: only images show their range."""
         takes_pixels = self.preprocessing is not None and self.preprocessing == self.preprocessing.of_pixels()
         return _PIXELS if takes_pixels else None
 
@@ -68,16 +68,28 @@ def prepare(
     softmax: bool = False,
     seed: int = 0,
 ) -> Exportable:
-    """Opens a model and makes it ready.
+    """Open a model and prepare it for export.
+
+    A model without weights from a file gets the BN statistics of a few images.
 
     Args:
-        name: as `zoo.open_model` takes it, or a SavedModel's folder.
-        dataset: whose first training images, prepared as for evaluation, are used; None: random normal ones.
-        skip_damaged: leave out images of the set that do not decode.
-        examples: number of images; all there are where a set has fewer.
-        include_preprocessing: the model takes pixels, 0..255, and normalises them itself.
-        softmax: the model ends in scores, as stock clients expect: logits get a softmax.
-        seed: of random weights and images. A model without weights from a file gets BN statistics of a few images.
+        name: as `zoo.open_model` takes it, or a SavedModel folder.
+        weights: as `zoo.open_model` takes them.
+        dataset: dataset whose training images are used, preprocessed as for evaluation; None for random normal images.
+        data_dir: folder of the datasets.
+        skip_damaged: skip images of the dataset that cannot be decoded.
+        examples: number of images; a dataset with fewer is used whole.
+        include_preprocessing: make the model take pixels, 0..255, and normalise them itself.
+        softmax: make the model end in probabilities, as stock clients expect: logits get a softmax.
+        seed: of random images; random weights follow Keras's global seed.
+
+    Raises:
+        ValueError: for options that the model does not allow, or damaged metadata; and as `zoo.open_model`.
+
+    Example:
+        >>> source = prepare("scarlet_a", softmax=True)
+        >>> source.record["output"]
+        'probabilities'
     """
     source = {"dataset": dataset, "data_dir": data_dir, "skip_damaged": skip_damaged}
     wanted = source | {"examples": examples, "seed": seed}
@@ -141,7 +153,7 @@ def prepare(
 
 
 def _finished(model, *, preprocessing: Preprocessing | None, softmax: bool):
-    """The model with a softmax after it and preprocessing before it."""
+    """Return the model with a softmax after it and preprocessing before it, where asked for."""
     if softmax:
         model = with_softmax(model)
     if preprocessing is None:
@@ -150,7 +162,7 @@ def _finished(model, *, preprocessing: Preprocessing | None, softmax: bool):
 
 
 def _class_names(loaded: LoadedModel) -> list[str] | None:
-    """The model's own, or ImageNet's for weights of its 1,000 classes; None where they are not known."""
+    """Return the model's class names, or ImageNet's for weights of its 1,000 classes; None if they are not known."""
     classes = loaded.model.output_shape[-1]
     if loaded.training is not None:
         names = loaded.training.get("class_names")
@@ -163,7 +175,7 @@ def _class_names(loaded: LoadedModel) -> list[str] | None:
 
 
 def _served(path: str | os.PathLike, **wanted) -> Exportable:
-    """A SavedModel, with the preprocessing that its record tells; without one, images are the data set's own."""
+    """Prepare a SavedModel, with the preprocessing in its record, or else the dataset's normalisation."""
     served, said = ServedModel(path), read_saved_record(path)
     preprocessing, notes = None, []
     if said is not None:
@@ -201,6 +213,6 @@ def _images(
     data = open_dataset(config, splits=["train"])
     if examples >= data.num_examples["train"]:
         return data.arrays("train")[0]
-    # Drawn from all classes, prepared as for evaluation: the split that a search would hold out.
+    # The split that a search would hold out: drawn from all classes, preprocessed as for evaluation.
     held_out = dataclasses.replace(config, search_validation=examples)
     return open_dataset(held_out, splits=["train"]).arrays("search_validation")[0]

@@ -1,7 +1,7 @@
-"""Full-integer quantization of a float .tflite file that has been rewritten since its conversion.
+"""Full-integer quantization of a float .tflite file that was rewritten after its conversion.
 
-TFLiteConverter quantizes only what it converts itself. Its two halves, the calibrator and the quantizer, also take a
-file; both are TensorFlow's own, but not part of its documented interface.
+TFLiteConverter quantizes only what it converts itself. Its two halves, the calibrator and the quantizer, also accept a
+file. Both are part of TensorFlow, but not of its documented API.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from scarlet_tf.tflite.graph import Graph
 
 
 def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) -> bytes:
-    """Return a float32 file with the least and the greatest value that every tensor takes on the images.
+    """Return a float32 file that stores the minimum and maximum of every tensor over the calibration images.
 
     Args:
-        content: a file with one input of batch 1.
-        feed: gives an iterator over inputs, each a list with one array (1, H, W, C).
+        content: of a file with one input of batch 1.
+        feed: returns an iterator over inputs, each a list with one array (1, H, W, C).
     """
     return Calibrator(content).calibrate(feed)
 
@@ -30,10 +30,11 @@ def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) ->
 def quantize_to_int8(
     calibrated: bytes, *, input_range: tuple[float, float] | None, input_type: str, output_type: str
 ) -> bytes:
-    """Return a calibrated file with int8 weights, per channel, and int8 activations.
+    """Return a calibrated file quantized to int8 weights, per channel, and int8 activations.
 
     Args:
-        input_range: least and greatest input, in place of the calibrated ones; None: those.
+        calibrated: from `calibrate`.
+        input_range: minimum and maximum input, replacing the calibrated ones; None to keep those.
         input_type, output_type: "float32", "int8" or "uint8".
     """
     if input_range is not None:
@@ -42,13 +43,13 @@ def quantize_to_int8(
         low, high = ([value] for value in input_range)
         graph.tensor(index).quantization = schema.QuantizationParametersT(min=low, max=high)
         calibrated = graph.to_bytes()
-    # "fully_quantize" would make the ends int8 too.
+    # Not with "fully_quantize", which would make the input and output int8 too.
     return converting.mlir_quantize(
         calibrated, input_data_type=tf.as_dtype(input_type), output_data_type=tf.as_dtype(output_type)
     )
 
 
 def require_no_float_operation(content: bytes) -> None:
-    """Raise ValueError where an operation other than QUANTIZE and DEQUANTIZE computes in float, naming it."""
+    """Raise ValueError, naming them, for operations that compute in float; see `Graph.float_operations`."""
     if left := Graph(content).float_operations():
         raise ValueError(f"operations without an int8 form, which stayed float: {', '.join(sorted(left))}")

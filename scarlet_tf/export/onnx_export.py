@@ -1,4 +1,4 @@
-"""Keras model -> .onnx file, checked by the onnx package."""
+"""Export of a Keras model to an .onnx file, checked by the onnx package."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ def export_onnx(
     batch_size: int | None = None,
     record: dict | None = None,
 ) -> dict[str, int]:
-    """Write a Keras model as an ONNX file, whole or not at all, and return its node counts by operator.
+    """Write a Keras model as an ONNX file, atomically, and return its node counts by operator.
 
-    Whatever dtype policy the model has, the file computes in float32, see `in_float32`.
+    The file computes in float32, whatever dtype policy the model has; see `in_float32`.
 
-    Its input is `image`, float32 (batch, height, width, channels) as in every other format of this project; its output
-    is named `probabilities`, `logits` or `features`.
+    The input is `image`, float32 (batch, height, width, channels), as in every other format of this project. The
+    output is named `probabilities`, `logits` or `features`.
 
     Args:
-        opset: version of the operator set, from 14 on.
-        layout: "nhwc", or "nchw" for an image (batch, channels, height, width), as PyTorch's exports take it.
-        batch_size: a fixed batch; None: any.
-        record: what the file says about itself, see `read_onnx_record`; opset and layout are added.
+        model: a `keras.Model`.
+        path: file to write.
+        opset: version of the operator set, at least 14.
+        layout: "nhwc", or "nchw" for an image (batch, channels, height, width), as in PyTorch's exports.
+        batch_size: a fixed batch size; None for any.
+        record: metadata to store in the file, see `read_onnx_record`; opset and layout are added.
 
     Raises:
-        ValueError: for options that cannot be met; OnnxExportError for a layer without an ONNX form.
-        OnnxFileError: where the checker of the onnx package refuses the result.
+        ValueError: for invalid options; OnnxExportError for a layer without an ONNX form.
+        OnnxFileError: if the onnx package's checker rejects the result.
+
+    Example:
+        >>> source = prepare("scarlet_a")
+        >>> nodes = export_onnx(source.model, "a.onnx", record=source.record)
     """
     check_onnx_options(opset=opset, layout=layout, batch_size=batch_size)
     from onnx import checker, helper

@@ -1,7 +1,7 @@
-"""Write a Keras model as an ONNX graph for inference, layer by layer.
+"""Conversion of a Keras model to an ONNX graph for inference, layer by layer.
 
-Keras's own `model.export(format="onnx")` goes through tf2onnx: SCARLET-A becomes 583 nodes, 170 of them transpositions,
-with h-swish as four nodes each, at opset 15. Written from its layers it is 192 nodes, at any opset from 14 on.
+Keras's own `model.export(format="onnx")` uses tf2onnx: SCARLET-A becomes 583 nodes at opset 15, of which 170 are
+transpositions, and each h-swish takes four. Converted layer by layer it has 192 nodes, at any opset from 14 on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-_NCHW, _NHWC = (0, 3, 1, 2), (0, 2, 3, 1)  # the orders of axes that turn the other into it
+_NCHW, _NHWC = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations from the other layout
 
 _ACTIVATIONS = {
     "relu": ("Relu", {}),
@@ -21,28 +21,29 @@ _ACTIVATIONS = {
     "tanh": ("Tanh", {}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1.0 / 6.0, "beta": 0.5}),
     "hard_silu": ("HardSwish", {}),
-    "softmax": ("Softmax", {"axis": 1}),  # of (B, C) and of (B, C, H, W)
+    "softmax": ("Softmax", {"axis": 1}),  # the channels of (B, C) and (B, C, H, W)
 }
 
 
 class OnnxExportError(ValueError):
-    """Raised for a model that cannot be written as ONNX; the message names the layer."""
+    """Error raised for a model that cannot be written as ONNX; the message names the layer."""
 
 
 def onnx_graph(
     model: keras.Model, *, output: str, layout: str = "nhwc", batch_size: int | None = None
 ) -> onnx.GraphProto:
-    """Return the graph of a functional or sequential model with one image in and one tensor out.
+    """Return the ONNX graph of a functional or sequential model with one image input and one output.
 
-    Zero padding and batch normalisation are folded into the convolutions beside them, in float64.
+    Zero padding and batch normalisation are folded into adjacent convolutions, in float64.
 
     Args:
-        output: name of the output; the input's is `image`.
-        layout: of the image, and of a feature map that comes out: "nhwc" as in Keras, or "nchw".
-        batch_size: a fixed batch; None: any, as the dimension `batch`.
+        model: the Keras model.
+        output: name of the output; the input is named `image`.
+        layout: of the image, and of an output that is a feature map: "nhwc" as in Keras, or "nchw".
+        batch_size: a fixed batch size; None for any, as the dimension `batch`.
 
     Raises:
-        OnnxExportError: for a layer that has no ONNX form here, or a model without one image size.
+        OnnxExportError: for a layer that has no ONNX form here, or a model without a fixed image size.
     """
     _require_graph(model)
     if len(model.input_shape) != 4 or None in model.input_shape[1:]:
@@ -64,20 +65,20 @@ def onnx_graph(
 
 
 def _sizes(shape: tuple, layout: str) -> list[int]:
-    """The sizes without the batch, of a map in the order of the layout."""
+    """Return the sizes without the batch; those of a feature map are in the layout's order."""
     order = _NCHW if len(shape) == 4 and layout == "nchw" else range(len(shape))
     return [shape[axis] for axis in order[1:]]
 
 
 class _Map(NamedTuple):
-    """A result: its name, and its sizes as Keras orders them, (1, H, W, C), which its layer alone may leave open."""
+    """Name and shape of a result: (1, H, W, C) as in Keras, with fixed sizes even where the layer leaves them open."""
 
     name: str
     shape: tuple[int, ...]
 
 
 class _Graph:
-    """Nodes in the order in which they run, each with one result of its own name; float64 constants. Maps are NCHW."""
+    """Nodes in execution order, each with one result of the same name, and float64 constants. Maps are NCHW."""
 
     def __init__(self, output: str) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -98,7 +99,7 @@ class _Graph:
         return name
 
     def _new_name(self, name: str) -> str:
-        """The name, with a number where it is taken: a layer may be applied more than once."""
+        """Return the name, with a number appended if it is taken: a layer may be applied more than once."""
         new, number = name, 1
         while new in self._names:
             number += 1
@@ -107,7 +108,7 @@ class _Graph:
         return new
 
     def add_model(self, model: keras.Model, image: _Map) -> _Map:
-        """Add the layers of a model with one input and one output, and return what it gives for the image."""
+        """Add the layers of a model with one input and one output, and return its result for the image."""
         _require_graph(model)
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
@@ -115,7 +116,7 @@ class _Graph:
             return image
         results = {_call(model.inputs[0]): image}
         waiting = [model.outputs[0]]
-        while waiting:  # depth first, without Python's limit on recursion
+        while waiting:  # depth-first, not recursive: deep models would reach Python's limit
             call = _call(waiting[-1])
             sources = () if call in results else call[0]._inbound_nodes[call[1]].input_tensors
             missing = [tensor for tensor in sources if _call(tensor) not in results]
@@ -156,9 +157,10 @@ class _Graph:
         return self.node("Clip", [source, *ends], name=name)
 
     def finish(self, result: str) -> None:
-        """Make a result the output, and fold padding and batch normalisation where nothing else reads what is between.
+        """Make a result the output, and fold padding and batch normalisation into convolutions.
 
-        A Pad goes into the convolution after it, a BatchNormalization into the one before it.
+        A Pad is folded into the convolution after it, a BatchNormalization into the one before it, if nothing else
+        reads the tensor between the two.
         """
         self.nodes.append(helper.make_node("Identity", [result], [self._output], name=self._output))
         for fold in (_fold_pad, _fold_batch_norm, _fold_identity):
@@ -191,12 +193,12 @@ def _require_graph(model) -> None:
 
 
 def _call(tensor) -> tuple[keras.layers.Layer, int]:
-    """The layer that gives a tensor of a functional model, and the number of the call that does."""
+    """Return the layer that produces a tensor of a functional model, and the index of the call that does."""
     return tuple(tensor._keras_history[:2])
 
 
 def _array(values) -> np.ndarray:
-    """A variable, array or number as an array."""
+    """Return a variable, array or number as a NumPy array."""
     return np.asarray(keras.ops.convert_to_numpy(values))
 
 
@@ -217,7 +219,7 @@ def _fold_pad(graph: _Graph, pad: onnx.NodeProto, conv: onnx.NodeProto) -> bool:
 
 
 def _fold_batch_norm(graph: _Graph, conv: onnx.NodeProto, norm: onnx.NodeProto) -> bool:
-    """conv -> gamma * (x - mean) / sqrt(variance + epsilon) + beta is a convolution with a bias."""
+    """Fold conv -> gamma * (x - mean) / sqrt(variance + epsilon) + beta into one convolution with a bias."""
     if (conv.op_type, norm.op_type) != ("Conv", "BatchNormalization"):
         return False
     gamma, beta, mean, variance = (graph.constants[name] for name in norm.input[1:])
@@ -271,7 +273,7 @@ def _convolution(graph: _Graph, layer, inputs: list[str], shape, *, kernel: np.n
 
 
 def _pads(layer, shape, *, size, dilation=(1, 1)) -> list[int]:
-    """[top, left, bottom, right] that Keras's "same" comes to; where they are uneven, more at the end."""
+    """Return [top, left, bottom, right] of the layer's padding; an odd "same" padding has the extra one at the end."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
     pads = []
@@ -315,7 +317,7 @@ def _pool(kind: str):
         pads = _pads(layer, shape, size=layer.pool_size)
         return graph.node(
             kind, inputs, name=layer.name, kernel_shape=layer.pool_size, strides=layer.strides, pads=pads
-        )  # an average counts no padding, as Keras's
+        )  # AveragePool leaves padding out of the average by default, as Keras does
 
     return add
 
@@ -375,7 +377,7 @@ def _same(graph: _Graph, layer, inputs: list[str], shape) -> str:
 
 
 _LAYERS = {
-    "Activation": _same,  # whose activation every layer gets
+    "Activation": _same,  # `_add_layer` adds the activation of any layer
     "Add": _elementwise("Add"),
     "AveragePooling2D": _pool("AveragePool"),
     "BatchNormalization": _batch_norm,

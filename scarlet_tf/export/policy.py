@@ -1,4 +1,4 @@
-"""Keras's dtype policies: every export computes in float32, whatever policy a model was built or saved under."""
+"""Keras dtype policies: every export computes in float32, whatever policy the model was built or saved under."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _FLOATS = ("float16", "bfloat16", "float64")
 
 
 class PolicyError(ValueError):
-    """A model that cannot be computed in float32; the message names its dtype policy."""
+    """Error raised for a model that cannot compute in float32; the message names its dtype policy."""
 
 
 @contextlib.contextmanager
 def float32_policy() -> Iterator[None]:
-    """Set Keras's global dtype policy and floatx to float32 for a while; also a decorator."""
+    """Set Keras's global dtype policy and floatx to float32 temporarily; a context manager and a decorator."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     if (floatx, policy.name) == (FLOAT32, FLOAT32):
-        yield  # a policy that was never set goes on following floatx
+        yield  # do not touch the policy: one that was never set follows floatx
         return
     keras.config.set_floatx(FLOAT32)
     keras.config.set_dtype_policy(FLOAT32)
@@ -34,15 +34,15 @@ def float32_policy() -> Iterator[None]:
 
 
 def in_float32(model):
-    """Return a model of the same layers and weights that computes in float32: itself where it does so already.
+    """Return a model with the same layers and weights that computes in float32: the model itself if it already does.
 
-    Weights of other types are cast; of float64 that loses digits, which a line on standard error says.
+    Weights of other float dtypes are cast. Casting float64 loses precision, so a line on standard error reports it.
 
     Args:
-        model: a keras.Model; whatever else the exporters take is returned as it is.
+        model: a keras.Model; anything else that the exporters accept is returned unchanged.
 
     Raises:
-        PolicyError: for a quantized model (`model.quantize`), or one that Keras cannot make again from its config.
+        PolicyError: for a quantized model (`model.quantize`), or one that Keras cannot rebuild from its config.
     """
     if not isinstance(model, keras.Model):
         return model
@@ -60,7 +60,7 @@ def in_float32(model):
         with float32_policy():
             rebuilt = type(model).from_config(_with_float32(model.get_config()))
             rebuilt.set_weights([_cast(array) for array in model.get_weights()])
-    # Keras raises whatever the layers' own code raises.
+    # Rebuilding runs the layers' own code, which may raise anything.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PolicyError(
@@ -72,7 +72,7 @@ def in_float32(model):
 
 
 def _other_policies(model: keras.Model) -> dict[str, str]:
-    """Return the names of policies and input types other than float32, each with the first layer that has it."""
+    """Return the policies and input dtypes other than float32, each with the first layer or input that has it."""
     found = {}
     for layer in model._flatten_layers():
         policy = layer.dtype_policy

@@ -1,4 +1,4 @@
-"""Keras model -> SavedModel with one serving signature, inference only."""
+"""Export of a Keras model to a SavedModel with one serving signature, for inference only."""
 
 from __future__ import annotations
 
@@ -20,26 +20,32 @@ from scarlet_tf.files import require_new_folder, write_atomically
 
 require_tensorflow("scarlet_tf.export")
 
-# Beside the graph, in the folder that TensorFlow keeps for files that it does not read itself.
+# Next to the graph, in the folder that TensorFlow reserves for files that it does not read itself.
 RECORD = Path("assets.extra") / "scarlet_tf.json"
 
 
 def export_saved_model(
     model: keras.Model, path: str | os.PathLike, *, batch_size: int | None = None, record: Mapping | None = None
 ) -> Path:
-    """Writes the folder whole or not at all.
+    """Write a Keras model as a SavedModel folder, atomically, and return its path.
 
-    The signature "serving_default" takes `image`, float32 (batch, height, width, channels), and gives one tensor named
-    after what the model ends in: `probabilities`, `logits`, or `features` (without the top); it is float32 whatever
-    dtype policy the model has, see `in_float32`.
+    The signature "serving_default" takes `image`, float32 (batch, height, width, channels), and returns one tensor,
+    named `probabilities`, `logits`, or `features` (without the top). The tensor is float32, whatever dtype policy the
+    model has; see `in_float32`.
 
     Args:
-        batch_size: a fixed batch, or None for any.
-        record: what the folder says about the model, see `read_saved_record`.
+        model: a Keras model, or a ServedModel.
+        path: folder to write.
+        batch_size: a fixed batch size; None for any.
+        record: metadata to store in the folder, see `read_saved_record`.
 
     Raises:
-        FileExistsError: where path is a file or a folder that is not empty.
-        PolicyError: for a model that cannot be computed in float32.
+        FileExistsError: if the path is a file or a folder that is not empty.
+        PolicyError: for a model that cannot compute in float32.
+
+    Example:
+        >>> source = prepare("scarlet_a")
+        >>> folder = export_saved_model(source.model, "a_saved_model", record=source.record)
     """
     path, model = Path(path), in_float32(model)
     require_new_folder(path)
@@ -56,7 +62,7 @@ def export_saved_model(
 
 
 def read_saved_record(path: str | os.PathLike) -> dict | None:
-    """Return what a SavedModel's folder says about its model, as a .tflite file's record does; None without a record.
+    """Return the record in a SavedModel folder, the same metadata as in a .tflite file; None without a record.
 
     Raises:
         ValueError: for a damaged record.
@@ -75,19 +81,20 @@ def save_frozen(model, path: str | os.PathLike, *, name: str, end=tf.identity) -
     """Write a SavedModel of batch 1 whose weights are constants, which TFLiteConverter reads in half the time.
 
     Args:
-        model: of Keras or tf_keras, computing in float32.
+        model: a Keras or tf_keras model that computes in float32.
+        path: folder to write.
         name: of the output.
-        end: what follows the model, such as tf.nn.softmax.
+        end: function applied to the model's output, such as tf.nn.softmax.
     """
     frozen = convert_variables_to_constants_v2(
         _signature(lambda image: end(model(image, training=False)), model, batch_size=1)
     )
-    named = _signature(lambda image: {name: frozen(image)[0]}, model, batch_size=1)  # freezing loses outputs' names
+    named = _signature(lambda image: {name: frozen(image)[0]}, model, batch_size=1)  # freezing loses the output names
     tf.saved_model.save(tf.Module(), os.fspath(path), signatures={SIGNATURE: named})
 
 
 def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
-    """Saves variables and signature alone; `model.export` tracks every weight twice and doubles the size."""
+    """Save only the variables and the signature; `model.export` tracks every weight twice and doubles the size."""
     name = output_name(model)
     module = tf.Module()
     module.weights = [v.value if isinstance(v, keras.Variable) else v for v in model.variables]
@@ -96,6 +103,6 @@ def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
 
 
 def _signature(compute, model, *, batch_size: int | None):
-    """The function of `image` that `compute` is, traced for the model's images."""
+    """Trace `compute`, a function of `image`, for the model's image shape, and return the concrete function."""
     image = tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.float32, name="image")
     return tf.function(compute, input_signature=[image], autograph=False).get_concrete_function()

@@ -1,4 +1,4 @@
-"""A SavedModel where a Keras model is expected: for exporting what another program has saved."""
+"""Wrapper that lets a SavedModel take the place of a Keras model, to export what another program saved."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ SIGNATURE = "serving_default"
 
 
 class ServedModel:
-    """The serving signature of a SavedModel: one image in, one tensor out, inference only.
+    """Serving signature of a SavedModel: one image in, one tensor out, inference only.
 
     Attributes:
-        name: the folder's.
+        name: of the folder.
         input_shape: (batch or None, H, W, C).
         output_shape: (batch or None, ...).
-        output_name: the signature's name of what it gives.
-        variables: to be saved with it.
+        output_name: name of the output in the signature.
+        variables: that the signature uses, to save with it.
 
     Raises:
-        ValueError: where the folder is no SavedModel, or its signature is not one float32 image to one float32 tensor.
+        ValueError: if the folder is not a SavedModel, or its signature does not map one float32 image to one float32
+            tensor.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:

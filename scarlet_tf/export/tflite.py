@@ -1,4 +1,4 @@
-"""Keras model -> .tflite with built-in operations only, batch 1, rewritten to run fast."""
+"""Export of a Keras model to a .tflite file of batch 1, with built-in operations only, rewritten to run fast."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from scarlet_tf.tflite import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Converted:
-    """A .tflite file's content, and what the passes did to it after the plain conversion."""
+    """Content of a .tflite file, and reports of the passes that rewrote it after the conversion."""
 
     content: bytes
     passes: tuple[PassReport, ...]
@@ -53,11 +53,28 @@ def export_tflite(
     optimize_for: str = "xnnpack",
     record: dict | None = None,
 ) -> Converted:
-    """Write the file whole or not at all; arguments as `convert`'s, checked before anything is written.
+    """Export a Keras model to a .tflite file, written atomically.
+
+    Other arguments are as for `convert`; they are checked before anything is written. LETs are not folded; `prepare`
+    does that.
 
     Args:
-        record: what the file says about itself, see `scarlet_tf.tflite.read_record`; its quantization and types, and
-            scale and zero point of integer ends, are added.
+        model: a Keras model, or a ServedModel.
+        path: file to write.
+        record: metadata to store in the file, see `scarlet_tf.tflite.read_record`. The quantization, the input and
+            output types, and the scale and zero point of integer inputs and outputs are added.
+
+    Returns:
+        The content as written, and the passes' reports.
+
+    Raises:
+        ValueError, ExportError: as `convert`.
+        PolicyError: for a model that cannot compute in float32.
+
+    Example:
+        >>> source = prepare("scarlet_a")
+        >>> converted = export_tflite(source.model, "a.tflite", record=source.record)
+        >>> print(*converted.passes)
     """
     quantize = require_format("quantize", quantize, QUANTIZATIONS)
     check_options(
@@ -87,7 +104,7 @@ def export_tflite(
 def write_converted(
     converted: Converted, path: str | os.PathLike, *, quantize: str, optimize_for: str, record: dict | None
 ) -> Converted:
-    """Write a converted file, with a record and TFLite metadata where there is one, and return what was written."""
+    """Write a converted file, adding TFLite metadata and the record if one is given, and return what was written."""
     if record is not None:
         record = record | {"quantize": quantize, "optimize_for": optimize_for} | ends_of(converted.content)
         content = add_metadata(add_record(converted.content, record), record)
@@ -106,27 +123,29 @@ def convert(
     input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
 ) -> Converted:
-    """The .tflite file of a SavedModel whose signature has batch 1.
+    """Convert a SavedModel whose signature has batch 1 to a .tflite file.
 
     Args:
-        quantize: "float32", "float16" (weights stored as float16), "dynamic" (int8 weights, activations
-            quantized as they come), "int8" (weights and activations), or "int8_pure": int8 without any float
-            operation between its ends, for accelerators that have none.
-        input_type, output_type: "float32", or for "int8" and "int8_pure" also "int8" and "uint8": the tensor's own
-            quantized values, (value - zero point) * scale being real ones. With integers at both ends an "int8_pure"
-            file computes nothing in float; a rewritten "int8" file still has float operations inside. A final
-            softmax runs in float where it can: in "int8_pure" with a float32 output, behind the last DEQUANTIZE, and in
-            "int8" rewritten for XNNPACK. Else it is int8, and an integer output has the scale 1/256, which TFLite
-            prescribes for it: for finer scores export the logits.
-        representative: for int8: batches of images as the model takes them, float32 (B, H, W, C), to calibrate
-            activations with.
-        input_range: for int8: least and greatest input, where known; None: as calibrated. (0, 255), of pixels, makes
-            the scale of the input 1, and the zero point of a uint8 one 0.
-        optimize_for: "xnnpack": rewritten by `scarlet_tf.tflite`; with "int8" some operations then run in float.
-            "none": a plain file, as the converter leaves it.
+        saved_model: folder of the SavedModel.
+        quantize: "float32", "float16" (weights stored as float16), "dynamic" (int8 weights, activations quantized at
+            run time), "int8" (weights and activations), or "int8_pure": int8 without any float operation between
+            input and output, for accelerators that have none.
+        input_type, output_type: "float32"; for "int8" and "int8_pure" also "int8" and "uint8", which hold quantized
+            values: the real value is (value - zero point) * scale. With integers at both ends, an "int8_pure" file
+            computes nothing in float; a rewritten "int8" file still has float operations inside. A final softmax runs
+            in float where possible: in "int8_pure" with float32 output, after the last DEQUANTIZE, and in "int8"
+            rewritten for XNNPACK. Otherwise it is int8, and an integer output has the scale 1/256 that TFLite
+            prescribes; export the logits for finer scores.
+        representative: calibration set for int8 formats: batches of images, float32 (B, H, W, C), preprocessed for the
+            model.
+        input_range: minimum and maximum input for int8 formats, if known; None to use the calibrated ones. With
+            (0, 255), for pixels, the input's scale is 1, and the zero point of a uint8 input is 0.
+        optimize_for: "xnnpack" rewrites the file by `scarlet_tf.tflite`; with "int8", some operations then run in
+            float. "none" leaves the plain file that the converter writes.
 
     Raises:
-        ValueError: for an unknown or impossible combination of options, and for no or misshapen images.
+        ValueError: for an unknown option or invalid combination, and for missing or misshapen images.
+        ExportError: if TensorFlow's converter rejects the model.
     """
     quantize = require_format("quantize", quantize, QUANTIZATIONS)
     has_images = representative is not None
@@ -171,13 +190,13 @@ def _converted(converter) -> bytes:
 
 
 def rewrite(content: bytes) -> Converted:
-    """A file that the converter has just made, rewritten for XNNPACK."""
+    """Rewrite a file fresh from the converter for XNNPACK."""
     content, reports = run_passes(content, XNNPACK_PASSES)
     return Converted(content=content, passes=reports)
 
 
 def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:
-    """What the converter calibrates with: one image at a time."""
+    """Return a function that feeds the calibration images to the converter, one at a time."""
     images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
     if not images:
         raise ValueError("int8 needs representative images to calibrate with, got none")

@@ -1,4 +1,4 @@
-"""Do the exported files compute what the Keras model computes?"""
+"""Verification that exported files compute what the Keras model computes."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from scarlet_tf.progress import progress
 from scarlet_tf.tflite import invoke, open_interpreter, operation_counts, partition_count, read_record
 from scarlet_tf.zoo import Preprocessing
 
-_ANY_BATCH = 250  # images at a time for what takes any number
+_ANY_BATCH = 250  # batch size for models that take any
 
 
 class ExportError(ValueError):
-    """A file that is of another model, or that a plain interpreter cannot be relied on to run; the message names it."""
+    """Error raised for a model that cannot be converted, or a file of another model or with custom operations."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FormatCheck:
-    """One file against the Keras model.
+    """Comparison of one file with the Keras model.
 
     Attributes:
-        format: as the file's record says, with ", plain" for one that is not rewritten; None where it says nothing.
-        bytes: of the file, or of all files of the folder.
-        operations: number of operations in a .tflite or .onnx file, by name; empty for every other kind.
-        partitions: pieces that the XNNPACK delegate runs, best one; None for every other kind.
-        max_error: largest absolute difference of an output to Keras's.
-        relative_error: max_error / the largest absolute output of Keras.
-        rms_error: root of the mean squared difference.
-        top1_agreement: share of images whose top class is Keras's.
+        format: "saved_model", "onnx", or a .tflite file's format from its record, with ", plain" if it is not
+            rewritten; None if it is not recorded.
+        bytes: size of the file, or of all files in the folder.
+        operations: number of operations in a .tflite or .onnx file, by name; empty for other kinds.
+        partitions: partitions of a .tflite file that the XNNPACK delegate runs, ideally one; None for other kinds.
+        max_error: largest absolute difference from Keras's outputs.
+        relative_error: max_error / largest absolute output of Keras.
+        rms_error: root mean square of the differences.
+        top1_agreement: share of images with the same top class as Keras.
         accuracy: share of images whose top class is the label; None without labels.
-        note: a sentence on the images that the file was given, where they are not the model's, or that is not known.
+        note: a sentence on the images that the file was given, if they differ from the model's or may do so.
     """
 
     path: str
@@ -66,7 +67,7 @@ class FormatCheck:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """All files against the Keras model on the same images."""
+    """Comparison of all files with the Keras model on the same images."""
 
     model: str
     images: int
@@ -74,7 +75,7 @@ class VerifyReport:
     formats: tuple[FormatCheck, ...]
 
     def without(self, folder: str | os.PathLike) -> VerifyReport:
-        """The same with the paths of files in `folder` relative to it."""
+        """Return the report with the paths of files in `folder` relative to it."""
         inside = [(check, Path(check.path)) for check in self.formats]
         return dataclasses.replace(
             self,
@@ -93,7 +94,7 @@ class VerifyReport:
         return json.dumps(data, indent=1) + "\n"
 
     def table(self) -> str:
-        """Plain text, one line a file."""
+        """Return the report as a plain-text table, one line per file."""
         columns = (
             f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
         )
@@ -124,27 +125,38 @@ def verify(
     batch_size: int | None = None,
     threads: int = 1,
 ) -> VerifyReport:
-    """Runs Keras, every SavedModel folder, every .tflite and .onnx file and what else there is on the same images.
+    """Run a Keras model and exported files on the same images, and compare the outputs.
+
+    If a file's record says that it ends in a softmax that the model lacks, it is compared with the softmax of the
+    model's logits.
 
     Args:
-        model: what is compared with; computed in float32, as it is exported.
-        images: float32 (n, H, W, C), as the model takes them. A file whose record says that it wants others, such as
-            pixels, gets those. An integer input gets them quantized, and an integer output is dequantized, with the
-            tensor's own scale and zero point.
-        others: for each further file a function that runs it, from images to outputs as Keras's.
-        labels: (n,) integers, for accuracies.
-        preprocessing: of the images; None: not known, and every file gets them as they are.
-        batch_size: that the SavedModels take, where it is fixed; None: they take any.
+        model: the reference, computed in float32, as it is exported.
+        images: float32 (n, H, W, C), preprocessed for the model. A file whose record asks for others, such as pixels,
+            gets those. Integer inputs are quantized and integer outputs dequantized, with the tensor's scale and zero
+            point.
+        saved_model: SavedModel folders.
+        tflite, onnx: paths of files.
+        others: further files, each with a function that runs it and maps images to outputs like Keras's.
+        labels: (n,) integers, to measure accuracy.
+        preprocessing: of the images; None if unknown: every file then gets them unchanged.
+        batch_size: of SavedModels with a fixed one; None if they take any.
+        threads: for .tflite and .onnx files.
 
-    A file that ends in a softmax which the model does not have, by its own record, is compared with the model's
-    logits after a softmax.
+    Returns:
+        One `FormatCheck` per file.
 
     Raises:
-        ExportError: where a .tflite file holds an operation outside the built-in set, or a file takes other images
-            or gives other outputs than the model.
+        ExportError: if a .tflite file contains an operation outside the built-in set, or a file's input or output
+            shape differs from the model's.
         OnnxFileError: for a file that ONNX Runtime cannot run.
-        ValueError: for no images, or labels of another number; TFLiteFileError for a damaged file.
+        ValueError: if there are no images, or not one label for each; TFLiteFileError for a damaged file.
         FileNotFoundError: for a missing file.
+
+    Example:
+        >>> source = prepare("scarlet_a")
+        >>> _ = export_tflite(source.model, "a.tflite", record=source.record)
+        >>> print(verify(source.original, source.images, tflite=["a.tflite"]).table())
     """
     model = in_float32(model)
     if len(images) == 0 or (labels is not None and len(labels) != len(images)):
@@ -199,7 +211,7 @@ def verify(
 
 
 def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
-    """The file's operation counts; ExportError where one is outside the built-in set."""
+    """Return a .tflite file's operation counts; raise ExportError if one is outside the built-in set."""
     operations = operation_counts(path)
     custom = [name for name in operations if name.startswith("custom:")]
     if custom:
@@ -208,13 +220,13 @@ def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
 
 
 def _run(function: Callable, images: np.ndarray, label: str, *, batch_size: int = 1) -> np.ndarray:
-    """Outputs (n, classes) of a function of (batch, H, W, C), in batches of `batch_size`; the last may be smaller."""
+    """Run a function of (batch, H, W, C) on images in batches; the last may be smaller. Return (n, classes)."""
     starts = progress(range(0, len(images), batch_size), label, unit="batch")
     return np.concatenate([function(images[start : start + batch_size]) for start in starts])
 
 
 def _as_file_ends(expected: np.ndarray, record: dict | None, *, ending: str) -> np.ndarray:
-    """The model's outputs as a file with this record gives them."""
+    """Return the model's outputs in the form that a file with this record outputs them."""
     if ending != LOGITS or (record or {}).get("output") != PROBABILITIES:
         return expected
     return scipy.special.softmax(expected, axis=-1)
@@ -225,7 +237,7 @@ def _outputs_of(served: ServedModel, images: np.ndarray) -> np.ndarray:
 
 
 def _require_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
-    """ExportError unless a file, by its shapes without the batch, has the ends of the model."""
+    """Raise ExportError unless a file's input and output shapes, without the batch, are the model's."""
     wanted = ([images.shape[1:]], [expected.shape[1:]])
     if (takes, gives) != wanted:
         found, asked = (
@@ -250,7 +262,7 @@ def _tflite_function(interpreter, path) -> Callable[[np.ndarray], np.ndarray]:
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def function(images: np.ndarray) -> np.ndarray:
-        missing = source["shape"][0] - len(images)  # where the last batch is smaller than the file's
+        missing = source["shape"][0] - len(images)  # if the last batch is smaller than the file's
         batch = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
         interpreter.set_tensor(source["index"], _quantized(batch, source))
         invoke(interpreter, label=path)
@@ -268,7 +280,7 @@ def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
 
 
 def _real(values: np.ndarray, detail: Mapping) -> np.ndarray:
-    """Return an output as float32; one of integers without a scale, which stand for themselves, as they are."""
+    """Return an output dequantized to float32; integers without a scale keep their values."""
     scale, zero_point = detail["quantization"]
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale or 1.0)
 
@@ -280,7 +292,7 @@ def _recorded_format(record: Mapping | None) -> str | None:
 
 
 def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing | None) -> tuple[np.ndarray, str | None]:
-    """The images as a file wants them by its own record, and a note on them."""
+    """Return the images as the file's record asks for them, and a note on them."""
     if preprocessing is None:
         return images, None
     if (record or {}).get("input") is None:

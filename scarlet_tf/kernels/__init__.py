@@ -1,1 +1,1 @@
-"""Operations with gradients of their own, each by the quickest way a device has."""
+"""Operations with custom gradients, each with the fastest implementation for the device."""

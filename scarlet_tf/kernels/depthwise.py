@@ -1,8 +1,9 @@
-"""Depthwise convolution with PyTorch's padding, each of its passes by the quickest of TensorFlow's kernels.
+"""Depthwise convolution with PyTorch's padding; each pass uses the fastest of TensorFlow's kernels.
 
-With TF_ENABLE_ONEDNN_OPTS=1 TensorFlow's CPU kernels are replaced by oneDNN's, unless padding is given as EXPLICIT. The
-form changes the kernel, not the result: oneDNN's are used at stride 1, but for gradients of kernels above 3x3, where
-they are slow (5x5 on maps 32x4x4x576: 33 ms against 3 with AVX2, 5 against 1.5 with AVX-512).
+With TF_ENABLE_ONEDNN_OPTS=1, oneDNN's kernels replace TensorFlow's CPU kernels, unless the padding is EXPLICIT. So the
+form of the padding selects the kernel without changing the result. oneDNN's kernels are used at stride 1, except for
+kernel gradients above 3x3, where they are slow (5x5 on maps of 32x4x4x576: 33 ms against 3 ms with AVX2, 5 ms against
+1.5 ms with AVX-512).
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ import tensorflow as tf
 
 
 def depthwise(x: tf.Tensor, kernel: tf.Tensor, *, stride: int) -> tf.Tensor:
-    """Depthwise convolution padded by k//2 on every side: (B, H, W, C), (k, k, C, 1) -> (B, H', W', C)."""
+    """Return the depthwise convolution of `x`, padded by k//2 on every side.
+
+    Args:
+        x: (B, H, W, C).
+        kernel: (k, k, C, 1).
+        stride: the same in both directions.
+
+    Returns:
+        (B, ceil(H/stride), ceil(W/stride), C).
+    """
 
     @tf.custom_gradient
     def run(x, kernel):
         def gradient(dy):
             dkernel = _kernel_gradient(x, dy, size=kernel.shape[0], stride=stride)
-            with tf.control_dependencies([dkernel]):  # see `blocks.in_order`
+            with tf.control_dependencies([dkernel]):  # one after the other: see `in_order` in supernet/blocks.py
                 return _input_gradient(dy, kernel, shape=x.shape, stride=stride), dkernel
 
         padding = {"padding": "SAME"} if stride == 1 else _explicit(kernel.shape[0])
@@ -36,7 +46,7 @@ def _strides(stride: int) -> tuple[int, ...]:
 
 
 def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, *, size: int, stride: int) -> tf.Tensor:
-    """(B, H, W, C), (B, H', W', C) -> (size, size, C, 1)."""
+    """Return the gradient of the kernel: (B, H, W, C), (B, H', W', C) -> (size, size, C, 1)."""
     if stride == 1 and size > 3 and not tf.config.list_physical_devices("GPU"):
         return _kernel_gradient_over_images(x, dy, size=size)
     shape = (size, size, x.shape[-1], 1)
@@ -47,10 +57,11 @@ def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, *, size: int, stride: int) -> 
 
 
 def _kernel_gradient_over_images(x: tf.Tensor, dy: tf.Tensor, *, size: int) -> tf.Tensor:
-    """The same at stride 1, as a forward convolution of each image's channels by those of its output gradient.
+    """Return the kernel gradient at stride 1 by a forward convolution of each image with its output gradient.
 
-    All images side by side, as channels of one, fill a CPU's vectors: 1.7 to 2.8 times as fast as TensorFlow's own for
-    7x7 (22 -> 13 ms on maps 32x32x32x96, 3.0 -> 1.1 on 32x4x4x576, AVX-512), about even to 1.7 times for 5x5.
+    All images become channels of a single image, which fills a CPU's vectors. For 7x7 kernels this is 1.7 to 2.8 times
+    as fast as TensorFlow's kernel (22 -> 13 ms on maps of 32x32x32x96, 3.0 -> 1.1 ms on 32x4x4x576, AVX-512), and for
+    5x5 kernels about 1 to 1.7 times.
     """
     batch, height, width, channels = x.shape
     image, kernel = (tf.transpose(maps, (1, 2, 0, 3)) for maps in (x, dy))
@@ -66,7 +77,7 @@ def _kernel_gradient_over_images(x: tf.Tensor, dy: tf.Tensor, *, size: int) -> t
 
 
 def _input_gradient(dy: tf.Tensor, kernel: tf.Tensor, *, shape: tf.TensorShape, stride: int) -> tf.Tensor:
-    """(B, H', W', C) -> (B, H, W, C)."""
+    """Return the gradient of the input: (B, H', W', C) -> (B, H, W, C)."""
     if stride == 1:
         return tf.nn.depthwise_conv2d_backprop_input(shape, kernel, dy, (1, 1, 1, 1), "SAME")
     pad = kernel.shape[0] // 2

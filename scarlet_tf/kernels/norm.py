@@ -1,9 +1,10 @@
 """Batch normalisation and activation in one pass.
 
-TensorFlow's own batch normalisation and h-swish run as a dozen operations that each read and write the whole map. Here
-they are two small XLA programs forward and one backward, with the gradient written out: only the input and its moments
-are kept for the backward pass. Under a distribution strategy with several replicas the moments are averaged over the
-replicas in between, and the backward program is cut in two, so batch statistics are always those of the global batch.
+TensorFlow's batch normalisation and h-swish run as a dozen operations, and each of them reads and writes the whole
+feature map. Here they are two small XLA programs forward and one backward. The gradient is written by hand, so the
+backward pass needs only the input and its moments. Under a distribution strategy with several replicas, the moments are
+averaged over the replicas between the two forward programs, and the backward program is split in two, so batch
+statistics are always those of the global batch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
 def activate(z: tf.Tensor, activation: str) -> tf.Tensor:
-    """One of ACTIVATIONS; h_swish is z * relu6(z + 3) / 6."""
+    """Apply one of ACTIVATIONS; h_swish is z * relu6(z + 3) / 6."""
     if activation == "relu6":
         return tf.minimum(tf.maximum(z, 0.0), 6.0)
     if activation == "h_swish":
@@ -28,7 +29,7 @@ def activate(z: tf.Tensor, activation: str) -> tf.Tensor:
 
 
 def _slope(z: tf.Tensor, activation: str) -> tf.Tensor:
-    """Derivative of `activate`."""
+    """Return the derivative of `activate`."""
     if activation == "relu6":
         return tf.cast((z > 0.0) & (z < 6.0), z.dtype)
     if activation == "h_swish":
@@ -38,20 +39,20 @@ def _slope(z: tf.Tensor, activation: str) -> tf.Tensor:
 
 
 def _float(x: tf.Tensor) -> tf.Tensor:
-    """Values of 16 bits are normalised in 32."""
+    """Cast to float32, in which 16-bit values are normalised."""
     return tf.cast(x, tf.float32)
 
 
 def _rows(x: tf.Tensor) -> int:
-    """Values that a channel has: B*H*W."""
+    """Return the number of values per channel, B*H*W."""
     return x.shape[0] * x.shape[1] * x.shape[2]
 
 
 def _sums(terms, *maps: tf.Tensor) -> list[tf.Tensor]:
-    """Sums over batch and space of elementwise terms: maps (B, H, W, C) -> a list of (C,).
+    """Return sums of elementwise terms over batch and space: maps (B, H, W, C) -> a list of (C,).
 
-    `terms(*maps)` gives the tensors to sum. XLA's CPU compiler leaves a reduction of computed values scalar; the sum
-    of a few pieces written out is an elementwise loop, which it vectorises, and leaves a short plain reduction
+    `terms(*maps)` returns the tensors to sum. XLA's CPU compiler does not vectorise a reduction of computed values.
+    Adding a few pieces of the maps is an elementwise loop, which it vectorises, and leaves a short plain reduction
     (gradient sums of a 9 MB map: 13 -> 3.5 ms on one AVX2 core). Other compilers fuse either form.
     """
     rows = _rows(maps[0])
@@ -66,7 +67,7 @@ def _sums(terms, *maps: tf.Tensor) -> list[tf.Tensor]:
 
 @_compiled
 def _moments(x: tf.Tensor) -> tf.Tensor:
-    """As `batch_moments`, of one replica's batch. Two passes, for float32's sake."""
+    """Return `batch_moments` of one replica's batch, in two passes for accuracy in float32."""
     rows = _rows(x)
     mean = _sums(lambda part: [_float(part)], x)[0] / rows
     variance = _sums(lambda part: [tf.square(_float(part) - mean)], x)[0] / rows
@@ -74,7 +75,7 @@ def _moments(x: tf.Tensor) -> tf.Tensor:
 
 
 class _Programs:
-    """The passes of one activation, and their compiled forms."""
+    """Forward and backward passes for one activation, and their compiled forms."""
 
     def __init__(self, activation: str, epsilon: float) -> None:
         self.activation = activation
@@ -124,7 +125,7 @@ _programs = functools.cache(_Programs)
 
 
 def has_many_replicas() -> bool:
-    """Whether this is run for one of several replicas, so that moments must be averaged over them."""
+    """Return whether the caller is one of several replicas, so that moments must be averaged over them."""
     context = tf.distribute.get_replica_context()
     return context is not None and context.num_replicas_in_sync > 1
 
@@ -134,7 +135,7 @@ def _average(values):
 
 
 def batch_moments(x: tf.Tensor) -> tf.Tensor:
-    """Mean and (biased) variance of the global batch: (B, H, W, C) -> (2, C) float32. Carries no gradient."""
+    """Return mean and (biased) variance of the global batch, without gradient: (B, H, W, C) -> (2, C) float32."""
     own = _moments(x)
     if has_many_replicas():
         own_mean, own_variance = tf.unstack(own)
@@ -146,16 +147,17 @@ def batch_moments(x: tf.Tensor) -> tf.Tensor:
 def normalise(
     x: tf.Tensor, statistics: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float
 ):
-    """The second half of training-mode BN, with activation.
+    """Normalise, scale, shift and activate `x`: the second half of training-mode BN.
 
     Args:
-        x: (B, H, W, C) float.
-        statistics: `batch_moments(x)`. The gradient of x holds what comes through them; they get none themselves.
+        x: (B, H, W, C), floating point.
+        statistics: `batch_moments(x)`. They get no gradient: the gradient of x includes what flows through them.
         gamma, beta: (C,) float32.
         activation: one of ACTIVATIONS.
+        epsilon: added to the variance.
 
     Returns:
-        y like x.
+        A tensor of the shape and dtype of x.
     """
     programs = _programs(activation, epsilon)
 
@@ -174,11 +176,11 @@ def normalise(
 
         return programs.normalise(x, statistics, gamma, beta), gradient
 
-    # As tensors: a custom gradient does not take variables, which a caller's may be.
+    # A caller may pass variables, which a custom gradient does not accept.
     return run(x, statistics, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 
 
 def batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, activation: str, epsilon: float):
-    """Training-mode BN with activation: y like x, and `batch_moments(x)`; arguments as in `normalise`."""
+    """Return training-mode BN with activation, and `batch_moments(x)`; the arguments are those of `normalise`."""
     statistics = batch_moments(x)
     return normalise(x, statistics, gamma, beta, activation=activation, epsilon=epsilon), statistics

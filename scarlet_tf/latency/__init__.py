@@ -1,4 +1,4 @@
-"""How fast .tflite files run. Imports no TensorFlow: NumPy and the LiteRT interpreter only."""
+"""Latency of .tflite files, on this machine and on Android devices. Imports NumPy and LiteRT, but not TensorFlow."""
 
 from scarlet_tf.latency.adb import AndroidError
 from scarlet_tf.latency.android import measure_android

@@ -1,4 +1,4 @@
-"""A device behind Android's `adb` client, which runs as a subprocess; what goes wrong is said in one line."""
+"""Access to an Android device through the `adb` client, run as a subprocess. Errors are one-line messages."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _ADVICE = {
     "offline": "reconnect it, or call `adb reconnect`",
     "no permissions": "this user may not open it; udev rules for Android devices are missing",
 }
-_COMMAND_SECONDS = 60  # for everything but a push and a measurement
+_COMMAND_SECONDS = 60  # timeout of all commands except pushes and measurements
 _PUSH_SECONDS = 900
-_END = "scarlet_tf_exit:"  # with the exit code; adb passes none on before Android 7, and none when the device is lost
+_END = "scarlet_tf_exit:"  # precedes the exit code; adb itself returns none before Android 7 or if the device is lost
 
 
 class AndroidError(ValueError):
-    """A device, a binary, a model or a run that cannot be used, said in one line."""
+    """A device, binary, model or run that cannot be used; the message is one line."""
 
 
 class DeviceTimeout(AndroidError):
-    """A command on the device that did not end in time; it may still be running there."""
+    """A command on the device that timed out; it may still be running there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShellResult:
-    """What a command on the device printed, standard error among standard output in order, and its exit code."""
+    """Output of a command on the device, standard output and error interleaved, and its exit code."""
 
     output: str
     exit_code: int
 
 
 class Adb:
-    """One device that is connected and allows debugging.
+    """A connected device that allows debugging.
 
     Args:
         program: the adb client, a name on PATH or a path.
-        serial: which device; None where only one is connected.
+        serial: serial number of the device; may be None if only one is connected.
 
     Raises:
-        AndroidError: for no adb, no device, several and no serial, an unknown serial, and a device that is
-            unauthorised or offline.
+        AndroidError: if there is no adb or no device, several devices but no serial, an unknown serial, or a device
+            that is unauthorised or offline.
     """
 
     def __init__(self, *, program: str = "adb", serial: str | None = None) -> None:
@@ -59,7 +59,7 @@ class Adb:
         self.serial = _choose(self._devices(), serial)
 
     def shell(self, script: str, *, seconds: float = _COMMAND_SECONDS) -> ShellResult:
-        """Runs a script in the device's `sh`; DeviceTimeout after `seconds`, AndroidError if the device is lost."""
+        """Run a script in the device's `sh`; DeviceTimeout after `seconds`, AndroidError if the device is lost."""
         try:
             result = self._run("-s", self.serial, "shell", f"( {script} ) 2>&1; echo {_END}$?", seconds=seconds)
         except subprocess.TimeoutExpired:
@@ -70,7 +70,7 @@ class Adb:
         return ShellResult(output=output, exit_code=int(exit_code))
 
     def push(self, local: Path, remote: str) -> None:
-        """Copies a file to the path `remote` on the device."""
+        """Copy a file to the path `remote` on the device."""
         try:
             result = self._run("-s", self.serial, "push", str(local), remote, seconds=_PUSH_SECONDS)
         except subprocess.TimeoutExpired:
@@ -88,7 +88,7 @@ class Adb:
         raise AndroidError(f"{local} cannot be copied to the device: {last_line(said)}")
 
     def _free_space(self, remote: str) -> str:
-        """As `df` says it, such as "1.2M"."""
+        """Return the free space as `df` prints it, such as "1.2M"."""
         lines = self.shell(f"df -h {Path(remote).parent}").output.split("\n")
         fields = lines[1].split() if len(lines) > 1 else []
         return fields[3] if len(fields) > 3 else "unknown"
@@ -103,14 +103,14 @@ class Adb:
         return {serial: state for serial, state, _ in self._devices()}
 
     def _devices(self) -> list[tuple[str, str, str]]:
-        """(serial, state, model) of every device, as `adb devices -l` lists them."""
+        """Return (serial, state, model) of every device that `adb devices -l` lists."""
         try:
             result = self._run("devices", "-l", seconds=_COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             raise AndroidError(f"`adb devices` did not answer within {_COMMAND_SECONDS} s") from None
         if result.returncode:
             raise AndroidError(f"`adb devices` failed: {last_line(result.stderr + result.stdout)}")
-        _, _, listed = result.stdout.partition("List of devices attached")  # notes of a starting server come first
+        _, _, listed = result.stdout.partition("List of devices attached")  # a starting server prints notes first
         devices = []
         for line in filter(str.strip, listed.splitlines()):
             serial, state = re.match(r"(\S+)\s+(no permissions|\S+)", line).groups()
@@ -134,7 +134,7 @@ class Adb:
 
 
 def last_line(text: str) -> str:
-    """The last line of a text that is not blank; "" if there is none."""
+    """Return the last line of a text that is not blank, "" if there is none."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 

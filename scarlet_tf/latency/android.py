@@ -1,4 +1,4 @@
-"""Latency of .tflite files on an Android device: LiteRT's benchmark_model over adb, several files interleaved."""
+"""Latency of .tflite files on an Android device: LiteRT's benchmark_model over adb, with the files interleaved."""
 
 from __future__ import annotations
 
@@ -42,15 +42,22 @@ def measure_android(
     serial: str | None = None,
     adb: str = "adb",
 ) -> AndroidBenchmark:
-    """Runs every model with every thread count once a round, in an order that turns from round to round.
+    """Measure the latency of .tflite files on an Android device.
 
-    Before that each runs once untimed, for its memory and its op profile, which cost time themselves, and so that what
-    cannot run is found out first. All that is copied to the device is removed, also after an error or Ctrl-C.
+    Each round runs every model once with every thread count, in an order that rotates from round to round. Before the
+    rounds, each combination runs once untimed: to read memory and op profile, which slow a run down, and to find models
+    that cannot run. Everything copied to the device is removed, even after an error or Ctrl-C.
+
+    Args:
+        paths: .tflite files; ratios are relative to the first.
+        binary: LiteRT's `benchmark_model`, built for the device.
+        settings: how to measure.
+        serial: serial number of the device; may be None if only one is connected.
+        adb: the adb client, a name on PATH or a path.
 
     Raises:
-        AndroidError: for whatever keeps the device from measuring, see Adb and benchmark_output, and for a delegate
-            that did not take over.
-        FileNotFoundError: for a missing model.
+        AndroidError: if the device cannot measure, see `Adb` and `benchmark_output`, or did not use the delegate.
+        FileNotFoundError: if a model is missing.
     """
     if not paths:
         raise AndroidError("no .tflite files to measure")
@@ -99,7 +106,7 @@ def measure_android(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Session:
-    """A folder on the device and what runs there."""
+    """A folder on the device, and the runs in it."""
 
     device: Adb
     folder: str
@@ -114,13 +121,13 @@ class _Session:
             self.device.push(Path(path), f"{self.folder}/{_name(model)}")
 
     def inspect(self, model: int, threads: int) -> dict:
-        """The fields of AndroidLatency that a run without timing fills."""
+        """Return the fields of AndroidLatency that come from an untimed run."""
         output, run = self.run(model, threads, inspect=True)
         profile = parse_op_profile(output) if self.settings.op_profile else None
         return {"memory_mb": run.memory_mb, "op_profile": profile}
 
     def run(self, model: int, threads: int, *, inspect: bool = False) -> tuple[str, BenchmarkRun]:
-        """One run of the binary, its output and the numbers in it, then the pause before the next."""
+        """Run the binary once, then pause. Return its output and the numbers in it."""
         command = self.settings.command(_name(model), threads, inspect=inspect)
         try:
             result = run_in_folder(self.device, self.folder, command, seconds=self.settings.timeout)
@@ -158,7 +165,7 @@ def _check(facts: DeviceFacts, settings: AndroidSettings, binary: str | os.PathL
 
 
 def _name(model: int) -> str:
-    """Of the model's file on the device."""
+    """Return the name of the model's file on the device."""
     return f"model{model}.tflite"
 
 
@@ -172,6 +179,6 @@ def _identify(path: Path) -> dict[str, str | int]:
 def _identify_model(path: Path) -> dict[str, str | int]:
     identity = _identify(path)
     with open(path, "rb") as file:
-        if file.read(8)[4:] != b"TFL3":  # the file identifier of the schema
+        if file.read(8)[4:] != b"TFL3":  # the schema's file identifier
             raise AndroidError(f"{path} is no .tflite file")
     return identity

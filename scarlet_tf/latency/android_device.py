@@ -1,4 +1,4 @@
-"""What a device is, what state it is in, and a folder of its own on it."""
+"""An Android device: its properties, its thermal state, and a temporary folder on it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GET_BINARY = (
 )
 THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")  # PowerManager's
 
-_ABIS = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}  # by e_machine of ELF
+_ABIS = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}  # by ELF's e_machine
 _TEMPERATURE_TYPES = {0, 1, 2, 3, 4, 5, 9}  # of android.os.Temperature; the others are volts, amperes, percent
-# `read` instead of `cat`: a device has dozens of these files, and starting a program takes it milliseconds
+# `read` instead of `cat`: there are dozens of these files, and starting a program takes milliseconds
 _CPUS = (
     "for c in /sys/devices/system/cpu/cpu[0-9]*; do g= k=; { read g < $c/cpufreq/scaling_governor; } 2>/dev/null; "
     '{ read k < $c/cpufreq/cpuinfo_max_freq; } 2>/dev/null; echo "${c##*/}|$g|$k"; done'
@@ -33,11 +33,11 @@ _ZONES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceFacts:
-    """None stands for what the device does not let a shell read.
+    """Properties of a device; None where its shell may not read them.
 
     Attributes:
-        abis: what it executes, the preferred one first.
-        cpus: by name such as "cpu0": "governor" and "max_khz".
+        abis: ABIs that it executes, the preferred one first.
+        cpus: "governor" and "max_khz" by CPU name, such as "cpu0".
     """
 
     serial: str
@@ -50,9 +50,11 @@ class DeviceFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thermal:
-    """Attributes:
-    status: 0 to 6 as in THERMAL_STATUS; None where `dumpsys thermalservice` is missing (before Android 10).
-    temperatures: in degrees Celsius by the sensor's name; None where none can be read.
+    """Thermal state of a device.
+
+    Attributes:
+        status: 0 to 6, as in THERMAL_STATUS; None where `dumpsys thermalservice` is missing (before Android 10).
+        temperatures: degrees Celsius by sensor name; None where none can be read.
     """
 
     status: int | None
@@ -60,7 +62,7 @@ class Thermal:
 
 
 def read_facts(adb: Adb) -> DeviceFacts:
-    """From the system properties and /sys."""
+    """Read a device's system properties and /sys."""
     properties = dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", adb.shell("getprop").output, re.MULTILINE))
     rows = [line.strip().split("|") for line in adb.shell(_CPUS).output.splitlines() if line.startswith("cpu")]
     names = (properties.get(name) for name in ("ro.soc.manufacturer", "ro.soc.model"))
@@ -79,7 +81,7 @@ def read_facts(adb: Adb) -> DeviceFacts:
 
 
 def read_thermal(adb: Adb) -> Thermal:
-    """From `dumpsys thermalservice`; temperatures from the kernel's thermal zones where it has none."""
+    """Read `dumpsys thermalservice`, and the kernel's thermal zones if that reports no temperatures."""
     dump = adb.shell("dumpsys thermalservice").output
     status = re.search(r"^Thermal Status: (\d+)", dump, re.MULTILINE)
     _, current, section = dump.partition("Current temperatures from HAL:")
@@ -93,7 +95,7 @@ def read_thermal(adb: Adb) -> Thermal:
 
 
 def binary_abi(path: Path) -> str:
-    """What the executable is built for, from its ELF header; AndroidError for anything but an executable."""
+    """Return the ABI of an executable from its ELF header. Raise AndroidError for any other file."""
     if not path.is_file():
         raise AndroidError(f"no such file: {path}: {GET_BINARY}")
     with open(path, "rb") as file:
@@ -106,9 +108,9 @@ def binary_abi(path: Path) -> str:
 
 @contextlib.contextmanager
 def device_folder(adb: Adb, warnings: list[str]) -> Iterator[str]:
-    """A fresh folder on the device, removed whatever happens, after killing what `run_in_folder` left running.
+    """Create a temporary folder on the device, and always remove it, killing what `run_in_folder` left running.
 
-    A folder that cannot be removed is named in the error, or in `warnings` where nothing else went wrong.
+    If the folder cannot be removed, the error names it, or `warnings` does if nothing else went wrong.
     """
     folder = f"/data/local/tmp/scarlet_tf_{uuid.uuid4().hex[:12]}"
     try:
@@ -126,8 +128,8 @@ def device_folder(adb: Adb, warnings: list[str]) -> Iterator[str]:
 
 
 def run_in_folder(adb: Adb, folder: str, command: str, *, seconds: float) -> ShellResult:
-    """Runs a command in the device's folder; while it runs, its process id is in the folder's file `pid`."""
-    # exec keeps the id of the inner shell, so that the command can be killed when adb no longer listens to it
+    """Run a command in the device's folder. While it runs, the folder's file `pid` holds its process id."""
+    # exec keeps the inner shell's process id, so that the command can be killed after adb has stopped listening
     return adb.shell(
         f"cd {folder} && {{ sh -c 'echo $$ > pid; exec {command}'; code=$?; rm -f pid; exit $code; }}", seconds=seconds
     )

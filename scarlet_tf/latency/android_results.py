@@ -1,4 +1,4 @@
-"""What a measurement on an Android device found: summaries over the rounds, warnings, and the file."""
+"""Results of a measurement on an Android device: summaries over the rounds, warnings, and the JSON file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scarlet_tf.latency.benchmark_output import BenchmarkRun, taken_by
 
 FORMAT = "scarlet_tf.android_benchmark"
 VERSION = 1
-SLOWER = 1.1  # the last third of the rounds over the first third, above which throttling is suspected
+SLOWER = 1.1  # throttling is suspected if the last third of the rounds takes more than this times the first third
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,14 @@ class AndroidLatency:
     """Times of one model with one thread count, in milliseconds.
 
     Attributes:
-        statistic: of the inferences of one run that stands for its round: "median", or "mean" with builds of
+        statistic: what represents a round: the "median" of its inferences, or the "mean" with builds of
             benchmark_model that print no median.
         median_ms: over the rounds, as are p10_ms, p90_ms, min_ms and max_ms.
-        ratio: median over the rounds of (this model's time / the first model's with as many threads in that round).
-        rounds: everything that the binary said in each round.
-        memory_mb: of one more run that is not timed, see BenchmarkRun.
-        op_profile: of that run, see parse_op_profile; None if it was not asked for or not printed.
-        device_command: what ran on the device, in the folder of the files.
+        ratio: median over the rounds of (this model's time / the first model's in that round, with as many threads).
+        rounds: everything that the binary printed in each round.
+        memory_mb: from a separate, untimed run, see `BenchmarkRun`.
+        op_profile: from the same untimed run, see `parse_op_profile`; None if not requested or not printed.
+        device_command: the command that ran on the device, in the folder of the files.
     """
 
     path: str
@@ -53,7 +53,7 @@ class AndroidLatency:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AndroidBenchmark:
-    """A whole measurement: latencies by model, then by thread count, and what they were taken on."""
+    """A complete measurement: latencies by model, then by thread count, and what they were measured on."""
 
     settings: AndroidSettings
     binary: dict[str, str | int]
@@ -65,14 +65,14 @@ class AndroidBenchmark:
 
 
 def round_times(rounds: Sequence[BenchmarkRun]) -> tuple[str, np.ndarray]:
-    """The statistic that stands for a round, "median" or "mean", and its values, (rounds,) float64 milliseconds."""
+    """Return the statistic that represents a round, "median" or "mean", and its values, (rounds,) float64 ms."""
     if all(run.median_ms is not None for run in rounds):
         return "median", np.array([run.median_ms for run in rounds])
     return "mean", np.array([run.mean_ms for run in rounds])
 
 
 def summarise(rounds: Sequence[BenchmarkRun], first: Sequence[BenchmarkRun]) -> dict:
-    """The fields of AndroidLatency that summarise the rounds; `first` are those of the first model."""
+    """Return the fields of AndroidLatency that summarise the rounds; `first` are the first model's rounds."""
     statistic, times = round_times(rounds)
     p10, median, p90 = np.percentile(times, (10, 50, 90))
     return {
@@ -90,7 +90,7 @@ def summarise(rounds: Sequence[BenchmarkRun], first: Sequence[BenchmarkRun]) -> 
 def find_warnings(
     latencies: Sequence[AndroidLatency], before: Thermal, after: Thermal, settings: AndroidSettings
 ) -> list[str]:
-    """What makes the times doubtful: throttling, or a delegate that left operations to the CPU."""
+    """Return reasons to doubt the times: throttling, or a delegate that left operations to the CPU."""
     return [
         *_thermal_warnings(before, after),
         *(warning for latency in latencies for warning in _latency_warnings(latency, settings)),
@@ -98,7 +98,11 @@ def find_warnings(
 
 
 def save_android(benchmark: AndroidBenchmark, path: str | os.PathLike, *, command: Sequence[str]) -> None:
-    """A JSON object with FORMAT, VERSION, the command that made it, and the fields of AndroidBenchmark."""
+    """Write a measurement as a JSON object, with FORMAT, VERSION, the command, and the fields of AndroidBenchmark.
+
+    Args:
+        command: the command line that made the measurement.
+    """
     content = {"format": FORMAT, "version": VERSION, "command": list(command)} | dataclasses.asdict(benchmark)
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""How an Android device measures: what may be chosen, and the command line of benchmark_model that says so."""
+"""Settings of a measurement on an Android device, and the command line of benchmark_model that applies them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DELEGATES = ("xnnpack", "gpu", "nnapi")
 
 
 def parse_threads(words: Sequence[str]) -> tuple[int, ...]:
-    """Thread counts from words such as "4"."""
+    """Parse thread counts such as "4". Raise AndroidError for anything but whole numbers."""
     for word in words:
         if not word.strip().isdecimal():
             raise AndroidError(f"threads must be whole numbers separated by commas, such as 1,4; got {word!r}")
@@ -22,18 +22,25 @@ def parse_threads(words: Sequence[str]) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AndroidSettings:
-    """How to measure.
+    """Settings of `measure_android`.
 
     Attributes:
-        threads: thread counts, each of which every model runs with.
-        cpu_mask: hexadecimal, one bit a CPU, as `taskset` takes it; None leaves the choice to the scheduler.
-        delegate: one of DELEGATES; None leaves it to the binary, which is XNNPACK in newer builds.
-        runs: least number of inferences of one run of the binary, which also go on for at least `min_seconds`.
-        warmup: the same for the inferences before them, for half of `min_seconds`: a CPU needs time to clock up.
+        threads: thread counts; every model runs with each of them.
+        cpu_mask: hexadecimal, one bit per CPU, as `taskset` takes it; None leaves the choice to the scheduler.
+        delegate: one of DELEGATES; None leaves the choice to the binary: XNNPACK in newer builds.
+        runs: minimum number of inferences of one run of the binary, which last for at least `min_seconds`.
+        warmup: minimum number of warm-up inferences, for half of `min_seconds`: a CPU needs time to clock up.
         rounds: how often every model runs with every thread count.
         cooldown: seconds between two runs of the binary.
         timeout: seconds that one run of the binary may take.
-        op_profile: whether to keep times by operation.
+        op_profile: whether to record times by operation.
+
+    Raises:
+        AndroidError: for a setting out of range.
+
+    Example:
+        >>> sorted(AndroidSettings(threads=(1, 4), cpu_mask="f0").cpus)
+        [4, 5, 6, 7]
     """
 
     threads: tuple[int, ...] = (1,)
@@ -71,13 +78,13 @@ class AndroidSettings:
         return frozenset(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
 
     def command(self, model: str, threads: int, *, inspect: bool = False) -> str:
-        """What runs in the device's folder, in words of `sh` without quotes.
+        """Return the command to run in the device's folder; none of its words needs quotes in `sh`.
 
         Args:
-            model: the file's name there.
-            inspect: whether to ask for the peak memory and the op profile, which both slow the inferences down.
+            model: the file's name in that folder.
+            inspect: whether to request peak memory and op profile, both of which slow inference down.
 
-        The binaries go on without the flags that they do not know: LiteRT's calls its profiler `use_profiler`.
+        Binaries ignore flags that they do not know: LiteRT's profiler is `use_profiler`.
         """
         flags = {
             "graph": model,

@@ -1,12 +1,12 @@
-"""What TensorFlow Lite's and LiteRT's `benchmark_model` print, read into numbers.
+"""Parser for the output of `benchmark_model`, TensorFlow Lite's and LiteRT's.
 
-Three forms are known. That of TensorFlow 2 (`tensorflow/lite/tools/benchmark/benchmark_model.cc`):
+It reads three formats. TensorFlow 2 prints (`tensorflow/lite/tools/benchmark/benchmark_model.cc`):
 
     Inference timings in us: Init: 12345, First inference: 9876, Warmup (avg): 8000, Inference (avg): 7654.32
 
-that of TensorFlow 1, "Average inference timings in us: Warmup: 8000, Init: 12345, no stats: 7654.32", and that of
-LiteRT (`litert/tools/benchmark_litert_model.h`), lines in milliseconds after "BENCHMARK RESULTS". In all of them a line
-of statistics ends each phase, warm-up first (`stats_calculator.h`); only newer builds add percentiles:
+TensorFlow 1 prints "Average inference timings in us: Warmup: 8000, Init: 12345, no stats: 7654.32". LiteRT prints lines
+in milliseconds after "BENCHMARK RESULTS" (`litert/tools/benchmark_litert_model.h`). In all three, a line of statistics
+ends each phase, warm-up first (`stats_calculator.h`); only newer builds add percentiles:
 
     count=50 first=7700 curr=7650 min=7600 max=7800 avg=7654.32 std=40 p5=7610 median=7650 p95=7790
 """
@@ -49,7 +49,7 @@ _FIELDS = {
     "median": "median_ms",
     "p95": "p95_ms",
 }
-_MEMORY = {  # "Peak memory footprint" is what builds of 2020 call the difference to the start
+_MEMORY = {  # builds of 2020 call the difference from the start "Peak memory footprint"
     "init_mb": re.compile(
         rf"(?:(?:Memory footprint delta from the start of the tool|Peak memory footprint) \(MB\): init=|"
         rf"Init footprint: +){_NUMBER}"
@@ -79,15 +79,15 @@ _CANNOT_EXECUTE = re.compile(r"not executable|Exec format error|cannot execute|C
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkRun:
-    """One run of the binary. Times in milliseconds over `count` inferences; None where a build does not print it.
+    """One run of the binary. Times are in milliseconds over `count` inferences; None where a build prints none.
 
     Attributes:
-        first_ms: the very first inference, of the warm-up.
-        warmup_ms: mean of the warm-up's inferences.
-        memory_mb: of the process, "init_mb" and "overall_mb" as differences to its start, "peak_mb" absolute, as the
-            binary prints them; those that it does not print are None.
-        delegations: one dict a delegate: "delegate", "nodes" taken over, of "total" or None, in "partitions".
-        partial: whether the binary says that the delegate asked for runs a part of the model only.
+        first_ms: the very first inference, which belongs to the warm-up.
+        warmup_ms: mean over the warm-up inferences.
+        memory_mb: of the process, as printed: "init_mb" and "overall_mb" as differences from its start, "peak_mb"
+            absolute; None where the binary prints none.
+        delegations: one dict per delegate: "delegate", "nodes" taken over, of "total" or None, in "partitions".
+        partial: whether the binary says that the requested delegate runs only part of the model.
     """
 
     count: int | None = None
@@ -107,11 +107,11 @@ class BenchmarkRun:
 
 
 def parse_run(text: str) -> BenchmarkRun:
-    """Reads one run's output; AndroidError if the timings are missing, contradict each other or are not positive."""
+    """Parse the output of one run. Raise AndroidError if timings are missing, contradictory or not positive."""
     times = _summary(text)
     if times is None:
         raise AndroidError(f"output of benchmark_model without timings; its last line: {last_line(text)!r}")
-    for line in list(_STATISTICS.finditer(text))[-1:]:  # the warm-up's is the one before
+    for line in list(_STATISTICS.finditer(text))[-1:]:  # the one before is the warm-up's
         statistics = _statistics(int(line[1]), line[2])
         if not statistics["count"]:
             raise AndroidError("benchmark_model counted no inference")
@@ -132,7 +132,7 @@ def parse_run(text: str) -> BenchmarkRun:
 
 
 def parse_op_profile(text: str) -> list[dict] | None:
-    """The rows of the "Run Order" table of the counted runs, None if there is none.
+    """Return the rows of the "Run Order" table of the timed runs, None if there is none.
 
     Every row is a dict: "type", "name", "first_ms", "avg_ms", "percent", "cumulative_percent", "memory_kb",
     "times_called", and "start_ms" where the build prints it (TensorFlow 2.8 does, LiteRT does not).
@@ -156,11 +156,11 @@ def parse_op_profile(text: str) -> list[dict] | None:
 
 
 def refused_delegate(text: str, delegate: str) -> str | None:
-    """Why the run did not use the delegate that it was asked for; None if the output shows that it did.
+    """Return why the run did not use the requested delegate; None if the output shows that it did.
 
-    The binary goes on without a word more where a delegate takes no node, where the platform has none, and where it
-    does not know the flag; LiteRT's also where the accelerator's library is missing. So the output has to say that the
-    delegate was applied.
+    The binary continues without an error if the delegate takes no node, if the platform has none, or if the flag is
+    unknown; LiteRT's also if the accelerator's library is missing. So the output has to say that the delegate was
+    applied.
     """
     name = _DELEGATE_NAMES[delegate]
     said = re.search(
@@ -179,7 +179,7 @@ def refused_delegate(text: str, delegate: str) -> str | None:
 
 
 def taken_by(delegate: str, delegations: list[dict]) -> list[dict]:
-    """Those of a run's delegations that went to the delegate; GPU delegates have many names, so they are the rest."""
+    """Return a run's delegations to one delegate. GPU delegates have many names: all but XNNPACK's and NNAPI's."""
     kinds = [
         next((kind for kind in ("xnnpack", "nnapi") if kind in entry["delegate"].lower()), "gpu")
         for entry in delegations
@@ -188,7 +188,7 @@ def taken_by(delegate: str, delegations: list[dict]) -> list[dict]:
 
 
 def explain_failure(text: str, exit_code: int) -> str:
-    """Why the binary ended with an exit code that is not 0, in one line."""
+    """Return why the binary ended with a non-zero exit code, in one line."""
     if exit_code in (126, 127) or _CANNOT_EXECUTE.search(text):
         return f"the device cannot execute the binary: {last_line(text)}"
     if exit_code > 128:
@@ -203,7 +203,7 @@ def explain_failure(text: str, exit_code: int) -> str:
 
 
 def _summary(text: str) -> dict | None:
-    """Times in ms from the last summary of whichever form."""
+    """Return times in ms from the last summary, in any of the formats."""
     if found := list(_TIMINGS.finditer(text)):
         init, first, warmup, mean = map(_milliseconds, found[-1].groups())
         return {"init_ms": init, "first_ms": first, "warmup_ms": warmup, "mean_ms": mean}
@@ -220,7 +220,7 @@ def _summary(text: str) -> dict | None:
 
 
 def _statistics(count: int, rest: str) -> dict:
-    """The rest of a line of statistics, microseconds, as times in ms; of equal ones there is one: "count=1 curr=67"."""
+    """Convert the rest of a line of statistics to ms. Equal values are printed as one: "count=1 curr=67"."""
     fields = {name: _milliseconds(value) for name, value in _FIELD.findall(rest)}
     times = {"count": count} | dict.fromkeys(("min_ms", "max_ms", "mean_ms"), fields.get("curr", math.nan))
     return times | {ours: fields[theirs] for theirs, ours in _FIELDS.items() if theirs in fields}

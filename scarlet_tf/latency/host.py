@@ -1,4 +1,4 @@
-"""Latency of .tflite files on this machine, several files and a matrix product interleaved."""
+"""Latency of .tflite files on this machine, with the files and a matrix product interleaved."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class HostLatency:
 
     Attributes:
         ratio: median over the rounds of (this file's time / the first file's time in the same round). Unlike the
-            milliseconds it holds on a machine whose speed drifts.
-        partitions: pieces that the XNNPACK delegate runs; what lies between them runs op by op.
+            milliseconds, it is valid on a machine whose speed drifts.
+        partitions: pieces that the XNNPACK delegate runs; operations between them run one by one.
         madds: multiply-adds of one inference, see `count_madds`.
-        sgemm_gmadds: median rate of a float32 matrix product on as many threads, 10^9 multiply-adds a second.
-        utilisation: median over the rounds of (this file's multiply-adds a second / the product's in the same round).
-            The product is float32 whatever the file computes in.
-        round_ms: the time in every round that counts.
+        sgemm_gmadds: median rate of a float32 matrix product on as many threads, in 10^9 multiply-adds per second.
+        utilisation: median over the rounds of (this file's multiply-adds per second / the product's in the same round).
+            The product is always float32, even if the file is not.
+        round_ms: time in each timed round.
     """
 
     path: str
@@ -52,13 +52,24 @@ class HostLatency:
 def measure_host(
     paths: Sequence[str | os.PathLike], *, threads: int = 1, runs: int = 50, warmup: int = 5, seed: int = 0
 ) -> list[HostLatency]:
-    """Runs every file once a round, in turn, on one random input each; the first `warmup` rounds do not count.
+    """Measure the latency of .tflite files on this machine.
 
-    Every round ends with a matrix product, see `MatrixProduct`.
+    Every round runs each file once, on the same random input in all rounds, and ends with a matrix product, see
+    `MatrixProduct`.
+
+    Args:
+        paths: .tflite files; ratios are relative to the first.
+        threads: of the interpreters and of the matrix product.
+        runs: timed rounds.
+        warmup: untimed rounds before them.
+        seed: of the random inputs.
+
+    Returns:
+        One result per file, in the order of `paths`.
 
     Raises:
-        ValueError: for no files, or counts out of range; TFLiteFileError for a file that cannot be run.
-        FileNotFoundError: for a missing file.
+        ValueError: if there are no files, or a count is out of range; TFLiteFileError for a file that cannot be run.
+        FileNotFoundError: if a file is missing.
     """
     if not paths:
         raise ValueError("no .tflite files to measure")
@@ -84,10 +95,13 @@ def measure_host(
 
 
 def find_failures(paths: Sequence[str | os.PathLike]) -> dict[str, str]:
-    """Why files cannot be run, in one line each, by path: every file runs once, in a process of its own.
+    """Run every file once, each in its own process, and return why files fail.
+
+    Returns:
+        One-line reasons by path, only for files that cannot be run.
 
     Raises:
-        FileNotFoundError: for a missing file, before the first runs.
+        FileNotFoundError: if a file is missing, before any file runs.
     """
     for path in map(Path, paths):
         if not path.is_file():
@@ -108,12 +122,12 @@ def save_json(
     profiles: Mapping[str, dict] | None = None,
     failures: Mapping[str, str] | None = None,
 ) -> None:
-    """A JSON list, one object a file; written whole or not at all.
+    """Write results as a JSON list, one object per file. The file is written atomically.
 
     Args:
-        profiles: by path, for the key "op_profile", which is null without one.
-        failures: by path, as `find_failures` gives them, for the key "error"; a file that was not measured has nothing
-            else but its "path".
+        profiles: by path, for the key "op_profile"; null without one.
+        failures: by path, as `find_failures` returns them, for the key "error"; a file that was not measured has only
+            "path" and "error".
     """
     profiles, failures = profiles or {}, failures or {}
     content = [
@@ -128,7 +142,7 @@ def save_json(
 
 
 def _ready(path: str | os.PathLike, *, threads: int, seed: int):
-    """An interpreter with its inputs set that ran once."""
+    """Return an interpreter that has its inputs set and has run once."""
     interpreter = open_interpreter(path, threads=threads)
     try:
         check_inputs(interpreter)
@@ -149,10 +163,10 @@ def _summaries(
     partitions: Sequence[int],
     madds: Sequence[int],
 ) -> list[HostLatency]:
-    """One summary a column of `times`, (rounds, files) milliseconds; `rates`: (rounds,), the product's."""
+    """Summarise each column of `times`, (rounds, files) in ms; `rates` are the matrix product's, (rounds,)."""
     p10, median, p90 = np.percentile(times, (10, 50, 90), axis=0)
     ratio = np.median(times / times[:, :1], axis=0)
-    achieved = 1e-6 * np.asarray(madds) / times  # 10^9 a second
+    achieved = 1e-6 * np.asarray(madds) / times  # 10^9 per second
     utilisation = np.median(achieved / rates[:, np.newaxis], axis=0)
     return [
         HostLatency(

@@ -1,7 +1,7 @@
-"""How fast this machine multiplies and adds: a float32 matrix product in NumPy's BLAS, timed in a process of its own.
+"""The machine's rate of multiply-adds: a float32 matrix product in NumPy's BLAS, timed in a separate process.
 
-A BLAS takes its number of threads from the environment when it is loaded, so another process has to load it. That
-process stays and times one product whenever it is asked, so that the yardstick drifts with what it is held against.
+BLAS reads its number of threads from the environment when it is loaded, so another process has to load it. That process
+stays alive and times one product on request, so that the reference drifts with the times it is compared with.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-# OpenBLAS' threads go on spinning for a tenth of a second, into what is measured next; 4 is the least it takes.
+# OpenBLAS threads keep spinning for a tenth of a second, into the next measurement; 4 is the lowest timeout it accepts.
 _NO_SPINNING = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class MatrixProduct:
-    """A context manager with a process, on the CPUs of this one, whose `rate` measures."""
+    """A context manager that starts the process, on the CPUs of this one; `rate` measures."""
 
     def __init__(self, *, threads: int) -> None:
         self._environment = os.environ | dict.fromkeys(_THREADS, str(threads)) | _NO_SPINNING
@@ -41,7 +41,7 @@ class MatrixProduct:
         return self
 
     def rate(self) -> float:
-        """Multiply-adds a second of one product, in 10^9; ChildProcessError (an OSError) if the process died."""
+        """Time one product, in 10^9 multiply-adds per second. Raise ChildProcessError (OSError) if the process died."""
         try:
             self._process.stdin.write("\n")
             self._process.stdin.flush()

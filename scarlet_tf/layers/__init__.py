@@ -1,7 +1,8 @@
-"""The bricks of the networks, written once for both Keras modules (keras and tf_keras).
+"""Layers of the networks, written once for both Keras modules (keras and tf_keras).
 
-Every function takes a tensor and `keras`, the module whose stock layers it uses, and returns a tensor. Stock layers
-only, so a saved `.keras` file loads anywhere. Layer names are the weights' names; see `scarlet_tf.models.weights`.
+Every function takes a tensor and `keras`, the module whose built-in layers it uses, and returns a tensor. Only built-in
+layers are used, so a saved `.keras` file loads anywhere. Layer names are also the names of the weights; see
+`scarlet_tf.models.weights`.
 """
 
 from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6

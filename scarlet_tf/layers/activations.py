@@ -1,7 +1,7 @@
-"""ReLU6, h-swish and h-sigmoid as layers of either Keras module.
+"""ReLU6, h-swish and h-sigmoid as layers of keras or tf_keras.
 
-Keras 3 has both hard functions in stock and the TFLite converter makes one HARD_SWISH op of hard_silu. tf_keras has no
-h-swish, and its own "hard_sigmoid" is another function (0.2*x + 0.5), so it gets ours, registered for loading.
+Keras 3 has both hard functions, and the TFLite converter turns hard_silu into one HARD_SWISH operator. tf_keras has no
+h-swish, and its "hard_sigmoid" is a different function (0.2*x + 0.5), so it gets ours, registered for loading.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import functools
 
 
 def relu6(x, *, keras, name: str):
-    """min(max(x, 0), 6)."""
+    """Apply min(max(x, 0), 6)."""
     return keras.layers.ReLU(max_value=6.0, name=name)(x)
 
 
 def h_swish(x, *, keras, name: str):
-    """x * relu6(x + 3) / 6."""
+    """Apply x * relu6(x + 3) / 6."""
     function = "hard_silu" if _is_keras3(keras) else _tf_keras_functions()["h_swish"]
     return keras.layers.Activation(function, name=name)(x)
 
 
 def h_sigmoid(x, *, keras, name: str):
-    """relu6(x + 3) / 6."""
+    """Apply relu6(x + 3) / 6."""
     function = "hard_sigmoid" if _is_keras3(keras) else _tf_keras_functions()["h_sigmoid"]
     return keras.layers.Activation(function, name=name)(x)
 

@@ -1,4 +1,4 @@
-"""Convolution + batch normalisation, with PyTorch's padding and the official initialisation."""
+"""Convolutions with batch normalisation, PyTorch's padding and the official initialisation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numbers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchNorm:
-    """Settings of every batch normalisation of a network; the defaults are the official model's.
+    """Settings of a network's batch normalisation; the defaults are those of the official model.
 
     Attributes:
-        momentum: share of the old moving statistics kept at a step (Keras's sense; 1 - PyTorch's).
-        synchronized: batch statistics over all replicas of a tf.distribute strategy. Without it every replica keeps
-            moving statistics of its own.
+        epsilon: added to the variance.
+        momentum: share of the old moving statistics that a step keeps (Keras's definition: 1 - PyTorch's).
+        synchronized: whether batch statistics are those of all replicas of a tf.distribute strategy. Otherwise each
+            replica keeps its own moving statistics.
     """
 
     epsilon: float = 1e-5
@@ -35,14 +36,14 @@ class BatchNorm:
 
 
 def _normal(keras, *, kernel_size: int, filters: int):
-    """Official initialisation: N(0, sqrt(2 / (k*k*out)))."""
+    """Return the official initialiser, N(0, sqrt(2 / (k*k*out)))."""
     return keras.initializers.RandomNormal(stddev=math.sqrt(2.0 / (kernel_size**2 * filters)))
 
 
 def _padded(x, *, kernel_size: int, stride: int, keras, name: str):
-    """(tensor, padding mode) that put kernel_size//2 zeros on every side.
+    """Return a tensor and a padding mode that together put kernel_size//2 zeros on every side.
 
-    At stride 1 that is "same". At stride 2 TensorFlow's "same" puts them elsewhere, so they are written out.
+    At stride 1 that is "same". At stride 2 TensorFlow's "same" pads other sides, so a layer adds the zeros.
     """
     if stride == 1:
         return x, "same"
@@ -50,7 +51,7 @@ def _padded(x, *, kernel_size: int, stride: int, keras, name: str):
 
 
 def conv_bn(x, filters: int, *, keras, bn: BatchNorm, name: str, kernel_size: int = 1, stride: int = 1):
-    """Bias-free convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), filters)."""
+    """Apply a bias-free convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), filters)."""
     x, padding = _padded(x, kernel_size=kernel_size, stride=stride, keras=keras, name=name)
     conv = keras.layers.Conv2D(
         filters,
@@ -65,7 +66,7 @@ def conv_bn(x, filters: int, *, keras, bn: BatchNorm, name: str, kernel_size: in
 
 
 def depthwise_bn(x, *, keras, bn: BatchNorm, name: str, kernel_size: int, stride: int = 1):
-    """Bias-free depthwise convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), C)."""
+    """Apply a bias-free depthwise convolution and BN: (B, H, W, C) -> (B, ceil(H/stride), ceil(W/stride), C)."""
     channels = x.shape[-1]
     x, padding = _padded(x, kernel_size=kernel_size, stride=stride, keras=keras, name=name)
     conv = keras.layers.DepthwiseConv2D(

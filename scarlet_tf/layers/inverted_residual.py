@@ -1,4 +1,4 @@
-"""The inverted residual block (paper: Table 1)."""
+"""Inverted residual blocks (paper: Table 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scarlet_tf.layers.squeeze_excite import squeeze_excite
 
 
 def inverted_residual(x, block: BlockSpec, *, keras, bn: BatchNorm, name: str):
-    """Expand, depthwise, SE, project, shortcut: (B, H, W, in) -> (B, ceil(H/stride), ceil(W/stride), out)."""
+    """Apply expand, depthwise, SE, project, shortcut: (B, H, W, in) -> (B, ceil(H/stride), ceil(W/stride), out)."""
     y = conv_bn(x, block.hidden_channels, keras=keras, bn=bn, name=f"{name}_expand")
     y = activation(block.activation, y, keras=keras, name=f"{name}_expand_{block.activation}")
     y = depthwise_bn(
@@ -20,7 +20,7 @@ def inverted_residual(x, block: BlockSpec, *, keras, bn: BatchNorm, name: str):
 
 
 def fused_inverted_residual(x, block: BlockSpec, *, keras, bn: BatchNorm, name: str):
-    """Expand with the block's kernel, SE, project, shortcut: shapes as of `inverted_residual` (EfficientNetV2)."""
+    """Apply expand with the block's kernel, SE, project, shortcut (EfficientNetV2); shapes as `inverted_residual`."""
     how = {"kernel_size": block.kernel_size, "stride": block.stride, "keras": keras, "bn": bn}
     y = conv_bn(x, block.hidden_channels, **how, name=f"{name}_expand")
     y = activation(block.activation, y, keras=keras, name=f"{name}_expand_{block.activation}")

@@ -1,4 +1,4 @@
-"""Identity and its linearly equivalent transformation, LET (paper: Fig. 2, footnote 4)."""
+"""The identity and its linearly equivalent transformation, LET (paper: Fig. 2, footnote 4)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from scarlet_tf.arch import BlockSpec
 
 
 def identity(x, block: BlockSpec, *, keras, name: str):
-    """Passes x on; at stride 2 a 2x2 max pool that keeps an odd last row and column, as the convolutions do."""
+    """Return x; at stride 2, apply a 2x2 max pool that keeps an odd last row and column, as the convolutions do."""
     if block.stride == 1:
         return x
     return keras.layers.MaxPooling2D(2, strides=2, padding="same", name=f"{name}_pool")(x)
 
 
 def linearly_equivalent_transform(x, block: BlockSpec, *, keras, name: str):
-    """Max pool at stride 2, then a 1x1 convolution with no bias or BN; no activation, but for kind "let_relu"."""
+    """Apply a max pool at stride 2, then a 1x1 convolution without bias or BN; kind "let_relu" adds a ReLU."""
     conv = keras.layers.Conv2D(
         block.out_channels,
         1,

@@ -1,4 +1,4 @@
-"""Normalising pixels inside the network."""
+"""Normalisation of pixels inside the network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def normalise(x, *, mean: Sequence[float], std: Sequence[float], keras, name: str):
-    """(x / 255 - mean) / std per channel: pixels (B, H, W, C), 0..255 -> the same shape.
+    """Apply (x / 255 - mean) / std per channel: pixels (B, H, W, C), 0..255 -> the same shape.
 
     Args:
-        mean, std: one number a channel, of pixels over 255.
+        mean, std: one number per channel, of pixels divided by 255.
     """
     scale = [1.0 / (255.0 * value) for value in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation on NHWC maps (Hu, Shen, and Sun 2018; paper: "Search Space")."""
+"""Squeeze-and-excite on NHWC maps (Hu, Shen, and Sun 2018; paper: "Search Space")."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from scarlet_tf.layers.activations import h_sigmoid
 
 
 def squeeze_excite(x, se_channels: int, *, keras, name: str):
-    """x * h-sigmoid(expand(relu(reduce(mean(x))))): (B, H, W, C) -> the same shape.
+    """Apply x * h-sigmoid(expand(relu(reduce(mean(x))))): (B, H, W, C) -> the same shape.
 
-    1x1 convolutions on (B, 1, 1, C), not Dense: the TFLite converter makes fewer operations of them.
+    The layers are 1x1 convolutions on (B, 1, 1, C), not Dense: the TFLite converter turns them into fewer operators.
     """
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)

@@ -1,4 +1,4 @@
-"""ArchSpec -> keras.Model, a model's weights by name, its feature maps by stride."""
+"""Keras models of specs, their weights by name, their feature maps by stride."""
 
 from scarlet_tf.models.builder import POOLINGS, block_name, build
 from scarlet_tf.models.features import feature_extractor

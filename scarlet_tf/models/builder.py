@@ -1,4 +1,4 @@
-"""The one place where a network is assembled."""
+"""The builder, the one place where networks are assembled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BLOCKS = {
 
 
 def block_name(index: int) -> str:
-    """Prefix of the names of a block's layers."""
+    """Return the prefix of the layer names of a block."""
     return f"block{index:02d}"
 
 
@@ -51,21 +51,28 @@ def build(
     bn: BatchNorm | None = None,
     name: str | None = None,
 ):
-    """A `keras.Model` of the spec.
+    """Return a `keras.Model` of the spec.
 
     Args:
-        keras: the module to build with, keras (3) or tf_keras; the same layers in the same order either way.
-        include_top: with the global pool, dropout and classifier; without, the model gives the tail's feature map.
+        spec: the network.
+        keras: the module to build with, keras (3) or tf_keras. The layers and their order are the same.
+        include_top: whether to add the global pool, dropout and classifier. Otherwise the model returns the tail's
+            feature map.
         input_shape: (height, width, channels); height and width may be None. Default: the spec's.
-        input_tensor: a tensor of Keras to begin at, in place of an input of its own.
-        batch_size: a fixed batch, or None.
-        pooling: without the top, "avg" or "max" over the feature map; None keeps the map.
+        input_tensor: a Keras tensor to use as input, instead of a new one.
+        batch_size: a fixed batch size, or None.
+        pooling: without the top, "avg" or "max" pooling of the feature map; None keeps the map.
         classifier_activation: "softmax", or None for logits.
-        mean_and_std: where given, the model takes pixels, 0..255, and normalises them itself, see `layers.normalise`.
+        mean_and_std: if given, the model takes pixels, 0..255, and normalises them itself; see `layers.normalise`.
+        bn: settings of batch normalisation. Default: the official model's.
+        name: name of the model. Default: the spec's.
 
     Returns:
-        A functional model: (B, H, W, channels) -> (B, classes), or without the top (B, h, w, tail_channels), pooled
-        (B, tail_channels).
+        A functional model: (B, H, W, channels) -> (B, classes). Without the top it returns (B, h, w, tail_channels),
+        or pooled (B, tail_channels).
+
+    Raises:
+        ValueError: for an unknown pooling.
     """
     bn = bn or BatchNorm()
     if input_tensor is None:

@@ -14,19 +14,26 @@ DEFAULT_LEVELS = ("P2", "P3", "P4", "P5")
 
 
 def feature_extractor(model, levels: Sequence[str] | None = None):
-    """A model with the same layers and weights that gives the last map of every wanted stride.
+    """Return a model that outputs the last feature map at each of several strides, with the same layers and weights.
 
     Args:
-        model: of `models.build` or `zoo.create_model`, Keras 3 or tf_keras, with or without the top.
-        levels: "Pn" is the map at stride 2**n, (B, ceil(H / 2**n), ceil(W / 2**n), C): the output of the last block
-            before the next halving; for the last level that is what the 1x1 tail convolution takes. None: those of
-            DEFAULT_LEVELS that the model has; one that halves less than twice has others only.
+        model: a model of `models.build` or `zoo.create_model`, Keras 3 or tf_keras, with or without the top.
+        levels: "Pn" is the feature map at stride 2**n, (B, ceil(H / 2**n), ceil(W / 2**n), C): the output of the last
+            block before the next halving. For the last level, that is the input of the 1x1 tail convolution. Default:
+            those of DEFAULT_LEVELS that the model has, or all levels of a model that halves less than twice.
 
     Returns:
-        A model from the images to a dict of maps by level.
+        A model from images to a dict of feature maps by level.
 
     Raises:
-        ValueError: for a level that the model does not have, naming those that it has, and for no list of levels.
+        ValueError: for a level that the model does not have, naming those that it has; for an empty list or a string;
+            for a model that `build` did not make.
+
+    Example:
+        >>> from scarlet_tf.zoo import create_model
+        >>> features = feature_extractor(create_model("scarlet_a"), levels=("P3", "P5"))
+        >>> sorted(features.output)
+        ['P3', 'P5']
     """
     found = _last_layers(model)
     if not found:
@@ -48,7 +55,7 @@ def feature_extractor(model, levels: Sequence[str] | None = None):
 
 
 def _last_layers(model) -> dict[str, object]:
-    """Level -> the last layer of the last part of the body at that stride."""
+    """Return, by level, the last layer of the body at that stride."""
     parts: dict[str, list] = {}
     for layer in model.layers:
         if named := _PARTS.match(layer.name):

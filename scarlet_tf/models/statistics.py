@@ -1,4 +1,4 @@
-"""Batch-normalisation statistics measured anew."""
+"""Re-estimation of batch-normalisation statistics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import keras
 
 
 def measure_batch_norms(model: keras.Model, batches: Iterable) -> None:
-    """Sets every moving mean and variance to the average of those of some batches, float32 (B, H, W, C) each.
+    """Set all moving means and variances to their averages over some batches, float32 (B, H, W, C) each.
 
-    Of one batch alone they are exactly what training mode normalises it with.
+    With a single batch they are exactly the statistics that training mode normalises it with.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]

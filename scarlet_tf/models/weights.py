@@ -1,4 +1,4 @@
-"""A model's weights as a dict of named arrays, the form in which folding, inheriting and converting handle them.
+"""A model's weights as a dict of named arrays, for LET folding, inheriting weights and conversion.
 
 Names are "layer/variable", such as "block03_expand_conv/kernel" or "tail_bn/moving_mean".
 """
@@ -11,26 +11,30 @@ import numpy as np
 
 
 class WeightsMismatchError(ValueError):
-    """Weights and model do not belong together; the message lists the first names that differ."""
+    """Error for weights that do not fit a model; the message lists the first names that differ."""
 
 
 def _variables(model) -> dict[str, object]:
     named = {}
     for layer in model.layers:
         for variable in layer.weights:
-            # Keras 3 says "kernel", tf_keras "layer/kernel:0" and, of a depthwise convolution, "depthwise_kernel".
+            # Keras 3 says "kernel"; tf_keras "layer/kernel:0", and "depthwise_kernel" in a depthwise convolution.
             short = variable.name.split("/")[-1].split(":")[0].removeprefix("depthwise_")
             named[f"{layer.name}/{short}"] = variable
     return named
 
 
 def get_weights(model) -> dict[str, np.ndarray]:
-    """Every variable of the model by name, moving statistics included."""
+    """Return all variables of the model by name, including moving statistics."""
     return {name: np.asarray(variable.numpy()) for name, variable in _variables(model).items()}
 
 
 def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
-    """Assigns every variable; WeightsMismatchError, and nothing assigned, unless names and shapes agree exactly."""
+    """Assign all variables of the model.
+
+    Raises:
+        WeightsMismatchError: if names or shapes differ; nothing is assigned then.
+    """
     variables = _variables(model)
     problems = [f"missing {name}" for name in variables if name not in weights]
     problems += [f"unexpected {name}" for name in weights if name not in variables]

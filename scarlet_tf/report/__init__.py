@@ -1,4 +1,4 @@
-"""Pictures of networks, and the self-contained HTML page of a search. Never imports TensorFlow."""
+"""Drawings of networks, and the self-contained HTML page of a search. Never imports TensorFlow."""
 
 from scarlet_tf.report.collect import collect_results
 from scarlet_tf.report.drawing import draw_architecture, draw_legend

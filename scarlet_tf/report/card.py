@@ -1,4 +1,4 @@
-"""A model's card: what it is, what it takes, what it is good for, and what was measured; Markdown from data."""
+"""Model cards in Markdown: what a model is, what it takes, what it is for, and what was measured."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CITATION = """\
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a card is written from.
+    """The data of a model card.
 
     Attributes:
-        model: how a tool's --model names it: a zoo name or a folder.
-        name: what the card calls it; its files are NAME.md and NAME.svg.
-        published: the paper's figures for it, by the names of zoo.ModelInfo; None for a network of one's own.
-        weights: sentences on where its weights come from.
-        mean, std: of the pixels over 255, per channel, that its images are normalised with.
+        model: value of a tool's --model, a zoo name or a folder.
+        name: the card's name for the model; its files are NAME.md and NAME.svg.
+        published: the paper's figures, by the names of zoo.ModelInfo; None for any other network.
+        weights: sentences on where the weights come from.
+        mean, std: per channel, of the pixels over 255, for normalising images.
         training: a folder's training.json.
-        verification: what verify.py wrote about it.
-        latency: rows (file, pieces, ratio to EfficientNetB0's file of the same kind), with `latency_source`.
+        verification: what verify.py wrote about the model.
+        latency: rows (file, partitions, ratio to EfficientNetB0's file of the same format), with `latency_source`.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Card:
 
     @property
     def picture(self) -> str:
-        """The picture's file name, beside the card."""
+        """File name of the picture, which lies beside the card."""
         return f"{self.name}.svg"
 
     def markdown(self) -> str:

@@ -1,4 +1,4 @@
-"""Small SVG charts of measurements: panels side by side, with points, lines in bands, and histograms."""
+"""Small SVG charts of measurements: panels side by side, with points, lines with bands, and histograms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 from scarlet_tf.report.quantities import significant
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # apart in lightness as well as in hue
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # differ in lightness as well as in hue
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 40, 46
 _WIDTH, _HEIGHT = 300, 220  # of a panel's frame
 _STYLE = "<style>.chart{color:#22303c}@media(prefers-color-scheme:dark){.chart{color:#dbe4ec}}</style>"
@@ -33,7 +33,7 @@ class Points:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line through (x, y), in a band from low to high."""
+    """A line through (x, y), with a band from low to high."""
 
     label: str
     x: Sequence[float]
@@ -58,7 +58,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """Steps: heights[i] between edges[i] and edges[i + 1]."""
+    """A histogram: heights[i] between edges[i] and edges[i + 1]."""
 
     label: str
     edges: Sequence[float]
@@ -78,7 +78,7 @@ class Histogram:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One frame with its axes; every mark has a colour and a line in the legend, at the top left or bottom right."""
+    """One frame with axes. Every mark has a colour and a legend entry; `legend` is "top" (left) or "bottom" (right)."""
 
     title: str
     x_label: str
@@ -88,7 +88,7 @@ class Panel:
 
 
 def draw_chart(panels: Sequence[Panel], *, title: str) -> str:
-    """A self-contained SVG picture; ValueError where a panel has nothing, or a number that is not finite, to draw."""
+    """Return a self-contained SVG picture. Raise ValueError for an empty panel, or numbers that are not finite."""
     pitch = _LEFT + _WIDTH + _RIGHT
     width, height = pitch * len(panels), _TOP + _HEIGHT + _BOTTOM
     body = "".join(
@@ -102,7 +102,7 @@ def draw_chart(panels: Sequence[Panel], *, title: str) -> str:
 
 
 def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Round numbers from low to high, at most `most` of them: multiples of 1, 2 or 5 times a power of ten."""
+    """Return at most `most` round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
     least = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(least))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""Gathers what became of a trained model from its folder, in the form in which the page shows results."""
+"""Collection of a trained model's results from its folder, as the report takes them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from scarlet_tf.formats import format_in_name
 from scarlet_tf.report.payload import ReportError
 from scarlet_tf.report.results import column_key, load_json
 
-# What the page calls a number of a file, and the name that verify.json and latency.json give it.
+# The page's name of a file's measure, and its name in verify.json or latency.json.
 VERIFIED = {"top1": "accuracy", "agreement": "top1_agreement", "bytes": "bytes"}
 TIMED = {name: name for name in ("median_ms", "p10_ms", "p90_ms")}
 
 
 def collect_results(folder: str | os.PathLike) -> dict:
-    """One result of `results.check_results` from a folder that train.py wrote.
+    """Read one result, as `results.check_results` takes it, from a folder that train.py wrote.
 
-    Reads spec.json and training.json, and where they exist verify.json (of verify.py) and latency.json (of
-    benchmark_host.py). Every file of a known format gives columns; its format is what verify.py recorded, or else what
-    its name says: int8.tflite, m_int8.tflite. Of several files of one format the first counts.
+    Reads spec.json and training.json, and if they exist verify.json (from verify.py) and latency.json (from
+    benchmark_host.py). Every file of a known format adds columns. Its format is the one that verify.py recorded, else
+    the one in its name: int8.tflite, m_int8.tflite. If several files have the same format, the first counts.
+
+    Returns:
+        The model's "name", "genome" and "columns".
 
     Raises:
-        ReportError: for a folder without a trained model, or damaged files.
+        ReportError: if the folder holds no trained model, the model has no genome, or a file is damaged.
     """
     folder = Path(folder)
     if not (folder / "training.json").exists():
@@ -39,14 +42,14 @@ def collect_results(folder: str | os.PathLike) -> dict:
             columns |= _columns(load_json(folder / "verify.json")["formats"], VERIFIED)
         if (folder / "latency.json").exists():
             timed = [file for file in load_json(folder / "latency.json") if "median_ms" in file or "error" not in file]
-            columns |= _columns(timed, TIMED)  # without files that could not be run
+            columns |= _columns(timed, TIMED)  # skips files that could not be run
     except (AttributeError, KeyError, TypeError) as error:
         raise ReportError(f"{folder}: a results file lacks {error}") from error
     return {"name": folder.name, "genome": list(spec.genome), "columns": columns}
 
 
 def _start(training: dict, spec: ArchSpec) -> str:
-    """What its weights were before training; with LETs it is not quite the network that the search counted."""
+    """Describe the weights before training, and LETs: with them, the network differs from the one that was searched."""
     start = "random weights"
     if training["inherited_weights"]:
         start = training["started_from"] or "weights without a name"
@@ -54,7 +57,7 @@ def _start(training: dict, spec: ArchSpec) -> str:
 
 
 def _columns(files: list[dict], measures: Mapping[str, str]) -> dict:
-    """Return the columns of files, each an object with its path, by `results.column_key`."""
+    """Return the columns of files, by `results.column_key`; each file is an object with a path."""
     columns = {}
     for file in files:
         kind = file.get("format") or format_in_name(file["path"])

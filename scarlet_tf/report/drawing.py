@@ -1,7 +1,7 @@
-"""Networks as pictures (paper: Fig. 5): one SVG drawing for the report, READMEs and model cards.
+"""SVG drawings of networks (paper: Fig. 5), for the report, READMEs and model cards.
 
-One block a layer, from left to right. Colour and number: kernel size. Height: expansion ratio. Frame: squeeze-excite.
-Arrow: identity; with a diamond: the LET. Dashed line: the map is downsampled there. Stem and tail are omitted.
+One block per layer, from left to right. Colour and number: kernel size. Height: expansion ratio. Frame:
+squeeze-and-excite. Arrow: identity; with a diamond: LET. Dashed line: downsampling. Stem and tail are omitted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scarlet_tf.arch import ArchSpec, BlockSpec, SearchSpace
 from scarlet_tf.arch.block import BLOCK_KINDS, strided
 from scarlet_tf.image_size import ImageSize, height_and_width
 
-# Apart in hue and in lightness, so that they differ for the colour-blind and in print: (fill, text).
+# (fill, text). They differ in hue and lightness, for colour-blind readers and in print.
 _KERNEL_COLOURS = {
     3: ("#56b4e9", "#10222e"),
     5: ("#e69f00", "#2b1d00"),
@@ -24,21 +24,25 @@ _KERNEL_COLOURS = {
 _OTHER_KERNELS = ("#d55e00", "#2a1200")
 
 _PITCH, _WIDTH = 26, 18
-_UNIT = 7  # pixels of height for an expansion of one
+_UNIT = 7  # pixels of height per unit of expansion ratio
 _TOP, _BOTTOM, _MARGIN = 20, 18, 14
 _LEAST_EXPANSION = 6
 _FRAME = 3  # distance of the SE frame from its block
 _NEUTRAL_NAME = "network"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
-# A drawing shows itself in both colour schemes wherever it is put; a page around it may set `.arch` more specifically.
+# A drawing adapts to both colour schemes wherever it is used; a page around it may set `.arch` more specifically.
 _STYLE = "<style>.arch{color:#22303c}@media(prefers-color-scheme:dark){.arch{color:#dbe4ec}}</style>"
 
 
 def draw_architecture(spec: ArchSpec, *, legend: bool = False) -> str:
-    """A self-contained SVG picture of a network, stand-alone or with LETs, scaled or not.
+    """Return a self-contained SVG picture of a network, stand-alone or with LETs, scaled or not.
 
-    Classes to count or style by: "block k3|k5|k7", "frame" (SE), "identity", "let", "downsample".
+    Elements have classes to count or style them by: "block k3|k5|k7", "frame" (SE), "identity", "let", "downsample".
+
+    Example:
+        >>> from scarlet_tf.zoo import get_spec
+        >>> svg = draw_architecture(get_spec("scarlet_a"), legend=True)
     """
     tallest = max([_LEAST_EXPANSION, *(_expansion(block) for block in spec.blocks)])
     before, after = _surroundings(
@@ -53,7 +57,7 @@ def draw_architecture(spec: ArchSpec, *, legend: bool = False) -> str:
 
 
 def draw_legend(space: SearchSpace) -> str:
-    """Return the key to the drawings of a space's models, as an SVG picture of its own."""
+    """Return the legend for drawings of a space's models as a separate SVG picture."""
     blocks = [
         space.block(layer, gene, space.first_channels)
         for layer, choices in enumerate(space.num_choices)
@@ -69,14 +73,14 @@ def draw_legend(space: SearchSpace) -> str:
 
 
 def drawing_parts(space: SearchSpace) -> dict:
-    """What a drawing of any stand-alone model of a space is put together from, so that a browser can do it.
+    """Return the parts from which a browser can assemble the drawing of any stand-alone model of a space.
 
     Returns:
-        "before" and "after", and "blocks": one list a layer with the SVG of each choice. For every genome,
+        "before" and "after", and "blocks": one list per layer with the SVG of each choice. For every genome,
         before + blocks[0][genome[0]] + blocks[1][genome[1]] + ... + after is `draw_architecture` of its model under
         the name "network", as high as the space's tallest block.
     """
-    # A block's picture does not show its channels, so any input width does.
+    # A block's drawing does not show its channels, so any input width will do.
     width = space.first_channels
     blocks = [
         [space.block(layer, gene, width) for gene in range(choices)] for layer, choices in enumerate(space.num_choices)
@@ -144,7 +148,7 @@ def _pass_on(block: BlockSpec, *, middle: float) -> str:
 def _surroundings(
     *, strides: Sequence[int], size: ImageSize, tallest: float, name: str, legend: Sequence[_Sample]
 ) -> tuple[str, str]:
-    """The SVG before and after the blocks; `size` is the map's that the first block gets."""
+    """Return the SVG before and after the blocks; `size` is that of the first block's input."""
     middle, end = _middle(tallest), _MARGIN + len(strides) * _PITCH
     floor = 2 * middle - _TOP
     width, height = end + _MARGIN, floor + _BOTTOM
@@ -164,7 +168,7 @@ def _surroundings(
 
 
 def _downsamplings(strides: Sequence[int], *, size: ImageSize, floor: float) -> list[str]:
-    """A dashed line before every layer of stride 2, and the map's size over each stretch between them."""
+    """Return dashed lines before the layers of stride 2, and the feature map's size above each stretch between them."""
     parts, start = [], 0
     for layer in [*(i for i, stride in enumerate(strides) if stride == 2), len(strides)]:
         if layer > start:

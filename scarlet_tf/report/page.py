@@ -1,4 +1,4 @@
-"""The self-contained HTML page of a search: one file, no network, made from the search's archive."""
+"""The self-contained HTML page of a search: one file that works offline, made from the search's archive."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def build_page(
     results: Sequence[Mapping[str, object]] = (),
     metadata: Mapping[str, object] | None = None,
 ) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
-        history: `search_history` of the archive, finished or not; at least one generation.
+        history: `search_history` of the archive, finished or not, with at least one generation.
         evaluated: `evaluated_models` of the same archive.
-        space: that the search was made in.
+        space: the search's space.
         results: of trained models, as `check_results` takes them.
-        metadata: facts for the footer: text or numbers by name. "title" heads the page; "dataset", "machine", "date",
-            "search_command" (made the search) and "command" (made the page) are usual, others are shown too.
+        metadata: facts for the footer, text or numbers by name. "title" is the page's heading. "dataset", "machine",
+            "date", "search_command" (made the search) and "command" (made the page) are usual; others are shown too.
 
     Raises:
-        ReportError: for another space, a history without generations, or results or metadata of another form.
+        ReportError: for another space, a history without generations, or malformed results or metadata.
     """
     metadata = check_metadata(metadata or {})
     check_space(history, space)
@@ -75,13 +75,13 @@ def write_page(
     results: Sequence[Mapping[str, object]] = (),
     metadata: Mapping[str, object] | None = None,
 ) -> None:
-    """`build_page` as a UTF-8 file, written whole or not at all."""
+    """Write `build_page`'s page to a UTF-8 file, atomically. Arguments and errors are those of `build_page`."""
     page = build_page(history, evaluated, space, results=results, metadata=metadata)
     write_atomically(path, page)
 
 
 def check_metadata(metadata: object) -> dict[str, str | float]:
-    """The metadata as a dict; ReportError unless it is an object of texts and numbers."""
+    """Return the metadata as a dict. Raise ReportError unless it is an object of texts and numbers."""
     if not isinstance(metadata, Mapping):
         raise ReportError(f"metadata must be an object of texts and numbers, got {type(metadata).__name__}")
     for key, value in metadata.items():

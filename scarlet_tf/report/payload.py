@@ -1,4 +1,4 @@
-"""The numbers of a search as one compact JSON value that the page carries and draws from."""
+"""The data of a search as one compact JSON value, embedded in the page for its script."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scarlet_tf.report.quantities import effort_labels, effort_row, label, unit
 from scarlet_tf.search import Constraint, Models, Objective, SearchHistory, parse_constraints, parse_objectives
 from scarlet_tf.search.objectives import ACCURACY
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one letter a gene; from 36 on other letters, see common.js
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one letter per gene; from 36 on other letters, see common.js
 
-# What to do with a model of the page; GENOME is its own.
+# Commands that the page shows for a model, whose genome replaces GENOME.
 COMMANDS = (
     "python tools/train.py --inherit_from=SUPERNET --genome=GENOME --output=MODEL",
     "python tools/export_tflite.py --model=MODEL --output=MODEL/float32.tflite",
@@ -25,23 +25,23 @@ COMMANDS = (
 
 
 class ReportError(ValueError):
-    """What a page cannot be made from; the message names it and what was expected."""
+    """Input that no page can be made from; the message names it and what was expected."""
 
 
 def recorded_space(history: SearchHistory) -> SearchSpace:
-    """The space that a search was made in, as its archive holds it."""
+    """Return the search space that the search's archive records."""
     return SearchSpace.from_dict(history.identity["space"])
 
 
 def check_space(history: SearchHistory, space: SearchSpace) -> None:
-    """ReportError unless the search was made in this space."""
+    """Raise ReportError unless the search was made in this space."""
     recorded = recorded_space(history)
     if recorded != space:
         raise ReportError(f"the search was made in space {recorded.name!r}, which differs from {space.name!r} given")
 
 
 def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
-    """Objectives and constraints of a search."""
+    """Return the objectives and constraints of a search."""
     settings = history.identity["settings"]
     known = (ACCURACY, *settings["quantities"])
     objectives = parse_objectives(settings["objectives"], known=known)
@@ -49,12 +49,12 @@ def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Co
 
 
 def encode_genome(genome: np.ndarray | tuple[int, ...]) -> str:
-    """(4, 8, 12) -> "48c"."""
+    """Encode a genome as text: (4, 8, 12) -> "48c"."""
     return "".join(_DIGITS[gene] if gene < len(_DIGITS) else chr(0x100 + gene) for gene in genome)
 
 
 def rows_of(evaluated: Models, ids: np.ndarray) -> list[int]:
-    """Positions in `evaluated`; ReportError for an id that it lacks."""
+    """Return the positions of ids in `evaluated`. Raise ReportError for an id that it lacks."""
     rows = np.searchsorted(evaluated.ids, ids)
     found = rows < len(evaluated)
     found[found] = evaluated.ids[rows[found]] == ids[found]
@@ -64,10 +64,10 @@ def rows_of(evaluated: Models, ids: np.ndarray) -> list[int]:
 
 
 def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, *, names: list[str]) -> dict:
-    """Everything that the page's script needs.
+    """Return everything that the page's script needs.
 
-    Models are rows of "genomes" (the letters of all models in one string, `num_layers` a model) and of "values";
-    populations and picks are lists of row numbers.
+    Models are rows of "genomes" (the letters of all models in one string, `num_layers` per model) and of "values".
+    Populations and picks are lists of row numbers.
 
     Args:
         names: of the picked models, in their order.
@@ -106,7 +106,7 @@ def make_payload(history: SearchHistory, evaluated: Models, space: SearchSpace, 
 
 
 def _axes(objectives: tuple[Objective, ...]) -> dict[str, str]:
-    """What the front is drawn over at first: accuracy over the first other objective, sized by the second."""
+    """Return the initial axes of the front: accuracy over the first other objective, sized by the second."""
     cheap = [objective.name for objective in objectives if objective.name != ACCURACY]
     return {"x": cheap[0] if cheap else "madds", "y": ACCURACY, "size": cheap[1] if len(cheap) > 1 else "none"}
 
@@ -117,7 +117,7 @@ def _operators(history: SearchHistory) -> dict:
 
 
 def _survivors(history: SearchHistory, evaluated: Models) -> dict:
-    """Of the models that a generation evaluated, how many each operator brought into its population."""
+    """Count, by operator, the models that entered the population in the generation that evaluated them."""
     names = sorted({name for counts in history.operators for name in counts})
     made = dict(zip(evaluated.ids.tolist(), history.lineage.operators, strict=False))  # a running search adds models
     rows, before = [], set()
@@ -130,7 +130,7 @@ def _survivors(history: SearchHistory, evaluated: Models) -> dict:
 
 
 def _family(history: SearchHistory, evaluated: Models) -> dict:
-    """Rows of the parents of every model, -1 for none, and the operator that made it."""
+    """Return the rows of every model's parents, -1 for none, and the operator that made it."""
     lineage = history.lineage
     names = sorted(set(lineage.operators))
     rows = {"mothers": lineage.mothers, "fathers": lineage.fathers}
@@ -143,6 +143,6 @@ def _family(history: SearchHistory, evaluated: Models) -> dict:
 
 
 def embed_json(value: object) -> str:
-    """JSON that can stand inside a <script> element: holds no "<", ">" or "&" and no line separators."""
+    """Return JSON that is safe inside a <script> element, without "<", ">", "&" and line separators."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

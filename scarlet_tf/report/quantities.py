@@ -1,4 +1,4 @@
-"""How quantities are called and written on the page."""
+"""Names, units and formatting of quantities on the page."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _UNITS = {ACCURACY: "percent", "madds": "millions", "params": "millions"}
 
 
 def label(name: str) -> str:
-    """A heading for a quantity of the search."""
+    """Return a heading for a quantity of the search."""
     return _LABELS.get(name, name.replace("_", " "))
 
 
 def phrase(name: str) -> str:
-    """As `label`, within a sentence."""
+    """Return `label` as written within a sentence."""
     heading = label(name)
     return heading if heading[:2].isupper() else heading[0].lower() + heading[1:]
 
@@ -33,11 +33,14 @@ def unit(name: str) -> str:
 
 
 def write_value(value: float, *, unit: str) -> str:
-    """0.5123 -> "51.23 %", 365310000 -> "365.3 M", 96300 -> "96.3 k", 1234567 -> "1,234,567 B", 12.3 -> "12.3"."""
+    """Format a value with its unit.
+
+    0.5123 -> "51.23 %", 365310000 -> "365.3 M", 96300 -> "96.3 k", 1234567 -> "1,234,567 B", 12.3 -> "12.3".
+    """
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "millions":
-        if value < 999_500:  # what has three digits of thousands when it is rounded
+        if value < 999_500:  # still three digits of thousands after rounding
             return f"{significant(value / 1e3, 3)} k"
         return f"{value / 1e6:.1f} M" if value >= 1e8 else f"{significant(value / 1e6, 3)} M"
     if unit == "bytes":
@@ -48,17 +51,17 @@ def write_value(value: float, *, unit: str) -> str:
 
 
 def significant(value: float, digits: int) -> str:
-    """Rounded to significant digits, and written without an exponent: 12345.6, 4 -> "12350"."""
+    """Round to significant digits, and format without an exponent: 12345.6, 4 -> "12350"."""
     return np.format_float_positional(float(f"{value:.{digits}g}"), trim="-")
 
 
 def write_constraint(constraint: Constraint) -> str:
-    """madds<500000000 -> "MAdds < 500.0 M"."""
+    """Format a constraint: madds<500000000 -> "MAdds < 500.0 M"."""
     return f"{phrase(constraint.name)} {constraint.op} {write_value(constraint.bound, unit=unit(constraint.name))}"
 
 
 def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
-    """What `effort_row` counts, in its order."""
+    """Return the labels of `effort_row`'s counts, in the same order."""
     accuracy, cheap = _split(constraints)
     return [
         "evaluated, feasible",
@@ -69,7 +72,7 @@ def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
 
 
 def effort_row(summary: Summary, constraints: tuple[Constraint, ...]) -> list[int]:
-    """What became of the genomes drawn in a generation; sums to `summary.proposed`."""
+    """Count what became of the genomes drawn in a generation; the counts sum to `summary.proposed`."""
     accuracy, cheap = _split(constraints)
     rejected = [summary.rejected.get(str(c), 0) for c in (*accuracy, *cheap)]
     return [summary.feasible, *rejected, summary.rejected.get(KNOWN, 0)]
@@ -80,6 +83,6 @@ def is_number(value: object) -> bool:
 
 
 def _split(constraints: tuple[Constraint, ...]) -> tuple[list[Constraint], list[Constraint]]:
-    """Those on accuracy, which take an evaluation, and the cheap ones."""
+    """Split constraints into those on accuracy, which need an evaluation, and cheap ones."""
     accuracy = [c for c in constraints if c.name == ACCURACY]
     return accuracy, [c for c in constraints if c.name != ACCURACY]

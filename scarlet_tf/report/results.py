@@ -1,4 +1,4 @@
-"""What became of the picked models after the search: read from JSON, checked, and laid out as a table."""
+"""Results of the picked models after training and export: read from JSON, validated, and arranged in columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scarlet_tf.report.quantities import MISSING, is_number, write_value
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of results: its heading, the heading over it, and its unit ("percent" is of a fraction in [0, 1])."""
+    """A column of results: its heading, the group heading above it, and its unit ("percent": a fraction in [0, 1])."""
 
     label: str
     group: str
@@ -24,7 +24,7 @@ class Column:
 
 
 _FILES = (*FORMATS, *(f"{name}, {PLAIN}" for name in QUANTIZATIONS))
-_OF_A_FILE = (  # measure, heading after the file's format, heading over it, unit
+_OF_A_FILE = (  # measure, heading after the file's format, group heading, unit
     ("top1", "top-1", "Exported accuracy", "percent"),
     ("agreement", "agrees with Keras", "Exported accuracy", "percent"),
     ("median_ms", "median", "Latency", "ms"),
@@ -35,12 +35,12 @@ _OF_A_FILE = (  # measure, heading after the file's format, heading over it, uni
 
 
 def column_key(file: str, measure: str) -> str:
-    """Return the key of a file's column: ("int8, plain", "top1") gives "int8_plain_top1"."""
+    """Return the key of a file's column: ("int8, plain", "top1") -> "int8_plain_top1"."""
     return f"{file.replace(', ', '_')}_{measure}"
 
 
 def _columns_of_files() -> dict[str, Column]:
-    """Return the known columns in the order of the page: group by group, and within a group format by format."""
+    """Return the known columns in the page's order: by group, and within a group by format."""
     columns = {}
     for group in dict.fromkeys(group for _, _, group, _ in _OF_A_FILE):
         for file in _FILES:
@@ -63,7 +63,7 @@ class Result:
     """Results of one model.
 
     Attributes:
-        columns: values by column; those of COLUMNS are numbers, others numbers or text; None where missing.
+        columns: values by column: numbers for those in COLUMNS, numbers or text for others, None where missing.
     """
 
     name: str
@@ -72,12 +72,17 @@ class Result:
 
 
 def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
-    """Results from dicts {"name", "genome": list or text like "4,8,2", "columns": {...}}, one a model.
+    """Validate results, and merge entries of the same genome, such as training's and the exporter's.
 
-    Entries of one genome, such as training's and the exporter's, are merged.
+    Args:
+        results: dicts {"name", "genome": list or text like "4,8,2", "columns": {...}}.
+        space: that the genomes belong to.
+
+    Returns:
+        One result per model.
 
     Raises:
-        ReportError: for an entry of another form, a genome that is not one of the space, or contradicting entries.
+        ReportError: for a malformed entry, a genome that is not in the space, or contradicting entries.
     """
     merged: dict[tuple[int, ...], Result] = {}
     for position, entry in enumerate(results):
@@ -88,7 +93,11 @@ def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -
 
 
 def load_results(path: str | os.PathLike) -> list[dict]:
-    """A JSON list of results as `check_results` takes them; ReportError names the path of a damaged file."""
+    """Read a JSON list of results, as `check_results` takes them.
+
+    Raises:
+        ReportError: for a damaged file; the message names its path.
+    """
     data = load_json(path)
     if not isinstance(data, list):
         raise ReportError(f"{path}: expected a JSON list of results, got {type(data).__name__}")
@@ -96,7 +105,11 @@ def load_results(path: str | os.PathLike) -> list[dict]:
 
 
 def load_json(path: str | os.PathLike) -> object:
-    """The value of a JSON file; ReportError names its path where it is none."""
+    """Read a JSON file.
+
+    Raises:
+        ReportError: if it is not JSON; the message names its path.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -104,18 +117,18 @@ def load_json(path: str | os.PathLike) -> object:
 
 
 def column_of(key: str) -> Column:
-    """A known column, or a plain one named by its key."""
+    """Return a known column, or a plain one named after its key."""
     return COLUMNS.get(key) or Column(label=key.replace("_", " "), group="Other", unit="plain")
 
 
 def columns_given(results: Sequence[Result]) -> list[str]:
-    """Columns that some model has a value of: the known ones in their order, then the others."""
+    """Return the columns in which some model has a value: known ones in their order, then others."""
     given = {key: None for result in results for key, value in result.columns.items() if value is not None}
     return [key for key in COLUMNS if key in given] + [key for key in given if key not in COLUMNS]
 
 
 def write_cell(key: str, value: float | str | None) -> str:
-    """A cell's text, not escaped."""
+    """Format a cell's text, not escaped."""
     if value is None:
         return MISSING
     return value if isinstance(value, str) else write_value(value, unit=column_of(key).unit)

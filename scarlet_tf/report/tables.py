@@ -1,4 +1,4 @@
-"""The picked and the trained models as HTML: a table of numbers, and a gallery of drawings."""
+"""The picked and trained models in HTML: a table of numbers, and a gallery of drawings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ModelRow:
     """One model of the table.
 
     Attributes:
-        values: its quantities in the search; of a model that was not evaluated only madds and params.
+        values: its quantities in the search; only madds and params if it was not evaluated.
         columns: its results.
-        row: its position among the evaluated models, None where it is not one of them.
+        row: its position among the evaluated models, None if it is not one of them.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ModelRow:
 def make_rows(
     history: SearchHistory, evaluated: Models, space: SearchSpace, results: Sequence[Result]
 ) -> list[ModelRow]:
-    """The picked models in their order, then other models that have results."""
+    """Return the picked models in their order, then other models that have results."""
     by_genome = {result.genome: result for result in results}
     picked = [tuple(genome) for genome in history.picked.genomes.tolist()]
     others = [genome for genome in by_genome if genome not in set(picked)]
@@ -66,7 +66,7 @@ def _values(genome: tuple[int, ...], row: int | None, evaluated: Models, space: 
 
 
 def models_table(rows: Sequence[ModelRow], results: Sequence[Result]) -> str:
-    """A table with a heading over every group of columns; "—" where a value is missing."""
+    """Return a table with a heading above every group of columns, and "—" for missing values."""
     if not rows:
         return "<p class='note'>No models are picked yet, and no results were given.</p>"
     names = {name: None for row in rows for name in row.values}
@@ -89,7 +89,7 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
         f"<th class='group' colspan='{span}' scope='colgroup'>{escape(group)}</th>" for group, span in groups
     )
     labels = [*map(label, quantities), *(column_of(key).label for key in columns)]
-    labels = [text.replace("-", "\u2011") for text in labels]  # a heading is broken at spaces, not within "top-1"
+    labels = [text.replace("-", "\u2011") for text in labels]  # headings wrap at spaces, not within "top-1"
     starts = set(itertools.accumulate(span for _, span in groups)) | {0}
     under = "".join(
         f"<th scope='col' class='{'start' if position in starts else ''}'>{escape(text)}</th>"
@@ -111,7 +111,7 @@ def _body_row(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) 
 
 
 def gallery(rows: Sequence[ModelRow], space: SearchSpace) -> str:
-    """The drawings of the models, each with its name and numbers."""
+    """Return the drawings of the models, each with its name and numbers."""
     if not rows:
         return "<p class='note'>No models are picked yet: the search is not finished.</p>"
     return "".join(_figure(row, space) for row in rows)

@@ -1,6 +1,6 @@
-"""Experiments of the paper at small scale: Figures 1, 4 and 6.
+"""The paper's experiments at small scale: Figures 1, 4 and 6.
 
-TensorFlow is loaded when what trains or writes is first asked for.
+TensorFlow is loaded when a function that trains or writes is first used.
 """
 
 from scarlet_tf.lazy import later

@@ -1,9 +1,9 @@
-"""Figure 1: a supernet's paths while it is trained with LETs, with plain identities, and without a choice to skip.
+"""Figure 1: a supernet's paths during training with LETs, with plain identities, and without an identity.
 
-The arms of a seed start from the same weights (LETs apart) and see the same batches; a plain identity is a LET that
-stays as it starts, see `arch.choice.Choice`. The paper does not say how LETs start, so either way is an arm. Accuracy
-is measured on training images, as in the paper: in every arm on random paths of its own space, which are the same ones
-where the space has an identity, and on random paths without an identity, which all arms have.
+The arms of a seed start from the same weights (except LETs) and see the same batches. A plain identity is a LET that
+keeps its initial value, see `arch.choice.Choice`. The paper does not say how LETs are initialised, so each of two ways
+is an arm. As in the paper, accuracy is measured on training images: in every arm on random paths of its own space, the
+same in all spaces with an identity, and on random paths without an identity, which all arms have.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from scarlet_tf.supernet import InitConfig, SupernetConfig, train_supernet
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arm:
-    """What was measured of one arm.
+    """Measurements of one arm.
 
     Attributes:
         genomes: (n, num_layers), random paths of the arm's space.
         steps: (T,) finished steps at each measurement.
         accuracies: (seeds, T, n) of `genomes`.
-        without_identity: (seeds, T, n) of the paths without an identity that all arms have.
-        images: how many it was measured on; fewer than asked for where the set has fewer.
+        without_identity: (seeds, T, n) of the paths without an identity, which all arms have.
+        images: number of images measured on; fewer than requested if the dataset has fewer.
     """
 
     genomes: np.ndarray
@@ -42,7 +42,7 @@ class Arm:
 
     @property
     def mean(self) -> np.ndarray:
-        """Over the paths `genomes`, (seeds, T)."""
+        """Mean over the paths `genomes`, (seeds, T)."""
         return self.accuracies.mean(axis=2)
 
     @property
@@ -51,13 +51,13 @@ class Arm:
         return self.accuracies.std(axis=2)
 
     def last_mean(self, *, skipping: bool) -> np.ndarray:
-        """Mean at the end over those of `genomes` that hold, or do not hold, an identity, (seeds,)."""
+        """Return the final mean over those of `genomes` with (`skipping`) or without an identity, (seeds,)."""
         chosen = (self.genomes == IDENTITY).any(axis=1) == skipping
         return self.accuracies[:, -1, chosen].mean(axis=1)
 
 
 def supernet_config(config: Figure1Config, arm: str, *, seed: int, classes: int) -> SupernetConfig:
-    """How the supernet of an arm is trained with a seed."""
+    """Return the config of an arm's supernet for a seed."""
     return SupernetConfig(
         space=config.arm_space(arm, classes=classes),
         init=InitConfig(let=ARMS[arm][1]),
@@ -71,11 +71,18 @@ def supernet_config(config: Figure1Config, arm: str, *, seed: int, classes: int)
 
 
 def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
-    """Trains the arms with all seeds, or goes on with that, in folders of `output`; what was measured, by arm.
+    """Train all arms with all seeds in folders of `output`; resume runs that were stopped.
+
+    Args:
+        config: the experiment.
+        output: folder of the run directories, ARM_seedN.
+
+    Returns:
+        Measurements by arm.
 
     Raises:
-        CheckpointError: a folder holds a run with other settings.
-        ValueError: a folder holds measurements of other paths or images, or at other steps.
+        CheckpointError: if a folder holds a run with other settings.
+        ValueError: if a folder holds measurements of other paths or images, or at other steps.
     """
     data = open_dataset(config.data)
     images, labels = data.arrays("train", limit=config.images)
@@ -104,7 +111,7 @@ def run_figure1(config: Figure1Config, output: str | Path) -> dict[str, Arm]:
 
 
 def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray, *, images: int) -> Arm:
-    """An arm of what its probes wrote, a run a seed, in the order of `Figure1Config.measured`."""
+    """Combine what an arm's probes wrote, one run per seed, in the order of `Figure1Config.measured`."""
     measured = np.stack([accuracies for _, accuracies in runs])
     paths = len(genomes)
     return Arm(
@@ -117,9 +124,9 @@ def _gather(runs: list[tuple[np.ndarray, np.ndarray]], genomes: np.ndarray, *, i
 
 
 def compare(arms: dict[str, Arm], *, baseline: str) -> dict[str, Estimate]:
-    """LET less the baseline at the last step: of the means, of the spreads; t intervals over the seeds, in pairs.
+    """Return LET minus the baseline at the last step, for means and spreads, with paired t intervals over the seeds.
 
-    With arm "none" on the paths without an identity, which both have; with the others on the random paths.
+    Baseline "none" is compared on the paths without an identity, which both arms have; the others on the random paths.
     """
     let, other = arms["let"], arms[baseline]
     if baseline == "none":

@@ -1,7 +1,7 @@
-"""Figure 4: the paper's meta model, nearly half of it LETs, trained on its own with and without a ReLU after each LET.
+"""Figure 4: the paper's meta model, nearly half of it LETs, trained stand-alone, with and without ReLU after each LET.
 
-Two networks stand for the meta model, of spaces of `spaces`. In "small", which has 6 layers, layer i takes the
-gene of the meta model's layer round(18 * i / 5).
+Two networks stand in for the meta model, in spaces of `spaces`. In "small", which has 6 layers, layer i has the gene
+of the meta model's layer round(18 * i / 5).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from scarlet_tf.training.trainer import train
 META_GENOME = (1, 3, 1, 0, 12, 0, 0, 0, 12, 12, 12, 12, 12, 0, 0, 0, 12, 12, 9)
 NETWORKS = ("small", "deep")
 KINDS = ("let", "let_relu")
-_BINS = 12  # points of a curve
+_BINS = 12  # points per curve
 
 
 def meta_genome(network: str) -> tuple[int, ...]:
-    """The meta model's genes for the layers that a network named in NETWORKS has."""
+    """Return the meta model's genes for the layers of a network named in NETWORKS."""
     layers = np.linspace(0, len(META_GENOME) - 1, stand_in(network).num_layers).round().astype(int)
     return tuple(META_GENOME[layer] for layer in layers)
 
 
 def meta_spec(network: str, kind: str, *, classes: int) -> ArchSpec:
-    """The network named in NETWORKS with LETs of a kind of KINDS."""
+    """Return the network named in NETWORKS, with LETs of a kind in KINDS."""
     spec = stand_in(network, classes=classes).spec(meta_genome(network), let=True)
     blocks = tuple(dataclasses.replace(b, kind=kind) if b.kind == "let" else b for b in spec.blocks)
     return dataclasses.replace(spec, name=f"meta_{network}_{kind}", blocks=blocks, genome=None, space=None)
@@ -41,12 +41,12 @@ def meta_spec(network: str, kind: str, *, classes: int) -> ArchSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What was measured of one network with one kind of LET.
+    """Measurements of one network with one kind of LET.
 
     Attributes:
         steps: (T,) finished steps at the curve's points.
-        curve: (seeds, T) accuracy on the training batches, each the mean since the point before.
-        test: (seeds,) test accuracy at the end, of the averaged weights.
+        curve: (seeds, T) accuracy on the training batches, each the mean since the previous point.
+        test: (seeds,) final test accuracy, of the averaged weights.
     """
 
     steps: np.ndarray
@@ -57,13 +57,21 @@ class Trained:
 def run_figure4(
     data: DataConfig, config: TrainConfig, output: str | Path, *, seeds: int = 3
 ) -> dict[str, dict[str, Trained]]:
-    """Trains every network with every kind of LET and all seeds 0..seeds-1, or goes on with that, in folders of
-    `output`; what was measured, by network and kind.
+    """Train every network with every kind of LET in folders of `output`; resume runs that were stopped.
 
     Both kinds of a seed start from the same weights and see the same batches.
 
+    Args:
+        data: the dataset; its augmentation is the training config's.
+        config: of training; its seed is not used.
+        output: folder of the run directories, NETWORK_KIND_seedN.
+        seeds: number of seeds, 0..seeds-1.
+
+    Returns:
+        Measurements by network and kind.
+
     Raises:
-        ValueError: settings that do not fit, or a folder that holds a run with others.
+        ValueError: for settings that do not fit, or a folder with a run of other settings.
     """
     if seeds < 1:
         raise ValueError(f"seeds must be >= 1, got {seeds}")
@@ -82,7 +90,7 @@ def run_figure4(
 
 
 def _curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, training accuracy) of a log, averaged in _BINS equal parts."""
+    """Return (steps, training accuracy) of a log, averaged in _BINS equal parts."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     parts = np.array_split(np.array([(line["step"], line["accuracy"]) for line in lines]), min(_BINS, len(lines)))
     return np.array([part[-1, 0] for part in parts]), np.array([part[:, 1].mean() for part in parts])
@@ -94,7 +102,7 @@ def _gather(runs: list) -> Trained:
 
 
 def compare_relu(trained: dict[str, Trained]) -> dict[str, Estimate]:
-    """Without less with ReLU: training accuracy over the last part, and test accuracy; t intervals, in pairs."""
+    """Return without minus with ReLU, for training accuracy in the last part and test accuracy; paired t intervals."""
     plain, relu = trained["let"], trained["let_relu"]
     return {
         "training": t_interval(plain.curve[:, -1] - relu.curve[:, -1]),

@@ -1,8 +1,8 @@
 """Figure 6: searches with and without the constraint accuracy > Acc_min, over one supernet.
 
-The paper's Acc_min, 0.4, is for its supernet on ImageNet. Here it is a quantile of the one-shot accuracies of models
-drawn uniformly, measured as the search measures them, on images held out for it: of the models of generation 0, the
-constraint refuses that share. All arms have the same supernet, images, seeds and settings, and no other constraint.
+The paper's Acc_min, 0.4, is for its supernet on ImageNet. Here it is a quantile of the one-shot accuracies of uniformly
+drawn models, measured like the search's, on its held-out images: so the constraint refuses that fraction of the models
+of generation 0. All arms have the same supernet, images, seeds and settings, and no other constraint.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from scarlet_tf.search.run import ARCHIVE, search_into
 from scarlet_tf.search.uniform import evaluate_uniform
 
 UNCONSTRAINED = "unconstrained"
-_DRAW_SEED = 1000  # far from those of the searches
+_DRAW_SEED = 1000  # far from the searches' seeds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure6Config:
-    """The experiment; the paper's has a population of 70 and 100 generations.
+    """Config of the experiment; the paper's has a population of 70 and 100 generations.
 
     Attributes:
-        quantiles: each makes a constrained arm, with Acc_min that quantile, in (0, 1), of the models drawn.
-        draws: models drawn uniformly, which Acc_min comes from.
-        seeds: searches an arm, with seeds 0..seeds-1.
+        quantiles: each adds a constrained arm, whose Acc_min is that quantile, in (0, 1), of the drawn models.
+        draws: number of models drawn uniformly for Acc_min.
+        seeds: searches per arm, with seeds 0..seeds-1.
+
+    Raises:
+        ValueError: for a setting out of range.
     """
 
     quantiles: tuple[float, ...] = (0.5,)
@@ -51,7 +54,7 @@ class Figure6Config:
         for field in ("draws", "seeds"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")
-        self.search(None, 0)  # refuses a population or generations before anything is evaluated
+        self.search(None, 0)  # checks population and generations before anything is evaluated
 
     def search(self, accuracy_above: float | None, seed: int) -> SearchConfig:
         bound = () if accuracy_above is None else (Constraint(name=ACCURACY, op=">", bound=accuracy_above),)
@@ -60,10 +63,10 @@ class Figure6Config:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchArm:
-    """The searches of one arm, one a seed.
+    """The searches of one arm, one per seed.
 
     Attributes:
-        accuracy_above: Acc_min; None where accuracy is not constrained.
+        accuracy_above: Acc_min; None if accuracy is not constrained.
     """
 
     accuracy_above: float | None
@@ -71,7 +74,7 @@ class SearchArm:
 
     @property
     def identity_share(self) -> np.ndarray:
-        """Identity genes among all genes of the population, (seeds, generations + 1), 0..1."""
+        """Fraction of identities among all genes of the population, (seeds, generations + 1), 0..1."""
         return np.stack([search.identity_share for search in self.searches])
 
     @property
@@ -81,7 +84,7 @@ class SearchArm:
         return np.array([(values.min(), values.max()) for values in finals])
 
     def fronts(self) -> list[Models]:
-        """Of each final population the models that no other one beats in both accuracy and MAdds, by MAdds."""
+        """Return the models of each final population that no other beats in both accuracy and MAdds, by MAdds."""
         return [_front(search.final.models) for search in self.searches]
 
 
@@ -90,17 +93,26 @@ def arm_name(quantile: float) -> str:
 
 
 def arm_archive(output: str | Path, arm: str, seed: int) -> Path:
-    """Where `run_figure6` keeps a search."""
+    """Return the path at which `run_figure6` keeps a search's archive."""
     return Path(output) / f"{arm}_seed{seed}" / ARCHIVE
 
 
 def run_figure6(
     config: Figure6Config, output: str | Path, *, space: SearchSpace, evaluator: Evaluator
 ) -> dict[str, SearchArm]:
-    """Makes all searches, or goes on with them, in folders of `output`; the arms by name, the unconstrained one first.
+    """Run all searches in folders of `output`; resume those that were stopped.
+
+    Args:
+        config: the experiment.
+        output: folder of the run directories, ARM_seedN.
+        space: the supernet's.
+        evaluator: measures one-shot accuracy with the supernet.
+
+    Returns:
+        The arms by name, the unconstrained one first.
 
     Raises:
-        ArchiveError, ValueError: a folder's content is damaged, or of other settings or another supernet.
+        ArchiveError, ValueError: if a folder's content is damaged, or belongs to other settings or another supernet.
     """
     _, accuracies = evaluate_uniform(
         space, evaluator, path=Path(output) / "uniform.json", count=config.draws, seed=_DRAW_SEED
@@ -116,8 +128,9 @@ def run_figure6(
 
 
 def compare_identity(arms: dict[str, SearchArm], *, constrained: str) -> dict[str, Estimate]:
-    """Share of identities without less with the constraint, at the end and over generations; t intervals over seeds, in
-    pairs.
+    """Return the fraction of identities without minus with the constraint, at the end and over all generations.
+
+    With paired t intervals over the seeds.
     """
     less = arms[UNCONSTRAINED].identity_share - arms[constrained].identity_share
     return {

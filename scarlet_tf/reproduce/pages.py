@@ -1,4 +1,4 @@
-"""The pages of the figures, Markdown, from the content of their JSON."""
+"""Markdown pages of the figures, made from the content of their JSON files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _DIFFERENCES = {
 }
 _COMMON_PATHS = """ A supernet without identities has no paths with one, so
 it is compared on as many other random paths, without an identity, that all arms have."""
-_MOST = 3  # identities of a path; what holds more is counted with it
+_MOST = 3  # identities of a path; paths with more count as this many
 
 
 def make_figure1_page(result: dict, *, picture: str) -> str:
-    """figure1.md from the content of figure1.json.
+    """Return figure1.md from the content of figure1.json.
 
     Args:
-        picture: name of the picture's file.
+        picture: file name of the picture.
     """
     config, arms, less = result["config"], result["arms"], result["let_less"]
     rows = "\n".join(
@@ -80,7 +80,7 @@ the spread much lower, and with plain identities quite some paths stay below 30 
 
 
 def _by_identities(arms: dict) -> str:
-    """A table: mean accuracy at the last step of the paths with 0, 1, ... identities."""
+    """Return a table of the mean accuracy at the last step of the paths with 0, 1, ... identities."""
     arms = {arm: found for arm, found in arms.items() if arm != "none"}
     held = {arm: np.minimum((np.array(f["genomes"]) == IDENTITY).sum(axis=1), _MOST) for arm, f in arms.items()}
     lines = [
@@ -96,7 +96,7 @@ def _by_identities(arms: dict) -> str:
 
 
 def make_figure4_page(result: dict) -> str:
-    """figure4.md from the content of figure4.json."""
+    """Return figure4.md from the content of figure4.json."""
     config, data = result["config"], result["data"]
     networks = "\n".join(_network(network) for network in result["networks"])
     rows = "\n".join(_network_row(network, result) for network in result["networks"])
@@ -152,7 +152,7 @@ def bound_label(accuracy_above: float | None) -> str:
 
 
 def make_figure6_page(result: dict) -> str:
-    """figure6.md from the content of figure6.json."""
+    """Return figure6.md from the content of figure6.json."""
     config, evaluation = result["config"], result["evaluation"]
     bounds = [
         f"{arm['accuracy_above']:.4g} (quantile {quantile:g})"
@@ -198,7 +198,7 @@ The paper (ImageNet, 19 layers, 100 generations, Acc_min 0.4): without the const
 
 
 def supernet_in_words(supernet: dict) -> str:
-    """A sentence of "fingerprint", "step" and "config" of a `TrainedSupernet`."""
+    """Describe a supernet in a sentence, from "fingerprint", "step" and "config" of a `TrainedSupernet`."""
     config = supernet["config"]
     steps = f"{supernet['step']} of {config['steps']}" if supernet["step"] < config["steps"] else config["steps"]
     return (
@@ -226,7 +226,7 @@ def _intervals(seeds: int) -> str:
 
 
 def _last(curves: list) -> float:
-    """The last point of curves, (seeds, T), averaged over the seeds."""
+    """Return the last point of curves, (seeds, T), averaged over the seeds."""
     return float(np.mean(curves, axis=0)[-1])
 
 

@@ -1,4 +1,4 @@
-"""One-shot accuracy of the same paths while their supernet is trained."""
+"""One-shot accuracy of fixed paths while their supernet is trained."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from scarlet_tf.supernet import PathEvaluator, Supernet
 
 
 class PathProbe:
-    """Measures paths every few steps, as an `after_step` of `train_supernet`; one JSON line a measurement.
+    """A callback `after_step` of `train_supernet` that measures paths every few steps, one JSON line per measurement.
 
     BN uses the statistics of the measured images on each path, as in training.
 
     Args:
-        path: the file, whose first line says what is measured; a step that is measured again after a resume replaces
-            what was measured before.
+        path: the file, whose first line says what is measured. A step that is measured again after a resume replaces
+            the earlier measurement.
         genomes: (n, num_layers) ints.
         images: (N, H, W, 3) float32.
         labels: (N,) ints.
         every: steps between measurements.
 
     Raises:
-        ValueError: the file holds measurements of something else, or is damaged.
+        ValueError: if the file holds measurements of something else, or is damaged.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class PathProbe:
 
 
 def read_probe(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """What a probe wrote: steps (T,) int64 and accuracies (T, n) float64."""
+    """Read what a probe wrote: steps (T,) int64 and accuracies (T, n) float64."""
     _, records = _read(Path(path))
     return np.array([r["step"] for r in records]), np.array([r["accuracies"] for r in records], np.float64)
 
 
 def _read(path: Path) -> tuple[dict, list[dict]]:
-    """The first line and the others."""
+    """Return the first line, and the others."""
     try:
         subject, *records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not subject.keys() >= {"paths", "images", "interval"} or any("accuracies" not in r for r in records):

@@ -1,4 +1,4 @@
-"""What the reproductions of figures leave behind: JSON, a picture, and a page."""
+"""Output files of the figures: JSON, a picture, and a page."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ _BINS = 24  # of the histogram
 
 
 def write_figure1(output: str | Path, config: Figure1Config, arms: dict[str, Arm], *, command: str) -> str:
-    """Writes figure1.json, .svg, .png and .md into the folder and returns the page.
+    """Write figure1.json, .svg, .png and .md into a folder, and return the page.
 
     Args:
-        command: what is to be called to get this again; of all three functions here.
+        output: the folder.
+        config: the experiment.
+        arms: what `run_figure1` returned.
+        command: the command line that reproduces the figure.
     """
     comparisons = {name: compare(arms, baseline=name) for name in arms if name != "let"}
     result = provenance(command) | {
@@ -81,7 +84,14 @@ def _draw_figure1(arms: dict[str, Arm]) -> str:
 def write_figure4(
     output: str | Path, data: DataConfig, config: TrainConfig, trained: dict[str, dict[str, Trained]], *, command: str
 ) -> str:
-    """Writes figure4.json, .svg, .png and .md into the folder and returns the page."""
+    """Write figure4.json, .svg, .png and .md into a folder, and return the page.
+
+    Args:
+        output: the folder.
+        data, config: as for `run_figure4`.
+        trained: what `run_figure4` returned.
+        command: the command line that reproduces the figure.
+    """
     comparisons = {network: compare_relu(kinds) for network, kinds in trained.items()}
     result = provenance(command) | {
         "data": _settings(data),
@@ -127,12 +137,16 @@ def write_figure6(
     evaluation: dict,
     command: str,
 ) -> str:
-    """Writes figure6.json, .svg, .png and .md into the folder and returns the page.
+    """Write figure6.json, .svg, .png and .md into a folder, and return the page.
 
     Args:
-        supernet: that was searched, JSON values: "fingerprint", "step" and "config", as of `TrainedSupernet`.
-        evaluation: how accuracy was measured, JSON values: "bn", "images" and "calibration_images", as many as were
-            used.
+        output: the folder.
+        config: the experiment.
+        arms: what `run_figure6` returned.
+        supernet: the supernet's "fingerprint", "step" and "config", as in `TrainedSupernet`, as JSON values.
+        evaluation: how accuracy was measured, as JSON values: "bn", and the numbers of "images" and
+            "calibration_images" that were used.
+        command: the command line that reproduces the figure.
     """
     comparisons = {arm: compare_identity(arms, constrained=arm) for arm in arms if arm != UNCONSTRAINED}
     result = provenance(command) | {
@@ -203,7 +217,7 @@ def _estimates(values: dict[str, Estimate]) -> dict[str, dict]:
 
 
 def _settings(data: DataConfig) -> dict:
-    """As JSON, but for where the data lie."""
+    """Return the config as JSON values, without the location of the data."""
     return {"data_dir": None} | data.to_dict()
 
 

@@ -1,4 +1,4 @@
-"""Figure 1's settings; without TensorFlow, so that the tool can check them first."""
+"""Figure 1's settings. Imports no TensorFlow, so that the tool can check them first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.data import DataConfig
 from scarlet_tf.reproduce.spaces import stand_in
 
-# name: (identity of the space, how LETs start)
+# name: (identity of the space, initialisation of LETs)
 ARMS = {
     "let": ("let", "identity"),
     "let_normal": ("let", "normal"),
@@ -22,15 +22,18 @@ ARMS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure1Config:
-    """The experiment; the defaults are a third of the quickstart's supernet.
+    """Config of the experiment; the defaults are a third of the quickstart's supernet.
 
     Attributes:
         space: one of `spaces.SPACES`.
-        arms: of ARMS; "let", which the others are compared with, has to be one.
-        seeds: runs an arm, with seeds from `first_seed` on.
-        paths: random paths of an arm that are measured, and as many without an identity; the same with every seed.
-        images: training images that they are measured on, at most.
-        measurements: over a run, equally far apart; the last is after the last step.
+        arms: names in ARMS, including "let", which the others are compared with.
+        seeds: runs per arm, with seeds from `first_seed` on.
+        paths: number of random paths measured per arm, plus as many without an identity; the same for every seed.
+        images: maximum number of training images to measure on.
+        measurements: per run, evenly spaced; the last one follows the last step.
+
+    Raises:
+        ValueError: for an unknown name, or a setting out of range.
     """
 
     data: DataConfig
@@ -71,15 +74,15 @@ class Figure1Config:
         return self.steps // self.measurements
 
     def genomes(self, arm: str) -> np.ndarray:
-        """Random paths of an arm, (paths, num_layers); the same for all arms that have an identity."""
+        """Return random paths of an arm, (paths, num_layers); the same for all arms that have an identity."""
         return self.arm_space(arm).random(np.random.default_rng(0), self.paths)
 
     def genomes_without_identity(self) -> np.ndarray:
-        """The random paths that all arms have, (paths, num_layers): those of arm "none"."""
+        """Return the random paths that all arms have, (paths, num_layers): those of arm "none"."""
         return self.genomes("none")
 
     def measured(self, arm: str) -> np.ndarray:
-        """What a run of an arm measures: first its `genomes`, last `genomes_without_identity`, where these are others.
+        """Return the paths that an arm measures: its `genomes`, then `genomes_without_identity` if these differ.
 
         Returns:
             (paths or 2 * paths, num_layers).

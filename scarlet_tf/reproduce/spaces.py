@@ -1,7 +1,7 @@
-"""The spaces that stand for the paper's on 32x32 images, by name.
+"""The search spaces that stand in for the paper's on 32x32 images, by name.
 
 - "small": the preset, 6 layers.
-- "double": every layer of "small" and a copy of it at stride 1, 12 layers.
+- "double": every layer of "small" followed by a copy at stride 1, 12 layers.
 - "deep": all 19 layers at a quarter of the width.
 """
 
@@ -16,11 +16,11 @@ from scarlet_tf.choices import require_known
 SPACES = ("small", "double", "deep")
 SIDE = 32
 _DEEP_WIDTH = 0.25
-(IDENTITY,) = set(get_space("scarlet").identities)  # the gene, in all of these spaces
+(IDENTITY,) = set(get_space("scarlet").identities)  # its gene, in all of these spaces
 
 
 def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
-    """One of SPACES; ValueError for another name."""
+    """Return one of SPACES. Raise ValueError for another name."""
     require_known("space", name, SPACES)
     small = get_space("small", classes=classes)
     if name == "small":

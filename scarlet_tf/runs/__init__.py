@@ -1,1 +1,1 @@
-"""What every long run needs: checkpoints, loop, log, interrupts, strategies, workers."""
+"""Machinery of long runs: checkpoints, the step loop, logs, interrupts, strategies and workers."""

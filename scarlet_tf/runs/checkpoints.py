@@ -1,7 +1,7 @@
-"""Checkpoints that survive kill -9: whole or not there, the last few kept, a damaged newest one passed over.
+"""Checkpoints that survive kill -9: files are written atomically, the last few are kept, and damaged ones are skipped.
 
-One checkpoint is one uncompressed .npz of named arrays plus a JSON record. The zip's CRC-32 finds damage; nothing is
-ever unpickled.
+A checkpoint is an uncompressed .npz of named arrays and a JSON record. The zip's CRC-32 detects damage; nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -27,12 +27,19 @@ _RECORD = "__record__"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names its path and why."""
+    """Error for an unusable checkpoint; the message names its path and the reason."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """State after `step` finished steps, of a run with these settings, where the file says so."""
+    """The state of a run after `step` finished steps.
+
+    Attributes:
+        arrays: the state, by name.
+        metadata: as saved, with the run's "fingerprint".
+        path: of the file.
+        settings: of the run; None if the file does not record them.
+    """
 
     step: int
     arrays: dict[str, np.ndarray]
@@ -42,12 +49,20 @@ class Checkpoint:
 
 
 def fingerprint(settings: object) -> str:
-    """Short hash of JSON-able settings: runs with equal fingerprints may continue each other."""
+    """Return a short hash of JSON-able settings; a run resumes only from checkpoints with its own fingerprint."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:
-    """Reads one file whole; CheckpointError where it is damaged, of another kind or of another version."""
+    """Read and check one checkpoint file.
+
+    Args:
+        path: the file.
+        kind: the expected kind.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or of another kind or version.
+    """
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -72,10 +87,11 @@ class CheckpointStore:
     """The checkpoints of one run, in one folder.
 
     Args:
-        kind: what is stored, such as "supernet"; another kind is refused.
-        fingerprint: of the run's settings; a checkpoint made with others is refused. None reads any.
-        settings: the settings themselves, JSON-able, so that such a refusal can name what differs.
-        keep: how many of the newest stay.
+        directory: the folder.
+        kind: what is stored, such as "supernet"; checkpoints of another kind are rejected.
+        fingerprint: of the run's settings; checkpoints with another fingerprint are rejected. None accepts any.
+        settings: the settings themselves, JSON-able, so that the error can name the differences.
+        keep: number of newest checkpoints to keep.
     """
 
     def __init__(
@@ -96,13 +112,13 @@ class CheckpointStore:
         self.keep = keep
 
     def paths(self) -> list[Path]:
-        """Checkpoint files, oldest first."""
+        """Return the checkpoint files, oldest first."""
         if not self.directory.is_dir():
             return []
         return sorted(p for p in self.directory.iterdir() if re.fullmatch(r"checkpoint-\d{10}\.npz", p.name))
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
-        """Writes the state after `step` steps, then deletes all but the newest `keep`."""
+        """Write the state after `step` steps, delete all but the newest `keep` checkpoints, and return the path."""
         self.directory.mkdir(parents=True, exist_ok=True)
         record = {
             "version": FORMAT_VERSION,
@@ -121,10 +137,13 @@ class CheckpointStore:
         return path
 
     def restore(self) -> Checkpoint | None:
-        """The newest good checkpoint, None where there is no file at all.
+        """Read the newest usable checkpoint, with a warning for each newer one that is damaged.
 
-        Warns of every damaged one that it passes over; CheckpointError where all are damaged, or where the newest
-        good one was made with other settings.
+        Returns:
+            The checkpoint, or None if there is no checkpoint file at all.
+
+        Raises:
+            CheckpointError: if no checkpoint is usable, or the newest usable one was made with other settings.
         """
         paths = self.paths()
         failure = None
@@ -146,7 +165,7 @@ class CheckpointStore:
         return None
 
     def _difference(self, checkpoint: Checkpoint) -> str:
-        """What differs, in brackets; "" where that is not known."""
+        """Return the differences in brackets, or "" if they are unknown."""
         if checkpoint.settings is None or self.settings is None:
             return ""
         return f" ({name_differences(checkpoint.settings, self.settings)})"

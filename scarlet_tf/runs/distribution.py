@@ -1,4 +1,4 @@
-"""The same global batches under every strategy: each replica gets its fixed share of every batch."""
+"""Distribution of global batches: under every strategy, each replica gets a fixed share of every batch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from scarlet_tf.data.dataset import Batches
 def distributed_batches(
     strategy: tf.distribute.Strategy, make_batches: Callable[[], Batches], *, batch_size: int
 ) -> Iterator:
-    """Iterator over (images, labels) for `strategy.run`.
+    """Return an iterator over (images, labels) for `strategy.run`.
 
-    Replica r of n gets rows r*batch_size/n .. (r+1)*batch_size/n of every global batch, also over several workers, so
-    a run sees the same data whatever the strategy.
+    Replica r of n gets rows r*batch_size/n .. (r+1)*batch_size/n of every global batch, also with several workers, so
+    a run sees the same data under every strategy.
 
     Args:
-        make_batches: gives the global batches of `batch_size` rows.
+        strategy: the strategy of the run.
+        make_batches: returns the global batches of `batch_size` rows.
 
     Raises:
-        ValueError: `batch_size` is not a multiple of the replicas.
-        DataError: by the iterator, naming a damaged image.
+        ValueError: if `batch_size` is not a multiple of the number of replicas.
+        DataError: from the iterator, for a damaged image, which it names.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -52,7 +53,7 @@ def distributed_batches(
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes logs and checkpoints."""
+    """Return whether this process is the one that writes logs and checkpoints."""
     resolver = strategy.cluster_resolver
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
         return True

@@ -1,4 +1,4 @@
-"""How a run is stopped: SIGTERM is a request, on which the loop finishes its step, saves, and exits."""
+"""Stopping a run: on SIGTERM, the loop finishes its step, saves and exits; errors and Ctrl-C say what is saved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGTERM_EXIT_CODE = 143
 
 
 class RunStopped(SystemExit):
-    """SIGTERM has ended a run, with exit code 143; `saved` is `describe_saved`."""
+    """Exit with code 143 of a run that SIGTERM stopped; `saved` is the text of `describe_saved`."""
 
     def __init__(self, saved: str) -> None:
         super().__init__(SIGTERM_EXIT_CODE)
@@ -22,10 +22,13 @@ class RunStopped(SystemExit):
 
 
 def describe_saved(folder: str | os.PathLike, unit: str, last: int | None, *, total: int) -> str:
-    """What is left of a run that was stopped: "runs/a is saved up to step 6 of 12".
+    """Describe what a stopped run has saved, such as "runs/a is saved up to step 6 of 12".
 
     Args:
-        last: the last step, or whatever the unit is, that is saved; None where there is none.
+        folder: where it is saved.
+        unit: what is counted, such as "step".
+        last: number of the last saved unit; None if nothing is saved.
+        total: number of units of the whole run.
     """
     if last is None:
         return "nothing is saved yet"
@@ -34,10 +37,10 @@ def describe_saved(folder: str | os.PathLike, unit: str, last: int | None, *, to
 
 @contextlib.contextmanager
 def saying_what_is_saved(saved: Callable[[], str]) -> Iterator[None]:
-    """Add what is saved of a run to a Ctrl-C and to the error of a full disk.
+    """Add what a run has saved to the message of a KeyboardInterrupt or of a full-disk error.
 
     Args:
-        saved: returns it in words, see `describe_saved`; called when that happens.
+        saved: returns the text, see `describe_saved`; called when the exception occurs.
     """
     try:
         yield
@@ -50,7 +53,10 @@ def saying_what_is_saved(saved: Callable[[], str]) -> Iterator[None]:
 
 
 class StopRequest:
-    """Context manager; `requested` turns True when SIGTERM arrives inside it. In the main thread only, as Python's."""
+    """Context manager whose `requested` turns True when SIGTERM arrives inside it.
+
+    It has no effect outside the main thread, where Python allows no signal handlers.
+    """
 
     def __init__(self) -> None:
         self.requested = False

@@ -1,4 +1,4 @@
-"""The loop that every training run goes through: steps, log, checkpoints, stop on SIGTERM, exact resume."""
+"""The step loop of every training run: log, checkpoints, stop on SIGTERM, exact resume."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.runs.runlog import RunLog
 
-# What the workers that are left see when another one is gone.
+# Errors that the remaining workers get after another one has ended.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 
 
 class DivergedError(ValueError):
-    """The loss stopped being a number."""
+    """Error for a loss that is not finite."""
 
 
 class WorkerLostError(ConnectionError):
-    """Another worker ended, or cannot be reached; the message says how to go on."""
+    """Error for another worker that ended or cannot be reached; the message says how to resume."""
 
 
 class Reviewer(Protocol):
-    """Looks at a run now and then, such as `Selection`; `stopped` ends the run after the step that was reviewed."""
+    """Protocol for a periodic review of a run, such as `Selection`; `stopped` ends the run after the reviewed step."""
 
     stopped: bool
 
@@ -46,20 +46,22 @@ def run_steps(
     log_every: int,
     reviewer: Reviewer | None = None,
 ) -> None:
-    """Runs steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
+    """Run steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
 
     Args:
-        take_step: makes step number k (0-based) and returns its scalars. They are converted to floats only when
-            logged, so a step need not wait for its own result.
-        state: all arrays that a resumed run needs; called right after a step and its review.
-        reviewer: the scalars that it returns are logged with the step's.
+        log: entered here; gets the scalars every `log_every` steps.
+        store: where checkpoints are saved.
+        take_step: runs step number k (0-based) and returns its scalars. They are converted to floats only when logged
+            or saved, so that a step need not wait for its own result.
+        state: returns all arrays that a resumed run needs; called right after a step and its review.
+        reviewer: its scalars are logged with those of the step.
 
     Raises:
-        RunStopped: a SystemExit with code 143, after SIGTERM and a checkpoint.
-        KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
-        DivergedError: the loss is not finite at a step that is logged or saved; nothing is saved of that step.
-        WorkerLostError: another worker of a distributed run is gone.
-        OSError: the disk is full; says what is saved.
+        RunStopped: after SIGTERM and a checkpoint; a SystemExit with code 143.
+        KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
+        DivergedError: if the loss is not finite at a step that is to be logged or saved; that step is not saved.
+        WorkerLostError: if another worker of a distributed run has ended.
+        OSError: if the disk is full; says what is saved.
     """
     saved = start_step
 
@@ -100,7 +102,11 @@ def run_steps(
 
 @contextlib.contextmanager
 def naming_lost_workers(resumed_from: str) -> Iterator[None]:
-    """Turns what TensorFlow raises where another worker has ended into a WorkerLostError."""
+    """Turn the errors that TensorFlow raises after another worker has ended into a WorkerLostError.
+
+    Args:
+        resumed_from: what the run resumes from, for the message.
+    """
     try:
         yield
     except _LOST as error:

@@ -1,4 +1,4 @@
-"""What a long run leaves behind and shows: log.jsonl, TensorBoard summaries, a progress bar with remaining time."""
+"""Logging of a long run: log.jsonl, TensorBoard summaries, and a progress bar with the remaining time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from scarlet_tf.files import naming, write_atomically
 
 
 class RunLog:
-    """Context manager around a run of `total_steps` steps that starts, or goes on, at `start_step`.
+    """Context manager that logs a run of `total_steps` steps, which starts or resumes at `start_step`.
 
-    A resumed run drops the lines of log.jsonl after `start_step`, since it makes these steps again.
+    A resumed run drops the lines of log.jsonl after `start_step`, because it repeats these steps.
+
+    Args:
+        directory: the run directory.
+        description: label of the progress bar.
     """
 
     def __init__(self, directory, *, total_steps: int, start_step: int = 0, description: str = "") -> None:
@@ -51,13 +55,13 @@ class RunLog:
             self._writer.close()
 
     def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
-        """Moves the bar to `step` finished steps."""
+        """Move the progress bar to `step` finished steps, and show these values beside it."""
         if shown:
             self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()}, refresh=False)
         self._bar.update(step - self._bar.n)
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes scalars that hold after `step` steps to log.jsonl and TensorBoard."""
+        """Write the scalars after `step` finished steps to log.jsonl and TensorBoard."""
         values = {name: float(value) for name, value in scalars.items()}
         path = self.directory / "log.jsonl"
         with naming(path), open(path, "a") as file:
@@ -68,7 +72,7 @@ class RunLog:
 
     @contextlib.contextmanager
     def _naming_tensorboard(self) -> Iterator[None]:
-        """Raise TensorFlow's errors of writing as an OSError that names the folder."""
+        """Turn TensorFlow's write errors into an OSError that names the folder."""
         import tensorflow as tf
 
         try:
@@ -87,7 +91,7 @@ class RunLog:
 
 
 def _step_of(line: str) -> float:
-    """The line's step; infinite for a line that a kill cut short."""
+    """Return the step of a line; infinity for a line that a kill cut short."""
     try:
         return json.loads(line)["step"]
     except (json.JSONDecodeError, KeyError):

@@ -17,11 +17,11 @@ _TF_CONFIG = (
 
 
 def require_strategy(name: str, *, tpu: str = "") -> None:
-    """What `make_strategy` says of its arguments, and of TF_CONFIG, without TensorFlow.
+    """Check the arguments of `make_strategy`, and TF_CONFIG, without importing TensorFlow.
 
     Raises:
-        ValueError: for another name; for a TPU with any but "tpu"; and for "multi_worker" where TF_CONFIG does not name
-            workers and this one's task: TensorFlow would then take this process for the only one.
+        ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if TF_CONFIG
+            does not name workers and the task of this one: TensorFlow would then assume that there are no others.
     """
     require_known("strategy", name, STRATEGIES)
     if tpu and name != "tpu":
@@ -44,16 +44,17 @@ def _names_workers(tf_config: str) -> bool:
 
 
 def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str = ""):
-    """A `tf.distribute.Strategy`.
+    """Return a `tf.distribute.Strategy`.
 
     Args:
         name: "one_device": the first GPU, or the CPU. "mirrored": all GPUs of this machine, or `devices`.
-            "multi_worker": synchronous over the workers named in the TF_CONFIG environment variable.
-            "tpu": the TPU named by `tpu`; "local": this machine's; "": the one that the environment names.
-        devices: device names for "one_device" (the first counts) and "mirrored", such as ["CPU:0", "CPU:1"].
+            "multi_worker": synchronous training on the workers that the environment variable TF_CONFIG names.
+            "tpu": the TPU that `tpu` names.
+        devices: device names for "one_device" (uses the first) and "mirrored", such as ["CPU:0", "CPU:1"].
+        tpu: name of a TPU; "local": this machine's; "": the one that the environment names.
 
     Raises:
-        ValueError: as `require_strategy`, and where the TPU cannot be used.
+        ValueError: as `require_strategy`, and if the TPU cannot be used.
     """
     require_strategy(name, tpu=tpu)
     import tensorflow as tf
@@ -65,7 +66,7 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
         workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
-        if sum(map(len, workers.values())) > 1:  # TensorFlow waits in silence, and hears no signal
+        if sum(map(len, workers.values())) > 1:  # TensorFlow waits silently and ignores signals
             print("waiting for all workers in TF_CONFIG; until they are there only kill -9 ends this", file=sys.stderr)
         return tf.distribute.MultiWorkerMirroredStrategy()
     try:

@@ -1,4 +1,4 @@
-"""Workers of a tf.distribute strategy that do one task together: the chief tells, the others hear, all add up."""
+"""Communication between the workers of a tf.distribute strategy: broadcasts from the chief, sums and barriers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from scarlet_tf.runs.loop import WorkerLostError, naming_lost_workers
 
 
 class Workers:
-    """The processes of a MultiWorkerMirroredStrategy; one process with any other strategy, or with None.
+    """The processes of a MultiWorkerMirroredStrategy; a single process with any other strategy, or with None.
 
-    Every process has to call the same methods in the same order, `tell` on the chief being `hear` on the others.
+    All processes must call the same methods in the same order; `tell` on the chief matches `hear` on the others.
 
     Attributes:
-        count, index: how many there are, and which this one is; the chief is among them.
-        lost: whether another process has ended. Nothing is asked of the others then, as no answer may ever come.
+        count: number of processes, including the chief.
+        index: number of this process; 0 is the chief.
+        lost: whether another process has ended. The others are then no longer contacted, as they may never answer.
 
     Raises:
-        WorkerLostError: from any method, where another process has ended; but from `tell`, to let all end, no more
-            once that is known.
+        WorkerLostError: from any method, if another process has ended. Once that is known, `tell` without rows no
+            longer raises it.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None, *, name: str = "0") -> None:
-        """
+        """Determine the number of processes and the index of this one.
+
         Args:
-            name: of what they have in common, up to 16 hexadecimal digits; `hear` refuses a chief with another one.
+            strategy: the strategy of the run.
+            name: fingerprint of what all must have in common, up to 16 hexadecimal digits; `hear` checks the chief's.
         """
         self.lost = False
         self._strategy, self._name = strategy, int(name, 16) // 2  # 63 bits
@@ -34,7 +37,7 @@ class Workers:
         self.index = 0 if self.count == 1 else _index(strategy.cluster_resolver)
 
     def tell(self, rows: np.ndarray) -> np.ndarray:
-        """The chief's (n, k) integers, to all; returns them. None at all, n = 0, lets the others end."""
+        """Broadcast (n, k) integers from the chief and return them; with n = 0 the others end."""
         if self.count > 1 and (len(rows) or not self.lost):
             self.add(np.array([self._name, len(rows)]))
             if len(rows):
@@ -42,18 +45,18 @@ class Workers:
         return rows
 
     def hear(self, width: int) -> np.ndarray:
-        """What the chief tells: (n, width) int64; ValueError where the chief is of another name."""
+        """Receive (n, width) int64 from the chief; raise ValueError if the chief has another `name`."""
         name, n = self.add(np.zeros(2, np.int64))
         if name != self._name:
             raise ValueError("this worker has another supernet, other images or other settings than the chief")
         return self.add(np.zeros((n, width), np.int64)) if n else np.empty((0, width), np.int64)
 
     def meet(self) -> None:
-        """Returns when all have called it: a worker that ends before is taken for lost by the others."""
+        """Wait until all have called this; the others count a worker that ends before as lost."""
         self.add(np.zeros(1, np.int64))
 
     def add(self, values: np.ndarray) -> np.ndarray:
-        """The sum of all workers' arrays, which have one shape and type, on every one of them."""
+        """Return the sum of all workers' arrays, of equal shape and dtype, on every worker."""
         if self.count == 1:
             return values
 
@@ -73,5 +76,5 @@ class Workers:
 
 
 def _index(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
-    """0 for the chief, whether it is a job of its own or the first worker."""
+    """Return this worker's index: 0 for the chief, whether it is a separate job or the first worker."""
     return resolver.task_id + (resolver.task_type == "worker" and "chief" in resolver.cluster_spec().jobs)

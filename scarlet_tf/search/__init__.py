@@ -1,4 +1,4 @@
-"""Constrained, weighted multi-objective search over genomes. Pure NumPy and SQLite; never imports TensorFlow."""
+"""Constrained, weighted multi-objective search over genomes, in NumPy and SQLite. Never imports TensorFlow."""
 
 from scarlet_tf.search.archive import ArchiveError
 from scarlet_tf.search.constrained import Patience, SearchStalledError

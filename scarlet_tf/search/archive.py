@@ -1,12 +1,12 @@
-"""The SQLite file that a search lives in: every model ever evaluated, every generation, and what resuming needs.
+"""The archive of a search, an SQLite file: every evaluated model, every generation, and the state to resume from.
 
-One transaction a generation: a process that is killed, or a disk that fills up, leaves the generations before. SQLite
-has no checksums, so each generation stores a digest of its own rows, which is checked when the file is opened.
+Each generation is one transaction, so earlier generations survive a killed process or a full disk. SQLite has no
+checksums, so each generation stores a digest of its rows, which is checked when the file is opened.
 
-While it is written to, what is new is in a write-ahead log beside it (-wal and -shm files), which is flushed to the
-disk now and then, not with every generation: that took as long as all else. So if the power fails, the last
-generations may be missing, but the ones before are whole, and a resumed search makes the same ones again. Closing the
-archive leaves one file. After a kill the log stays; the next to open the archive takes it in.
+An archive that is being written has a write-ahead log (-wal and -shm files). The log is not flushed to disk with every
+generation, which took as long as everything else together. A power failure can therefore lose the last generations,
+but leaves the earlier ones intact; a resumed search repeats the lost ones exactly. Closing the archive leaves one file.
+The log of a killed process is merged when the archive is opened again.
 """
 
 from __future__ import annotations
@@ -56,11 +56,16 @@ GO_ON = "use the same settings, or another output folder"
 
 
 class ArchiveError(ValueError):
-    """An archive that cannot be used or written; the message, one line, starts with its path."""
+    """Error for an archive that cannot be read or written; the message is one line and starts with the path."""
 
 
 class Archive:
-    """An open archive; a context manager. Use `open_archive` to search, `read_archive` to look."""
+    """An open archive, as a context manager; made by `open_archive` for a search and by `read_archive` for reading.
+
+    Attributes:
+        path: the file; ":memory:" for an archive in memory.
+        identity: the search it belongs to, see `open_archive`.
+    """
 
     def __init__(self, path: str, connection: sqlite3.Connection, identity: dict):
         self.path, self.identity, self._connection = path, identity, connection
@@ -69,8 +74,8 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # One file to copy, also to a place that cannot be written, is what another journal than the log gives. Not now
-        # where another process has it open, or the disk is full: then the log stays, and nothing is lost.
+        # Leaving WAL mode merges the log into the file, which can then be copied alone and opened on read-only media.
+        # If another process has the archive open, or the disk is full, the log stays, and nothing is lost.
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -78,18 +83,18 @@ class Archive:
 
     @property
     def last_generation(self) -> int:
-        """-1 where there is none yet."""
+        """Number of the last generation; -1 if there is none."""
         return self._rows("SELECT COALESCE(MAX(generation), -1) FROM generations")[0][0]
 
     def models(self, where: str = "1", parameters: tuple = ()) -> Models:
-        """Evaluated models in order of evaluation, all or those of an SQL condition on the table `models`."""
+        """Return the evaluated models in order of evaluation: all, or those that meet an SQL condition on `models`."""
         query = f"SELECT id, genome, accuracy, madds, params, extra FROM models WHERE {where} ORDER BY id"
         return _models(
             self._rows(query, parameters), num_layers=SearchSpace.from_dict(self.identity["space"]).num_layers
         )
 
     def members(self, generation: int) -> Members:
-        """The population of a generation, in its order; ArchiveError where there is none."""
+        """Return the population of a generation in stored order; raise ArchiveError if there is no such generation."""
         rows = self._rows(
             "SELECT m.id, genome, accuracy, madds, params, extra, rank, crowding FROM populations p "
             "JOIN models m ON m.id = p.model WHERE p.generation = ? ORDER BY position",
@@ -108,12 +113,12 @@ class Archive:
         return Summary(**json.loads(text))
 
     def operators(self, generation: int) -> dict[str, int]:
-        """How many of the models evaluated in a generation each operator has made."""
+        """Return how many of the models evaluated in a generation each operator proposed."""
         query = "SELECT operator, COUNT(*) FROM models WHERE generation = ? GROUP BY operator ORDER BY operator"
         return dict(self._rows(query, (generation,)))
 
     def lineage(self) -> Lineage:
-        """Of every evaluated model, in order of evaluation."""
+        """Return parents and operators of all evaluated models, in order of evaluation."""
         rows = self._rows("SELECT COALESCE(mother, -1), COALESCE(father, -1), operator FROM models ORDER BY id")
         mothers, fathers, operators = zip(*rows, strict=True) if rows else ((), (), ())
         return Lineage(
@@ -121,25 +126,31 @@ class Archive:
         )
 
     def mutators(self, generation: int) -> str:
-        """The mutators' states after the last generation, as JSON; large, so "" for those before."""
+        """Return the mutators' states after the last generation, as JSON; "" for earlier ones, to save space."""
         return self._rows("SELECT mutators FROM generations WHERE generation = ?", (generation,))[0][0]
 
     def picks(self) -> np.ndarray:
-        """(k,) ids of the models that the search ended with; empty before the end."""
+        """Return the ids of the picked models, (k,) int64; empty before the search has ended."""
         return np.array([row[0] for row in self._rows("SELECT model FROM picks ORDER BY position")], np.int64)
 
     def log_ahead(self) -> None:
-        """To be called before anything is written: makes a commit take no waiting for the disk."""
+        """Turn on the write-ahead log, so that commits need not wait for the disk; to be called before writing."""
         with _explained(self.path):
-            # Where the file system cannot have it, the answer is another mode, which needs full synchronisation.
+            # On file systems without support SQLite keeps another mode, which needs full synchronisation.
             if self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def commit(self, evaluated: Evaluated, members: Members, *, summary: Summary, mutators: str) -> None:
-        """Adds one generation, all of it or nothing; its models get the ids that follow on from the last one.
+        """Add a generation in one transaction; its models get the next free ids.
+
+        Args:
+            evaluated: the models evaluated in this generation.
+            members: its population.
+            summary: its summary, including its number.
+            mutators: the mutators' states as JSON.
 
         Raises:
-            ArchiveError: where it cannot be written, such as on a full disk; the generations before are kept.
+            ArchiveError: if it cannot be written, such as on a full disk; earlier generations are kept.
         """
         generation, seed = summary.generation, self.identity["settings"]["seed"]
         first = self._rows("SELECT COALESCE(MAX(id), -1) + 1 FROM models")[0][0]
@@ -176,11 +187,11 @@ class Archive:
             for changed in (generation - 1, generation):
                 digest = _digest(self._connection, self.identity, _GENERATION, (changed,))
                 self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, changed))
-            if self._connection.execute("DELETE FROM picks").rowcount:  # of an end that is no longer the end
+            if self._connection.execute("DELETE FROM picks").rowcount:  # the search was given more generations
                 _write_picks_digest(self._connection, self.identity)
 
     def write_picks(self, ids: np.ndarray) -> None:
-        """Sets the models that the search ended with."""
+        """Replace the picked models by those with these ids."""
         with _explained(self.path), self._connection:
             self._connection.execute("DELETE FROM picks")
             self._connection.executemany("INSERT INTO picks VALUES (?, ?)", [(k, int(i)) for k, i in enumerate(ids)])
@@ -192,13 +203,14 @@ class Archive:
 
 
 def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, object]) -> Archive:
-    """Opens the archive of a search, made where there is none; None keeps it in memory only.
+    """Open the archive of a search for writing; create it if it does not exist.
 
     Args:
-        identity: JSON values under "space", "evaluator" and "settings": what decides the course of the search.
+        path: the file; None: in memory.
+        identity: JSON values "space", "evaluator" and "settings", which determine the course of the search.
 
     Raises:
-        ArchiveError: for a file that is damaged, no archive, of another version, or of another identity.
+        ArchiveError: if the file is damaged, not an archive, of another version, or belongs to another search.
     """
     identity = json.loads(json.dumps(identity))
     if path is None:
@@ -218,13 +230,13 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
 
 
 def read_archive(path: str | os.PathLike) -> Archive:
-    """Opens an existing archive, whichever search it is of; ArchiveError as for `open_archive`."""
+    """Open an existing archive of any search; raise ArchiveError as `open_archive` does, or if it does not exist."""
     path = Path(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: no such archive file")
     with contextlib.ExitStack() as stack:
         with _explained(path):
-            # "rw" does not create; where the file is read-only SQLite opens it so.
+            # "rw" does not create a file, and opens a read-only one for reading.
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
             stack.callback(connection.close)
             identity = _checked_identity(path, connection)
@@ -233,10 +245,10 @@ def read_archive(path: str | os.PathLike) -> Archive:
 
 
 def _create_file(path: Path, identity: dict) -> None:
-    """Makes an empty archive, unless another process has made one there meanwhile."""
+    """Create an empty archive, unless another process has created it in the meantime."""
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is whole: a process killed here must not leave a file that looks damaged.
+        # Under a temporary name until it is complete, so that a killed process leaves no file that looks damaged.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
             whole = Path(aside) / path.name
             with contextlib.closing(sqlite3.connect(whole)) as connection:
@@ -244,7 +256,7 @@ def _create_file(path: Path, identity: dict) -> None:
             with _others_waiting(path.parent):
                 if path.exists():
                     return
-                # What a killed search left beside an archive that is gone would be taken for part of the new one.
+                # SQLite would apply journals that a killed search left beside a deleted archive to the new one.
                 for suffix in ("-wal", "-shm", "-journal"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
                 _publish(whole, path)
@@ -252,10 +264,10 @@ def _create_file(path: Path, identity: dict) -> None:
 
 @contextlib.contextmanager
 def _others_waiting(folder: Path) -> Iterator[None]:
-    """One process at a time makes an archive in a folder; a lock of the system's, so that a kill releases it."""
+    """Hold a lock on a folder, so that one process at a time creates an archive; a killed process releases it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network file systems cannot
+        with contextlib.suppress(OSError):  # some network file systems have no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -263,7 +275,7 @@ def _others_waiting(folder: Path) -> Iterator[None]:
 
 
 def _publish(whole: Path, path: Path) -> None:
-    """Gives a file its name, never in place of another one where the file system has hard links."""
+    """Move a file to its final path; on file systems with hard links, an existing file is never replaced."""
     try:
         os.link(whole, path)
     except FileExistsError:
@@ -313,7 +325,7 @@ _GENERATION = (
 
 
 def _digest(connection: sqlite3.Connection, identity: dict, queries: tuple[str, ...], parameters: tuple = ()) -> str:
-    """SHA-256 of what queries answer, and of whose archive it is."""
+    """Return the SHA-256 of the identity and the rows that the queries return."""
     content = [connection.execute(query, parameters).fetchall() for query in queries]
     return hashlib.sha256(json.dumps([identity, content]).encode()).hexdigest()
 
@@ -337,7 +349,7 @@ def _models(rows: list[tuple], *, num_layers: int) -> Models:
 
 @contextlib.contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
-    """Says SQLite's errors in terms of the archive."""
+    """Raise SQLite and file errors as ArchiveError."""
     try:
         yield
     except sqlite3.IntegrityError as error:

@@ -1,4 +1,4 @@
-"""Drawing models until enough satisfy the constraints, the cheap ones first (paper: "Ordered Constraints")."""
+"""Evaluation of proposals until enough satisfy the constraints, cheap ones first (paper: "Ordered Constraints")."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ KNOWN = "already evaluated"
 
 
 class SearchStalledError(ValueError):
-    """Nothing new is found any more; the message names what rejects the models."""
+    """Error for a search that finds no more models; the message names the constraint or reason that rejects them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Models with all their quantities, in order of evaluation; every array has n rows."""
+    """Evaluated models with all their quantities, in order of evaluation; arrays have n rows."""
 
     genomes: np.ndarray  # (n, L) int64
     values: dict[str, np.ndarray]  # (n,) each: accuracy and the cheap quantities
-    parents: np.ndarray  # (n, 2) int64 ids, -1 where there is none
+    parents: np.ndarray  # (n, 2) int64 ids, -1 for none
     operators: np.ndarray  # (n,) str
     feasible: np.ndarray  # (n,) bool: satisfies the constraints on accuracy too
     evaluated_at: np.ndarray  # (n,) float64 seconds since the epoch
@@ -34,7 +34,7 @@ class Evaluated:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Effort:
-    """What it took: proposals drawn, how many each reason rejected, and the seconds spent in the evaluator."""
+    """Counts of proposals, of rejections by reason, and the seconds spent in the evaluator."""
 
     proposed: int
     rejected: dict[str, int]
@@ -43,7 +43,11 @@ class Effort:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Patience:
-    """When to give up: this many proposals, or this many evaluations, in a row without one that passes."""
+    """Limits after which a search gives up: proposals, or evaluations, in a row of which none passes.
+
+    Raises:
+        ValueError: unless both are integers >= 1.
+    """
 
     proposals: int = 200_000
     evaluations: int = 1_000
@@ -64,18 +68,26 @@ def collect(
     known: set[bytes],
     patience: Patience,
 ) -> tuple[Evaluated, Effort]:
-    """Draws and evaluates until `wanted` new models satisfy every constraint.
+    """Draw and evaluate proposals until `wanted` new models satisfy every constraint.
 
-    Cheap constraints and the look-up of known genomes come first; what passes is evaluated in batches of as many
-    models as are still missing, so that no more than `wanted` feasible models are ever evaluated. Models whose
-    accuracy breaks a constraint are returned too, with `feasible` False.
+    Known genomes and those that violate a cheap constraint are rejected first. The rest are evaluated in batches, each
+    as large as the number of models still missing, so at most `wanted` feasible models are evaluated. Models whose
+    accuracy violates a constraint are returned too, with `feasible` False.
 
     Args:
-        propose: gives a batch of proposals of any size >= 1; what is left of it when enough are found is dropped.
-        known: `genome_key` of every model evaluated before; the new ones are added.
+        wanted: number of feasible models.
+        propose: returns a batch of proposals of any size >= 1; those of the last batch that are not needed are dropped.
+        evaluator: predicts accuracy.
+        cheap: the cheap quantities, by name.
+        constraints: in the order in which they are checked.
+        known: `genome_key` of every evaluated model; updated in place.
+        patience: when to give up.
+
+    Returns:
+        The evaluated models, and what they took.
 
     Raises:
-        SearchStalledError: when `patience` runs out.
+        SearchStalledError: if `patience` runs out.
     """
     draws = _Draws(propose, cheap=cheap, constraints=constraints, known=known, patience=patience.proposals)
     gates = [constraint for constraint in constraints if constraint.name == ACCURACY]
@@ -114,7 +126,7 @@ def collect(
 
 
 class _Draws:
-    """A stream of proposals that satisfy the cheap constraints and are new."""
+    """A stream of new proposals that satisfy the cheap constraints."""
 
     def __init__(
         self,
@@ -131,7 +143,7 @@ class _Draws:
         self.rejected: Counter[str] = Counter()
 
     def take(self, count: int) -> tuple[Proposals, dict[str, np.ndarray]]:
-        """The next `count`, with their cheap quantities; counts of rejections go to `rejected`."""
+        """Return the next `count` proposals with their cheap quantities; count rejections in `rejected`."""
         parts: list[tuple[Proposals, dict[str, np.ndarray]]] = []
         taken, fruitless, reasons, closest = 0, 0, Counter[str](), {}
         while taken < count:
@@ -167,7 +179,7 @@ class _Draws:
         return Proposals(genomes, parents, operators), merged
 
     def _verdicts(self, values: Mapping[str, np.ndarray], n: int) -> list[str]:
-        """The first constraint that each of n proposals breaks, "" where it breaks none."""
+        """Return the first constraint that each of n proposals violates, or "" if there is none."""
         verdicts = np.full(n, "", dtype=object)
         for constraint in reversed(self._constraints):
             verdicts[~constraint.satisfied(values[constraint.name])] = str(constraint)

@@ -1,15 +1,15 @@
-"""Reinforced mutation: a PPO controller that learns which gene to change to what (paper: "Mutation"; FairNAS).
+"""Reinforced mutation: a PPO controller that learns which gene to change, and to what (paper: "Mutation"; FairNAS).
 
-The paper names the controller and leaves it open; this is ours:
+The paper does not specify the controller. This is our design:
 
-  - State: a genome, before mutation, and a preference among the objectives, drawn anew for every proposal.
-  - Action: one layer and its new choice (`policy.py`), so the positions to mutate are learnt too.
-  - Reward: the objectives that the child gains on its parents, weighted by the preference.
-  - Baseline: what the genome's genes are expected to cost, by linear regression (`policy.ValueBaseline`).
-  - Two policies, as FairNAS: one driven by accuracy, one by the cheap objectives alone.
+  - State: a genome, before mutation, and a preference among the objectives, drawn for every proposal.
+  - Action: one layer and its new choice (`policy.py`), so the controller also learns where to mutate.
+  - Reward: the improvement of the child over its parents in the objectives, weighted by the preference.
+  - Baseline: the expected costs of the genome, by linear regression on its genes (`policy.ValueBaseline`).
+  - Two policies, as in FairNAS: one driven by accuracy, the other by the cheap objectives alone.
 
-A preference instead of one fixed weighting, because the search wants a whole front: with the objectives' own weights
-every mutation would pull to the same end of it.
+Preferences vary because the search looks for a whole front: with the fixed weights of the objectives, every mutation
+would pull towards the same end of it.
 """
 
 from __future__ import annotations
@@ -35,21 +35,24 @@ class ControllerConfig:
     """Settings of reinforced mutation.
 
     State, reward and network:
-        A proposal's preference w, (m,) with sum 1, is drawn so: of the accuracy-driven policy, accuracy's part from
-        U(`accuracy_preference`, 1); the rest, or all of the cheap-driven one, is divided among the cheap objectives in
+        A proposal has a preference w, (m,) with sum 1. For the accuracy-driven policy, accuracy's part is drawn from
+        U(`accuracy_preference`, 1); for the cheap-driven one it is 0. The rest is divided among the cheap objectives in
         proportion to weight * Exp(1). A child's reward is sum_k w_k (parents' cost - child's cost)_k / s_k, where s_k
-        is the running root mean square of that difference over the children that were evaluated. The parents' cost is
-        the mean of mother and father, weighted by their shares of the genes in which they differ. The network is
-        linear in (1, w), with one row for every choice of every layer: see `policy.py`, also for the objective.
+        is the running root mean square of that difference over the evaluated children. The parents' cost is the mean of
+        mother and father, weighted by their shares of the genes in which they differ. The network is linear in (1, w),
+        with one row for every choice of every layer; `policy.py` describes it and the objective.
 
     Attributes:
-        learning_rate: Adam's.
-        epochs: optimizer steps on each generation's children; the probability ratios are to the policy before these.
-        clip: PPO's epsilon.
-        entropy: weight of the entropy bonus, beside advantages whose root mean square under the policy is 1.
-        accuracy_share: of the mutations by the accuracy-driven policy; FairNAS's 0.7.
-        accuracy_preference: the least part of accuracy in the reward of the accuracy-driven policy.
-        ridge, memory: of the value baseline.
+        learning_rate: learning rate of Adam.
+        epochs: optimizer steps on each generation's children; probability ratios refer to the policy before them.
+        clip: epsilon of PPO.
+        entropy: weight of the entropy bonus, relative to advantages with a root mean square of 1 under the policy.
+        accuracy_share: share of mutations by the accuracy-driven policy; FairNAS's 0.7.
+        accuracy_preference: minimum weight of accuracy in the reward of the accuracy-driven policy.
+        ridge, memory: see `policy.ValueBaseline`.
+
+    Raises:
+        ValueError: for a value out of range.
     """
 
     learning_rate: float = 0.05
@@ -83,21 +86,26 @@ class ControllerConfig:
 
 
 class _Proposal(NamedTuple):
-    """What is kept of a proposal until its child is evaluated."""
+    """A proposal whose child has not been evaluated yet."""
 
     policy: int
     genome: np.ndarray  # (L,) before mutation
     preference: np.ndarray  # (m,)
     action: int
-    parents: np.ndarray  # (m,) the parents' cost
-    inherited: np.ndarray  # (m,) what crossover is expected to have added to it
+    parents: np.ndarray  # (m,) the parents' costs
+    inherited: np.ndarray  # (m,) expected change of these costs by crossover
 
 
 class ReinforcedMutation:
-    """One gene, chosen and replaced by a policy that PPO improves once a generation; a `Mutator`.
+    """A `Mutator` that replaces one gene, chosen by a policy that PPO improves once a generation.
 
-    It learns from those of its proposals that were evaluated, infeasible ones included; its value baseline learns from
-    every evaluated model.
+    The policy learns from its own proposals that were evaluated, including infeasible ones; the value baseline learns
+    from every evaluated model.
+
+    Args:
+        num_choices: number of choices of each layer.
+        objectives: the objectives of the search.
+        config: settings; None: the defaults.
     """
 
     name = "reinforced"
@@ -147,7 +155,7 @@ class ReinforcedMutation:
         rows = [row for row, proposal in enumerate(proposals) if proposal is not None]
         if rows:
             self._learn([proposals[row] for row in rows], children_costs[rows])
-        # Afterwards: the advantages above are by the baseline that stood while these were proposed.
+        # Last, because the advantages above must use the baseline from before these models were evaluated.
         self._baseline.update(genomes, children_costs)
         self._pending = {}
 
@@ -182,7 +190,7 @@ class ReinforcedMutation:
         }
 
     def _preferences(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The index of the policy that makes each of n proposals, (n,), and its preference, (n, m)."""
+        """Draw the policies of n proposals, (n,) indices, and their preferences, (n, m)."""
         is_accuracy = np.array([objective.name == ACCURACY for objective in self._objectives])
         cheap = np.where(is_accuracy, 0.0, weights(self._objectives))
         by_accuracy = rng.random(n) < self._config.accuracy_share
@@ -197,7 +205,7 @@ class ReinforcedMutation:
         return np.where(by_accuracy, 0, 1), np.where(is_accuracy, part, (1 - part) * shares)
 
     def _inherited(self, genomes: np.ndarray, parents: Parents) -> tuple[np.ndarray, np.ndarray]:
-        """(n, m) cost of the parents, and (n, m) what the crossover of them is expected to cost more than that."""
+        """Return the parents' costs, (n, m), and the expected change of these costs by crossover, (n, m)."""
         mothers, fathers = parents.genomes[:, 0], parents.genomes[:, 1]
         differ = mothers != fathers
         count = differ.sum(axis=1)
@@ -220,7 +228,7 @@ class ReinforcedMutation:
         self._scale = np.sqrt(square)
         scaled = preferences / np.where(self._scale > 0, self._scale, 1.0)
         rewards = (scaled * gains).sum(axis=1)
-        # Of every action: what the baseline expects it to gain; the child's own reward differs by the surprise.
+        # The gain of every action that the baseline expects; a child's reward differs from it by the surprise.
         worth = np.einsum("nam,nm->na", self._baseline.savings(genomes), scaled)
         crossover = (scaled * inherited).sum(axis=1)
         surprises = rewards + crossover - worth[np.arange(len(actions)), actions]
@@ -247,7 +255,7 @@ class ReinforcedMutation:
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Arrays as base64 of little-endian float64: exact, and a third of the size of decimal numbers."""
+    """Return arrays as base64 of little-endian float64, which is exact and a third of the size of decimal numbers."""
     return {name: base64.b64encode(array.astype("<f8").tobytes()).decode() for name, array in arrays.items()}
 
 

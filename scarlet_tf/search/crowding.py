@@ -8,16 +8,18 @@ from scarlet_tf.search.pareto import non_dominated_ranks
 
 
 def crowding_by_objective(costs: np.ndarray) -> np.ndarray:
-    """d_i of every point of one front: distance between its two neighbours in objective i, over the range of i.
+    """Return the crowding distances d_i of the points of a front.
 
-    Conventions, those of Deb et al. 2002 and of pymoo:
-      - the first and last point of an objective's order are infinite in it;
-      - equal values are ordered as given (a stable sort), so of tied end points one only is infinite;
-      - an objective that is constant on the front gives 0 to all, ends included: it tells nobody apart;
-      - a front of one or two points is infinite throughout.
+    d_i is the distance between the two neighbours of a point in objective i, divided by the range of i.
 
-    Beyond them, for infinite costs: the range is that of the finite ones, equal infinities are 0 apart, and a point
-    beside an infinite one that it does not equal is infinitely far from it.
+    Conventions of Deb et al. 2002 and pymoo:
+      - the first and last point of an objective's order have infinite distance in it;
+      - equal values keep their given order (a stable sort), so only one of several tied end points is infinite;
+      - an objective that is constant on the front gives 0 to all points, because it distinguishes none;
+      - all distances on a front of one or two points are infinite.
+
+    In addition, for infinite costs: the range is that of the finite costs, equal infinities are 0 apart, and any other
+    distance to an infinite cost is infinite.
 
     Args:
         costs: (n, m).
@@ -33,7 +35,7 @@ def crowding_by_objective(costs: np.ndarray) -> np.ndarray:
     finite = {"axis": 0, "where": np.isfinite(ordered)}
     span = ordered.max(**finite, initial=-np.inf) - ordered.min(**finite, initial=np.inf)
     gaps = np.full(costs.shape, np.inf)
-    # A neighbour at a time, as pymoo sums them: the same floating-point numbers come out.
+    # In pymoo's order of operations, so that the floating-point results are the same.
     steps = np.zeros((len(costs) - 1, costs.shape[1]))
     np.subtract(ordered[1:], ordered[:-1], out=steps, where=ordered[1:] > ordered[:-1])
     steps /= np.where(span > 0, span, 1.0)
@@ -45,17 +47,20 @@ def crowding_by_objective(costs: np.ndarray) -> np.ndarray:
 
 
 def weighted_crowding(costs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """d = sum_i w_i d_i of the points of one front, instead of NSGA-II's sum_i d_i.
+    """Return the weighted crowding distances sum_i w_i d_i of a front; NSGA-II has sum_i d_i.
 
-    An objective of weight 0 counts for nothing, its ends included (0 times infinity is 0 here). pymoo divides the
-    unweighted sum by the number of objectives: that is the weights (1/m, ..., 1/m) here.
+    Objectives of weight 0 are ignored, including their end points (0 times infinity is 0 here). pymoo divides the
+    unweighted sum by the number of objectives, which corresponds to the weights (1/m, ..., 1/m).
 
     Args:
         costs: (n, m).
         weights: (m,), >= 0.
 
     Returns:
-        (n,) float64, larger where it is less crowded.
+        (n,) float64; larger values are less crowded.
+
+    Raises:
+        ValueError: if costs and weights differ in the number of objectives.
     """
     costs, weights = np.asarray(costs, np.float64), np.asarray(weights, np.float64)
     if weights.shape != costs.shape[1:]:
@@ -65,7 +70,7 @@ def weighted_crowding(costs: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def rank_and_crowd(costs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, m) costs -> Pareto ranks (n,) int64, and each point's weighted crowding on its own front (n,) float64."""
+    """Return Pareto ranks (n,) int64 of (n, m) costs, and weighted crowding on the points' own fronts (n,) float64."""
     costs = np.asarray(costs, np.float64)
     ranks = non_dominated_ranks(costs)
     crowding = np.empty(len(costs))
@@ -76,10 +81,10 @@ def rank_and_crowd(costs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, 
 
 
 def survivors(costs: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """The `count` best of (n, m) costs by rank, then by weighted crowding (paper: Algorithm 1); ties in order given.
+    """Select the `count` best of (n, m) costs by rank, then weighted crowding (paper: Algorithm 1).
 
     Returns:
-        (min(count, n),) int64 indices, best first.
+        (min(count, n),) int64 indices, best first; ties keep their order.
     """
     ranks, crowding = rank_and_crowd(costs, weights)
     return np.lexsort((-crowding, ranks))[:count]

@@ -1,4 +1,4 @@
-"""How a search asks for accuracy: all that it knows of a supernet."""
+"""The evaluator protocol, through which a search gets accuracies."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import numpy as np
 
 
 class Evaluator(Protocol):
-    """Predicts the accuracy of models.
+    """Protocol of objects that predict the accuracy of models.
 
     Attributes:
-        fingerprint: names the weights, data and settings behind the numbers; an archive of another one is refused.
+        fingerprint: identifies the weights, data and settings behind the accuracies; archives of evaluators with
+            another fingerprint are rejected.
     """
 
     fingerprint: str
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
-        """(n, num_layers) int64 -> (n,) float64 accuracy in [0, 1]; the same genome always gives the same number."""
+        """Return accuracies: (n, num_layers) int64 -> (n,) float64 in [0, 1]; must be deterministic."""
         ...
 
 
 def evaluate_checked(evaluator: Evaluator, genomes: np.ndarray) -> np.ndarray:
-    """The evaluator's answer, (n,) float64; ValueError unless it is n numbers in [0, 1]."""
+    """Return the evaluator's accuracies, (n,) float64; raise ValueError unless they are n numbers in [0, 1]."""
     accuracy = np.asarray(evaluator.evaluate(genomes), np.float64)
     if accuracy.shape != (len(genomes),):
         raise ValueError(f"the evaluator must give {len(genomes)} accuracies, got shape {accuracy.shape}")

@@ -1,4 +1,4 @@
-"""Reading a search back from its archive, while it runs or afterwards, for reports and for what comes next."""
+"""Readers of a search's archive, during the search or afterwards."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchHistory:
-    """A search so far.
+    """The generations of a search so far.
 
     Attributes:
-        identity: "space" (SearchSpace's fields), "evaluator" (fingerprint) and "settings".
-        generations: one population a generation; the first is P_0 with Q_0, 2n models drawn uniformly.
-        summaries: one a generation.
-        operators: one a generation: how many of its evaluated models each operator has made.
+        identity: "space" (fields of SearchSpace), "evaluator" (fingerprint) and "settings".
+        generations: the population of each generation; the first is P_0 with Q_0, 2n models drawn uniformly.
+        summaries: the summary of each generation.
+        operators: for each generation, the number of its evaluated models by operator.
         lineage: parents and operator of every evaluated model.
-        picked: the K models at the end, by rank and then from the best to the worst first objective; none before.
+        picked: the K picked models, by rank and then from the best to the worst first objective; empty before the end.
     """
 
     identity: dict
@@ -33,36 +33,41 @@ class SearchHistory:
 
     @property
     def final(self) -> Members:
-        """The last population; ValueError where not even generation 0 is finished."""
+        """The last population; raises ValueError before generation 0 is finished."""
         if not self.generations:
             raise ValueError("this search has not finished a generation yet: there is no population to show")
         return self.generations[-1]
 
     @property
     def hypervolume(self) -> np.ndarray:
-        """(generations,) float64, 0..1, in the unit box of `objectives.cost_box`."""
+        """Hypervolume of each population, (generations,) float64 in 0..1, in the unit box of `objectives.cost_box`."""
         return np.array([summary.hypervolume for summary in self.summaries])
 
     @property
     def identity_share(self) -> np.ndarray:
-        """(generations,) float64, 0..1 (paper: Fig. 6 bottom)."""
+        """Share of identity genes in each population, (generations,) float64 in 0..1 (paper: Fig. 6 bottom)."""
         return np.array([summary.identity_share for summary in self.summaries])
 
 
 def search_history(path: str | os.PathLike) -> SearchHistory:
-    """Every generation of an archive; ArchiveError where it cannot be read."""
+    """Read all generations of an archive; raise ArchiveError if it cannot be read.
+
+    Example:
+        >>> history = search_history("runs/search/archive.sqlite")
+        >>> history.final.front.values["accuracy"]  # of the models on the Pareto front
+    """
     with read_archive(path) as archive:
         return history_of(archive)
 
 
 def evaluated_models(path: str | os.PathLike) -> Models:
-    """Every model that an archive holds, infeasible ones included, in order of evaluation."""
+    """Read all evaluated models of an archive, including infeasible ones, in order of evaluation."""
     with read_archive(path) as archive:
         return archive.models()
 
 
 def history_of(archive: Archive) -> SearchHistory:
-    """As `search_history`, of an open archive."""
+    """Return the history of an open archive, see `search_history`."""
     generations = range(archive.last_generation + 1)
     models, picks = archive.models(), archive.picks()
     return SearchHistory(

@@ -55,10 +55,21 @@ class SearchConfig:
     """Settings of a search; the defaults are the paper's.
 
     Attributes:
-        population: n, members of a population and feasible children of a generation.
-        generations: N.
-        picks: K, models chosen at the end.
-        patience: when to give up on drawing models that satisfy the constraints.
+        population: n, the size of the population and the number of feasible children in a generation.
+        generations: N, the number of generations after generation 0.
+        objectives: what to optimise, with weights that sum to 1.
+        constraints: what a model must satisfy.
+        seed: of the whole search.
+        mixture: shares of the mutators.
+        picks: K, the number of models picked at the end.
+        patience: when to give up on finding models that satisfy the constraints.
+
+    Raises:
+        ValueError: for a value out of range.
+
+    Example:
+        >>> constraints = parse_constraints("madds<1.5e6,accuracy>0.4")
+        >>> config = SearchConfig(population=20, generations=5, constraints=constraints)
     """
 
     population: int = 70
@@ -80,17 +91,21 @@ class SearchConfig:
 
 
 class Search:
-    """A search of one space, kept in an archive that it resumes from.
+    """A constrained, weighted NSGA-II search of a space, resumable from its archive.
 
     Generation 0 is P_0 and Q_0: 2n feasible models drawn uniformly. Generation g >= 1 takes the n survivors of
-    generation g - 1 by rank and weighted crowding, has n feasible children of them evaluated, and keeps the n
-    survivors of both. This is Algorithm 1 with each merge at the end of an iteration instead of the beginning of the
-    next, so that the last children, which have been paid for, can be picked too. So 2n + N*n feasible models are
-    evaluated (paper: 120 x 70 = 8,400 in the loop), and the infeasible ones besides.
+    generation g - 1 by rank and weighted crowding, evaluates n feasible children of them, and keeps the n survivors of
+    both. This is Algorithm 1 with each merge at the end of an iteration instead of the beginning of the next, so that
+    the last children, already evaluated, can be picked too. The search evaluates 2n + N*n feasible models (paper:
+    120 x 70 = 8,400 in the loop), plus infeasible ones.
 
-    A genome that was evaluated once is not proposed to the evaluator again, nor taken back into the population.
-    Generation g draws from a generator seeded by (seed, g) alone, and mutators' states are archived: a search that
-    was killed at any moment goes on as if it had not been. A finished one can be given more generations.
+    An evaluated genome is never evaluated again, nor does it return to the population. Generation g uses a random
+    generator seeded by (seed, g) alone, and the mutators' states are archived, so a search that was killed at any time
+    resumes as if it had not been. A finished search can be resumed with more generations.
+
+    Example:
+        >>> search = Search(get_space("small"), SearchConfig(population=20, generations=5), archive="search.sqlite")
+        >>> history = search.run(evaluator)  # such as a `scarlet_tf.supernet.SupernetEvaluator`
     """
 
     def __init__(
@@ -102,14 +117,17 @@ class Search:
         cheap: Mapping[str, CheapQuantity] | None = None,
         mutators: Sequence[Mutator] | None = None,
     ):
-        """
+        """Check the settings; the archive is opened by `run`.
+
         Args:
-            archive: path of the SQLite file, made where there is none; None: in memory.
-            cheap: further quantities by name, for objectives and constraints; madds and params are always there.
-            mutators: as the mixture names them, in their initial states; by default every one that has a share.
+            space: the search space.
+            config: the settings.
+            archive: path of the SQLite file, created if it does not exist; None: in memory.
+            cheap: further quantities by name, for objectives and constraints; madds and params are always available.
+            mutators: in their initial states, with names that the mixture has; None: all with a share above 0.
 
         Raises:
-            ObjectiveError: for objectives or constraints on unknown quantities, or weights whose sum is not 1.
+            ObjectiveError: for an unknown quantity, or weights that do not sum to 1.
         """
         self.space, self.config, self._path = space, config, archive
         self._cheap = add_quantities(cheap_quantities(space), cheap or {})
@@ -122,14 +140,19 @@ class Search:
         self._initial_states = frozen_states(self._mutators)
 
     def run(self, evaluator: Evaluator, *, progress: Callable[[Summary], None] = lambda summary: None) -> SearchHistory:
-        """Searches to the last generation, from the archive's last one on, and picks K models.
+        """Run all generations that the archive lacks, and pick K models.
 
         Args:
-            progress: called after each generation has been written.
+            evaluator: predicts accuracy.
+            progress: called with the summary of each generation after it has been written.
+
+        Returns:
+            The history of all generations.
 
         Raises:
-            ArchiveError: for an archive that is damaged, of another search, ahead of this one, or cannot be written.
-            SearchStalledError: where the constraints, named, leave nothing to be found.
+            ArchiveError: if the archive is damaged, belongs to another search, has more generations than configured,
+                or cannot be written.
+            SearchStalledError: if no more feasible models are found; names the constraint.
         """
         with open_archive(self._path, identity=self.identity(evaluator)) as archive:
             last = archive.last_generation
@@ -150,7 +173,7 @@ class Search:
             return history_of(archive)
 
     def identity(self, evaluator: Evaluator) -> dict[str, object]:
-        """What decides the course of this search, as JSON values; generations, picks and patience do not."""
+        """Return the JSON values that determine the course of the search; not generations, picks and patience."""
         return {
             "space": self.space.to_dict(),
             "evaluator": evaluator.fingerprint,
@@ -166,7 +189,7 @@ class Search:
         }
 
     def _check_quantities(self, models: Models, *, path: str) -> None:
-        """ArchiveError where archived models have other quantities now: of another table, or counted otherwise."""
+        """Raise ArchiveError if a quantity of an archived model has changed, such as with another latency table."""
         for name, column in measure(self._cheap, models.genomes).items():
             other = np.flatnonzero(column != models.values[name])
             if other.size:
@@ -259,9 +282,12 @@ class Search:
 
 
 def _survivors_by_operator(evaluated: Evaluated, ids: np.ndarray, members: Members) -> dict[str, int]:
-    """How many of this generation's feasible models, whose ids these are, are members, by the operator that made them.
+    """Return how many of this generation's feasible models are members, by operator.
 
-    Operators that made a feasible model are in it even where none of theirs survived.
+    Operators whose feasible models did not survive are included with 0.
+
+    Args:
+        ids: of the feasible models.
     """
     operators, alive = evaluated.operators[evaluated.feasible], np.isin(ids, members.models.ids)
     return {str(name): int(alive[operators == name].sum()) for name in np.unique(operators.astype(str))}

@@ -1,8 +1,8 @@
-"""What a search wants, as data: objectives with weights, and hard constraints (paper: Eq. 2, "Ordered Constraints").
+"""Objectives with weights, hard constraints, and the quantities they refer to (paper: Eq. 2, "Ordered Constraints").
 
-A quantity is a name with one value a model: "accuracy", which costs an evaluation, or a cheap one, a function of the
-genomes alone: "madds", "params", or what the caller adds, made of a table of layers and choices by `from_table` or of
-a function of a model's spec by `from_specs`.
+A quantity has a name, and one value for each model. "accuracy" needs an evaluation. Cheap quantities are functions of
+the genome: "madds", "params", and those that callers add, made by `from_table` from a table of layers and choices, or
+by `from_specs` from a function of a model's spec.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CheapQuantity = Callable[[np.ndarray], np.ndarray]
 
 
 class ObjectiveError(ValueError):
-    """An objective or constraint that means nothing; the message names it and what was expected."""
+    """Error for an invalid objective, constraint or quantity; the message names it and what was expected."""
 
 
 def _nearest(value: str, choices: Collection[str]) -> str:
@@ -37,7 +37,16 @@ def _nearest(value: str, choices: Collection[str]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A quantity to be made large ("max") or small ("min"); `weight` is its share of the crowding distance."""
+    """A quantity to maximise or minimise.
+
+    Attributes:
+        name: of the quantity.
+        direction: "max" or "min".
+        weight: weight in the crowding distance, >= 0.
+
+    Raises:
+        ObjectiveError: for an invalid value.
+    """
 
     name: str
     direction: str
@@ -58,7 +67,16 @@ class Objective:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Constraint:
-    """A strict bound on a quantity, such as madds < 500e6, in that quantity's own unit."""
+    """A strict bound on a quantity, such as madds < 500e6.
+
+    Attributes:
+        name: of the quantity.
+        op: "<" or ">".
+        bound: in the quantity's unit; accuracy is in 0..1.
+
+    Raises:
+        ObjectiveError: for an invalid value.
+    """
 
     name: str
     op: str
@@ -81,16 +99,16 @@ class Constraint:
         return f"{self.name}{self.op}{_exact(self.bound)}"
 
     def satisfied(self, values: np.ndarray) -> np.ndarray:
-        """(n,) values -> (n,) bool."""
+        """Return which values satisfy the constraint: (n,) -> (n,) bool."""
         return values < self.bound if self.op == "<" else values > self.bound
 
     def closest(self, values: np.ndarray) -> float:
-        """The value that comes nearest to satisfying the bound, of (n,) with n >= 1."""
+        """Return the value closest to satisfying the constraint, of (n,) with n >= 1."""
         return float(values.min() if self.op == "<" else values.max())
 
 
 def _exact(number: float) -> str:
-    """As short as it gets so that `float` gives the same number back: archives tell searches apart by it."""
+    """Return a short text that `float` restores exactly: archives compare settings by it."""
     short = f"{number:.12g}"
     return short if float(short) == number else repr(float(number))
 
@@ -108,7 +126,12 @@ DEFAULT_CONSTRAINTS = (
 
 
 def parse_objectives(text: str, *, known: Collection[str] = QUANTITIES) -> tuple[Objective, ...]:
-    """Objectives from text like "accuracy:max:0.4,madds:min:0.4,params:max:0.2"; ObjectiveError where it is not one."""
+    """Parse objectives, NAME:DIRECTION:WEIGHT separated by commas; raise ObjectiveError for an invalid one.
+
+    Example:
+        >>> parse_objectives("accuracy:max:0.4,madds:min:0.4,params:max:0.2") == DEFAULT_OBJECTIVES
+        True
+    """
     objectives = []
     for part in text.split(","):
         fields = part.strip().split(":")
@@ -122,7 +145,14 @@ def parse_objectives(text: str, *, known: Collection[str] = QUANTITIES) -> tuple
 
 
 def parse_constraints(text: str, *, known: Collection[str] = QUANTITIES) -> tuple[Constraint, ...]:
-    """Constraints from text like "madds<500e6,accuracy>0.4"; the empty text is no constraint at all."""
+    """Parse constraints, NAME<NUMBER or NAME>NUMBER separated by commas; raise ObjectiveError for an invalid one.
+
+    An empty text gives no constraints. Accuracy is moved to the end ("Ordered Constraints").
+
+    Example:
+        >>> parse_constraints("accuracy>0.4,madds<500e6") == DEFAULT_CONSTRAINTS
+        True
+    """
     constraints = []
     for part in text.split(",") if text.strip() else ():
         op = next((op for op in OPERATORS if op in part), None)
@@ -144,7 +174,7 @@ def _number(text: str, *, owner: str, what: str) -> float:
 
 
 def check_objectives(objectives: Sequence[Objective], *, known: Collection[str]) -> tuple[Objective, ...]:
-    """The objectives as a tuple; ObjectiveError unless names are known and distinct and weights sum to 1 (Eq. 2)."""
+    """Return the objectives; raise ObjectiveError unless names are known and distinct and weights sum to 1 (Eq. 2)."""
     names = [objective.name for objective in objectives]
     for name in names:
         if name not in known:
@@ -160,7 +190,7 @@ def check_objectives(objectives: Sequence[Objective], *, known: Collection[str])
 
 
 def check_constraints(constraints: Sequence[Constraint], *, known: Collection[str]) -> tuple[Constraint, ...]:
-    """The constraints, cheap ones first and accuracy last ("Ordered Constraints"); ObjectiveError for unknown names."""
+    """Return the constraints, accuracy last ("Ordered Constraints"); raise ObjectiveError for an unknown name."""
     for constraint in constraints:
         if constraint.name not in known:
             raise ObjectiveError(f"unknown quantity in constraint '{constraint}': {_nearest(constraint.name, known)}")
@@ -168,7 +198,7 @@ def check_constraints(constraints: Sequence[Constraint], *, known: Collection[st
 
 
 def cheap_quantities(space: SearchSpace) -> dict[str, CheapQuantity]:
-    """Multiply-adds and params of the stand-alone models, at the space's own resolution."""
+    """Return "madds" and "params" of stand-alone models, at the space's resolution."""
     return {
         "madds": lambda genomes: count_genomes(space, genomes)[0],
         "params": lambda genomes: count_genomes(space, genomes)[1],
@@ -176,16 +206,31 @@ def cheap_quantities(space: SearchSpace) -> dict[str, CheapQuantity]:
 
 
 def from_specs(space: SearchSpace, quantity: Callable[[ArchSpec], float]) -> CheapQuantity:
-    """A quantity from a function of the stand-alone model's spec, which gives the same number whenever it is called."""
+    """Return a quantity that is a deterministic function of the stand-alone model's spec.
+
+    Example:
+        >>> from scarlet_tf.arch import get_space
+        >>> depth = from_specs(get_space("small"), lambda spec: sum(b.kind != "identity" for b in spec.blocks))
+        >>> depth(np.array([[12, 1, 12, 6, 3, 8]]))
+        array([4.])
+    """
     return lambda genomes: np.array([quantity(space.spec(genome)) for genome in genomes.tolist()], np.float64)
 
 
 def from_table(table: Sequence[Sequence[float]], *, constant: float = 0.0) -> CheapQuantity:
-    """Return a quantity that is a sum over layers, such as of latencies.
+    """Return a quantity that is a sum over layers, such as latency.
 
     Args:
-        table: what every choice of every layer adds; layers may differ in their number of choices.
-        constant: what stem and tail add.
+        table: for each layer, the contribution of each choice; layers may differ in their number of choices.
+        constant: contribution of stem and tail.
+
+    Raises:
+        ValueError: if the table is not a list of numbers for each layer.
+
+    Example:
+        >>> latency = from_table([[1.0, 2.0], [3.0, 4.0]], constant=0.5)
+        >>> latency(np.array([[0, 1], [1, 1]]))
+        array([5.5, 6.5])
     """
     rows = [np.array(row, np.float64) for row in table]
     if not rows or any(row.ndim != 1 or not row.size for row in rows):
@@ -197,7 +242,7 @@ def from_table(table: Sequence[Sequence[float]], *, constant: float = 0.0) -> Ch
 
 
 def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQuantity]) -> dict[str, CheapQuantity]:
-    """Both together; ObjectiveError for a name that is taken, or is no word."""
+    """Return both mappings merged; raise ObjectiveError for a name that is taken or not an identifier."""
     for name in more:
         if name in (ACCURACY, *cheap) or not name.isidentifier():
             raise ObjectiveError(f"a further quantity must have a name of its own such as 'latency_ms', got {name!r}")
@@ -205,7 +250,7 @@ def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQ
 
 
 def measure(cheap: Mapping[str, CheapQuantity], genomes: np.ndarray) -> dict[str, np.ndarray]:
-    """Every cheap quantity of (n, num_layers) genomes, (n,) each; ValueError where one is not n finite numbers."""
+    """Return cheap quantities of (n, num_layers) genomes, (n,) each; raise ValueError unless all numbers are finite."""
     values = {name: np.asarray(quantity(genomes)) for name, quantity in cheap.items()}
     for name, column in values.items():
         if column.shape != (len(genomes),) or not np.isfinite(column).all():
@@ -214,26 +259,27 @@ def measure(cheap: Mapping[str, CheapQuantity], genomes: np.ndarray) -> dict[str
 
 
 def costs(objectives: Sequence[Objective], values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(n, m) float64, one column an objective, all to be minimised: what is maximised changes its sign."""
+    """Return the (n, m) float64 costs of models, to be minimised: the values of "max" objectives change sign."""
     signs = [1.0 if objective.direction == "min" else -1.0 for objective in objectives]
     columns = [sign * values[objective.name] for sign, objective in zip(signs, objectives, strict=True)]
     return np.stack(columns, axis=1).astype(np.float64)
 
 
 def weights(objectives: Sequence[Objective]) -> np.ndarray:
-    """(m,) float64."""
+    """Return the objectives' weights, (m,) float64."""
     return np.array([objective.weight for objective in objectives], np.float64)
 
 
 def cost_box(
     space: SearchSpace, objectives: Sequence[Objective], cheap: Mapping[str, CheapQuantity]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Best and worst corner of the costs, (m,) each: what the hypervolume is measured against.
+    """Return the best and the worst corner of the costs, (m,) each, between which hypervolume is measured.
 
-    They depend on the space and the objectives only, so that searches with other seeds or constraints compare.
-    Accuracy spans 0..1. A cheap quantity spans its values over models that take the choice of one number in every
-    layer, or the last where a layer has fewer, and over the two that take the best and the worst choice of every layer
-    when that alone is changed in the first of them: in the paper's space all identity, and all K7E6 with SE.
+    They depend only on space and objectives, so that searches with different seeds or constraints are comparable.
+    Accuracy spans 0..1. A cheap quantity spans its values over two groups of models: those with the same gene in every
+    layer (or the last gene of a layer with fewer choices), and the two that combine each layer's cheapest or most
+    expensive choice, found by changing that layer alone in the model of gene 0. In the paper's space, these two are all
+    identity, and all K7E6 with SE.
     """
     last = np.array(space.num_choices) - 1
     alike = np.minimum(np.arange(last.max() + 1)[:, None], last)
@@ -245,7 +291,7 @@ def cost_box(
 
 
 def _extremes(space: SearchSpace, quantity: CheapQuantity) -> np.ndarray:
-    """(2, num_layers) the choice of every layer that makes the first model cheapest, and dearest."""
+    """Return (2, num_layers) genes: each layer's cheapest and most expensive choice in the model of gene 0."""
     changed = [(layer, gene) for layer, choices in enumerate(space.num_choices) for gene in range(choices)]
     genomes = np.zeros((len(changed), space.num_layers), np.int64)
     layers, genes = np.array(changed).T
@@ -258,7 +304,7 @@ def _extremes(space: SearchSpace, quantity: CheapQuantity) -> np.ndarray:
 def scaled_costs(
     objectives: Sequence[Objective], values: Mapping[str, np.ndarray], *, box: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """(n, m) costs in units of a `cost_box`: 0 at its best corner, or better than that, and 1 at its worst."""
+    """Return (n, m) costs in units of a `cost_box`: 0 at its best corner or beyond, 1 at its worst."""
     ideal, reference = box
     scaled = (costs(objectives, values) - ideal) / np.where(reference > ideal, reference - ideal, 1.0)
     return np.maximum(scaled, 0.0)

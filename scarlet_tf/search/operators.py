@@ -17,13 +17,15 @@ CROSSOVER = "crossover"
 
 
 def tournament(rng: np.random.Generator, ranks: np.ndarray, crowding: np.ndarray, count: int) -> np.ndarray:
-    """Binary tournament on (rank, weighted crowding): the lower rank wins, then the less crowded, then the first drawn.
+    """Select by binary tournaments: the lower rank wins, then the larger weighted crowding, then the first drawn.
 
     Args:
+        rng: random generator.
         ranks, crowding: (n,).
+        count: number of tournaments.
 
     Returns:
-        (count,) int64 winners. The two contestants of a tournament are distinct where n > 1.
+        (count,) int64 winners. The two contestants of a tournament are distinct if n > 1.
     """
     first = rng.integers(0, len(ranks), count)
     second = (first + rng.integers(1, max(len(ranks), 2), count)) % len(ranks)
@@ -32,61 +34,69 @@ def tournament(rng: np.random.Generator, ranks: np.ndarray, crowding: np.ndarray
 
 
 def single_point_crossover(rng: np.random.Generator, mothers: np.ndarray, fathers: np.ndarray) -> np.ndarray:
-    """(n, L) mothers and fathers -> (n, L) children: the mother's genes before a cut drawn from 1..L-1, then his."""
+    """Return (n, L) children of (n, L) parents: mother's genes before a cut drawn from 1..L-1, then the father's."""
     n, length = mothers.shape
     cuts = rng.integers(1, max(length, 2), (n, 1))
     return np.where(np.arange(length) < cuts, mothers, fathers)
 
 
 def genome_key(genome: np.ndarray) -> bytes:
-    """What genomes are compared by."""
+    """Return a hashable key of a genome."""
     return genome.astype(np.int64).tobytes()
 
 
 class Parents(NamedTuple):
-    """Of whom n genomes are the crossover; of each, the mother first."""
+    """The parents of n genomes made by crossover, mothers first."""
 
     genomes: np.ndarray  # (n, 2, L) int64
     values: dict[str, np.ndarray]  # (n, 2) each: accuracy and the cheap quantities
 
 
 class Mutator(Protocol):
-    """A way to change genomes, which may learn from what was evaluated.
+    """Protocol of mutation operators, which may learn from evaluated models.
 
-    Within a generation `propose` is called any number of times, then `update` once, with every model that the
-    generation evaluated; proposals that were rejected before evaluation (a cheap constraint, or known already) never
-    come back in it. What is not in `state` after `update` is lost when a search is killed and resumed.
+    In each generation, `propose` is called any number of times, then `update` once with all models that the generation
+    evaluated. Proposals rejected before evaluation (by a cheap constraint, or as already known) are not among them. A
+    search that is killed and resumed keeps only what `state` returns after `update`.
 
     Attributes:
-        name: names it in the mixture and in the archive.
-        settings: JSON values; an archive made with others is refused.
+        name: its name in the mixture and the archive.
+        settings: JSON values; archives made with other settings are rejected.
     """
 
     name: str
     settings: dict[str, object]
 
     def propose(self, genomes: np.ndarray, rng: np.random.Generator, parents: Parents) -> np.ndarray:
-        """(n, L) int64 genomes -> (n, L) mutants; draws from `rng` alone, so that a resumed search is the same.
+        """Return (n, L) mutants of (n, L) int64 genomes.
 
-        The genomes are children of crossover, not evaluated themselves; what is known of them is their parents.
+        Args:
+            genomes: children of crossover, not evaluated themselves.
+            rng: the only source of randomness, so that a resumed search is reproducible.
+            parents: the genomes' parents.
         """
         ...
 
     def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
-        """(n, L) evaluated genomes and their (n,) quantities, infeasible ones included, in order of evaluation."""
+        """Learn from evaluated models.
+
+        Args:
+            genomes: (n, L) int64 in order of evaluation, including infeasible ones.
+            values: their quantities by name, (n,) each.
+        """
         ...
 
     def state(self) -> dict[str, object]:
-        """What it has learnt, as JSON values."""
+        """Return what it has learnt, as JSON values."""
         ...
 
     def restore(self, state: Mapping[str, object]) -> None:
-        """Takes back a `state`."""
+        """Restore a `state`."""
         ...
 
 
 def changeable_layers(num_choices: Sequence[int]) -> np.ndarray:
-    """Return the indices of layers with more than one choice, of which there must be some."""
+    """Return the indices of layers with more than one choice; raise ValueError if there are none."""
     layers = np.flatnonzero(np.array(num_choices) > 1)
     if not layers.size:
         raise ValueError("a search needs a layer with two choices or more, got one in each")
@@ -94,7 +104,11 @@ def changeable_layers(num_choices: Sequence[int]) -> np.ndarray:
 
 
 class RandomMutation:
-    """One layer, drawn uniformly, gets another choice, drawn uniformly."""
+    """A `Mutator` that replaces the choice of one layer; both are drawn uniformly.
+
+    Args:
+        num_choices: number of choices of each layer.
+    """
 
     name = "random"
 
@@ -111,26 +125,32 @@ class RandomMutation:
         return mutants
 
     def update(self, genomes: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
-        """It learns nothing."""
+        """Do nothing: random mutation does not learn."""
 
     def state(self) -> dict[str, object]:
         return {}
 
     def restore(self, state: Mapping[str, object]) -> None:
-        """It has no state."""
+        """Do nothing: there is no state."""
 
 
 class RouletteMutation:
-    """One layer, drawn uniformly, gets another choice, drawn from a roulette wheel of what the choices were worth.
+    """A `Mutator` that replaces the choice of a random layer, favouring choices of good evaluated models.
 
-    The prior of a choice in a layer, for one objective, is the running mean of that objective over the evaluated
-    models that have this choice there (shrunk to the mean over all models by one imaginary model, so that an unseen
-    choice counts as average). The wheel's slices are those means, scaled to 0..1 within the layer so that the best is
-    1 whatever the unit and direction, plus `floor`, so that no choice dies out. Each mutation follows one objective:
-    accuracy with probability `accuracy_share` (FairNAS: 0.7), else a cheap one, drawn by weight (0.3 in all).
+    The prior of a choice in a layer, for one objective, is the running mean of that objective over the evaluated models
+    with this choice there. One imaginary model of average value is added, so that an unseen choice counts as average.
+    The slices of the wheel are these means, scaled to 0..1 within the layer, where 1 is best in any unit and direction,
+    plus `floor`, so that no choice dies out. Each mutation follows one objective: accuracy with probability
+    `accuracy_share` (FairNAS: 0.7), else a cheap one, drawn by weight (0.3 in all).
 
-    So the wheel turns on what a choice contributes to accuracy too, most of the time: FairNAS's 0.7 and 0.3 are taken
-    to hold inside each kind of guided mutation. With `accuracy_share=0` it turns on the cheap objectives alone.
+    FairNAS's 0.7 and 0.3 are taken to hold within each kind of guided mutation, so most wheels are about accuracy.
+    With `accuracy_share=0`, the wheel follows the cheap objectives alone.
+
+    Args:
+        num_choices: number of choices of each layer.
+        objectives: the objectives of the search.
+        accuracy_share: in 0..1.
+        floor: above 0.
     """
 
     name = "roulette"
@@ -157,11 +177,11 @@ class RouletteMutation:
         self.settings = {"accuracy_share": accuracy_share, "floor": floor}
 
     def wheels(self) -> np.ndarray:
-        """Slices in floor..1 + floor, not normalised to a sum of 1: (objectives, num_layers, most choices).
+        """Return slices in floor..1 + floor, not normalised: (objectives, num_layers, most choices).
 
-        A choice that a layer lacks has none.
+        Slices of choices that a layer lacks are 0.
         """
-        # Every model has one choice in layer 0, so that layer alone gives the mean over all models.
+        # Every model has one choice in layer 0, so its sums give the mean over all models.
         average = self._sums[:, 0].sum(axis=1) / max(self._counts[0].sum(), 1.0)
         means = (self._sums + average[:, None, None]) / (self._counts + 1)
         low = means.min(axis=2, keepdims=True, where=self._present, initial=np.inf)
@@ -196,7 +216,10 @@ class RouletteMutation:
 
 
 def _objective_shares(objectives: Sequence[Objective], accuracy_share: float) -> np.ndarray:
-    """(m,) probabilities: accuracy's share, the rest to the cheap ones by weight; all to whichever is there alone."""
+    """Return (m,) probabilities: accuracy's share, and the rest for the cheap objectives by weight.
+
+    If there is only accuracy, or only cheap objectives, they get everything.
+    """
     is_accuracy = np.array([objective.name == ACCURACY for objective in objectives])
     weights = np.array([objective.weight for objective in objectives])
     if not is_accuracy.any() or not weights[~is_accuracy].sum():
@@ -206,7 +229,7 @@ def _objective_shares(objectives: Sequence[Objective], accuracy_share: float) ->
 
 
 def draw(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
-    """One column a row, with probability in proportion to its slice: (n, c) >= 0 -> (n,) int64."""
+    """Draw a column for each row, with probabilities proportional to the slices: (n, c) >= 0 -> (n,) int64."""
     edges = np.cumsum(slices, axis=1)
     points = rng.random(len(slices)) * edges[:, -1]
     return (edges <= points[:, None]).sum(axis=1)
@@ -214,11 +237,17 @@ def draw(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MutationMixture:
-    """How often a child is mutated, and by what (FairNAS's settings).
+    """Probabilities of mutation and of the mutators; the defaults are FairNAS's.
 
-    `mutation_ratio` is the probability that a child of crossover is mutated at all; random, reinforced and roulette
-    are the mutators' shares of those mutations. Shares are renormalised over the mutators that a search has: one
-    that is given no reinforced controller uses random 0.2/0.35 and roulette 0.15/0.35.
+    Shares are renormalised over the mutators of a search: without the reinforced one, random mutation has 0.2/0.35 and
+    roulette 0.15/0.35.
+
+    Attributes:
+        mutation_ratio: probability that a child of crossover is mutated.
+        random, reinforced, roulette: the mutators' shares of mutations.
+
+    Raises:
+        ValueError: for a value out of range.
     """
 
     mutation_ratio: float = 0.8
@@ -238,7 +267,11 @@ class MutationMixture:
         return {"random": self.random, "reinforced": self.reinforced, "roulette": self.roulette}
 
     def probabilities(self, names: Sequence[str]) -> np.ndarray:
-        """(len(names),) float64 with sum 1; ValueError for an unknown mutator, or where no share is left."""
+        """Return the mutators' probabilities, (len(names),) float64 with sum 1.
+
+        Raises:
+            ValueError: for an unknown mutator, or if all shares are 0.
+        """
         for name in names:
             require_known("mutator", name, tuple(self.shares))
         shares = np.array([self.shares[name] for name in names], np.float64)
@@ -248,10 +281,14 @@ class MutationMixture:
 
 
 def parse_mutation(text: str) -> MutationMixture:
-    """A mixture from text like "random:0.2,reinforced:0.65,roulette:0.15"; a mutator that is left out has share 0.
+    """Parse a mixture, NAME:SHARE separated by commas; mutators that are left out have share 0.
 
     Raises:
-        ValueError: for an unknown mutator, one given twice, or shares that are no numbers >= 0 with sum 1.
+        ValueError: for an unknown mutator, one given twice, or shares that are not numbers >= 0 with sum 1.
+
+    Example:
+        >>> parse_mutation("random:0.2,reinforced:0.65,roulette:0.15") == MutationMixture()
+        True
     """
     shares = dict.fromkeys(MutationMixture().shares, 0.0)
     given: set[str] = set()
@@ -275,10 +312,10 @@ def parse_mutation(text: str) -> MutationMixture:
 
 
 class Proposals(NamedTuple):
-    """Genomes not evaluated yet, and where they come from."""
+    """Genomes to be evaluated, with their origins."""
 
     genomes: np.ndarray  # (n, L) int64
-    parents: np.ndarray  # (n, 2) int64 model ids, -1 where there is none
+    parents: np.ndarray  # (n, 2) int64 model ids, -1 for none
     operators: np.ndarray  # (n,) str: "uniform", "crossover", or the mutator's name
 
 
@@ -294,13 +331,19 @@ def offspring(
     mixture: MutationMixture,
     mutators: Sequence[Mutator],
 ) -> Proposals:
-    """`count` children: two tournaments, single-point crossover, then the mixture's mutation of the child.
+    """Return `count` children, each by two tournaments, single-point crossover, and mutation by the mixture.
 
-    Algorithm 1's "crossover(M) and mutation(M)": a child is never a bare mutant of one parent, unless both
-    tournaments had the same winner.
+    As in Algorithm 1's "crossover(M) and mutation(M)", a child is never just a mutant of one parent, unless both
+    tournaments have the same winner.
 
     Args:
-        genomes: (n, L); ids, ranks, crowding, and each of the values: (n,).
+        rng: random generator.
+        genomes: (n, L) int64, the population.
+        ids, ranks, crowding: of the population, (n,).
+        values: quantities of the population by name, (n,) each.
+        count: number of children.
+        mixture: probabilities of mutation and of the mutators.
+        mutators: the mutators of the search.
     """
     winners = tournament(rng, ranks, crowding, 2 * count).reshape(count, 2)
     children = single_point_crossover(rng, genomes[winners[:, 0]], genomes[winners[:, 1]])
@@ -318,12 +361,12 @@ def offspring(
 
 
 def frozen_states(mutators: Sequence[Mutator]) -> str:
-    """JSON of every mutator's state, by name."""
+    """Return the states of all mutators, by name, as JSON."""
     return json.dumps({mutator.name: mutator.state() for mutator in mutators})
 
 
 def restore_states(mutators: Sequence[Mutator], text: str) -> None:
-    """Takes back what `frozen_states` gave."""
+    """Restore the states of all mutators from the JSON of `frozen_states`."""
     states = json.loads(text)
     for mutator in mutators:
         mutator.restore(states[mutator.name])

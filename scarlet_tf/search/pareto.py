@@ -1,4 +1,4 @@
-"""Pareto ranks, hypervolume, and the equispaced choice along a front. Costs are minimised throughout."""
+"""Pareto ranks, hypervolume, and equispaced selection along a front. Costs are minimised throughout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ def _checked(costs: np.ndarray) -> np.ndarray:
 
 
 def dominance(costs: np.ndarray) -> np.ndarray:
-    """(n, m) -> (n, n) bool, [i, j] where i dominates j: nowhere worse and somewhere better. Equals do not dominate."""
+    """Return which points dominate which: (n, m) costs -> (n, n) bool, [i, j] if i dominates j.
+
+    i dominates j if it is nowhere worse and somewhere better; equal points do not dominate each other.
+    """
     costs = _checked(costs)
     no_worse = np.ones((len(costs), len(costs)), bool)
     better = np.zeros_like(no_worse)
@@ -24,7 +27,7 @@ def dominance(costs: np.ndarray) -> np.ndarray:
 
 
 def non_dominated_ranks(costs: np.ndarray) -> np.ndarray:
-    """Fast non-dominated sorting (Deb et al. 2002): (n, m) -> (n,) int64, 0 for the Pareto front."""
+    """Return Pareto ranks by fast non-dominated sorting (Deb et al. 2002): (n, m) -> (n,) int64, 0 for the front."""
     dominates = dominance(costs)
     dominators = dominates.sum(axis=0)
     ranks = np.full(len(dominators), -1, np.int64)
@@ -37,11 +40,18 @@ def non_dominated_ranks(costs: np.ndarray) -> np.ndarray:
 
 
 def hypervolume(costs: np.ndarray, reference: np.ndarray) -> float:
-    """Volume that is dominated by the (n, m) costs and dominates the (m,) reference point.
+    """Return the volume between the points and the reference point, dominated by the points.
 
-    Exact for every m >= 1: the last objective cuts the volume into slabs, each of an (m - 1)-volume. O(n^(m-1)), which
-    is meant for 2 and 3 objectives. Points not better than the reference everywhere add nothing, so those with an
-    infinitely high cost; one with an infinitely low cost makes the volume infinite.
+    The result is exact for every m >= 1: the last objective cuts the volume into slabs of an (m - 1)-volume each. This
+    takes O(n^(m-1)), so it is meant for 2 and 3 objectives. Points that are not better than the reference in every
+    objective add nothing, such as those with a cost of infinity. A cost of minus infinity makes the volume infinite.
+
+    Args:
+        costs: (n, m).
+        reference: (m,).
+
+    Raises:
+        ValueError: for another shape, or NaN among the costs.
     """
     costs, reference = _checked(costs), np.asarray(reference, np.float64)
     if reference.shape != (costs.shape[1],):
@@ -57,7 +67,7 @@ def _volume(costs: np.ndarray, reference: np.ndarray) -> float:
     if costs.shape[1] == 1:
         return float(reference[0] - costs[0, 0])
     thickness = np.diff(np.append(costs[:, -1], reference[-1]))
-    if costs.shape[1] == 2:  # a slab's length is set by the best first objective so far
+    if costs.shape[1] == 2:  # the best first objective so far determines the length of a slab
         return float(thickness @ (reference[0] - np.minimum.accumulate(costs[:, 0])))
     if costs.shape[1] == 3:
         return float(thickness @ _areas_of_prefixes(costs[:, :2], reference[:2]))
@@ -66,7 +76,7 @@ def _volume(costs: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _areas_of_prefixes(costs: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """(n, 2) costs -> (n,) areas, entry i of the points 0..i: all the slabs of a volume at once."""
+    """Return the areas of all slabs of a volume: (n, 2) costs -> (n,), entry i is the area of the points 0..i."""
     order = np.argsort(costs[:, 1], kind="stable")
     thickness = np.diff(np.append(costs[order, 1], reference[1]))
     in_prefix = order[None, :] <= np.arange(len(costs))[:, None]
@@ -75,12 +85,12 @@ def _areas_of_prefixes(costs: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def equispaced(costs: np.ndarray, ranks: np.ndarray, count: int) -> np.ndarray:
-    """`count` distinct members spread along the front (paper: Algorithm 1, "Select K equispaced models").
+    """Select `count` distinct members spread along the front (paper: Algorithm 1, "Select K equispaced models").
 
-    Equispaced in the first objective, which is one number even where a front of three objectives is a surface: both
-    ends are taken, then for each of the evenly spaced values between them the nearest member not taken yet. A front
-    smaller than `count` is taken whole, and the rest comes the same way from the next ranks. With one member wanted
-    it is the best in the first objective.
+    They are equispaced in the first objective, which is defined even if a front of three objectives is a surface: both
+    ends, then for each of the evenly spaced values between them the nearest member not selected yet. A front smaller
+    than `count` is selected whole, and the rest comes from the next ranks in the same way. A single member is the best
+    in the first objective.
 
     Args:
         costs: (n, m).
@@ -91,7 +101,7 @@ def equispaced(costs: np.ndarray, ranks: np.ndarray, count: int) -> np.ndarray:
         (count,) int64 indices, by rank and then from the best to the worst first objective.
 
     Raises:
-        ValueError: for a count outside 1..n.
+        ValueError: if count is not in 1..n.
     """
     costs = _checked(costs)
     if not 1 <= count <= len(costs):

@@ -1,12 +1,12 @@
-"""The policy of reinforced mutation and its PPO objective (Schulman et al. 2017), as functions of arrays.
+"""The policy of reinforced mutation, its PPO objective (Schulman et al. 2017), and the value baseline.
 
-An action changes one gene: action l * num_choices + c gives layer l choice c. The policy is a softmax over all actions,
-its logits linear in the preference w among the objectives, which is drawn for every proposal:
+An action changes one gene: action l * num_choices + c sets layer l to choice c. The policy is a softmax over all
+actions. Its logits are linear in w, the preference among the objectives, which is drawn for every proposal:
 
     worth(l, c | w) = parameters[l, c] . (1, w)
     logit(l, c | genome, w) = worth(l, c | w) - worth(l, genome[l] | w)
 
-so one table says both which layers need a change and what to. The gene that is there already has probability 0.
+One table thus determines both which layer to change and what to. The current gene has probability 0.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Adam's decay rates. The second is lower than usual because a search makes only some hundred steps.
+# Decay rates of Adam. The second is lower than usual because a search makes only a few hundred steps.
 _MOMENTUM, _SQUARES = 0.9, 0.99
 
 
 class Batch(NamedTuple):
-    """What one update of a policy learns from: n proposals that were evaluated."""
+    """The data of one policy update: n evaluated proposals."""
 
     genomes: np.ndarray  # (n, L) int64, before mutation
     preferences: np.ndarray  # (n, m) float64
     actions: np.ndarray  # (n,) int64, taken
     old: np.ndarray  # (n, L * C) float64, the policy's probabilities when it proposed
-    advantages: np.ndarray  # (n, L * C) float64, of every action as the value baseline expects it
-    surprises: np.ndarray  # (n,) float64, how much better the action taken was than expected
+    advantages: np.ndarray  # (n, L * C) float64, of every action, as predicted by the value baseline
+    surprises: np.ndarray  # (n,) float64, how much better the action taken was than predicted
 
 
 def policy(parameters: np.ndarray, genomes: np.ndarray, preferences: np.ndarray) -> np.ndarray:
-    """Probability of every action.
+    """Return the probabilities of all actions.
 
     Args:
-        parameters: (L, C, 1 + m), C the most choices that a layer has; of those a layer lacks the first is -inf.
+        parameters: (L, C, 1 + m), with C the largest number of choices; the first parameter of choices that a layer
+            lacks is -inf.
         genomes: (n, L) int64.
         preferences: (n, m).
 
     Returns:
-        (n, L * C) float64, rows of sum 1.
+        (n, L * C) float64; each row sums to 1.
     """
     num_layers, num_choices, _ = parameters.shape
     worth = (_features(preferences) @ parameters.reshape(num_layers * num_choices, -1).T).reshape(
@@ -54,16 +55,22 @@ def policy(parameters: np.ndarray, genomes: np.ndarray, preferences: np.ndarray)
 
 
 def ppo_objective(parameters: np.ndarray, batch: Batch, *, clip: float, entropy: float) -> tuple[float, np.ndarray]:
-    """What PPO maximises, and its gradient.
+    """Return the PPO objective, to be maximised, and its gradient.
 
-    With r = p / p_old and f(r, A) = min(r A, clip(r, 1 - clip, 1 + clip) A), the mean over the batch of
+    With r = p / p_old and f(r, A) = min(r A, clip(r, 1 - clip, 1 + clip) A), the objective is the batch mean of
 
         sum_a p_old(a) f(r(a), advantage(a)) + f(r(taken), surprise) + entropy * H(p)
 
-    A deviation from PPO, which has the advantage of the action taken alone: the value baseline is a function of the
-    genome, so it prices every action, and the first term is the exact expectation of that; the second corrects it by
-    what was seen. Both together have the expectation of PPO's term and much less variance (a control variate, as in
-    Q-Prop: Gu et al. 2017).
+    This deviates from PPO, which uses only the advantage of the action taken. Here the value baseline is a function of
+    the genome, so it predicts the advantage of every action. The first term is the exact expectation of these, and the
+    second corrects it by what was observed. Together they have the expectation of PPO's term and much less variance (a
+    control variate, as in Q-Prop: Gu et al. 2017).
+
+    Args:
+        parameters: (L, C, 1 + m), see `policy`.
+        batch: the evaluated proposals.
+        clip: epsilon of PPO.
+        entropy: weight of the entropy bonus.
 
     Returns:
         The objective and its gradient, (L, C, 1 + m).
@@ -78,7 +85,7 @@ def ppo_objective(parameters: np.ndarray, batch: Batch, *, clip: float, entropy:
     entropies = -(probabilities * logs).sum(axis=1)
     value = (expected.sum(axis=1) + _clipped(taken, batch.surprises, clip) + entropy * entropies).mean()
 
-    # d/d log p of the three terms; then through the softmax, the difference of worths, and the features.
+    # d/d log p of the three terms, then back through the softmax, the difference of worths, and the features.
     slopes = probabilities * np.where(_moves(ratios, batch.advantages, clip) & possible, batch.advantages, 0.0)
     slopes[rows, batch.actions] += np.where(_moves(taken, batch.surprises, clip), taken * batch.surprises, 0.0)
     slopes -= probabilities * slopes.sum(axis=1, keepdims=True)
@@ -100,15 +107,16 @@ def _clipped(ratios: np.ndarray, advantages: np.ndarray, clip: float) -> np.ndar
 
 
 def _moves(ratios: np.ndarray, advantages: np.ndarray, clip: float) -> np.ndarray:
-    """Where `_clipped` still depends on the ratio."""
+    """Return where `_clipped` depends on the ratio."""
     return np.where(advantages > 0, ratios < 1 + clip, ratios > 1 - clip)
 
 
 class Policy:
-    """A policy's parameters, (L, C, 1 + m), with the moments of its optimizer (Adam).
+    """The parameters of a policy, (L, C, 1 + m), with the moments of its optimizer, Adam.
 
     Args:
-        num_choices: of every layer.
+        num_choices: number of choices of each layer.
+        num_objectives: m.
     """
 
     def __init__(self, num_choices: Sequence[int], *, num_objectives: int):
@@ -119,11 +127,11 @@ class Policy:
         self._steps = 0
 
     def probabilities(self, genomes: np.ndarray, preferences: np.ndarray) -> np.ndarray:
-        """As `policy`."""
+        """Return the probabilities of all actions, see `policy`."""
         return policy(self.parameters, genomes, preferences)
 
     def improve(self, batch: Batch, *, epochs: int, learning_rate: float, clip: float, entropy: float) -> None:
-        """`epochs` steps up the PPO objective of the whole batch."""
+        """Take `epochs` ascent steps on the PPO objective of the whole batch."""
         for _ in range(epochs):
             _, gradient = ppo_objective(self.parameters, batch, clip=clip, entropy=entropy)
             self._steps += 1
@@ -134,7 +142,7 @@ class Policy:
             self.parameters = self.parameters + learning_rate * mean / (np.sqrt(square) + 1e-8)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that it is, as float64 arrays; `set_arrays` takes them back."""
+        """Return the complete state as float64 arrays, for `set_arrays`."""
         steps = np.array([self._steps], np.float64)
         return {"parameters": self.parameters, "mean": self._mean, "square": self._square, "steps": steps}
 
@@ -144,10 +152,14 @@ class Policy:
 
 
 class ValueBaseline:
-    """Expected costs of a genome: a sum of one number a gene and objective, by ridge regression on all that was seen.
+    """A predictor of a genome's costs, linear in its genes, by ridge regression on all evaluated models.
 
-    Models of t updates ago count `memory` ** t, so that it fits where the population is now: objectives need be
-    additive only near there. `ridge` draws an unseen gene to 0, the mean (the constant is free).
+    Args:
+        num_choices: number of choices of each layer.
+        num_objectives: m.
+        ridge: pulls the contribution of an unseen gene to 0, the mean (the constant is not penalised).
+        memory: models of t updates ago have weight `memory` ** t. The fit follows the population, so objectives need
+            to be additive only near it.
     """
 
     def __init__(self, num_choices: Sequence[int], *, num_objectives: int, ridge: float, memory: float):
@@ -159,7 +171,7 @@ class ValueBaseline:
         self._triangle = np.triu_indices(size)
 
     def update(self, genomes: np.ndarray, costs: np.ndarray) -> None:
-        """(n, L) evaluated genomes and their (n, m) costs."""
+        """Fit the predictor to further evaluated genomes, (n, L), and their costs, (n, m)."""
         inputs = np.zeros((len(genomes), len(self._prior)))
         np.put_along_axis(inputs, self._columns(genomes), 1.0, axis=1)
         inputs[:, -1] = 1.0
@@ -168,11 +180,11 @@ class ValueBaseline:
         self._solution = np.linalg.solve(self._squares, self._products)
 
     def costs(self, genomes: np.ndarray) -> np.ndarray:
-        """(n, L) -> (n, m)."""
+        """Return the expected costs of genomes: (n, L) -> (n, m)."""
         return self._solution[self._columns(genomes)].sum(axis=1) + self._solution[-1]
 
     def savings(self, genomes: np.ndarray) -> np.ndarray:
-        """(n, L) -> (n, L * C, m): by how much every action lowers each cost; 0 for the genes that are there."""
+        """Return by how much each action lowers each cost, 0 for current genes: (n, L) -> (n, L * C, m)."""
         n, num_layers = genomes.shape
         table = self._solution[:-1].reshape(1, num_layers, self._num_choices, -1)
         current = self._solution[self._columns(genomes)][:, :, None, :]
@@ -182,8 +194,8 @@ class ValueBaseline:
         return np.arange(genomes.shape[1]) * self._num_choices + genomes
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that it has learnt, as float64 arrays; `set_arrays` takes them back."""
-        triangle = self._squares[self._triangle]  # the matrix is symmetric, to the last bit: it sums counts
+        """Return what it has learnt as float64 arrays, for `set_arrays`."""
+        triangle = self._squares[self._triangle]  # the matrix sums counts, so it is exactly symmetric
         return {"triangle": triangle, "products": self._products, "solution": self._solution}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""What a search hands out and keeps: models, populations, and generations in numbers."""
+"""Records of a search: evaluated models, their lineage, populations, and summaries of generations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scarlet_tf.search.constrained import KNOWN
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Models:
-    """Evaluated models; every array has n rows."""
+    """Evaluated models; arrays have n rows."""
 
     ids: np.ndarray  # (n,) int64, in order of evaluation
     genomes: np.ndarray  # (n, num_layers) int64
@@ -21,12 +21,12 @@ class Models:
         return len(self.ids)
 
     def take(self, rows: np.ndarray) -> Models:
-        """The models at these positions (or under this mask)."""
+        """Return the models at these positions, or under this mask."""
         values = {name: column[rows] for name, column in self.values.items()}
         return Models(ids=self.ids[rows], genomes=self.genomes[rows], values=values)
 
     def joined(self, other: Models) -> Models:
-        """These models, then the other ones."""
+        """Return these models followed by the other ones."""
         values = {name: np.concatenate([column, other.values[name]]) for name, column in self.values.items()}
         return Models(
             ids=np.concatenate([self.ids, other.ids]),
@@ -37,7 +37,7 @@ class Models:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """Where the evaluated models come from, in order of evaluation; every array has n rows."""
+    """Parents and operators of evaluated models, in order of evaluation; arrays have n rows."""
 
     mothers: np.ndarray  # (n,) int64 ids, -1 for models drawn without parents
     fathers: np.ndarray  # (n,) int64 ids, as `mothers`
@@ -46,7 +46,7 @@ class Lineage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Members:
-    """A population of one generation."""
+    """The population of a generation."""
 
     models: Models
     ranks: np.ndarray  # (n,) int64, 0 for the front
@@ -59,18 +59,21 @@ class Members:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One generation in numbers.
+    """Statistics of a generation.
 
     Attributes:
+        generation: its number.
         hypervolume: of the population, in the unit box of `objectives.cost_box`, 0..1.
-        identity_share: identity genes among all genes of the population, 0..1 (paper: Fig. 6 bottom).
-        front_size: members of rank 0.
-        evaluated, feasible: models evaluated in this generation, and those of them that satisfy every constraint.
-        proposed: genomes drawn.
-        rejected: of these, by reason: a constraint such as "madds<500000000", or "already evaluated".
+        identity_share: share of identity genes in the population, 0..1 (paper: Fig. 6 bottom).
+        front_size: number of members of rank 0.
+        evaluated: number of models evaluated in this generation.
+        feasible: number of these that satisfy every constraint.
+        proposed: number of genomes drawn.
+        rejected: number of rejections by reason: a constraint such as "madds<500000000", or "already evaluated".
         best_accuracy: of the population.
-        survivors: this generation's models that are in its population, by operator; empty in older archives.
-        seconds, evaluation_seconds: wall clock of the generation without the write, and the evaluator's part of it.
+        survivors: number of this generation's models in its population, by operator; empty in older archives.
+        seconds: wall-clock time of the generation, without writing it.
+        evaluation_seconds: part of `seconds` spent in the evaluator.
     """
 
     generation: int
@@ -88,5 +91,5 @@ class Summary:
 
     @property
     def saved_evaluations(self) -> int:
-        """Evaluations that cheap constraints, checked first, have saved; genomes known already are not counted."""
+        """Number of evaluations that cheap constraints saved by being checked first, not counting known genomes."""
         return self.proposed - self.evaluated - self.rejected.get(KNOWN, 0)

@@ -1,4 +1,4 @@
-"""A whole search as a folder: archive, log, and the K picked models as specs."""
+"""Searches with a run directory: archive, log, and the specs of the K picked models."""
 
 from __future__ import annotations
 
@@ -29,21 +29,27 @@ def search_into(
     *,
     cheap: Mapping[str, CheapQuantity] | None = None,
 ) -> SearchHistory:
-    """Searches, or goes on with the search in folder `output`, with a progress bar.
+    """Search, or resume the search in `output`, with a progress bar.
 
-    Writes archive.sqlite, log.jsonl, tensorboard/ and at the end pick_0.json .. pick_{K-1}.json, the stand-alone
-    models (ArchSpec) of the picked genomes, within a rank the best in the first objective first. Picks of an earlier
-    end are removed. evaluator.json holds the evaluator's `settings`, JSON values by name, where it has such an
-    attribute.
+    Writes archive.sqlite, log.jsonl and tensorboard/, and at the end pick_0.json to pick_{K-1}.json: the stand-alone
+    models (ArchSpec) of the picked genomes, by rank, then from the best to the worst first objective. Older picks are
+    removed. If the evaluator has an attribute `settings`, JSON values by name, evaluator.json holds them.
 
     Args:
-        cheap: further quantities by name, as `Search` takes them.
+        output: run directory.
+        space: the search space.
+        config: the settings.
+        evaluator: predicts accuracy.
+        cheap: further quantities by name, see `Search`.
+
+    Returns:
+        The history of all generations.
 
     Raises:
-        ArchiveError: the folder's archive is damaged, or of another supernet, data set or settings.
-        RunStopped: a SystemExit with code 143, at the end of the generation in which SIGTERM came.
-        KeyboardInterrupt: on Ctrl-C, with `describe_saved`.
-        FolderInUseError: another run writes to the folder.
+        ArchiveError: if the archive is damaged, or belongs to another supernet, dataset or settings.
+        RunStopped: a SystemExit with code 143, after the generation in which SIGTERM arrived.
+        KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
+        FolderInUseError: if another run writes to `output`.
     """
     with locked_folder(output):
         return _search_into(Path(output), space, config, evaluator, cheap=cheap)
@@ -90,7 +96,10 @@ def _search_into(
 
 
 def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
-    """Says in what an evaluator differs from the one that the archive was made with, which its fingerprint does not."""
+    """Raise ArchiveError if the evaluator's settings differ from the archive's; fingerprints cannot name differences.
+
+    Without an archive, write the settings.
+    """
     settings, path = getattr(evaluator, "settings", None), output / EVALUATOR
     if settings is None:
         return
@@ -108,7 +117,7 @@ def _read(path: Path) -> object:
 
 
 def _scalars(summary: Summary) -> dict[str, float]:
-    """What is logged of a generation."""
+    """Return the values to log for a generation."""
     return {
         "front": summary.front_size,
         "hypervolume": summary.hypervolume,
@@ -121,13 +130,13 @@ def _scalars(summary: Summary) -> dict[str, float]:
 
 
 def _shares_of_survivors(summary: Summary) -> dict[str, float]:
-    """By operator, among the generation's models that are in its population; none where there are none."""
+    """Return the operators' shares of the generation's surviving models; empty if none survived."""
     total = sum(summary.survivors.values())
     return {f"survivors/{name}": count / total for name, count in summary.survivors.items()} if total else {}
 
 
 def describe_picks(history: SearchHistory) -> str:
-    """A line for every picked model: genome, one-shot accuracy, MAdds, params, and further quantities."""
+    """Return a line for each picked model: genome, one-shot accuracy, MAdds, params, and further quantities."""
     lines = []
     for index, genome in enumerate(history.picked.genomes):
         own = {name: column[index] for name, column in history.picked.values.items()}

@@ -1,4 +1,4 @@
-"""Quantities from files: tables of what each choice of each layer costs, such as measured latencies."""
+"""Files of quantities that are sums over layers, such as measured latencies."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FORM = 'expected {"table": [[a number for each choice] for each layer], "consta
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantityTable:
-    """A quantity that is a sum over layers.
+    """A quantity that is a sum over layers, read from a file.
 
     Attributes:
-        path: of the file that it comes from.
-        values: what every choice of every layer adds.
-        constant: what every model costs besides, 0 where the file does not say.
+        path: the file.
+        values: for each layer, the contribution of each choice.
+        constant: contribution of stem and tail; 0 if the file has none.
     """
 
     path: str
@@ -30,7 +30,7 @@ class QuantityTable:
     constant: float
 
     def quantity(self, space: SearchSpace) -> CheapQuantity:
-        """For models of a space; ObjectiveError where the table is not of its layers and choices."""
+        """Return the quantity for a space; raise ObjectiveError if its layers and choices do not match the table."""
         found = tuple(map(len, self.values))
         if found != space.num_choices:
             raise ObjectiveError(
@@ -41,12 +41,12 @@ class QuantityTable:
 
 
 def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable]:
-    """Tables by name from texts like "latency_ms:table.json".
+    """Read the tables that texts like "latency_ms:table.json" name; return them by name.
 
     Raises:
-        ObjectiveError: for a text of another form, or a name that is no word, is taken or is given twice; for a file
-            that is not a JSON object of "table" and, if wanted, "constant", in finite numbers.
-        OSError: for a file that cannot be read.
+        ObjectiveError: for a text of another form; for a name that is not an identifier, taken, or given twice; for a
+            file that is not a JSON object of "table" and optionally "constant", in finite numbers.
+        OSError: if a file cannot be read.
     """
     tables: dict[str, QuantityTable] = {}
     for text in texts:
@@ -59,7 +59,12 @@ def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable]:
 
 
 def read_table(path: str | os.PathLike) -> QuantityTable:
-    """One table; errors as for `parse_quantities`."""
+    """Read a table; the errors are those of `parse_quantities`.
+
+    Example:
+        >>> latency = read_table("latency.json").quantity(get_space("small"))
+        >>> latency(np.array([[12, 1, 12, 6, 3, 8]]))  # (1,) values
+    """
     try:
         read = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:

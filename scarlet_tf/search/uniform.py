@@ -1,4 +1,4 @@
-"""Models drawn uniformly and evaluated, kept in a file: what a search is compared with."""
+"""Uniform random search, the baseline of the search; its evaluations are kept in a file."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ def evaluate_uniform(
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Evaluates `count` different models drawn uniformly, or goes on with that from the file.
+    """Evaluate `count` distinct models drawn uniformly, or resume from the file.
 
-    The models of a seed are a sequence, of which this is the beginning: `count` may grow from call to call.
+    With the same seed, a larger `count` only appends models, so it may grow from call to call.
 
     Args:
-        path: a JSON file, written again after every few models; its folder is made where there is none.
-        progress: called with the models done so far.
+        space: the search space.
+        evaluator: predicts accuracy.
+        path: a JSON file, updated after every few models; its folder is created if needed.
+        count: number of models.
+        seed: of the models.
+        progress: called with the number of models done so far.
 
     Returns:
         Genomes (count, num_layers) int64 and their accuracies (count,) float64 in [0, 1], in the order drawn.
 
     Raises:
-        ValueError: a count below 1 or above the space's size, or a file that is damaged or of other models or another
-            evaluator.
+        ValueError: if count is below 1 or above the space's size, or the file is damaged, or holds other models or
+            another evaluator's accuracies.
     """
     genomes = _draw(space, count=count, seed=seed)
     owner = {"space": space.to_dict(), "evaluator": evaluator.fingerprint, "seed": seed}
@@ -57,7 +61,7 @@ def evaluate_uniform(
 def _draw(space: SearchSpace, *, count: int, seed: int) -> np.ndarray:
     if not 1 <= count <= space.size:
         raise ValueError(f"models to draw must be 1..{space.size}, those of space {space.name!r}, got {count}")
-    rng = np.random.default_rng([seed, 0, 1])  # not that of a search's generation, which is of [seed, generation]
+    rng = np.random.default_rng([seed, 0, 1])  # differs from those of a search, which use [seed, generation]
     drawn: dict[bytes, np.ndarray] = {}
     while len(drawn) < count:
         genome = space.random(rng, 1)[0]

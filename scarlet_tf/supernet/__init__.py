@@ -1,6 +1,6 @@
-"""The supernet: all choices of every layer, with LET, trained with strict fairness, evaluated path by path.
+"""LET supernets: the weights of all choices, training with strict fairness, and evaluation of single paths.
 
-TensorFlow is loaded when a name is first asked for.
+TensorFlow is imported on first access to one of the names.
 """
 
 from scarlet_tf.lazy import later

@@ -1,11 +1,12 @@
-"""The one forward pass of the supernet's blocks, stem and tail, whichever way BN normalises.
+"""Forward passes of the supernet's blocks, stem and tail, for training and for evaluation.
 
-Each kind of block is an entry of KINDS: its weights, its BNs and its forward pass. How it normalises is an argument:
-`BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` where paths are evaluated.
+Each kind of block is an entry of KINDS: its weights, its BNs and its forward pass. The BN statistics are chosen by an
+argument: `BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` when paths are evaluated.
 
-A fair step holds hundreds of blocks, but most of them have parts alike. Each part is a TensorFlow function of tensors
-alone (weights come as arguments), so a shape is traced, differentiated and compiled once, however often it is used.
-Maps may be of 16 bits; weights and statistics are float32, and kernels are cast to what they meet.
+A fair step runs hundreds of blocks, and many of them repeat the same operations on the same shapes. These operations
+are TensorFlow functions that take their weights as arguments, so each shape is traced, differentiated and compiled
+once. Feature maps may have 16-bit dtypes; weights and statistics are float32, and kernels are cast to the dtype of the
+feature map.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BN_EPSILON = BatchNorm().epsilon
 
 
 def _part(function: Callable) -> Callable:
-    """Makes a part of a function. With many replicas it is inlined, as all-reduces cannot be in an inner function."""
+    """Make a function a traced part; it is inlined with several replicas: inner functions cannot hold all-reduces."""
     traced = tf.function(function, autograph=False)
 
     @functools.wraps(function)
@@ -37,10 +38,10 @@ def _part(function: Callable) -> Callable:
 
 
 def _run_again_backward(function: Callable) -> Callable:
-    """The same function of nested tensors, of which only these are kept for the backward pass.
+    """Wrap a function of nested tensors so that only its arguments are kept for the backward pass.
 
-    What the backward pass needs besides is computed again there; what it does not need, such as a convolution at the
-    function's end, is pruned from the graph.
+    The backward pass recomputes the other tensors it needs. Operations that it does not need, such as a convolution at
+    the end of the function, are pruned from the graph.
     """
 
     @functools.wraps(function)
@@ -64,26 +65,26 @@ def _run_again_backward(function: Callable) -> Callable:
 
 @_part
 def pointwise(x, kernel):
-    """1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
+    """Apply a 1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
     return _pointwise(x, tf.cast(kernel, x.dtype))
 
 
 @_part
 def moments(x):
-    """`batch_moments`: (B, H, W, C) -> (2, C)."""
+    """Return mean and variance of the batch, see `batch_moments`: (B, H, W, C) -> (2, C)."""
     return batch_moments(x)
 
 
 @_part
 def norm(z, statistics, gamma, beta, *, activation: str):
-    """BN with the batch's statistics, activation: (B, H, W, C), (2, C), (C,), (C,) -> (B, H, W, C)."""
+    """Apply BN with the batch's statistics and an activation: (B, H, W, C), (2, C), (C,), (C,) -> (B, H, W, C)."""
     return normalise(z, statistics, gamma, beta, activation=activation, epsilon=BN_EPSILON)
 
 
 @_part
 @_run_again_backward
 def norm_depthwise(z, statistics, gamma, beta, kernel, *, stride: int, activation: str):
-    """`norm`, depthwise convolution: ..., (k, k, C, 1) -> (B, H', W', C)."""
+    """Apply `norm` and a depthwise convolution: ..., (k, k, C, 1) -> (B, H', W', C)."""
     y = norm(z, statistics, gamma, beta, activation=activation)
     return depthwise(y, tf.cast(kernel, y.dtype), stride=stride)
 
@@ -91,13 +92,13 @@ def norm_depthwise(z, statistics, gamma, beta, kernel, *, stride: int, activatio
 @_part
 @_run_again_backward
 def norm_pointwise(z, statistics, gamma, beta, se, kernel, *, activation: str):
-    """`norm`, SE where `se` is not empty, 1x1 convolution: ..., (C, D) -> (B, H, W, D)."""
+    """Apply `norm`, SE unless `se` is empty, and a 1x1 convolution: ..., (C, D) -> (B, H, W, D)."""
     y = norm(z, statistics, gamma, beta, activation=activation)
     return _pointwise(_squeeze_excite(y, *se) if se else y, tf.cast(kernel, y.dtype))
 
 
 def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
-    """SE: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C). The gate is float32."""
+    """Apply SE, with a float32 gate: (B, H, W, C), (C, R), (R,), (R, C), (C,) -> (B, H, W, C)."""
     means = tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2))
     gate = tf.nn.relu(means @ reduce_kernel + reduce_bias)
     gate = tf.nn.relu6(gate @ expand_kernel + expand_bias + 3.0) * (1.0 / 6.0)
@@ -106,18 +107,18 @@ def _squeeze_excite(x, reduce_kernel, reduce_bias, expand_kernel, expand_bias):
 
 @_part
 def _let(x, kernel, *, stride: int):
-    """LET: (B, H, W, C), (C, D) -> (B, H', W', D); at stride 2 behind a max-pooling first."""
+    """Apply a LET, after max pooling if the stride is 2: (B, H, W, C), (C, D) -> (B, H', W', D)."""
     return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, tf.cast(kernel, x.dtype))
 
 
 class Weight(NamedTuple):
-    """One weight of a block.
+    """A weight of a block.
 
     Attributes:
-        name: what the stand-alone model calls it, without the block's prefix.
-        short: what a supernet's variable is called.
+        name: its name in the stand-alone model, without the block's prefix.
+        short: last part of the name of the supernet's variable.
         shape: without leading ones.
-        fan_out: of its initialisation N(0, sqrt(2/fan_out)); 0: it starts at zero.
+        fan_out: of the initialisation N(0, sqrt(2/fan_out)); 0: initialise with zeros.
     """
 
     name: str
@@ -127,13 +128,13 @@ class Weight(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How a kind of block works in the supernet.
+    """The implementation of a kind of block in the supernet.
 
     Attributes:
-        weights: of a `BlockSpec`, a `Weight` each.
-        norms: names of the BNs over the hidden channels; "project_bn" over the output comes after them.
-        forward: (x, weights by name, norm, block) -> (B, H', W', out) before the shortcut; `norm` normalises by
-            batch statistics, given ones or its own, and is asked for every BN in the order of `norms`.
+        weights: BlockSpec -> a `Weight` for each of its weights.
+        norms: names of the BNs of the hidden channels; "project_bn", of the output, follows them.
+        forward: (x, weights by name, norm, block) -> (B, H', W', out) before the shortcut. It calls `norm`, a
+            `BatchStatistics`, `GivenStatistics` or `OwnStatistics`, once for every BN, in the order of `norms`.
     """
 
     weights: Callable[[BlockSpec], list[Weight]]
@@ -196,7 +197,14 @@ KINDS = {
 
 
 def block_forward(x, w, norm, block: BlockSpec):
-    """Run a block of the supernet: (B, H, W, in), weights by name -> (B, H', W', out)."""
+    """Run a block of the supernet: (B, H, W, in), weights by name -> (B, H', W', out).
+
+    Args:
+        x: feature map.
+        w: the block's weights, by the names of the stand-alone model.
+        norm: a `BatchStatistics`, `GivenStatistics` or `OwnStatistics`; unused by a LET.
+        block: spec of the block.
+    """
     if block.kind == "let":
         return _let(x, w["let/kernel"], stride=block.stride)
     y = KINDS[block.kind].forward(x, w, norm, block)
@@ -204,7 +212,7 @@ def block_forward(x, w, norm, block: BlockSpec):
 
 
 def stem_forward(x, w, norm, *, stride: int):
-    """Run stem and separable convolution: (B, H, W, 3) -> (B, H', W', first_channels)."""
+    """Run the stem and the separable convolution: (B, H, W, 3) -> (B, H', W', first_channels)."""
     padded = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     z = tf.nn.conv2d(padded, tf.cast(w["stem_conv/kernel"], x.dtype), stride, "VALID")
     z = norm.depthwise("stem_bn", z, w["separable_depthwise_conv/kernel"], stride=1, activation="relu6")
@@ -213,16 +221,18 @@ def stem_forward(x, w, norm, *, stride: int):
 
 
 def tail_forward(x, w, norm):
-    """Run tail convolution and global pool: (B, H, W, C) -> (B, tail_channels) float32."""
+    """Run the tail convolution and global average pooling: (B, H, W, C) -> (B, tail_channels) float32."""
     y = norm("tail_bn", pointwise(x, w["tail_conv/kernel"]), "relu6")
     return tf.reduce_mean(tf.cast(y, tf.float32), axis=(1, 2))
 
 
 class BatchStatistics:
-    """Normalise by the statistics of the batch: training's way, with passes fused.
+    """BN with the statistics of the batch, for training; the `norm` argument of forward passes.
+
+    BN, activation and the convolution that follows are one part, see `norm_depthwise` and `norm_pointwise`.
 
     Attributes:
-        moments: mean and variance of the batch at each BN by name, (2, C) each, once the forward pass has run.
+        moments: mean and variance of the batch, (2, C), by the name of the BN; filled by the forward pass.
     """
 
     def __init__(self, weights) -> None:
@@ -244,7 +254,7 @@ class BatchStatistics:
 
 
 class _OneByOne:
-    """Normalise, then convolve: for forward passes without gradients."""
+    """Base class of the norms for evaluation, which needs no gradients: BN, then a separate convolution."""
 
     def depthwise(self, name: str, z, kernel, *, stride: int, activation: str):
         return depthwise(self(name, z, activation), kernel, stride=stride)
@@ -255,7 +265,7 @@ class _OneByOne:
 
 
 class GivenStatistics(_OneByOne):
-    """Normalise by given statistics: {BN: (mean, variance)}, (C,) each."""
+    """BN with given statistics, {BN: (mean, variance)}, (C,) each; the `norm` argument of forward passes."""
 
     def __init__(self, weights, statistics) -> None:
         self._weights, self._statistics = weights, statistics
@@ -267,7 +277,11 @@ class GivenStatistics(_OneByOne):
 
 
 class OwnStatistics(_OneByOne):
-    """Normalise by the map's own statistics and keep them, as {BN: (mean, variance)}: how BN is recalibrated."""
+    """BN with the exact statistics of its input, to recalibrate BN; the `norm` argument of forward passes.
+
+    Attributes:
+        statistics: {BN: (mean, variance)}, (C,) each; filled by the forward pass.
+    """
 
     def __init__(self, weights) -> None:
         self._weights = weights
@@ -280,16 +294,16 @@ class OwnStatistics(_OneByOne):
 
 
 def mixed_layer(inputs, weights, blocks, *, recompute: bool):
-    """Run the blocks of a layer, AT_A_TIME of them at a time, forward and backward.
+    """Run the blocks of a layer; at most AT_A_TIME of them at a time, forward and backward.
 
     Args:
-        inputs: a map (B, H, W, in) for every run of a block.
-        weights: every run's weights by name.
-        blocks: every run's `BlockSpec`.
-        recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again there.
+        inputs: a feature map (B, H, W, in) for each run of a block.
+        weights: for each run, its weights by name.
+        blocks: for each run, its `BlockSpec`.
+        recompute: keep only the inputs of the blocks for the backward pass, which repeats their forward passes.
 
     Returns:
-        A map (B, H', W', out) for every run, and the moments of every run's BNs by name.
+        For each run, a feature map (B, H', W', out) and the moments of its BNs by name.
     """
     run = _run_again_backward(_block_with_moments) if recompute else _block_with_moments
     outputs, moments = [], []
@@ -314,7 +328,7 @@ def _block_with_moments(x, w, *, block: BlockSpec):
 
 @tf.custom_gradient
 def _pointwise(x: tf.Tensor, kernel: tf.Tensor):
-    """1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
+    """Apply a 1x1 convolution: (B, H, W, C), (C, D) -> (B, H, W, D)."""
     rows = tf.reshape(x, (-1, x.shape[-1]))
 
     def gradient(dy):
@@ -329,10 +343,11 @@ def _pointwise(x: tf.Tensor, kernel: tf.Tensor):
 
 @tf.custom_gradient
 def in_order(first: tf.Tensor, second: tf.Tensor):
-    """Both as they are, but what needs `second` waits for `first`; backward the other way round.
+    """Return both tensors unchanged, with a control dependency of `second` on `first`; reversed in the backward pass.
 
-    So of blocks that could run in any order few run at a time, while their maps are in the caches, and no more maps are
-    alive than needed. On one GPU stream or a compiled TPU program, where order is given, it changes nothing.
+    Blocks that TensorFlow could run in any order then run a few at a time: their feature maps stay in the CPU's caches,
+    and few are in memory at once. It has no effect on a single GPU stream or in a compiled TPU program, where the order
+    is fixed.
     """
 
     def gradient(dfirst, dsecond):

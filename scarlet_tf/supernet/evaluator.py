@@ -1,4 +1,4 @@
-"""One-shot accuracy for the search: a `scarlet_tf.search.Evaluator` on held-out images."""
+"""One-shot accuracy on held-out images, as a `scarlet_tf.search.Evaluator`."""
 
 from __future__ import annotations
 
@@ -17,30 +17,38 @@ from scarlet_tf.supernet.supernet_trainer import TrainedSupernet
 
 
 class SupernetEvaluator:
-    """Accuracy of genomes with inherited weights, on images held out from the training set (never the test set).
+    """Evaluator of genomes with the supernet's weights, on images held out from the training set, never the test set.
 
-    The genomes of a call are shared out among the replicas of the strategy, neighbours in lexicographic order staying
-    together, as they have most in common. Sharing out images instead would make every replica recalibrate every model;
-    and this way a model's accuracy does not depend on the strategy.
+    The genomes of a call are divided among the replicas of the strategy in lexicographic order, so that genomes with
+    common prefixes stay together. Every replica reads all images: a genome's accuracy does not depend on the strategy,
+    and its BN is recalibrated on one replica only.
 
-    With several workers one searches, and the others evaluate: the chief calls `evaluate`, and at the end `close`; the
-    others call `serve`.
+    With several workers, the chief runs the search: it calls `evaluate`, and `close` at the end. The others call
+    `serve`.
 
-    The images are read anew for every call, each batch once for all of its genomes: 50,000 of 224x224 pixels would
-    take 30 GB.
+    Images are read again in every call, each batch once for all genomes, because 50,000 images of 224x224 pixels would
+    take 30 GB of memory.
 
     Args:
-        trained: the supernet and its config, whose data settings are used.
-        bn: "moving" or "recalibrated".
-        images: how many held-out images to use; None: all.
-        calibration_images: training images for recalibration, taken without augmentation.
-        data_dir: where the data set lies; None: the default.
-        skip_damaged: leave out images that do not decode, as is done anyhow where the training did.
+        trained: the supernet; its config determines the dataset.
+        bn: BN statistics, "moving" or "recalibrated".
+        images: number of held-out images to use; None: all.
+        calibration_images: number of training images for recalibration, used without augmentation.
+        data_dir: folder of the dataset; None: the default.
+        skip_damaged: leave out images that do not decode; always so if the training did.
         strategy: None: one device.
 
+    Raises:
+        ValueError: if calibration_images is below 1, or `bn` is unknown.
+
     Attributes:
-        settings: what decides the accuracies, by name.
+        settings: the settings that determine the accuracies, by name.
         fingerprint: of the settings.
+
+    Example:
+        >>> trained = load_supernet("runs/supernet")
+        >>> evaluator = SupernetEvaluator(trained, bn="moving", images=1000)
+        >>> evaluator.evaluate(trained.space.random(np.random.default_rng(0), 4))  # 4 accuracies
     """
 
     def __init__(
@@ -76,7 +84,7 @@ class SupernetEvaluator:
         self.fingerprint = fingerprint(used)
         self._num_layers = trained.space.num_layers
         self._workers = Workers(strategy, name=self.fingerprint)
-        self._replicas = []  # a device and its evaluator each; None: wherever TensorFlow puts it
+        self._replicas = []  # (device, evaluator) pairs; device None: TensorFlow's default
         for device in strategy.extended.worker_devices if strategy else (None,):
             with tf.device(device):
                 paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
@@ -84,20 +92,20 @@ class SupernetEvaluator:
         self._batches = data.eval_batches("search_validation", paths.chunk, limit=images)
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
-        """(n, num_layers) ints -> (n,) float64 top-1 accuracies in [0, 1]."""
+        """Return top-1 accuracies of genomes: (n, num_layers) ints -> (n,) float64 in [0, 1]."""
         return self._evaluate_together(self._workers.tell(np.asarray(genomes)))
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The held-out images and labels, (b, H, W, 3) float32 and (b,) ints, as they are evaluated."""
+        """Return an iterator over batches of held-out images (b, H, W, 3) float32 and labels (b,) ints."""
         return self._batches.as_numpy_iterator()
 
     def serve(self) -> None:
-        """Evaluates this worker's share of all that the chief asks for, until the chief closes its evaluator."""
+        """Evaluate this worker's share of the chief's genomes until the chief calls `close`."""
         while len(genomes := self._workers.hear(self._num_layers)):
             self._evaluate_together(genomes)
 
     def close(self) -> None:
-        """Lets the other workers, if there are any, end."""
+        """End `serve` on the other workers, if there are any."""
         self._workers.tell(np.empty((0, self._num_layers), np.int64))
 
     def _evaluate_together(self, genomes: np.ndarray) -> np.ndarray:
@@ -112,6 +120,6 @@ class SupernetEvaluator:
                 with tf.device(device):
                     accuracies[rows] = paths.correct_answers(genomes[rows], self.batches()) / self.num_images
 
-        with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow lets go of Python's lock while it computes
+        with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow releases the GIL while it computes
             list(pool.map(evaluate_share, self._replicas, mine))
         return self._workers.add(accuracies)

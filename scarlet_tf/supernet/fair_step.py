@@ -1,4 +1,4 @@
-"""One strictly fair training step: paths that use every choice, one update (paper: "Training Strategy"; FairNAS)."""
+"""The training step with strict fairness: every choice is trained in one update (paper: "Training Strategy")."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scarlet_tf.supernet.supernet import Supernet
 
 
 def _without_graph_rewrites(function: Callable) -> Callable:
-    """Keeps TensorFlow's graph optimizer away from a function, on machines without GPU.
+    """Disable TensorFlow's graph optimizer for a function, on machines without a GPU.
 
-    It finds nothing to gain in a fair step's graph of tens of thousands of nodes, but took 20 of the 28 seconds from
-    the traced step to its first run (19 layers, one core). On a GPU its layout pass may be worth the time.
+    It does not speed up a fair step, a graph of tens of thousands of nodes, but took 20 of the 28 seconds between
+    tracing and the first run (19 layers, one core). On a GPU its layout pass may be worth the time.
     """
     if tf.config.list_physical_devices("GPU"):
         return function
@@ -45,19 +45,22 @@ def make_fair_step(
     recompute: bool = False,
     jit_compile: bool = False,
 ):
-    """The compiled step.
+    """Return the compiled training step (paper: "Training Strategy"; FairNAS, strict fairness).
 
     Args:
-        shared_gradient: what stem, tail and classifier get of the paths' gradients, "sum" or "mean". A choice's
-            own weights get the gradient of the one path that holds it.
-        precision: of feature maps and of products; weights, statistics, gradients and the loss stay float32.
-            "float32"; "mixed_bfloat16"; or "mixed_float16", which wants an optimizer with a loss scale.
-        recompute: as in `Supernet.fair_logits`.
-        jit_compile: compile the whole step as one XLA program; TPUs do so anyway.
+        supernet: the supernet to train.
+        optimizer: of the supernet's trainable variables.
+        strategy: the strategy in whose scope both were created.
+        shared_gradient: how the paths' gradients are combined for stem, tail and classifier, "sum" or "mean". The
+            weights of a choice get the gradient of the one path that uses it.
+        precision: "float32", "mixed_bfloat16", or "mixed_float16", which needs an optimizer with a loss scale. It sets
+            the dtype of feature maps and products; weights, statistics, gradients and the loss stay float32.
+        recompute: see `Supernet.fair_logits`.
+        jit_compile: compile the whole step as one XLA program; always so on TPUs.
 
     Returns:
         step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
-        batch, before the update. images and labels are a replica's batch, or PerReplica values of them.
+        batch, before the update. Images and labels are a replica's batch, or PerReplica values.
     """
     require_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
     require_known("precision", precision, PRECISIONS)
@@ -72,7 +75,7 @@ def make_fair_step(
             logits = supernet.fair_logits(tf.cast(images, dtype), routes, recompute=recompute)
             targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            # Summed over paths; divided by the replicas, whose gradients the optimizer sums.
+            # Divided by the number of replicas because the optimizer sums their gradients.
             loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1)) / replicas
             if optimizer.loss_scale:
                 loss *= optimizer.loss_scale.scale

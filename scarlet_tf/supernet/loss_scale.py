@@ -14,9 +14,9 @@ STEADY = 2000  # finite steps after which the scale is doubled
 
 
 class LossScale:
-    """Keeps small gradients above float16's smallest number, and steps whose gradients overflow from being taken.
+    """The factor by which a float16 loss is scaled, so that small gradients do not underflow.
 
-    The scale is halved at every step that overflows, and doubled after STEADY steps in a row that do not.
+    A step whose gradients overflow is skipped and halves the scale; STEADY finite steps in a row double it.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class LossScale:
         self.steady = new_variable(np.float32(0), "loss_scale_steady", trainable=False)
 
     def guard(self, gradients: Sequence[tf.Tensor], update: Callable[[list[tf.Tensor]], None]) -> None:
-        """Calls `update` with the gradients of the loss, given those of the scaled loss; not if one is not finite."""
+        """Unscale the gradients and pass them to `update`, unless one is not finite; then adjust the scale."""
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
         scale, steady = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.steady)
 

@@ -1,6 +1,6 @@
-"""One searchable layer of the supernet: all its choices, each on its own path's activations.
+"""Searchable layers of the supernet: the weights of all choices, each of which runs on the feature map of its path.
 
-The choices run one after the other, each on maps of its own: what is stacked would have to be copied, and would not
+The choices run one after another on separate feature maps. Stacked feature maps would have to be copied, and would not
 stay in a CPU's caches.
 """
 
@@ -23,12 +23,15 @@ BN_MOMENTUM = BatchNorm().momentum
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """How a supernet's weights start.
+    """Initialisation of a supernet's weights.
 
     Attributes:
-        let: "normal": N(0, sqrt(2/out)) as every convolution; "identity": ones on the diagonal, so that a LET first
-            passes on what it gets.
-        residual_gamma: gamma of the last BN of the blocks that have a shortcut; below 1 they start nearer to identity.
+        let: of LETs. "normal": N(0, sqrt(2/out)), as for convolutions; "identity": ones on the diagonal, so that a LET
+            initially returns its input.
+        residual_gamma: gamma of the last BN in blocks with a shortcut; below 1, they start closer to identity.
+
+    Raises:
+        ValueError: if `let` is unknown or `residual_gamma` is negative.
     """
 
     let: str = "identity"
@@ -41,7 +44,7 @@ class InitConfig:
 
 
 def new_variable(value: np.ndarray, name: str, *, trainable: bool = True) -> tf.Variable:
-    """A float32 variable whose updates are the same on every replica, so one replica's value is kept."""
+    """Return a new float32 variable that aggregates the first replica's value: all replicas make the same updates."""
     return tf.Variable(
         np.asarray(value, np.float32),
         name=name,
@@ -51,17 +54,17 @@ def new_variable(value: np.ndarray, name: str, *, trainable: bool = True) -> tf.
 
 
 def variable_key(variable: tf.Variable) -> str:
-    """The name under which a checkpoint holds the variable."""
+    """Return the variable's name in checkpoints."""
     return variable.name.split(":")[0]
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], *, fan_out: int) -> np.ndarray:
-    """Official initialisation N(0, sqrt(2/fan_out)), fan_out = k*k*out."""
+    """Draw a convolution's initial kernel from N(0, sqrt(2/fan_out)), fan_out = k*k*out, as the official code does."""
     return rng.standard_normal(shape) * np.sqrt(2.0 / fan_out)
 
 
 class BatchNormVariables:
-    """gamma, beta and moving statistics of `slots` stacked batch normalisations; each (slots, channels)."""
+    """Stacked gamma, beta and moving statistics of `slots` batch normalisations; (slots, channels) each."""
 
     def __init__(self, slots: int, channels: int, name: str, *, gamma: np.ndarray | float = 1.0) -> None:
         shape = (slots, channels)
@@ -74,14 +77,14 @@ class BatchNormVariables:
         return [self.gamma, self.beta, self.moving_mean, self.moving_variance]
 
     def by_slot(self, name: str) -> list[dict[str, tf.Tensor]]:
-        """Return every slot's gamma and beta, (channels,) each, as the stand-alone model names them."""
+        """Return each slot's gamma and beta, (channels,) each, by their names in the stand-alone model."""
         pairs = zip(tf.unstack(self.gamma), tf.unstack(self.beta), strict=True)
         return [{f"{name}/gamma": gamma, f"{name}/beta": beta} for gamma, beta in pairs]
 
     def follow(self, moments: Sequence[tf.Tensor]) -> None:
-        """Move the moving statistics towards those of the batches, (2, C) each.
+        """Update the moving statistics with the moments of batches, (2, C) each.
 
-        Where there are more batches than slots, as many follow one another for every slot, which takes their mean.
+        If there are several batches for each slot, those of a slot are consecutive, and their mean is used.
         """
         slots = self.moving_mean.shape[0]
         batches = tf.stack(moments, axis=1)
@@ -92,7 +95,7 @@ class BatchNormVariables:
 
 
 class StackedWeight:
-    """One weight of several slots: stacked in one variable, but for spatial kernels, which have a variable each."""
+    """A weight of several slots, stacked in one variable; spatial kernels have one variable for each slot instead."""
 
     def __init__(self, weights: Sequence[Weight], slots: Sequence[int], *, rng, name: str) -> None:
         first = weights[0]
@@ -107,27 +110,28 @@ class StackedWeight:
             ]
 
     def by_slot(self) -> list[tf.Tensor]:
-        """Return the weight of each of `slots`."""
+        """Return the weights in the order of `slots`."""
         if self.is_stacked:
             return tf.unstack(self.variables[0])
         return [tf.convert_to_tensor(variable) for variable in self.variables]
 
     def value(self, slot: int) -> np.ndarray:
-        """Return the weight of one of `slots` as the stand-alone model shapes it."""
+        """Return the weight of one of `slots` in the stand-alone model's shape."""
         place = self.slots.index(slot)
         value = self.variables[0][place] if self.is_stacked else self.variables[place]
         return as_convolution(self.name, value.numpy())
 
 
 def as_convolution(name: str, value: np.ndarray) -> np.ndarray:
-    """Return a weight in the stand-alone model's shape: the kernel of a 1x1 convolution has four axes there."""
+    """Return a weight in the stand-alone model's shape, in which kernels of 1x1 convolutions have four axes."""
     return value[None, None] if name.endswith("/kernel") and value.ndim == 2 else value
 
 
 class BlockGroup:
-    """Choices of a layer that have hidden maps of one width, without their shortcut and last BN.
+    """Weights of a layer's choices with the same number of hidden channels, without the last BN.
 
-    Weights of one shape are stacked: fewer variables to update and to save. A choice's place in the stack is its slot.
+    Weights of the same shape are stacked, which leaves fewer variables to update and save. The index of a choice in
+    the stack is its slot.
     """
 
     def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
@@ -150,7 +154,7 @@ class BlockGroup:
         return [variable for part in parts for variable in part]
 
     def by_slot(self) -> list[dict[str, tf.Tensor]]:
-        """Return the weights of every slot now, as the stand-alone model names them."""
+        """Return the current weights of every slot, by their names in the stand-alone model."""
         slots: list[dict[str, tf.Tensor]] = [{} for _ in range(self._size)]
         for weight in self._weights:
             for slot, value in zip(weight.slots, weight.by_slot(), strict=True):
@@ -161,12 +165,12 @@ class BlockGroup:
         return slots
 
     def follow(self, moments: Sequence[dict[str, tf.Tensor]]) -> None:
-        """Move the moving statistics, but for the last BN's, towards those of the slots' batches, in slot order."""
+        """Update the moving statistics, except the last BN's, with the moments of every run, in slot order."""
         for name, norm in self._norms.items():
             norm.follow([of_run[name] for of_run in moments])
 
     def slot_weights(self, slot: int) -> dict[str, np.ndarray]:
-        """Return one slot's weights as the stand-alone model names and shapes them, without the last BN."""
+        """Return a slot's weights, without the last BN, with the names and shapes of the stand-alone model."""
         weights = {weight.name: weight.value(slot) for weight in self._weights if slot in weight.slots}
         for name, norm in self._norms.items():
             weights |= bn_weights(norm, slot, name)
@@ -174,23 +178,28 @@ class BlockGroup:
 
 
 def bn_weights(bn: BatchNormVariables, slot: int, name: str) -> dict[str, np.ndarray]:
-    """One slot's BN as the stand-alone model names it."""
+    """Return the weights of a slot's BN by their names in the stand-alone model."""
     fields = ("gamma", "beta", "moving_mean", "moving_variance")
     return {f"{name}/{field}": getattr(bn, field)[slot].numpy() for field in fields}
 
 
 class MixedLayer:
-    """All choices of one layer, each run as often as a fair step may need it.
+    """A searchable layer, with all its choices.
 
     Attributes:
-        order: the gene of every slot: blocks grouped by kind and expansion, those without SE first, the identity last.
-        runs_of_slots: the number of every run in the order in which the layer makes them, slot by slot; runs are
-            numbered by gene, run k of gene g as g * runs + k.
+        order: the gene of every slot: blocks grouped by kind and expansion ratio, those without SE first, then the
+            identity.
+        runs_of_slots: the numbers of the runs in the order in which the layer executes them, slot by slot. Run k of
+            gene g has number g * runs + k.
 
     Args:
-        choices: of the layer, by gene.
-        inputs, outputs, stride: as in the search space; in the supernet every choice takes `inputs` channels.
-        runs: how often every choice runs in a fair step, each time on a path's map of its own.
+        choices: the layer's choices, by gene.
+        inputs, outputs: numbers of channels, the same for every choice.
+        stride: stride of every choice.
+        runs: how often each choice runs in a fair step, every time on the feature map of another path.
+        init: initialisation of the LET and the last BNs.
+        rng: generator of the initial weights.
+        name: prefix of the variables' names.
     """
 
     def __init__(
@@ -235,9 +244,9 @@ class MixedLayer:
         if identity is not None:
             start = np.eye(inputs, outputs)
             learns = choices[identity].kind == "let"
-            if init.let == "normal" and learns:  # with a generator of its own: all other weights start as without
+            if init.let == "normal" and learns:  # a separate generator: `init.let` must not change the other weights
                 start = normal(rng.spawn(1)[0], (inputs, outputs), fan_out=outputs)
-            # A plain identity is a LET that stays as it starts: ones on the diagonal.
+            # A plain identity is implemented as a LET that is not trained and keeps its ones on the diagonal.
             self.let = new_variable(start, f"{name}/let", trainable=learns)
 
     def variables(self) -> list[tf.Variable]:
@@ -246,14 +255,14 @@ class MixedLayer:
         return [*groups, *last, *([] if self.let is None else [self.let])]
 
     def __call__(self, inputs: Sequence[tf.Tensor], *, recompute: bool) -> list[tf.Tensor]:
-        """Run every choice on its own inputs, with batch statistics, which the moving ones follow.
+        """Run every choice with batch statistics, and update the moving statistics.
 
         Args:
-            inputs: a map (B, H, W, in) for every run, in the order of `runs_of_slots`.
+            inputs: a feature map (B, H, W, in) for each run, in the order of `runs_of_slots`.
             recompute: see `blocks.mixed_layer`.
 
         Returns:
-            As many maps (B, H', W', out) in the same order.
+            A feature map (B, H', W', out) for each run, in the same order.
         """
         weights = [slot for group in self._groups for slot in group.by_slot()]
         if self._project_bn is not None:
@@ -277,11 +286,11 @@ class MixedLayer:
         return outputs
 
     def by_slot(self, runs: tf.Tensor) -> tf.Tensor:
-        """Return where the layer's outputs hold the runs of these numbers."""
+        """Return the positions of runs, given by number, in the layer's outputs."""
         return tf.gather(tf.constant(np.argsort(self.runs_of_slots), tf.int32), runs)
 
     def choice_weights(self, gene: int) -> dict[str, np.ndarray]:
-        """Return one choice's weights as the stand-alone model (LETs kept) names them, such as "expand_conv/kernel"."""
+        """Return a choice's weights by their names in the stand-alone model with LETs, such as "expand_conv/kernel"."""
         slot = self.order.index(gene)
         if slot == len(self._places):
             return {"let/kernel": as_convolution("let/kernel", self.let.numpy())}

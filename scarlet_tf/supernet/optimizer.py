@@ -1,4 +1,4 @@
-"""SGD with momentum for the supernet's stacked variables (FairNAS's settings; PyTorch's form of momentum and L2)."""
+"""SGD for the supernet's stacked variables (FairNAS's settings), with momentum and L2 as PyTorch defines them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from scarlet_tf.supernet.mixed import new_variable, variable_key
 
 
 class MomentumSgd:
-    """v <- momentum*v + g + weight_decay*w;  w <- w - learning_rate*v.
+    """SGD with momentum: v <- momentum*v + g + weight_decay*w;  w <- w - learning_rate*v.
 
-    Weight decay is not applied to BN's gamma and beta, nor to biases. Under a strategy with several replicas the
-    gradients are summed over them first, so every replica makes the same update.
+    Weight decay is not applied to gamma and beta of BN, nor to biases. With several replicas, the gradients are summed
+    over them first, so that every replica makes the same update.
 
     Args:
-        loss_scale: where given, `apply` gets the gradients of the scaled loss, and makes no update if they overflow.
+        variables: the variables to update.
+        loss_scale: if given, `apply` expects the gradients of the scaled loss and skips the update if they overflow.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class MomentumSgd:
         ]
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        """One update, in a replica context."""
+        """Make one update; to be called in a replica context."""
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
@@ -67,5 +68,5 @@ class MomentumSgd:
 
 
 def is_decayed(variable: tf.Variable) -> bool:
-    """Whether weight decay applies: kernels yes, BN and biases no."""
+    """Return whether weight decay applies to the variable: to kernels, but not to BN and biases."""
     return "_bn/" not in variable.name and "bias" not in variable.name

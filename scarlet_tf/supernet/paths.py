@@ -1,8 +1,8 @@
-"""Evaluates many paths of a supernet together, sharing what they have in common.
+"""Evaluation of many paths of a supernet at once, in which common prefixes are computed once.
 
-Genomes are walked in lexicographic order, so a layer is computed once for all genomes that agree up to it. BN uses the
-moving statistics of training, or is recalibrated: then every BN gets the exact statistics of a set of calibration
-images on this very path. A block's statistics depend only on the genes up to it, so they are shared in the same way.
+Genomes are visited in lexicographic order, so a layer runs once for all genomes that agree up to it. BN uses the moving
+statistics of training, or is recalibrated: each BN then uses the exact statistics of the calibration images on the
+path. The statistics of a block depend only on the genes up to it, so they are shared in the same way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Statistics = dict[str, tuple[tf.Tensor, tf.Tensor]]
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-    """A part of a path: the stem, one block, or the tail."""
+    """A part of a path: the stem, a block, or the tail with the classifier."""
 
     kind: str
     block: BlockSpec | None = None
@@ -47,7 +47,7 @@ class _Stage:
 
 
 class _StageFunctions:
-    """A stage as two TensorFlow functions, traced once for every shape of input."""
+    """The two TensorFlow functions of a stage, traced once for each input shape."""
 
     def __init__(self, stage: _Stage) -> None:
         self._stage = stage
@@ -55,11 +55,11 @@ class _StageFunctions:
         self.calibrate = tf.function(self._calibrate, autograph=False)
 
     def _infer(self, x: tf.Tensor, w: Weights, statistics: Statistics) -> tf.Tensor:
-        """The stage with given BN statistics."""
+        """Run the stage with given BN statistics."""
         return self._stage.forward(x, w, GivenStatistics(w, statistics))
 
     def _calibrate(self, x: tf.Tensor, w: Weights) -> tuple[tf.Tensor, Statistics]:
-        """The stage with x's own statistics, and these."""
+        """Run the stage with the BN statistics of x; return its output and the statistics."""
         norm = OwnStatistics(w)
         return self._stage.forward(x, w, norm), norm.statistics
 
@@ -68,13 +68,21 @@ _functions = functools.cache(_StageFunctions)
 
 
 class PathEvaluator:
-    """Evaluates genomes with the weights that the supernet has when this is made.
+    """Evaluator of genomes with a supernet's weights, which must not change while the evaluator is in use.
 
     Args:
-        bn: "moving" or "recalibrated".
-        calibration: (N, H, W, 3) float32 training images, needed when `bn` is "recalibrated".
-        chunk: images that are evaluated together; memory grows with it. None: 1000 of 32x32 pixels, fewer of larger.
-            The calibration images go through each stage all at once, as their batch statistics are wanted.
+        supernet: the supernet.
+        bn: BN statistics, "moving" or "recalibrated".
+        calibration: (N, H, W, 3) float32 training images; needed if `bn` is "recalibrated".
+        chunk: number of images in a batch; memory grows with it. None: 1000 of 32x32 pixels, fewer of larger ones.
+            Calibration images always form one batch, because the statistics are those of the whole batch.
+
+    Raises:
+        ValueError: if `bn` is unknown, or recalibration lacks calibration images.
+
+    Example:
+        >>> paths = PathEvaluator(trained.supernet, bn="moving")  # trained = load_supernet("runs/supernet")
+        >>> paths.accuracies(np.array([[12, 1, 12, 6, 3, 8]]), images, labels)
     """
 
     def __init__(
@@ -100,18 +108,27 @@ class PathEvaluator:
         self._tail = _Stage("tail")
 
     def accuracies(self, genomes: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Top-1 accuracy of every genome: (n, L) ints, (N, H, W, 3) float32, (N,) ints -> (n,) float64 in [0, 1]."""
+        """Return the genomes' top-1 accuracies on images held in memory.
+
+        Args:
+            genomes: (n, L) ints.
+            images: (N, H, W, 3) float32.
+            labels: (N,) ints.
+
+        Returns:
+            (n,) float64 in [0, 1].
+        """
         return self.correct_answers(genomes, self._chunks(images, labels)) / len(labels)
 
     def correct_answers(self, genomes: np.ndarray, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Of all images of batches (images, labels), how many each genome classifies correctly: (n, L) -> (n,) ints."""
+        """Return how many images of (images, labels) batches each genome classifies correctly: (n, L) -> (n,) ints."""
         correct = np.zeros(len(genomes), np.int64)
         for labels, row, logits in self._run(genomes, batches):
             correct[row] += int(np.sum(logits.argmax(1) == labels))
         return correct
 
     def logits(self, genomes: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """(n, L) genomes, (N, H, W, 3) float32 -> (n, N, classes) float32."""
+        """Return logits: (n, L) genomes, (N, H, W, 3) float32 -> (n, N, classes) float32."""
         result = np.empty((len(genomes), len(images), self.space.classes), np.float32)
         for places, row, logits in self._run(genomes, self._chunks(images, np.arange(len(images)))):
             result[row, places] = logits
@@ -122,7 +139,7 @@ class PathEvaluator:
             yield images[first : first + self.chunk], labels[first : first + self.chunk]
 
     def _run(self, genomes: np.ndarray, batches: Iterable) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-        """Yields (labels of a batch, row of a genome, its logits of the batch)."""
+        """Yield (labels of a batch, row of a genome, its logits for the batch)."""
         genomes = np.asarray([self.space.check(genome) for genome in genomes])
         statistics = self._moving_statistics()
         if self.bn == "recalibrated":
@@ -153,9 +170,10 @@ class PathEvaluator:
         return lambda prefix, w: found[prefix]
 
     def _walk(self, genomes: np.ndarray, images: tf.Tensor, apply: Callable) -> Iterator[tuple[int, tf.Tensor]]:
-        """Runs every genome's path, each common prefix once; yields (row of the genome, logits).
+        """Run every genome's path, each common prefix once; yield (row of the genome, logits).
 
-        `apply(stage, x, weights, prefix)` runs one stage; prefix is unique to the stage and the genes up to it.
+        Args:
+            apply: apply(stage, x, weights, prefix) runs a stage; `prefix` identifies the stage and the genes up to it.
         """
         maps = [apply(self._stem, images, self._stem_weights, ("stem",))]
         done: tuple[int, ...] = ()
@@ -176,7 +194,7 @@ class PathEvaluator:
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
-    """Kernels of 1x1 convolutions have two axes here, as in a fair step."""
+    """Return weights as tensors; kernels of 1x1 convolutions lose their two leading axes, as in a fair step."""
     return {
         name: tf.constant(value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value)
         for name, value in arrays.items()
@@ -184,6 +202,6 @@ def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the common prefix."""
+    """Return the length of the common prefix."""
     pairs = zip(a, b, strict=False)
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))

@@ -1,9 +1,9 @@
-"""How well a supernet ranks models: one-shot accuracy against accuracy after training each model on its own.
+"""How well a supernet ranks models: one-shot accuracy compared with stand-alone accuracy.
 
-One-shot accuracy is on the images held out for the search; stand-alone accuracy is on the test set, of models without
-LETs trained from scratch on the same images as the supernet. Kendall's tau-b compares the two orders. Two
-trainings of the same models from other seeds do not agree either: their tau says how much of an order a single
-training shows.
+One-shot accuracy is measured on the images held out for the search. Stand-alone accuracy is measured on the test set,
+with models without LETs, trained from scratch on the same images as the supernet. Kendall's tau-b compares the two
+rankings. Two trainings of the same models with different seeds do not agree perfectly either: their tau shows how
+reliable the ranking by a single training is.
 """
 
 from __future__ import annotations
@@ -32,15 +32,22 @@ from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 from scarlet_tf.training.config import train_config
 from scarlet_tf.training.trainer import train
 
-_MOST_DRAWS = 100  # for each model asked for
+_MOST_DRAWS = 100  # per requested model
 
 
 def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uniform") -> np.ndarray:
-    """Different genomes, (models, num_layers) int64; with more models the first stay the same.
+    """Draw distinct genomes.
 
     Args:
-        draw: "uniform" over the space, where most models have about num_layers/13 identities; "depth": the number of
-            identities is uniform in 0..num_layers, then their layers and the other choices are.
+        models: number of genomes. With the same seed, a larger number only appends genomes.
+        draw: "uniform" over the space, where most models have about num_layers/13 identities; or "depth", where the
+            number of identities is uniform in 0..num_layers, and then their layers and the other choices are.
+
+    Returns:
+        (models, num_layers) int64.
+
+    Raises:
+        ValueError: if `models` is below 2 or the space is too small, or `draw` is unknown.
     """
     require_known("draw", draw, DRAWS)
     if models < 2:
@@ -60,7 +67,7 @@ def _of_some_depth(space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
     skippable = np.array([gene is not None for gene in space.identities])
     genome = rng.integers(0, np.array(space.num_choices) - skippable)
     identities = np.array([-1 if gene is None else gene for gene in space.identities])
-    genome += skippable & (genome >= identities)  # numbers of choices that are no identity -> genes
+    genome += skippable & (genome >= identities)  # from an index among the other choices to a gene
     order = rng.permutation(space.num_layers)
     layers = order[skippable[order]]
     chosen = layers[: rng.integers(0, len(layers) + 1)]
@@ -83,20 +90,25 @@ def rank(
     data_dir: str | None = None,
     skip_damaged: bool = False,
 ) -> dict:
-    """Trains random models of a supernet's space on their own and compares them with their one-shot accuracy.
+    """Train random models of a supernet's space and compare their accuracies with their one-shot accuracies.
 
-    Leaves models/GENOME/seed_SEED/ (as `train`), log.jsonl, rank.json, .svg, .png and .md in `output`. Called again it
-    goes on: a finished model is not trained again, so `models` and `repeats` may grow, and another supernet of the same
-    space and data may take its place.
+    Writes models/GENOME/seed_SEED/ (see `train`), log.jsonl, rank.json, .svg, .png and .md into `output`. A second call
+    resumes: finished models are not trained again, so `models` and `repeats` may grow, and the supernet may be
+    replaced by another one of the same space and data.
 
     Args:
-        supernet: folder of a trained supernet.
-        command: what is to be called to get this again.
+        supernet: run directory of a trained supernet.
+        output: run directory of the ranking.
+        command: the command that repeats the ranking, for rank.json and rank.md.
+        models: number of models, 2 or more.
         draw: see `draw_genomes`.
-        epochs: of the stand-alone training; None: the recipe's.
-        repeats: stand-alone trainings of each model, with `seed` and those after it; their mean accuracy is compared.
-        images: held-out images for one-shot accuracy; None: all.
+        recipe: training recipe of the stand-alone models.
+        epochs: of stand-alone training; None: the recipe's.
+        repeats: number of stand-alone trainings of each model, with the seeds `seed`, `seed` + 1, ...; their mean
+            accuracy is compared.
+        images: number of held-out images for one-shot accuracy; None: all.
         seed: of the genomes, and of the first stand-alone training.
+        data_dir, skip_damaged: see `DataConfig`.
 
     Returns:
         The content of rank.json.
@@ -139,7 +151,7 @@ def rank(
 def _train_alone(
     trained: TrainedSupernet, genomes: np.ndarray, configs: list, output: Path, *, data_dir, skip_damaged: bool
 ) -> np.ndarray:
-    """Test accuracy of every model after every training from scratch, (n, repeats)."""
+    """Train every model from scratch with every config; return test accuracies, (n, repeats)."""
     config = trained.config.data
     skip_damaged = skip_damaged or config.skip_damaged
     config = dataclasses.replace(config, augment=configs[0].augment, data_dir=data_dir, skip_damaged=skip_damaged)
@@ -157,13 +169,20 @@ def _train_alone(
 
 
 def _tau(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
-    """tau-b, bootstrapped over models."""
+    """Return tau-b, bootstrapped over models."""
     pairs = np.stack([predicted, actual], axis=1)
     return _over_models(lambda rows: kendalltau(rows[:, 0], rows[:, 1]).statistic, pairs)
 
 
 def tau_of_trainings(trainings: np.ndarray) -> dict | None:
-    """Mean tau-b of two single trainings, (n, repeats), over all pairs of repeats; bootstrapped over models."""
+    """Return the mean tau-b of two trainings over all pairs of repeats, bootstrapped over models.
+
+    Args:
+        trainings: (n, repeats) accuracies.
+
+    Returns:
+        An `Estimate` as JSON values; None if all accuracies are equal.
+    """
     pairs = list(itertools.combinations(range(trainings.shape[1]), 2))
     return _over_models(
         lambda rows: np.mean([kendalltau(rows[:, a], rows[:, b]).statistic for a, b in pairs]), trainings
@@ -171,7 +190,7 @@ def tau_of_trainings(trainings: np.ndarray) -> dict | None:
 
 
 def _over_models(statistic: Callable[[np.ndarray], float], samples: np.ndarray) -> dict | None:
-    """An `Estimate` as JSON; None where all accuracies are equal and there is no order."""
+    """Return the bootstrapped `Estimate` as JSON values; None if all accuracies are equal, which gives no ranking."""
     if np.isnan(statistic(samples)):
         return None
     return dataclasses.asdict(bootstrap(statistic, samples))

@@ -1,4 +1,4 @@
-"""How well a supernet ranks models, as a picture and as a Markdown page, from the content of rank.json."""
+"""The chart and the Markdown page of a supernet's ranking, from the content of rank.json."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from scarlet_tf.report.charts import Panel, Points, draw_chart
 
 
 def make_ranking_page(results: Mapping[str, dict]) -> str:
-    """The page of rankings, by the names of their pictures' files.
+    """Return the Markdown page of one or more rankings.
 
-    What is common to all is said of the first: space, data, batch, seed and stand-alone training.
+    Args:
+        results: contents of rank.json, by the file names of their charts. They must agree in space, data, batch size,
+            seed and stand-alone training, which the page takes from the first.
     """
     first = next(iter(results.values()))
     alone, config = first["stand_alone"], first["supernet"]["config"]
@@ -69,7 +71,7 @@ def _tau(estimate: dict | None) -> str:
 
 
 def draw_ranking(result: dict) -> str:
-    """An SVG picture: stand-alone over one-shot accuracy, a panel for each BN way."""
+    """Return an SVG chart of stand-alone over one-shot accuracy, with a panel for each BN mode."""
     models = result["models"]
     panels = [
         Panel(

@@ -1,9 +1,9 @@
-"""Strict fairness: which path takes which choice (paper: "Training Strategy"; FairNAS, strict fairness).
+"""Sampling of paths with strict fairness (paper: "Training Strategy"; FairNAS, strict fairness).
 
-A step has as many paths as the layer with the most choices has. Every layer on its own deals its choices to the paths
-by a permutation. Where all layers have as many choices, each choice of each layer is in exactly one path. In a layer
-with fewer, choices are in several paths: their numbers differ by at most one in a step, and are the same over a round
-of steps. So all choices of a layer are trained equally often.
+A step has one path for each choice of the layer with the most choices. Each layer assigns its choices to the paths by a
+separate random permutation. If all layers have the same number of choices, each choice of each layer is in exactly one
+path. In a layer with fewer, some choices are in several paths: their numbers differ by at most one in a step, and are
+equal over a round of steps. All choices of a layer are therefore trained equally often.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from scarlet_tf.arch import SearchSpace
 
 
 def num_paths(space: SearchSpace) -> int:
-    """Return the number of paths of a fair step."""
+    """Return the number of paths in a fair step."""
     return max(space.num_choices)
 
 
 def runs_of_choices(space: SearchSpace) -> tuple[int, ...]:
-    """Return how often a choice of each layer may be used in one fair step."""
+    """Return, for each layer, the most paths that can use the same choice in a fair step."""
     return tuple(-(-num_paths(space) // count) for count in space.num_choices)
 
 
 def fair_paths(seed: int, step: int, *, num_choices: Sequence[int]) -> np.ndarray:
-    """Return the paths of one step, a pure function of (seed, step): a resumed run needs no sampler state.
+    """Draw the paths of a step; a pure function of (seed, step), so a resumed run needs no sampler state.
 
     Args:
-        num_choices: of every layer.
+        num_choices: number of choices of each layer.
 
     Returns:
-        (paths, num_layers) int32; row p is path p's genome.
+        (paths, num_layers) int32; row p is the genome of path p.
     """
     rng = np.random.default_rng((seed, step))
     paths = max(num_choices)
@@ -45,9 +45,9 @@ def fair_paths(seed: int, step: int, *, num_choices: Sequence[int]) -> np.ndarra
 
 
 def _uses(seed: int, step: int, layer: int, *, choices: int, paths: int) -> np.ndarray:
-    """The choices that a layer deals out in a step: each floor(paths / choices) times, and some once more.
+    """Return the choices that a layer assigns in a step: each floor(paths / choices) times, some of them once more.
 
-    Those are the next ones of a cycle through all choices, in an order that is drawn anew for every round.
+    These are the next ones in a cycle through all choices, whose order is redrawn every round.
     """
     whole, more = divmod(paths, choices)
     uses = np.tile(np.arange(choices), whole)
@@ -59,18 +59,19 @@ def _uses(seed: int, step: int, layer: int, *, choices: int, paths: int) -> np.n
 
 
 def routes(paths: np.ndarray, *, num_choices: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Return where each run of a choice finds its input among the runs of the layer before.
+    """Return, for each run of a choice, the run of the previous layer that computes its input.
 
-    A layer runs each of its choices ceil(paths / choices) times, whether a path uses it or not: run k of choice c has
-    number c * that + k. A run that no path uses takes the input of path 0.
+    A layer runs each of its choices ceil(paths / choices) times, whether paths use all of these runs or not. Run k of
+    choice c has number c * ceil(paths / choices) + k. A run that no path uses takes the input of path 0.
 
     Args:
         paths: (paths, num_layers) from `fair_paths`.
+        num_choices: number of choices of each layer.
 
     Returns:
-        int32 arrays. The first is for layer 0, whose inputs are all the stem's output: the path of every run. Then one
-        for every further layer: the run of the layer before, of every run. The last one, (paths,): every path's run
-        of the last layer.
+        int32 arrays. The first one holds the path of each run of layer 0, where every input is the stem's output. Each
+        further layer has one with the previous layer's run for each of its runs. The last one, (paths,), holds each
+        path's run of the last layer.
     """
     count = len(paths)
     found, before = [], np.arange(count)

@@ -1,4 +1,4 @@
-"""What a trained supernet gives: one-shot accuracy of random paths, by both BN ways."""
+"""Summary of a trained supernet: one-shot accuracy of random paths with both BN modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from scarlet_tf.supernet.supernet_trainer import load_supernet
 def report_paths(
     directory: str | Path, *, count: int, images: int | None = 1000, seed: int = 0, data_dir: str | None = None
 ) -> str:
-    """Evaluates `count` uniformly drawn genomes; writes paths.json into the folder and returns the summary as text."""
+    """Evaluate uniformly drawn genomes of a supernet, write paths.json, and return a summary, a line for each BN mode.
+
+    Args:
+        directory: run directory of the supernet, also for paths.json.
+        count: number of genomes.
+        images: number of held-out images; None: all.
+    """
     trained = load_supernet(directory)
     genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
     found, lines = {}, []

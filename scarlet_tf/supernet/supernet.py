@@ -1,4 +1,4 @@
-"""The supernet of a search space: stem, mixed layers, tail; the fair forward pass; any path as a model of its own."""
+"""The supernet of a search space: its weights, the forward pass of a fair step, and paths as stand-alone models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ require_tensorflow("scarlet_tf.supernet")
 
 
 class _ConvBn:
-    """A convolution shared by all paths, and its BN."""
+    """A convolution with BN that all paths share."""
 
     def __init__(self, shape: tuple[int, ...], channels: int, *, rng, name: str) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class _ConvBn:
         return [self.kernel, *self.bn.variables()]
 
     def tensors(self) -> dict[str, tf.Tensor]:
-        """Kernel, gamma and beta now, as the stand-alone model names them; a 1x1 kernel has two axes."""
+        """Return kernel, gamma and beta by their names in the stand-alone model; a 1x1 kernel has two axes."""
         kernel = tf.convert_to_tensor(self.kernel)
         one_by_one = kernel.shape[:2] == (1, 1)
         return {f"{self.name}_conv/kernel": kernel[0, 0] if one_by_one else kernel} | self.bn.by_slot(
@@ -49,11 +49,20 @@ class _ConvBn:
 
 
 class Supernet:
-    """All weights of a search space (paper: Fig. 2, middle, at every layer).
+    """The supernet of a search space: the weights of all choices (paper: Fig. 2, middle, at every layer).
 
     Args:
-        space: the search space; its `classes` set the classifier.
+        space: the search space; its `classes` is the number of logits.
         seed: of the initial weights.
+        init: initialisation of LETs and last BNs.
+
+    Raises:
+        ValueError: if `init` has a LET initialisation other than "identity" and the space has no LETs.
+
+    Example:
+        >>> supernet = Supernet(get_space("small", classes=10))
+        >>> supernet.extract((12, 1, 12, 6, 3, 8)).output_shape
+        (None, 10)
     """
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, init: InitConfig | None = None) -> None:
@@ -81,7 +90,7 @@ class Supernet:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All variables, in a fixed order; their names are unique."""
+        """All variables, in a fixed order and with unique names."""
         layers = [variable for layer in self.layers for variable in layer.variables()]
         return [*self._stem_variables(), *layers, *self._tail_variables()]
 
@@ -91,7 +100,7 @@ class Supernet:
 
     @property
     def shared_variables(self) -> list[tf.Variable]:
-        """Trainable variables of stem, tail and classifier, which every path uses."""
+        """Trainable variables that every path uses: those of stem, tail and classifier."""
         return [v for v in [*self._stem_variables(), *self._tail_variables()] if v.trainable]
 
     def _stem_variables(self) -> list[tf.Variable]:
@@ -102,18 +111,18 @@ class Supernet:
         return [*self.tail.variables(), self.classifier, self.classifier_bias]
 
     def fair_logits(self, images: tf.Tensor, routes: Sequence[tf.Tensor], *, recompute: bool = False) -> tf.Tensor:
-        """Logits of the paths of a fair step, which use every choice of every layer.
+        """Return the logits of the paths of a fair step, which use every choice of every layer.
 
-        BN uses the statistics of the batch, of each path on its own, and the moving ones follow.
+        BN uses the batch statistics of each path, and updates the moving statistics.
 
         Args:
-            images: (B, H, W, 3); float32, or of 16 bits, as all feature maps then are.
+            images: (B, H, W, 3), float32 or a 16-bit dtype, which all feature maps then have too.
             routes: from `sampler.routes`.
-            recompute: keep only the inputs of blocks for the backward pass, and run each block's forward pass again
-                there: less memory, more time, the same result.
+            recompute: keep only the inputs of the blocks for the backward pass, which repeats their forward passes.
+                Takes less memory and more time; the result is the same.
 
         Returns:
-            (paths, B, classes) float32, a row a path.
+            (paths, B, classes) float32.
         """
         *layer_routes, ends = routes
         maps = [self._stem(images)] * len(self.layers[0].runs_of_slots)
@@ -130,7 +139,7 @@ class Supernet:
         return tf.gather(logits, before.by_slot(ends))
 
     def _stem(self, images: tf.Tensor) -> tf.Tensor:
-        """(B, H, W, 3) -> (B, H', W', first_channels); the same for all paths, so computed once."""
+        """Run the stem, once for all paths: (B, H, W, 3) -> (B, H', W', first_channels)."""
         parts = (self.stem, self.separable_depthwise, self.separable_project)
         weights = {name: value for part in parts for name, value in part.tensors().items()}
         norm = BatchStatistics(weights)
@@ -140,7 +149,7 @@ class Supernet:
         return x
 
     def _tail(self, maps: list[tf.Tensor]) -> tf.Tensor:
-        """Maps (B, H, W, C) -> the classifier's input, (maps, B, tail_channels) float32."""
+        """Run the tail on each feature map (B, H, W, C); return (maps, B, tail_channels) float32."""
         weights = self.tail.tensors()
         outputs, moments = [], []
         for x in maps:
@@ -153,7 +162,7 @@ class Supernet:
         return tf.stack(outputs)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
-        """The weights of one path, named as `get_weights(build(space.spec(genome, let=True)))` names them."""
+        """Return the weights of a path by their names in `get_weights(build(space.spec(genome, let=True)))`."""
         genome = self.space.check(genome)
         weights = self.stem_weights()
         for index, (layer, choice) in enumerate(zip(self.layers, genome, strict=True)):
@@ -162,30 +171,30 @@ class Supernet:
         return weights | self.tail_weights()
 
     def stem_weights(self) -> dict[str, np.ndarray]:
-        """Weights of everything before the first layer, as the stand-alone model names them."""
+        """Return the weights before the first layer by their names in the stand-alone model."""
         return self.stem.weights() | self.separable_depthwise.weights() | self.separable_project.weights()
 
     def tail_weights(self) -> dict[str, np.ndarray]:
-        """Weights of everything after the last layer."""
+        """Return the weights after the last layer by their names in the stand-alone model."""
         classifier = {"classifier/kernel": self.classifier.numpy(), "classifier/bias": self.classifier_bias.numpy()}
         return self.tail.weights() | classifier
 
     def path_spec(self, genome: Sequence[int]) -> ArchSpec:
-        """The spec of one path: its LETs kept."""
+        """Return the spec of a path, with its LETs."""
         return self.space.spec(genome, let=True)
 
     def extract(self, genome: Sequence[int]):
-        """The path as a stand-alone `keras.Model` that gives logits, equal to the path's (moving statistics)."""
+        """Return a path, with its LETs, as a `keras.Model` that returns the path's logits with moving BN statistics."""
         model = build(self.path_spec(genome), classifier_activation=None)
         set_weights(model, self.path_weights(genome))
         return model
 
     def state(self) -> dict[str, np.ndarray]:
-        """Every variable by name, for a checkpoint."""
+        """Return the values of all variables by name, for a checkpoint."""
         return {variable_key(variable): variable.numpy() for variable in self.variables}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Assigns every variable; ValueError where one is missing or has another shape."""
+        """Assign all variables from the values of `state`; raise ValueError if one is missing or has another shape."""
         for variable in self.variables:
             name = variable_key(variable)
             value = arrays.get(name)
@@ -198,7 +207,7 @@ class Supernet:
 
 @tf.custom_gradient
 def _permute(x: tf.Tensor, order: tf.Tensor):
-    """x[order] for a permutation; the gradient is a gather too, not a scatter."""
+    """Return x[order] for a permutation, with a gradient that is a gather instead of a scatter."""
 
     def gradient(dy):
         return tf.gather(dy, tf.argsort(order)), None

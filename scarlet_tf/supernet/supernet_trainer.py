@@ -1,4 +1,4 @@
-"""Supernet training, start to end: config -> folder with checkpoints, log, and everything to load it again."""
+"""Supernet training: config, training loop, and loading of trained supernets from their run directories."""
 
 from __future__ import annotations
 
@@ -38,14 +38,24 @@ KIND = "supernet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SupernetConfig:
-    """How a supernet is trained; defaults are FairNAS's settings (batch 256, SGD 0.9, cosine from 0.045).
+    """Settings of supernet training; the defaults are FairNAS's (batch 256, SGD 0.9, cosine from 0.045).
 
     Attributes:
-        space: the search space; its classes and resolution must be the data's.
-        steps: fair steps; each trains every choice of every layer once on one batch.
-        warmup_steps: steps over which the learning rate grows linearly from 0 before the cosine.
+        space: the search space; its classes and resolution must be those of the data.
+        data: the dataset.
+        steps: number of fair steps; each trains every choice of every layer once on one batch.
+        warmup_steps: steps in which the learning rate grows linearly from 0, before the cosine.
         shared_gradient: "sum" or "mean" of the 13 paths' gradients for stem, tail and classifier.
-        precision: as in `step.make_fair_step`.
+        precision: see `fair_step.make_fair_step`.
+        init: initialisation of the weights.
+        seed: of weights, paths and batches.
+
+    Raises:
+        ValueError: for an invalid value.
+
+    Example:
+        >>> data = DataConfig(name="fashion_mnist", image_size=32)
+        >>> config = SupernetConfig(space=get_space("small"), data=data, steps=1200, batch_size=32)
     """
 
     space: SearchSpace
@@ -80,7 +90,7 @@ class SupernetConfig:
                 raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
 
     def to_dict(self) -> dict:
-        data = {"data_dir": None} | self.data.to_dict()  # where the data lie does not change a run
+        data = {"data_dir": None} | self.data.to_dict()  # the folder of the dataset does not change a run
         settings = dataclasses.asdict(self) | {"space": self.space.to_dict(), "data": data}
         return json.loads(json.dumps(settings))  # tuples become lists, as in the file
 
@@ -94,7 +104,7 @@ class SupernetConfig:
         return cls(**dict(settings) | parts)
 
     def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, then half a cosine to 0 at the last step."""
+        """Return the learning rate of a step: linear warm-up, then half a cosine to 0 at the last step."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
@@ -112,22 +122,30 @@ def train_supernet(
     jit_compile: bool = False,
     after_step: Callable[[int, Supernet], None] | None = None,
 ) -> Supernet:
-    """Trains, or goes on with, the run in folder `output`; returns the trained supernet.
+    """Train a supernet, or resume the run in `output`.
 
-    The folder gets config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed
-    goes on from its newest checkpoint and ends with the same weights, bit for bit on the same machine, as one that
-    was not. Several workers need `output` on a file system that they share: the chief's checkpoints are what all go on
-    from; worker N keeps a log and checkpoints of its own in worker-N/, where replicas can be compared.
+    Writes config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed resumes
+    from its newest checkpoint and ends with the same weights as an uninterrupted one, bit-identical on the same
+    machine. Several workers must share the file system of `output`: all resume from the chief's checkpoints. Worker N
+    writes its own log and checkpoints to worker-N/, so that replicas can be compared.
 
     Args:
-        recompute, jit_compile: as in `step.make_fair_step`; how a step is computed does not belong to a run's
-            settings.
+        config: the settings.
+        output: run directory.
+        strategy: the strategy to train with.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between log entries.
+        recompute, jit_compile: see `fair_step.make_fair_step`; they may change when a run resumes.
         after_step: called after every step with the number of finished steps and the supernet, which it must not
-            change. After a resume it may see steps again that were made after the last checkpoint.
+            change. A resumed run calls it again for the steps after the last checkpoint.
+
+    Returns:
+        The trained supernet.
 
     Raises:
-        CheckpointError: the folder holds a run with other settings, or the workers do not see the same checkpoints.
-        FolderInUseError: another run writes to the folder.
+        CheckpointError: if `output` holds a run with other settings, or the workers see different checkpoints.
+        FolderInUseError: if another run writes to `output`.
+        ValueError: if the space and the dataset differ in their number of classes.
     """
     how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
     every = {"checkpoint_every": checkpoint_every, "log_every": log_every}
@@ -215,7 +233,7 @@ def _train_supernet(
 
 
 def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
-    """CheckpointError where the workers go on from different steps; their weights would drift apart unseen."""
+    """Raise CheckpointError if the workers start from different steps: their weights would silently diverge."""
     workers = Workers(strategy)
     starts = np.zeros(workers.count, np.int64)
     starts[workers.index] = start
@@ -227,9 +245,9 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
 
 
 def _require_same(output: Path, settings: dict) -> None:
-    """CheckpointError where the folder's config.json, if there is one, says anything else.
+    """Raise CheckpointError if the run directory has a config.json with other settings.
 
-    Before the first checkpoint `skip_damaged` may change: a run that met a damaged image starts again without it.
+    Before the first checkpoint, `skip_damaged` may differ, so that a run that met a damaged image can be restarted.
     """
     path = output / "config.json"
     if not path.exists():
@@ -251,7 +269,7 @@ def _without_skipping(settings: dict) -> dict:
 
 
 def _claim_folder(output: Path, settings: dict) -> None:
-    """Write config.json where there is none, or one that `_require_same` lets pass."""
+    """Write config.json if it is missing or has other settings that `_require_same` accepted."""
     path = output / "config.json"
     if not path.exists() or _read_settings(path) != settings:
         output.mkdir(parents=True, exist_ok=True)
@@ -267,11 +285,13 @@ def _read_settings(path: Path) -> dict:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedSupernet:
-    """A supernet read from its folder.
+    """A supernet loaded from its run directory, see `load_supernet`.
 
     Attributes:
-        step: fair steps that it was trained for; `config.steps` when the run is complete.
-        fingerprint: of its weights, so that results can name the supernet they come from.
+        supernet: the supernet, with the weights of the checkpoint.
+        config: settings of the training.
+        step: number of fair steps trained; `config.steps` if the run is complete.
+        fingerprint: of the weights, by which results refer to the supernet.
     """
 
     supernet: Supernet
@@ -285,18 +305,26 @@ class TrainedSupernet:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """Of the images that it was trained on."""
+        """Preprocessing of the images that the supernet was trained on."""
         data = self.config.data
         mean, std = (data.mean, data.std) if data.mean else statistics_of(data.name)
         return Preprocessing.from_settings(mean=mean, std=std, crop_share=data.crop_share or data.default_crop_share)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
-        """As `Supernet.path_weights`."""
+        """Return the weights of a path, see `Supernet.path_weights`."""
         return self.supernet.path_weights(genome)
 
 
 def load_supernet(directory: str | Path) -> TrainedSupernet:
-    """Reads the newest good checkpoint of a training folder; CheckpointError where there is none."""
+    """Load a supernet from the newest intact checkpoint of a run directory.
+
+    Raises:
+        CheckpointError: if there is no intact checkpoint, or config.json is missing or damaged.
+
+    Example:
+        >>> trained = load_supernet("runs/supernet")
+        >>> model = trained.supernet.extract((12, 1, 12, 6, 3, 8))
+    """
     directory = Path(directory)
     path = directory / "config.json"
     try:

@@ -1,4 +1,4 @@
-"""Noticing a supernet whose training was stopped; without TensorFlow, so that tools can say so first."""
+"""A warning about unfinished supernets. Does not import TensorFlow, so that tools can print it at once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from scarlet_tf.runs.checkpoints import CheckpointStore
 
 
 def warn_if_unfinished(directory: str | os.PathLike) -> None:
-    """One line on standard error where the newest checkpoint of a supernet's folder is not that of its last step.
+    """Print a one-line warning to standard error if a supernet's newest checkpoint is not that of its last step.
 
-    Silent where the folder is damaged: `load_supernet` says that better.
+    Prints nothing if the run directory is damaged; `load_supernet` reports that better.
+
+    Args:
+        directory: run directory of the supernet.
     """
     try:
         steps = int(json.loads((Path(directory) / "config.json").read_text(encoding="utf-8"))["steps"])

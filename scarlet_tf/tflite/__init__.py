@@ -1,4 +1,4 @@
-""".tflite files: read, run, counted, and rewritten exactly so that XNNPACK runs them fast. Imports no TensorFlow."""
+"""Reading, running, counting and rewriting .tflite files, so that XNNPACK runs them fast. Imports no TensorFlow."""
 
 from scarlet_tf.tflite.associated import add_files, read_files
 from scarlet_tf.tflite.file import optimize_file

@@ -1,4 +1,4 @@
-"""Associated files of a .tflite file, such as labels.txt: a zip that follows its flatbuffer.
+"""Associated files of a .tflite file, such as labels.txt: a zip appended to its flatbuffer.
 
 TFLite's metadata describes it: readers open the whole file as a zip, and find the flatbuffer at its start.
 """
@@ -11,9 +11,9 @@ import struct
 import zipfile
 from collections.abc import Mapping
 
-_END = b"PK\x05\x06"  # of the record that ends a zip
-_END_SIZE = 22  # of that record without its comment
-_OFFSET = 16  # in that record, of the central directory's position
+_END = b"PK\x05\x06"  # signature of a zip's end record
+_END_SIZE = 22  # bytes, of that record without its comment
+_OFFSET = 16  # of the central directory's position in that record
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,9 @@ class AppendedZip:
     """A zip at the end of a file.
 
     Attributes:
-        content: its bytes, with all that follows it.
-        place: where in a file it would have to begin for the offsets it states to be right: where it did, or 0 where
-            they count from its own beginning. Readers add what lies further ahead.
+        content: its bytes, with everything after it.
+        place: position in a file at which its stored offsets are right: where it began, or 0 if they count from its
+            own start. Readers correct for a later position.
     """
 
     content: bytes
@@ -31,7 +31,7 @@ class AppendedZip:
 
     @classmethod
     def of(cls, file: bytes) -> AppendedZip | None:
-        """Return the zip that a file ends in; None where there is none."""
+        """Return the zip at the end of a file; None if there is none."""
         end = file.rfind(_END)
         if end < 0:
             return None
@@ -43,18 +43,23 @@ class AppendedZip:
                 (stated,) = struct.unpack_from("<I", file, end + _OFFSET)
                 shift = archive.start_dir - stated
         except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
-            return None  # constants that look like one
+            return None  # constants that look like a zip
         return cls(content=file[start:], place=max(start - shift, 0))
 
     def after(self, flatbuffer: bytes) -> bytes:
-        """Return a file that begins with a flatbuffer and ends in this zip, bit for bit."""
+        """Return a file that starts with a flatbuffer and ends with this zip, bit for bit."""
         return flatbuffer + bytes(max(self.place - len(flatbuffer), 0)) + self.content
 
 
 def add_files(file: bytes, files: Mapping[str, bytes]) -> bytes:
-    """Return a file with associated files, in place of those it may have had; the same bytes at any time.
+    """Return a file with associated files, replacing any that it had.
 
-    They are stored as they are: clients map them into memory.
+    They are stored uncompressed, because clients map them into memory, and with a fixed date, so that the same input
+    gives the same bytes.
+
+    Args:
+        file: content of the .tflite file.
+        files: contents by name.
     """
     old = AppendedZip.of(file)
     stream = io.BytesIO(file if old is None else file[: -len(old.content)])
@@ -65,7 +70,7 @@ def add_files(file: bytes, files: Mapping[str, bytes]) -> bytes:
 
 
 def read_files(file: bytes) -> dict[str, bytes]:
-    """Return the associated files by name; empty where there are none."""
+    """Return the contents of a file's associated files by name; empty if there are none."""
     if AppendedZip.of(file) is None:
         return {}
     with zipfile.ZipFile(io.BytesIO(file)) as archive:

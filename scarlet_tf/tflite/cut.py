@@ -1,4 +1,4 @@
-"""One operator of a file as a file of its own."""
+"""Extraction of one operator of a .tflite file as a separate model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from scarlet_tf.tflite.graph import Graph, Op
 
 
 def cut_operator(content: bytes, position: int) -> bytes:
-    """The operator at a position as a model: what it computes from becomes the input, its constants stay constants.
+    """Return the operator at a position as a separate model; its operands become inputs, constants stay constants.
 
-    A PAD in front of a convolution comes along, as do operators that load its constants: a runtime joins them.
+    A PAD in front of a convolution and operators that load its constants are included, because a runtime fuses them.
     """
     graph = Graph(content)
     operator = graph.operators[position]
@@ -24,7 +24,7 @@ def cut_operator(content: bytes, position: int) -> bytes:
 
 
 def with_joined(graph: Graph, operator: schema.OperatorT) -> tuple[list[schema.OperatorT], list[int]]:
-    """The operators that `cut_operator` keeps for one, and the tensors that become the inputs, in their order."""
+    """Return the operators that `cut_operator` keeps for one operator, and the tensors that become its inputs."""
     kept, pending, inputs = [operator], list(operator.inputs), []
     while pending:
         index = pending.pop(0)
@@ -40,7 +40,7 @@ def with_joined(graph: Graph, operator: schema.OperatorT) -> tuple[list[schema.O
 
 
 def joins_readers(graph: Graph, operator: schema.OperatorT) -> bool:
-    """Whether a runtime computes the operator within those that read its result, or beforehand: PAD, constants."""
+    """Return whether a runtime fuses the operator into its readers (PAD) or runs it once (loading a constant)."""
     if graph.code(operator) == Op.PAD:
         return True
     return graph.code(operator) == Op.DEQUANTIZE and graph.is_constant(operator.inputs[0])

@@ -1,4 +1,4 @@
-"""From file to file."""
+"""Rewriting of a .tflite file on disk."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ EXACT = 1e-5
 
 
 def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_error: float | None = None) -> Optimized:
-    """Rewrites a .tflite file into another, which is written whole or not at all; its record then says so.
+    """Rewrite a .tflite file for XNNPACK into another file, written atomically, and update its record.
 
     Args:
-        max_error: largest difference of outputs, as a share of the largest output, on a random input; None: 1e-5, and
-            no limit where int8 operators were rewritten, whose roundings a random input says little about.
+        source: file to read.
+        target: file to write.
+        max_error: largest allowed difference of outputs on a random input, as a share of the largest output. None for
+            1e-5, or for no limit if int8 operators were rewritten: a random input says little about their rounding.
+
+    Returns:
+        The rewritten file, with the passes' reports.
 
     Raises:
-        OSError: for a missing file, or a target that is a folder, or that cannot be made.
-        TFLiteFileError: for a file that cannot be run or rewritten, and where outputs differ by more.
+        OSError: for a missing file, or a target that is a folder or cannot be created.
+        TFLiteFileError: if the file cannot be run or rewritten, or its outputs differ by more than `max_error`.
+
+    Example:
+        >>> result = optimize_file("plain.tflite", "fast.tflite")
+        >>> print(result.before.partitions, result.after.partitions)
     """
     source, target = Path(source), Path(target)
     if not source.is_file():

@@ -1,7 +1,7 @@
-"""Running a .tflite file that nobody vouches for, in a process of its own.
+"""First run of an untrusted .tflite file, in a subprocess.
 
-LiteRT checks a file's structure when it opens it, but a file can pass and still crash the interpreter or ask for
-all memory there is. So another process takes the first look, and its death is an ordinary error here.
+LiteRT checks a file's structure when it opens it, but a file can pass and still crash the interpreter or exhaust the
+memory. A subprocess therefore runs it first, and a crash there is an ordinary error here.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PATIENCE = 300  # seconds
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FirstRun:
-    """What the interpreter made of a file.
+    """Result of running a file once.
 
     Attributes:
         operations: count of each operation, most frequent first.
-        partitions: pieces that the XNNPACK delegate runs; what lies between them runs op by op.
-        inputs: arrays that it was run on.
-        outputs: arrays that it gave for them.
-        other_outputs: types of further outputs that hold no numbers, such as text.
+        partitions: partitions that the XNNPACK delegate runs; operations between them run one by one.
+        inputs: arrays that the file was run on.
+        outputs: arrays that it returned.
+        other_outputs: dtypes of further outputs that are not numeric, such as text.
     """
 
     operations: dict[str, int]
@@ -47,16 +47,16 @@ class FirstRun:
 
 
 def first_run(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = None) -> FirstRun:
-    """Opens and runs a file once, with a batch of open size as 1.
+    """Open and run a file once in a subprocess; an open batch size becomes 1.
 
     Args:
         content: of the file.
-        label: what messages call it, such as its path.
-        inputs: one array for every input; None: fixed random ones, see `first_look_process.random_inputs`.
+        label: name of the file in messages, such as its path.
+        inputs: one array for every input; None for fixed random ones, see `first_look_process.random_inputs`.
 
     Raises:
-        TFLiteFileError: for inputs of text, or with open sizes besides the batch, and for a file that the interpreter
-            refuses, dies of, or does not finish; names the operator that failed.
+        TFLiteFileError: for text inputs, for open sizes other than the batch, and for a file that the interpreter
+            rejects, crashes on or does not finish; the message names the operator that failed.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,8 +1,8 @@
-"""Runs a .tflite file once: the process that `scarlet_tf.tflite.first_look` starts. Reads and writes in a folder.
+"""Script that runs a .tflite file once: the subprocess of `scarlet_tf.tflite.first_look`. Its files are in one folder.
 
-    python first_look_process.py FOLDER   # model.tflite, perhaps inputs.npz -> answer.json, arrays.npz
+    python first_look_process.py FOLDER   # model.tflite, optional inputs.npz -> answer.json, arrays.npz
 
-By itself it imports nothing of the package, so that it starts in a tenth of a second.
+It imports nothing from the package, so that it starts in a tenth of a second.
 """
 
 import collections
@@ -15,11 +15,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 MEMORY_LIMIT = 8 << 30  # bytes of address space
-NUMBERS = "fiubc"  # kinds of NumPy's types that an array of numbers can have
+NUMBERS = "fiubc"  # NumPy dtype kinds of numeric arrays
 
 
 def allocate(interpreter: Interpreter) -> None:
-    """Allocates tensors; a batch of open size becomes 1."""
+    """Allocate tensors; an open batch size becomes 1."""
     for source in interpreter.get_input_details():
         signature, shape = source["shape_signature"].tolist(), source["shape"].tolist()
         if signature[:1] == [-1] and shape[0] != 1:
@@ -28,7 +28,7 @@ def allocate(interpreter: Interpreter) -> None:
 
 
 def check_inputs(interpreter: Interpreter) -> None:
-    """ValueError for an input without numbers, or with open sizes besides the batch."""
+    """Raise ValueError for an input that is not numeric, or has open sizes other than the batch."""
     for source in interpreter.get_input_details():
         name, signature = source["name"], source["shape_signature"].tolist()
         kind = np.dtype(source["dtype"])
@@ -40,9 +40,10 @@ def check_inputs(interpreter: Interpreter) -> None:
 
 
 def random_inputs(interpreter: Interpreter, seed: int = 0) -> list[np.ndarray]:
-    """An array for every input, in order: standard normal; any integer of 8 or 16 bits; 0 and 1 for truth values.
+    """Return a random array for every input, in order.
 
-    Wider integers are 1: they are indices, of which most would lie outside of a table, or sizes.
+    Floats are standard normal, 8- and 16-bit integers cover their range, booleans are 0 or 1. Wider integers are all 1:
+    they are sizes, or indices, most of which would lie outside a table.
     """
     return [_random(seed + number, source) for number, source in enumerate(interpreter.get_input_details())]
 
@@ -64,7 +65,7 @@ def run(folder: Path) -> dict:
     try:
         return _run(folder, Interpreter(model_content=content, num_threads=1))
     except RuntimeError as error:
-        if "Delegate) failed" in str(error):  # which runs several operators as one; without it the one is named
+        if "Delegate) failed" in str(error):  # a run without the delegate names the operator
             resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             _run(folder, Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver))
         raise

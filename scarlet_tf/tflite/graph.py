@@ -1,4 +1,4 @@
-"""A .tflite file as a graph that passes can rewrite: LiteRT's flatbuffer objects behind a few plain operations."""
+"""Graph of a .tflite file that passes can rewrite: a few simple operations on LiteRT's flatbuffer objects."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ _DTYPES = {
 _TYPES = {dtype: kind for kind, dtype in _DTYPES.items()}
 _TYPE_NAMES = {value: name for name, value in vars(Type).items() if isinstance(value, int)}
 _OPERATORS = {value: name for name, value in vars(Op).items() if isinstance(value, int)}
-_ALIGNMENT = 16  # bytes, of constants: the schema's `force_align`, which the generated Python code leaves out
+_ALIGNMENT = 16  # bytes, of constants: the schema's `force_align`, which the generated Python code omits
 
 
 class Graph:
-    """The one subgraph of a model, its operators in the order in which they run.
+    """The only subgraph of a model, with its operators in execution order.
 
-    Tensors are known by their index; a pass adds tensors and exchanges operators, and `prune` removes what is no
-    longer used. A zip of associated files that follows the flatbuffer stays. The content must have passed
-    `scarlet_tf.tflite.probe`: the schema's accessors trust it.
+    Tensors are identified by index. A pass adds tensors and replaces operators; `prune` removes what is no longer
+    used. A zip of associated files after the flatbuffer is kept. The content must have passed
+    `scarlet_tf.tflite.probe`, because the schema's accessors do not validate it.
+
+    Example:
+        >>> graph = Graph(Path("a.tflite").read_bytes())
+        >>> print(*[graph.name(operator) for operator in graph.operators])
     """
 
     def __init__(self, content: bytes) -> None:
@@ -50,12 +54,12 @@ class Graph:
         return self.subgraph.operators
 
     def code(self, operator: schema.OperatorT) -> int:
-        """The built-in operator's number, one of `Op`."""
+        """Return the code of a built-in operator, one of `Op`."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         return max(code.builtinCode, code.deprecatedBuiltinCode)
 
     def name(self, operator: schema.OperatorT) -> str:
-        """Such as "DEPTHWISE_CONV_2D"."""
+        """Return the operator's name, such as "DEPTHWISE_CONV_2D"."""
         return _OPERATORS[self.code(operator)]
 
     def of_kind(self, code: int) -> list[schema.OperatorT]:
@@ -69,18 +73,18 @@ class Graph:
         return () if shape is None else tuple(int(n) for n in shape)
 
     def is_map(self, index: int) -> bool:
-        """Whether the file gives the tensor four sizes; the interpreter works out those of computed ones by itself."""
+        """Return whether the file states four sizes for the tensor; the interpreter infers those of computed ones."""
         return len(self.shape(index)) == 4
 
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind
 
     def type_name(self, index: int) -> str:
-        """Such as "float32"."""
+        """Return the tensor's dtype, such as "float32"."""
         return _TYPE_NAMES[self.tensor(index).type].lower()
 
     def producer(self, index: int) -> schema.OperatorT | None:
-        """The operator that writes the tensor; None for an input or a constant."""
+        """Return the operator that writes the tensor; None for an input or a constant."""
         return next((operator for operator in self.operators if index in operator.outputs), None)
 
     def consumers(self, index: int) -> list[schema.OperatorT]:
@@ -90,7 +94,7 @@ class Graph:
         return index in self.subgraph.outputs
 
     def float_operations(self) -> set[str]:
-        """Return the names of the operations that compute in float: not of QUANTIZE, DEQUANTIZE and a final SOFTMAX."""
+        """Return the names of operations that compute in float, except QUANTIZE, DEQUANTIZE and a final SOFTMAX."""
         ends = (Op.QUANTIZE, Op.DEQUANTIZE)
         computing = [operator for operator in self.operators if self.code(operator) not in ends]
         return {
@@ -105,9 +109,9 @@ class Graph:
         return data is not None and len(data) > 0
 
     def constant(self, index: int) -> np.ndarray | None:
-        """A constant tensor's values as stored.
+        """Return a constant tensor's values as stored.
 
-        None where it is computed or sparse, of no type of `_DTYPES`, or does not fill the sizes that it states.
+        None if it is computed or sparse, has a type outside `_DTYPES`, or does not fill the shape that it states.
         """
         tensor, shape = self.tensor(index), self.shape(index)
         if not self.is_constant(index) or tensor.type not in _DTYPES or tensor.sparsity is not None:
@@ -118,7 +122,7 @@ class Graph:
         return np.frombuffer(data, dtype).reshape(shape)
 
     def real_constant(self, index: int) -> np.ndarray | None:
-        """A constant's real values, float32: dequantized, and read through a DEQUANTIZE of a constant."""
+        """Return a constant's real values, float32: dequantized, and read through a DEQUANTIZE of a constant."""
         source = self.producer(index)
         if source is not None:
             if self.code(source) != Op.DEQUANTIZE or self.producer(source.inputs[0]) is not None:
@@ -137,7 +141,7 @@ class Graph:
         return ((values.astype(np.float64) - zero_point.reshape(along)) * scale.reshape(along)).astype(np.float32)
 
     def quantization(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None, int]:
-        """(scales, zero points, axis) in float64; (None, None, 0) where the tensor holds real values.
+        """Return (scales, zero points, axis), arrays in float64; (None, None, 0) if the tensor holds real values.
 
         The interpreter has checked that there is a zero point for each scale, and a scale for each slice of the axis.
         """
@@ -149,14 +153,14 @@ class Graph:
         return scale, zero_point.astype(np.float64), int(parameters.quantizedDimension)
 
     def add_constant(self, values: np.ndarray, name: str) -> int:
-        """Index of a new constant of real values or plain integers."""
+        """Add a constant of real values or plain integers, and return its index."""
         values = np.ascontiguousarray(values)
         self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
         buffer = len(self.model.buffers) - 1
         return self._add(_TYPES[values.dtype], values.shape, name, buffer=buffer)
 
     def add_tensor(self, kind: int, shape: Sequence[int], name: str) -> int:
-        """Index of a new computed tensor of real values."""
+        """Add a computed tensor of real values, and return its index."""
         return self._add(kind, shape, name, buffer=0)
 
     def _add(self, kind: int, shape: Sequence[int], name: str, *, buffer: int) -> int:
@@ -171,11 +175,13 @@ class Graph:
     def new_operator(
         self, code: int, inputs: Sequence[int], outputs: Sequence[int], *, options=None, version: int = 1
     ) -> schema.OperatorT:
-        """An operator to pass to `replace`.
+        """Return a new operator to pass to `replace`.
 
         Args:
+            code: of the built-in operator, one of `Op`.
+            inputs, outputs: tensor indices.
             options: the built-in operator's options object, such as `schema.AddOptionsT()`.
-            version: of the operator, which a runtime has to know.
+            version: of the operator, which the runtime must support.
         """
         operator = schema.OperatorT(
             opcodeIndex=self._opcode_index(code, version), inputs=list(inputs), outputs=list(outputs)
@@ -189,19 +195,19 @@ class Graph:
         for index, known in enumerate(self.model.operatorCodes):
             if max(known.builtinCode, known.deprecatedBuiltinCode) == code and known.version == version:
                 return index
-        # Codes above 127 do not fit the old field, which then holds a marker (the schema's own rule).
+        # Codes above 127 do not fit the deprecated field, which then holds 127 as a marker (the schema's rule).
         self.model.operatorCodes.append(
             schema.OperatorCodeT(deprecatedBuiltinCode=min(code, 127), builtinCode=code, version=version)
         )
         return len(self.model.operatorCodes) - 1
 
     def replace(self, operator: schema.OperatorT, replacement: Sequence[schema.OperatorT]) -> None:
-        """Puts operators in the place of one."""
+        """Replace one operator by a sequence of operators."""
         position = next(i for i, known in enumerate(self.operators) if known is operator)
         self.operators[position : position + 1] = replacement
 
     def metadata(self, name: str) -> bytes | None:
-        """The metadata entry of a name; None where there is none."""
+        """Return the metadata entry with this name; None if there is none."""
         for entry in _list(self.model.metadata):
             if entry.name == name.encode():
                 data = self.model.buffers[entry.buffer].data
@@ -209,16 +215,16 @@ class Graph:
         return None
 
     def set_metadata(self, name: str, content: bytes) -> None:
-        """Adds a metadata entry, in place of those of that name."""
+        """Add a metadata entry, replacing any with the same name."""
         entries = [entry for entry in _list(self.model.metadata) if entry.name != name.encode()]
         self.model.buffers.append(schema.BufferT(data=np.frombuffer(content, np.uint8)))
         self.model.metadata = [*entries, schema.MetadataT(name=name, buffer=len(self.model.buffers) - 1)]
         self.prune()
 
     def prune(self) -> None:
-        """Drops operators whose results nobody reads, then tensors, buffers and operator codes out of use.
+        """Remove operators whose results are never read, then unused tensors, buffers and operator codes.
 
-        An operator without results stays: it is there for what it does, such as to assign a variable.
+        An operator without results stays: it has a side effect, such as assigning a variable.
         """
         self._prune_operators()
         self._prune_tensors()
@@ -240,7 +246,7 @@ class Graph:
             used |= {*operator.inputs, *operator.outputs, *(_list(operator.intermediates))}
         for signature in _list(self.model.signatureDefs):
             used |= {entry.tensorIndex for entry in [*_list(signature.inputs), *_list(signature.outputs)]}
-        used = sorted(index for index in used if index >= 0)  # -1 stands for an input left out
+        used = sorted(index for index in used if index >= 0)  # -1 is an omitted input
         new = {old: position for position, old in enumerate(used)} | {-1: -1}
         self.subgraph.tensors = [self.subgraph.tensors[index] for index in used]
         self.subgraph.inputs = [new[index] for index in self.subgraph.inputs]
@@ -262,7 +268,7 @@ class Graph:
         self.model.buffers = [self.model.buffers[index] for index in used]
         for owner in [*tensors, *metadata]:
             owner.buffer = new[owner.buffer]
-        self.model.metadataBuffer = [new[index] for index in older] or None  # the way of files before `metadata`
+        self.model.metadataBuffer = [new[index] for index in older] or None  # in files older than `metadata`
 
     def _prune_codes(self) -> None:
         used = sorted({operator.opcodeIndex for operator in self.operators})
@@ -272,7 +278,7 @@ class Graph:
             operator.opcodeIndex = new[operator.opcodeIndex]
 
     def to_bytes(self) -> bytes:
-        """The file's content."""
+        """Return the file's content."""
         builder = _Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         flatbuffer = bytes(builder.Output())

@@ -1,8 +1,8 @@
-"""Write standard TFLite metadata, which stock clients such as MediaPipe Tasks read.
+"""Standard TFLite metadata, which stock clients such as MediaPipe Tasks read.
 
-A flatbuffer of its own among the file's buffers describes the tensors; labels.txt is an associated file. The schema is
-small, so it is written out here: the library that had it, tflite-support, is no longer maintained, and MediaPipe,
-which has it today, is far too large to require.
+A flatbuffer in one of the file's buffers describes the tensors; labels.txt is an associated file. The schema is small,
+so it is written out here: tflite-support, the library that contained it, is no longer maintained, and MediaPipe, which
+contains it today, is far too large a dependency.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LABELS = "labels.txt"
 _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"  # of the schema; nothing newer is used
 
-# The fields of each table in the schema's order; a union takes two, its type and its value.
+# The fields of each table in the schema's order; a union takes two, for its type and its value.
 _FIELDS = {
     "ModelMetadata": (
         *("name", "description", "version", "subgraph_metadata"),
@@ -49,15 +49,15 @@ _FLOATS = (Type.FLOAT32, Type.FLOAT16)
 
 
 def add_metadata(content: bytes, record: dict) -> bytes:
-    """Return a file of an image classifier with standard metadata and labels, in place of what it may have had.
+    """Return an image classifier's file with standard metadata and labels, replacing any that it had.
 
     Args:
-        content: a .tflite file with one image (1, height, width, channels) as its input and one output.
-        record: as `add_record` takes it. Used of it, where they are known, are "model", "output", "input" (mean and
-            std of pixels over 255) and "class_names".
+        content: of a .tflite file with one input, an image (1, height, width, channels), and one output.
+        record: as for `add_record`. "model", "output", "input" (mean and std of pixels over 255) and "class_names" are
+            used, if present.
 
     Raises:
-        ValueError: where there is not one class name for each output.
+        ValueError: if there is not one class name for each output.
     """
     graph = Graph(content)
     labels = record.get("class_names")
@@ -85,10 +85,11 @@ def add_metadata(content: bytes, record: dict) -> bytes:
 
 
 def client_obstacle(pixels: Mapping | None, *, input_type: str) -> str | None:
-    """Return why MediaPipe Tasks cannot feed a file its images; None if it can.
+    """Return why MediaPipe Tasks cannot feed images to a file; None if it can.
 
     Args:
-        pixels: "mean" and "std" of pixels over 255 by channel; None where they are not known.
+        pixels: "mean" and "std" per channel, of pixels over 255; None if unknown.
+        input_type: dtype of the file's input.
     """
     if input_type == "int8":
         return "MediaPipe Tasks takes float32 or uint8 images, not int8"
@@ -105,7 +106,7 @@ def client_obstacle(pixels: Mapping | None, *, input_type: str) -> str | None:
 
 
 def label_file(labels: Sequence[str]) -> bytes:
-    """Return labels one a line, in UTF-8; what would break a line is written as its escape, such as \\n."""
+    """Return labels in UTF-8, one per line; line breaks inside a label are escaped, such as \\n."""
     return "".join(f"{_one_line(label)}\n" for label in labels).encode(errors="backslashreplace")
 
 
@@ -115,7 +116,7 @@ def _one_line(label: str) -> str:
 
 
 def _escaped(part: str) -> str:
-    """A line with its end, which is one or two characters."""
+    """Return a line with its line break, one or two characters, escaped."""
     text = part.splitlines()[0]
     return text + part[len(text) :].encode("unicode_escape").decode()
 
@@ -133,7 +134,7 @@ def _image(graph: Graph, pixels: dict | None, *, channels: int) -> _Table:
         "content": _content(_IMAGE_PROPERTIES, _Table("ImageProperties", **properties)),
     }
     if pixels is not None and len(pixels["mean"]) == channels:
-        mean, std = (255.0 * np.asarray(pixels[part]) for part in ("mean", "std"))  # of pixels 0 to 255
+        mean, std = (255.0 * np.asarray(pixels[part]) for part in ("mean", "std"))  # for pixels from 0 to 255
         options = _Table("NormalizationOptions", mean=np.float32(mean), std=np.float32(std))
         fields["process_units"] = [_Table("ProcessUnit", options_type=_NORMALIZATION_OPTIONS, options=options)]
         least, most = ((end - mean) / std for end in (0.0, 255.0))
@@ -158,7 +159,7 @@ def _content(kind: np.uint8, properties: _Table) -> _Table:
 
 
 class _Table:
-    """A table of the schema with the fields that are given: text, tables, lists of tables, numbers, float vectors."""
+    """A table of the schema with the given fields: text, tables, lists of tables, numbers, float vectors."""
 
     def __init__(self, kind: str, **fields) -> None:
         self.kind = kind
@@ -182,7 +183,7 @@ class _Table:
 
 
 def _offset(builder: flatbuffers.Builder, value) -> int:
-    """Write text, a table, or a vector of floats or tables, and return where it is."""
+    """Write text, a table, or a vector of floats or tables, and return its offset."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, np.ndarray):

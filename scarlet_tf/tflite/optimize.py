@@ -1,4 +1,4 @@
-"""The passes in their order."""
+"""Rewriting of .tflite files: the passes in order, and a comparison before and after."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ XNNPACK_PASSES: tuple[Pass, ...] = (
 
 
 def split_depthwise_for_int8(graph: Graph) -> PassReport:
-    """`split_depthwise` into the parts whose results are rounded the least often."""
+    """Run `split_depthwise` with the parts whose results are rounded the fewest times."""
     return split_depthwise(graph, INT8_PARTS)
 
 
-# Of a float file that is to be quantized without leaving a float operation, and of what the quantizer then gives.
+# For a float file before it is quantized without leaving a float operation, and for the quantized file.
 INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise_for_int8, spell_hard_swish)
 AFTER_INT8_PASSES: tuple[Pass, ...] = (float_final_softmax,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimized:
-    """A rewritten file and what was done to it.
+    """A rewritten file, with what the passes did to it and how its outputs changed.
 
     Attributes:
-        content: of the new file; the old one's where no pass applied.
-        before, after: both files run on the same random input.
-        relative_error: max |difference| / max |output| between them.
+        content: of the new file; unchanged if no pass applied.
+        passes: one report per pass.
+        before, after: runs of the old and the new file on the same random input.
+        relative_error: max |difference| / max |output| between their outputs.
     """
 
     content: bytes
@@ -55,22 +56,31 @@ class Optimized:
 
     @property
     def rounds_anew(self) -> bool:
-        """Whether int8 results are rounded at other places than before."""
+        """Whether int8 results are rounded at other points than before."""
         return any(report.changes and report.rounds_anew for report in self.passes)
 
 
 def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[PassReport, ...]]:
-    """Rewrites a file that `probe` has accepted; the content itself where no pass applies."""
+    """Apply passes to a file that `probe` has accepted; return its content, unchanged if none applied, and reports."""
     graph = Graph(content)
     reports = tuple(apply(graph) for apply in passes)
     return (graph.to_bytes() if any(report.changes for report in reports) else content), reports
 
 
 def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PASSES) -> Optimized:
-    """Rewrites any .tflite file for XNNPACK, and runs old and new on the same input.
+    """Rewrite a .tflite file for XNNPACK, and run the old and the new one on the same input.
+
+    Args:
+        content: of the file.
+        label: name of the file in messages, such as its path.
+        passes: to apply, in order.
 
     Raises:
-        TFLiteFileError: for a file that cannot be run or rewritten, with `label`; see `probe`.
+        TFLiteFileError: if the file cannot be run or rewritten; see `probe`.
+
+    Example:
+        >>> result = optimize(Path("plain.tflite").read_bytes(), label="plain.tflite")
+        >>> print(result.before.partitions, result.after.partitions)
     """
     before = probe(content, label=label)
     rewritten, reports = run_passes(content, passes)
@@ -87,7 +97,7 @@ def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PAS
 
 
 def _relative_error(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
-    """Infinities and NaNs count as equal to themselves, which a random input may well give."""
+    """Return the relative error; equal infinities and NaNs, which a random input may well produce, are no error."""
     errors, largest = [], []
     for a, b in zip(expected, got, strict=True):
         a, b = a.astype(np.float64), b.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Finding out whether a .tflite file can be rewritten: it runs, and is one plain graph."""
+"""Check that a .tflite file can be rewritten: that it runs, and is a single plain graph."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from scarlet_tf.tflite.runtime import TFLiteFileError
 
 
 def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = None) -> Probe:
-    """Opens and runs a file once, as `first_run`, and refuses one that cannot be rewritten or cut.
+    """Open and run a file once, as `first_run` does, and reject one that cannot be rewritten or cut.
+
+    Args:
+        content: of the file.
+        label: name of the file in messages, such as its path.
+        inputs: as for `first_run`.
 
     Raises:
-        TFLiteFileError: as `first_run`; and for anything that is not one subgraph of built-in operators with outputs
-            of real numbers.
+        TFLiteFileError: as `first_run`; and for a file that is not one subgraph of built-in operators whose outputs
+            are real numbers.
     """
     run = first_run(content, label=label, inputs=inputs)
     problem = _other_than_real_outputs(run) or _other_than_one_plain_graph(content)
@@ -47,7 +52,7 @@ def _other_than_one_plain_graph(content: bytes) -> str | None:
 
 
 def _unchecked(model: schema.ModelT) -> str | None:
-    """What is wrong with the numbers that the interpreter does not look at but a rewritten file has to keep."""
+    """Return what is wrong with values that the interpreter ignores but a rewritten file must preserve, or None."""
     buffers, tensors = len(model.buffers or []), len(model.subgraphs[0].tensors or [])
     if not buffers or (model.buffers[0].data is not None and len(model.buffers[0].data)):
         return "buffer 0 must be there and empty"

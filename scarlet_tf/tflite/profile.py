@@ -1,8 +1,8 @@
-"""Where the time of a .tflite file goes: every operator cut out and timed as a model of its own, all interleaved.
+"""Profile of a .tflite file by operator: each is cut out and timed as a separate model, all interleaved.
 
-The parts' sum is not the whole's time. Within the whole an operator finds its input in a cache and passes its output
-on there, the delegate joins operators (a PAD and an activation with the convolution), and each part pays the call of
-an interpreter. The profile shows which operators are worth a look.
+The times do not add up to that of the whole model. In the whole model, an operator reads its input from a cache and
+leaves its output there, and the delegate fuses operators (a PAD and an activation with the convolution); a separate
+operator also pays for an interpreter call. The profile shows which operators are worth a look.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from scarlet_tf.tflite.runtime import TFLiteFileError, check_counts
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperatorTime:
-    """One operator as a model of its own.
+    """Time of one operator, run as a separate model.
 
     Attributes:
         position: in the file's list of operators.
         kind: such as "DEPTHWISE_CONV_2D".
         name: of the tensor that it writes.
-        inputs: shapes of the operands, constants too, those left out as ().
+        inputs: shapes of the operands, constants included; () for omitted ones.
         output: shape of the first result.
-        madds: multiply-adds, see `scarlet_tf.latency.count_madds`.
+        madds: multiply-adds, see `scarlet_tf.tflite.count_madds`.
         median_ms: over the rounds.
-        gmadds: 10^9 multiply-adds a second.
+        gmadds: 10^9 multiply-adds per second.
     """
 
     position: int
@@ -51,7 +51,7 @@ class OperatorTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KindTime:
-    """All operators of a kind: how many, the sum of their medians, and its share of all operators' sum."""
+    """Totals of all operators of a kind: count, sum of their medians, its share of all operators' sum, and madds."""
 
     kind: str
     count: int
@@ -62,10 +62,12 @@ class KindTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperatorProfile:
-    """Attributes:
-    kinds: slowest first.
-    operators: in the file's order; without those that a runtime computes within others or once, see `joins_readers`.
-    sum_ms: of the operators' medians; more or less than the whole takes, see the module.
+    """Times of all operators of a file.
+
+    Attributes:
+        kinds: slowest first.
+        operators: in the file's order, without those that a runtime fuses or runs once, see `joins_readers`.
+        sum_ms: sum of the operators' medians; not the time of the whole model, see the module.
     """
 
     kinds: tuple[KindTime, ...]
@@ -79,16 +81,17 @@ class OperatorProfile:
 def profile_operators(
     content: bytes, *, label: str, threads: int = 1, runs: int = 50, warmup: int = 5
 ) -> OperatorProfile:
-    """Times every operator once a round, in turn, on what it gets when the file runs on a random input.
+    """Time every operator once per round, in turn, on the values that it gets when the file runs on a random input.
 
     Args:
         content: of the file.
-        label: what messages call it, such as its path.
-        runs, warmup: rounds that count, and those before them that do not.
+        label: name of the file in messages, such as its path.
+        threads: of the interpreter.
+        runs, warmup: number of measured rounds, and of unmeasured rounds before them.
 
     Raises:
         ValueError: for counts out of range.
-        TFLiteFileError: for a file that cannot be run or cut, with `label`; see `probe`.
+        TFLiteFileError: if the file cannot be run or cut; see `probe`.
     """
     check_counts(threads=threads, runs=runs, warmup=warmup)
     whole = probe(content, label=label)
@@ -114,7 +117,7 @@ def _within_others(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _run_whole(content: bytes, inputs: Sequence[np.ndarray]) -> Interpreter:
-    """An interpreter that ran the file and kept every tensor; XNNPACK would keep those between its pieces alone."""
+    """Run the file and return the interpreter with all tensors; XNNPACK would keep only those between partitions."""
     interpreter = Interpreter(
         model_content=content,
         experimental_preserve_all_tensors=True,
@@ -130,7 +133,7 @@ def _run_whole(content: bytes, inputs: Sequence[np.ndarray]) -> Interpreter:
 def _open_part(
     content: bytes, graph: Graph, position: int, values: Interpreter, *, label: str, threads: int
 ) -> Interpreter:
-    """An operator's model with its inputs set."""
+    """Return an interpreter of one operator's model, with its inputs set."""
     operator = graph.operators[position]
     _, inputs = with_joined(graph, operator)
     try:
@@ -139,7 +142,7 @@ def _open_part(
         part = Interpreter(model_content=cut_operator(content, position), num_threads=threads)
         operands = [values.get_tensor(index) for index in inputs]
         for detail, operand in zip(part.get_input_details(), operands, strict=True):
-            if detail["shape"].tolist() != list(operand.shape):  # the file leaves it open, or states another
+            if detail["shape"].tolist() != list(operand.shape):  # open or different in the file
                 part.resize_tensor_input(detail["index"], operand.shape)
         part.allocate_tensors()
         for detail, operand in zip(part.get_input_details(), operands, strict=True):

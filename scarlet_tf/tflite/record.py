@@ -1,6 +1,6 @@
-"""What a .tflite file says about itself: a JSON object among its metadata, under the project's own name.
+"""Record of a .tflite file: a JSON object in its metadata, under the project's name.
 
-`scarlet_tf.tflite.metadata` says part of it the standard way too.
+`scarlet_tf.tflite.metadata` also writes part of it as standard TFLite metadata.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ NAME = "scarlet_tf"
 
 
 def add_record(content: bytes, record: dict) -> bytes:
-    """The file with a record, in place of one that it may have had."""
+    """Return the file with a record, replacing any that it had."""
     graph = Graph(content)
     graph.set_metadata(NAME, json.dumps(record, sort_keys=True).encode())
     return graph.to_bytes()
 
 
 def ends_of(content: bytes) -> dict:
-    """Return what a record says of a file's input and output, of a content that `probe` or a converter vouches for.
+    """Return the types and quantization of a file's input and output, as a record stores them.
+
+    Args:
+        content: of a file that `probe` has accepted or a converter has written.
 
     Returns:
-        "input_type" and "output_type", such as "int8", and "input_quantization" and "output_quantization", which are
-        {"scale", "zero_point"}, a real value being (integer - zero_point) * scale, or None where values are real.
+        "input_type" and "output_type", such as "int8", and "input_quantization" and "output_quantization": each
+        {"scale", "zero_point"}, where a real value is (integer - zero_point) * scale, or None if values are real.
     """
     graph = Graph(content)
     ends = {}
@@ -41,7 +44,7 @@ def ends_of(content: bytes) -> dict:
 
 
 def describe_ends(ends: Mapping) -> str:
-    """Return one line on what `ends_of` found."""
+    """Return one line of text that describes the result of `ends_of`."""
     texts = []
     for label in ("input", "output"):
         text, integer = f"{label} {ends[f'{label}_type']}", ends[f"{label}_quantization"]
@@ -52,17 +55,21 @@ def describe_ends(ends: Mapping) -> str:
 
 
 def read_record(file: bytes | str | os.PathLike) -> dict | None:
-    """Return the file's record, its "quantize" by today's name; None where it has none.
+    """Return a file's record, with the current name of its "quantize" format; None if it has none.
 
     Args:
-        file: its path, or its content, which must then have passed `probe` or an interpreter.
+        file: its path; or its content, which must have passed `probe` or an interpreter.
 
     Raises:
         FileNotFoundError: for a missing file.
-        TFLiteFileError: for a damaged one, or a record that is no JSON object.
+        TFLiteFileError: for a damaged file, or a record that is not a JSON object.
+
+    Example:
+        >>> record = read_record("a.tflite")
+        >>> print(record["quantize"], record["input"])
     """
     if not isinstance(file, bytes):
-        open_interpreter(file)  # verifies it
+        open_interpreter(file)  # validates it
         try:
             return read_record(Path(file).read_bytes())
         except TFLiteFileError as error:

@@ -1,4 +1,4 @@
-"""Opening .tflite files, and what is in them."""
+"""Opening, running and inspecting .tflite files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from scarlet_tf.tflite.first_look_process import allocate
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 _FAILED = re.compile(r"Node number (\d+) \(([^()]*)\) failed to (prepare|invoke)\.?")  # in LiteRT's messages
-_MARK = b"TFL3"  # of a flatbuffer of TFLite's schema, at byte 4
+_MARK = b"TFL3"  # file identifier of TFLite flatbuffers, at byte 4
 
 
 class TFLiteFileError(ValueError):
-    """A file that is not a whole .tflite model, or that this interpreter cannot run."""
+    """Error raised for a file that is not a complete .tflite model, or that this interpreter cannot run."""
 
 
 def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interpreter:
-    """An interpreter with its tensors allocated, a batch of open size as 1.
+    """Return an interpreter with its tensors allocated; an open batch size becomes 1.
 
     Raises:
-        FileNotFoundError: for a missing file; TFLiteFileError, naming path and operator, for one that is refused.
+        FileNotFoundError: for a missing file.
+        TFLiteFileError: for a file that the interpreter rejects; the message names the path and the operator.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,7 +42,7 @@ def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interprete
 
 
 def invoke(interpreter: Interpreter, *, label: str | os.PathLike) -> None:
-    """Runs an interpreter; TFLiteFileError, naming the file by its label and the operator, where that fails."""
+    """Run an interpreter; raise TFLiteFileError, naming the file by its label and the operator, if that fails."""
     try:
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:
@@ -49,7 +50,7 @@ def invoke(interpreter: Interpreter, *, label: str | os.PathLike) -> None:
 
 
 def explain_refusal(content: bytes, message: str) -> str:
-    """Why an interpreter refuses a file: its message, but where the file is none, or not whole, that."""
+    """Return why an interpreter rejects a file: that it is empty, of another kind or damaged, or else its message."""
     if not content:
         return "the file is empty"
     if content[4:8] != _MARK:
@@ -60,7 +61,7 @@ def explain_refusal(content: bytes, message: str) -> str:
 
 
 def _shown(message: str) -> str:
-    """The interpreter's message in one line, with the operator that failed in front."""
+    """Return the interpreter's message in one line, with the operator that failed in front."""
     message = " ".join(message.split())
     failed = _FAILED.search(message)
     if not failed:
@@ -71,21 +72,21 @@ def _shown(message: str) -> str:
 
 
 def partition_count(interpreter: Interpreter) -> int:
-    """Pieces of the model that the XNNPACK delegate took over; what lies between them runs operation by operation."""
+    """Return the number of partitions that the XNNPACK delegate runs; operations between them run one by one."""
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
 
 
 def count_partitions(interpreter: Interpreter) -> int:
-    """Pieces of an open model that a delegate runs, XNNPACK where no other was asked for."""
+    """Return the number of partitions that a delegate runs: XNNPACK, unless another was asked for."""
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
 
 
 def operation_counts(path: str | os.PathLike) -> dict[str, int]:
-    """How often each operation occurs in the file, most frequent first, before any delegate takes nodes over.
+    """Return the count of each operation in the file, most frequent first, before any delegate takes over nodes.
 
-    An operation outside the built-in set counts as "custom:NAME"; Flex (TensorFlow) operations are such.
+    An operation outside the built-in set, such as a Flex (TensorFlow) operation, counts as "custom:NAME".
     """
-    open_interpreter(path)  # verifies the file; the schema's accessors trust it
+    open_interpreter(path)  # validates the file, which the schema's accessors do not
     model = schema.Model.GetRootAs(Path(path).read_bytes())
     counts = collections.Counter()
     for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
@@ -101,7 +102,7 @@ def _operator_name(code: schema.OperatorCode) -> str:
 
 
 def check_counts(*, threads: int, runs: int, warmup: int) -> None:
-    """ValueError for a count out of range."""
+    """Raise ValueError for a count out of range."""
     for label, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
         if value < least:
             raise ValueError(f"{label} must be >= {least}, got {value}")

@@ -1,1 +1,1 @@
-"""Training: strategies, schedules, checkpoints, run logs, and the stand-alone trainer."""
+"""Training of stand-alone networks: recipes, schedules, optimizers, validation, evaluation and the trainer."""

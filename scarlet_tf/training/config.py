@@ -1,4 +1,4 @@
-"""Recipes for training a network on its own (paper: "Training Strategy")."""
+"""Recipes for training a stand-alone network (paper: "Training Strategy")."""
 
 from __future__ import annotations
 
@@ -12,39 +12,44 @@ OPTIMIZERS = ("rmsprop", "sgd", "adam")
 SCHEDULES = ("exponential", "cosine")
 KEPT = ("last", "best")
 CLASS_WEIGHTS = ("none", "balanced")
-MEASURED_IMAGES = 2048  # for statistics of batch normalisation
+MEASURED_IMAGES = 2048  # for batch normalisation statistics
 
 
 class TrainConfigError(ValueError):
-    """A training setting that cannot be used; the message names the value and what was expected."""
+    """Error for an invalid training setting; the message names the value and what was expected."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides what a training run computes, besides the network and the images.
+    """All settings that determine the result of a training run, apart from the network and the images.
 
     Attributes:
-        recipe: name of the recipe that the settings came from.
-        epochs: may be fractional; an epoch is the whole training batches of the set.
-        frozen_epochs: of those the first, in which only the classifier learns; the rest, batch normalisation's
-            statistics included, stays as it came.
+        recipe: name of the recipe that the settings come from.
+        epochs: may be fractional; an epoch is a whole number of training batches.
+        frozen_epochs: number of first epochs in which only the classifier learns; everything else, including batch
+            normalisation statistics, stays fixed.
         batch_size: global, over all replicas.
         optimizer: "rmsprop" (rho, momentum, epsilon inside the root), "sgd" (Nesterov momentum) or "adam"
             (beta_1 = momentum, epsilon outside the root).
-        learning_rate: the peak, at a batch of `reference_batch`; scaled linearly with batch_size.
-        schedule: after `warmup_epochs` of linear warm-up, "exponential": times decay_rate every decay_epochs, in
-            stairs; "cosine": to 0 at the end.
-        dropout: before the classifier; None: the spec's.
-        l2: times tf.nn.l2_loss (half the sum of squares) of every variable but batch normalisation's.
-        ema: share of the old average kept at a step; 0: none. Starts lower: min(ema, (1 + step) / (10 + step)).
-        augment: of the images, see DataConfig.
-        measured_images: training images from which batch normalisation's statistics are measured at the end; 0: the
-            moving ones stay, but where `too_few_for_moving_statistics`.
+        learning_rate: peak at a batch of `reference_batch`; scaled linearly with batch_size.
+        schedule: after `warmup_epochs` of linear warm-up, "exponential": multiplied by decay_rate every decay_epochs,
+            in discrete steps; "cosine": decays to 0 at the end.
+        dropout: rate before the classifier; None: the spec's.
+        l2: factor of tf.nn.l2_loss (half the sum of squares) of all variables except batch normalisation's.
+        ema: share of the old average of the weights that a step keeps; 0: no averaging. Starts lower:
+            min(ema, (1 + step) / (10 + step)).
+        augment: augmentation of the images, see DataConfig.
+        measured_images: number of training images on which batch normalisation statistics are measured at the end; 0:
+            the moving statistics are kept, unless `too_few_for_moving_statistics`.
         seed: of the initial weights, the order of images, augmentation and dropout.
-        keep: weights of the "last" step, or the "best" by accuracy on the validation images; by balanced accuracy
-            where classes are weighted.
-        patience: epochs without better weights after which the run ends; 0: it goes to the end.
-        class_weight: of the loss. "none"; "balanced": n / (k n_c) for the n_c images of a class, n in k classes.
+        keep: "last": weights of the last step; "best": weights with the highest accuracy on the validation images, or
+            balanced accuracy if classes are weighted.
+        patience: number of epochs without better weights after which the run stops early; 0: never.
+        class_weight: class weights in the loss. "none"; "balanced": n / (k n_c) for a class with n_c of the n images in
+            k classes.
+
+    Raises:
+        TrainConfigError: for an invalid value.
     """
 
     recipe: str
@@ -99,16 +104,16 @@ class TrainConfig:
             raise TrainConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
     def to_dict(self) -> dict:
-        """The settings as JSON values; those that runs have had only lately are left out where they change nothing.
+        """Return the settings as JSON values; recently added ones are omitted at their defaults.
 
-        So a run that was made before there were these settings is recognised as the same.
+        So the records of runs from before these settings existed still match.
         """
         unused = {"keep": "last", "patience": 0, "class_weight": "none"}
         settings = dataclasses.asdict(self)
         return {name: value for name, value in settings.items() if name not in unused or value != unused[name]}
 
     def check_validation(self, *, validated: bool) -> None:
-        """Raise TrainConfigError where a setting needs validation images and there are none."""
+        """Raise TrainConfigError if a setting needs validation images and there are none."""
         for name in ("keep", "patience"):
             value = getattr(self, name)
             if value not in ("last", 0) and not validated:
@@ -118,19 +123,19 @@ class TrainConfig:
 
     @property
     def peak_learning_rate(self) -> float:
-        """At this batch size."""
+        """The peak learning rate at this batch size."""
         return self.learning_rate * self.batch_size / self.reference_batch
 
 
 def too_few_for_moving_statistics(steps: int, *, momentum: float) -> bool:
-    """Return whether batch normalisation's moving statistics are not ready after so many steps.
+    """Return whether so few steps leave batch normalisation's moving statistics inaccurate.
 
     A moving average of momentum m looks back over 1 / (1 - m) steps. After ten times as many, e^-10 = 5e-5 of the
-    initial values are left in it, and it covers the last tenth of the run. Averaged weights ask for no more: their
-    decay starts low (`ema_decay`), so they look back over a ninth of the run at most.
+    initial values remain in it, and it covers the last tenth of the run. Averaged weights need no more steps: their
+    decay starts low (`ema_decay`), so they look back over at most a ninth of the run.
 
-    Seen with recipe "small" on Fashion-MNIST, one run each, top-1 on 3,000 test images with moving and with measured
-    statistics: 30 steps 0.455 and 0.728, 60 steps 0.794 and 0.798, 100 steps 0.829 and 0.831.
+    Measured with recipe "small" on Fashion-MNIST, one run each, top-1 on 3,000 test images with moving and with
+    measured statistics: 30 steps 0.455 and 0.728, 60 steps 0.794 and 0.798, 100 steps 0.829 and 0.831.
     """
     return steps * (1.0 - momentum) < 10.0 - 1e-9
 
@@ -139,19 +144,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def check_name(name: str) -> None:
-    """Raise TrainConfigError for a name that files and TensorFlow's graphs cannot carry."""
+    """Raise TrainConfigError for a name that is not valid for files and TensorFlow graphs."""
     if not _NAME.fullmatch(name):
         raise TrainConfigError(f"name must be letters, digits, '_', '-' and '.', the first no sign, got {name!r}")
 
 
-FEW_STEPS = 10  # of an epoch: fewer leave little to schedules and averages
-SMALLEST_BATCH = 8  # that is suggested: batch normalisation learns from a batch's statistics
+FEW_STEPS = 10  # per epoch; with fewer, schedules and averages have little effect
+SMALLEST_BATCH = 8  # to suggest; batch normalisation learns from a batch's statistics
 
 
 def suggest_batch_size(images: int, batch_size: int) -> int | None:
-    """A batch with which so many training images make more steps an epoch; None where FEW_STEPS are made already.
+    """Return a smaller batch size that makes more steps an epoch, or None if there are FEW_STEPS already.
 
-    An epoch is whole batches: one of half the images and more makes a single step, and leaves the rest out.
+    An epoch is a whole number of batches: a batch of more than half the images makes a single step, and leaves out the
+    rest. SMALLEST_BATCH is the lower limit.
     """
     better = batch_size
     while images // better < FEW_STEPS and better > SMALLEST_BATCH:
@@ -176,7 +182,7 @@ PAPER = TrainConfig(
     augment="inception",
 )
 
-# For networks of the space "small" on Fashion-MNIST at 32x32 with two cores: a minute or two. So short a run gains
+# For networks of the space "small" on Fashion-MNIST at 32x32: a minute or two on two cores. Runs this short gain
 # nothing from augmentation or dropout.
 SMALL = TrainConfig(
     recipe="small",
@@ -194,7 +200,7 @@ SMALL = TrainConfig(
     ema=0.99,
 )
 
-# From trained weights to another set of images: first the classifier alone, then everything.
+# Fine-tuning of trained weights on another dataset: first the classifier alone, then the whole network.
 FINETUNE = TrainConfig(
     recipe="finetune",
     epochs=10,
@@ -221,7 +227,19 @@ def list_recipes() -> list[str]:
 
 
 def train_config(recipe: str, **overrides) -> TrainConfig:
-    """A recipe with other values for some fields; TrainConfigError names the nearest recipe or field."""
+    """Return a recipe with some fields overridden.
+
+    Args:
+        recipe: one of `list_recipes()`.
+        **overrides: fields of `TrainConfig`.
+
+    Raises:
+        TrainConfigError: for an unknown recipe or field, with the nearest one, and for an invalid value.
+
+    Example:
+        >>> train_config("finetune", batch_size=64).peak_learning_rate
+        0.002
+    """
     require_known("recipe", recipe, tuple(_RECIPES), error=TrainConfigError)
     fields = tuple(field.name for field in dataclasses.fields(TrainConfig))
     for name in overrides:

@@ -15,7 +15,7 @@ from scarlet_tf.progress import progress
 
 require_tensorflow("scarlet_tf.training")
 
-TOP = 5  # with as many classes or fewer, top-5 would always be 1
+TOP = 5  # with this many classes or fewer, top-5 would always be 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Metrics:
         top5: share of images whose class is among the five best; None for five classes or fewer.
         balanced_accuracy: mean recall of the classes that have images.
         loss: mean cross-entropy in nats.
-        recall: by class name, the share of its images that are recognised; None for a class without images.
-        confusion: number of images by true class (row) and predicted class (column), in the order of the labels.
+        recall: for each class name, the share of its images that are recognised; None for a class without images.
+        confusion: number of images by true class (row) and predicted class (column), in label order.
     """
 
     top1: float
@@ -45,10 +45,11 @@ class Metrics:
 
 
 def summarize_metrics(metrics: Mapping, *, classes: int) -> str:
-    """Return recorded accuracies in one line, such as "top-1 0.9123, balanced 0.9100, top-5 0.9950".
+    """Format recorded accuracies in one line, such as "top-1 0.9123, balanced 0.9100, top-5 0.9950".
 
     Args:
-        metrics: as `Metrics.to_dict` gives them, or an older record without balanced accuracy.
+        metrics: the result of `Metrics.to_dict`, or an older record without balanced accuracy.
+        classes: number of classes; with five or fewer, top-5 is omitted.
     """
     shown = {"top-1": metrics["top1"], "balanced": metrics.get("balanced_accuracy")}
     if classes > TOP:
@@ -57,7 +58,7 @@ def summarize_metrics(metrics: Mapping, *, classes: int) -> str:
 
 
 def metrics_of(confusion: np.ndarray, *, class_names: Sequence[str], top5: float, loss: float) -> Metrics:
-    """Return the metrics that follow from a confusion matrix, int (classes, classes), and two means over its images."""
+    """Compute metrics from a confusion matrix, int (classes, classes), and two means over its images."""
     images = confusion.sum(axis=1)
     recall = [hits / count if count else None for hits, count in zip(np.diag(confusion), images, strict=True)]
     seen = [value for value in recall if value is not None]
@@ -75,15 +76,17 @@ def metrics_of(confusion: np.ndarray, *, class_names: Sequence[str], top5: float
 
 
 class Evaluator:
-    """Evaluates one model again and again while its weights change; it is traced once.
+    """Evaluator of one model, which is traced once although its weights may change between evaluations.
 
     Args:
-        model: classifier of logits, or of probabilities by softmax.
-        class_names: the model's, by output; the data's are matched with them by name, and may be fewer. None: not
-            known; then the outputs are the data's labels.
+        model: classifier that returns logits, or the probabilities of a softmax.
+        data: the dataset; images must have the model's input size.
+        class_names: the model's, in output order. The dataset's classes are matched with them by name, and may be
+            fewer. None: unknown; the outputs are then assumed to be the dataset's labels.
 
     Raises:
-        ValueError: the model's input, or without class names its number of classes, is not the data's.
+        ValueError: if the model's input does not fit the images, or its number of classes does not fit `class_names`
+            or, without them, the dataset.
     """
 
     def __init__(self, model: keras.Model, data: ImageData, *, class_names: Sequence[str] | None = None) -> None:
@@ -115,10 +118,10 @@ class Evaluator:
     def evaluate(self, split: str, *, batch_size: int = 500, limit: int | None = None) -> Metrics:
         """Evaluate the first `limit` images of a split, all by default.
 
-        Top-5 counts a label that fewer than five classes score strictly higher than.
+        An image counts for top-5 if fewer than five classes score strictly higher than its label.
 
         Raises:
-            DataError: the split has images of classes that the model does not know, naming them.
+            DataError: if the split has images of classes that the model does not know; names them.
         """
         batches = self._data.eval_batches(split, batch_size, limit=limit)
         if self._class_names is None:
@@ -127,7 +130,7 @@ class Evaluator:
         return self.evaluate_batches((images, tf.gather(outputs, labels)) for images, labels in batches)
 
     def evaluate_batches(self, batches: Iterable) -> Metrics:
-        """Evaluate batches of (images, labels), as `ImageData.eval_batches` gives them; labels are outputs."""
+        """Evaluate batches of (images, labels) as `ImageData.eval_batches` returns; labels are the model's outputs."""
         names = self._data.class_names if self._class_names is None else self._class_names
         classes = len(names)
         confusion, total = np.zeros((classes, classes), np.int64), np.zeros(2)
@@ -148,5 +151,5 @@ def evaluate(
     batch_size: int = 500,
     limit: int | None = None,
 ) -> Metrics:
-    """Evaluate a model once, see `Evaluator`."""
+    """Evaluate a model once; arguments and errors are those of `Evaluator` and `Evaluator.evaluate`."""
     return Evaluator(model, data, class_names=class_names).evaluate(split, batch_size=batch_size, limit=limit)

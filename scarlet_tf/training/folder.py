@@ -1,4 +1,4 @@
-"""A trained model on disk: a folder with spec.json, model.keras and training.json."""
+"""The folder of a trained model: spec.json, model.keras and training.json."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
 
 
 def describe_data(data: ImageData) -> dict:
-    """What training.json says of the images; not where they lie on this machine."""
+    """Return the record of the images for training.json, without their location on this machine."""
     used = {"mean": list(data.mean), "std": list(data.std), "crop_share": data.crop_share}
     return data.config.to_dict() | used | {"fingerprint": data.fingerprint}
 
 
 def name_of_folder(output: str | os.PathLike) -> str:
-    """Return a name for the network that is trained into a folder: the folder's, as far as `check_name` allows it."""
+    """Return a network name derived from the name of the run directory, with characters that `check_name` allows."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(output).resolve().name).strip("_.-")
     return name or "trained"
 
 
 def weights_digest(weights: Mapping[str, np.ndarray] | None) -> str | None:
-    """Hex digest of named arrays."""
+    """Return a hex digest of named arrays, or None for None."""
     if weights is None:
         return None
     digest = hashlib.sha256()
@@ -50,12 +50,12 @@ def weights_digest(weights: Mapping[str, np.ndarray] | None) -> str | None:
 
 
 def by_class(data: ImageData, values: np.ndarray | None) -> dict[str, float] | None:
-    """Return values, one a class, by the class's name."""
+    """Return values, one per class, by class name."""
     return None if values is None else dict(zip(data.class_names, map(float, values), strict=True))
 
 
 def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas: int = 1) -> None:
-    """TrainConfigError where network, images and settings do not go together."""
+    """Raise TrainConfigError if network, images and settings do not fit together."""
     if spec.classes != data.num_classes:
         raise TrainConfigError(
             f"spec {spec.name!r} has {spec.classes} classes, {data.config.name!r} has {data.num_classes}"
@@ -77,13 +77,15 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
 
 
 def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) -> dict | None:
-    """The training.json of a run with this fingerprint that ended in `output`; None where none ended.
+    """Return the content of `output`/training.json if a run with this fingerprint finished there, else None.
 
     Args:
-        settings: of the run, JSON-able, to say in what another one differs.
+        output: the run directory.
+        mark: fingerprint of the run.
+        settings: of the run, JSON-able, so that the error can say how another run differs.
 
     Raises:
-        TrainConfigError: where another run's is there, or a damaged one.
+        TrainConfigError: if training.json is damaged, or belongs to another run.
     """
     path = output / "training.json"
     if not path.exists():
@@ -102,8 +104,8 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
 
 
 def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> str:
-    """In what the run that ended in `output` differs from `settings`, in words."""
-    # The trained network may have a name of its own.
+    """Describe how the run that finished in `output` differs from `settings`."""
+    # Ignore the name, which the trained network need not share.
     spec = dataclasses.replace(ArchSpec.load(output / "spec.json"), name=settings["spec"]["name"])
     ended = {"spec": spec.to_dict(), "data": result.get("data")}
     if compression := result.get("compression"):
@@ -116,7 +118,7 @@ def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> s
 
 
 def _to_json(result: dict) -> str:
-    """JSON with one entry a line, but a list of numbers, such as a row of a confusion matrix, on one line."""
+    """Return JSON with one entry per line, but lists of numbers, such as rows of a confusion matrix, on one line."""
     text = json.dumps(result, indent=1) + "\n"
     return re.sub(r"\[\n\s+[-+.\de]+(,\n\s+[-+.\de]+)*\n\s+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
 
@@ -129,12 +131,13 @@ def write_folder(
     result: dict,
     more: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> None:
-    """Writes the files under temporary names first, training.json last: where it is, the others are.
+    """Write the files of a trained model, then delete its checkpoints.
 
-    Among them are pictures of the run, from `output`/log.jsonl, and of the confusion matrix in result["test"].
+    The files are written under temporary names, and training.json is renamed last: if it exists, so do the others. They
+    include plots of the run, from `output`/log.jsonl, and of the confusion matrix in result["test"].
 
     Args:
-        more: further files, by name the function that writes one at a path.
+        more: further files: for each name, a function that writes the file at a path.
     """
     record = {
         "spec": spec.to_dict(),

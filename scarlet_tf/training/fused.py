@@ -1,7 +1,7 @@
-"""The same network for training, with each batch normalisation and its activation in one pass over the map.
+"""Training form of a network: each batch normalisation and its activation are fused into one pass over the feature map.
 
-Keras's own take most of a training step on a CPU. The fused layers keep the names and variables of those they stand
-for, so weights pass between both forms unchanged.
+Keras's own layers take most of a training step on a CPU. The fused layers keep the names and variables of the layers
+that they replace, so both forms share weights unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scarlet_tf.kernels.norm import batch_norm
 
 
 class FusedBatchNorm(keras.layers.Layer):
-    """Training-mode batch normalisation over all replicas, then an activation ("linear", "relu6" or "h_swish")."""
+    """Training-mode batch normalisation over all replicas, with an activation ("linear", "relu6" or "h_swish")."""
 
     def __init__(self, *, epsilon: float, momentum: float, activation: str, name: str) -> None:
         super().__init__(name=name)
@@ -32,7 +32,7 @@ class FusedBatchNorm(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def call(self, x, mask=None):  # mask: cloning repeats the call that Keras made of its own layer
+    def call(self, x, mask=None):  # clone_model repeats the original layer's call, which passes a mask
         y, statistics = batch_norm(x, self.gamma, self.beta, activation=self.activation, epsilon=self.epsilon)
         for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(statistics), strict=True):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * batch)
@@ -40,7 +40,7 @@ class FusedBatchNorm(keras.layers.Layer):
 
 
 class MatmulConv(keras.layers.Conv2D):
-    """A 1x1 convolution at stride 1 as a matrix product, whose gradients are quicker on a CPU."""
+    """A 1x1 convolution with stride 1 as a matrix product, whose gradients are faster on a CPU."""
 
     def call(self, x):
         flat = tf.reshape(x, (-1, x.shape[-1])) @ tf.squeeze(self.kernel.value, axis=(0, 1))
@@ -49,7 +49,7 @@ class MatmulConv(keras.layers.Conv2D):
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """The network of a built model in training form, newly initialised; its batch size must be fixed."""
+    """Return the training form of a built model, newly initialised; the model's batch size must be fixed."""
     absorbed = _absorbed_activations(model)
     activations = {source: kind for source, kind in absorbed.values()}
 
@@ -71,7 +71,7 @@ def fused(model: keras.Model) -> keras.Model:
 
 
 def _absorbed_activations(model: keras.Model) -> dict[str, tuple[str, str]]:
-    """By name of the activation layer: the batch normalisation it follows directly, and which it is."""
+    """Map the name of each activation layer to the batch normalisation that it follows directly, and to its kind."""
     norms = {id(layer.output): layer.name for layer in model.layers if _is_norm(layer)}
     found = {}
     for layer in model.layers:

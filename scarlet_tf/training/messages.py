@@ -1,4 +1,4 @@
-"""What train.py says of a run: notes and warnings beforehand, and one line on the result."""
+"""Messages of train.py: notes and warnings before a run, and one line about its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scarlet_tf.training.config import (
 from scarlet_tf.training.evaluation import summarize_metrics
 from scarlet_tf.training.session import balanced_class_weights, count_steps
 
-_MOST_CLASSES = 10  # named one by one
+_MOST_CLASSES = 10  # listed individually
 
 
 def notes_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
@@ -35,10 +35,10 @@ def notes_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
 
 
 def warnings_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
-    """Yield a line for every reason why the run may disappoint."""
+    """Yield a line for every likely cause of a poor result."""
     count, batch = data.num_examples["train"], config.batch_size
     if batch > count:
-        return  # `check_fit` refuses that
+        return  # `check_fit` raises the error
     if better := suggest_batch_size(count, batch):
         made = f"{count // batch} step{'s' * (count // batch > 1)}"
         yield (
@@ -55,7 +55,7 @@ def warnings_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
 
 
 def statistics_warning(data: ImageData, config: TrainConfig) -> Iterator[str]:
-    """Yield a line where `train` will measure batch normalisation's statistics, for want of steps."""
+    """Yield a line if the run is so short that `train` will measure batch normalisation statistics."""
     count = data.num_examples["train"]
     if config.batch_size > count:
         return
@@ -70,7 +70,7 @@ def statistics_warning(data: ImageData, config: TrainConfig) -> Iterator[str]:
 
 
 def summarize_result(result: Mapping) -> str:
-    """Return one line on a training.json, older ones included."""
+    """Summarise a training.json, possibly an older one, in one line."""
     classes = len(result["class_names"])
     parts = [f"test {summarize_metrics(result['test'], classes=classes)}"]
     if selection := result.get("selection"):
@@ -84,7 +84,7 @@ def summarize_result(result: Mapping) -> str:
 
 
 def _describe(weights: Mapping[str, np.ndarray]) -> str:
-    """Return weights by class, of many classes only the lowest and the highest."""
+    """Format the weights by class; with many classes, only the lowest and the highest."""
     if len(weights) <= _MOST_CLASSES:
         return ", ".join(f"{name} {weight:.4g}" for name, weight in weights.items())
     low, high = min(weights, key=weights.get), max(weights, key=weights.get)

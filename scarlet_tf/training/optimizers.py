@@ -1,4 +1,4 @@
-"""Optimizers, weight decay and weight averages of the recipes."""
+"""Optimizers, L2 penalty and weight averaging of the recipes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from scarlet_tf.training.fused import FusedBatchNorm
 
 
 def make_optimizer(config: TrainConfig, schedule, *, keras=keras):
-    """The optimizer of a config, of either Keras module; `schedule` may be a plain number.
+    """Return the optimizer of a config.
 
     RMSProp is TensorFlow 1's, which MnasNet used: v = rho v + (1 - rho) g^2, m = momentum m + lr g / sqrt(v + epsilon),
     w = w - m. Keras starts v at 0, TensorFlow 1 at 1.
+
+    Args:
+        config: the training settings.
+        schedule: a learning rate schedule, or a number.
+        keras: the module whose optimizer is returned, keras or tf_keras.
     """
     if config.optimizer == "rmsprop":
         return keras.optimizers.RMSprop(schedule, rho=config.rho, momentum=config.momentum, epsilon=config.epsilon)
@@ -23,7 +28,7 @@ def make_optimizer(config: TrainConfig, schedule, *, keras=keras):
 
 
 def decayed_variables(model: keras.Model) -> list:
-    """Trainable variables that L2 applies to: all but batch normalisation's."""
+    """Return the trainable variables that L2 applies to: all except batch normalisation's."""
     return [
         variable
         for layer in model.layers
@@ -33,11 +38,11 @@ def decayed_variables(model: keras.Model) -> list:
 
 
 def l2_penalty(variables: list):
-    """Sum of tf.nn.l2_loss, half the sum of squares, over variables."""
+    """Return the sum of tf.nn.l2_loss, half the sum of squares, over variables."""
     return tf.add_n([tf.nn.l2_loss(variable.value) for variable in variables])
 
 
 def ema_decay(ema: float, step):
-    """Share of the old average kept at the step after `step` finished ones: lower at first, as tf.train's is."""
+    """Return the share of the old average kept after `step` finished steps: lower at first, as in tf.train."""
     step = tf.cast(step, tf.float32)
     return tf.minimum(ema, (1.0 + step) / (10.0 + step))

@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves and its confusion matrix. matplotlib is loaded when one is drawn."""
+"""Plots of a run: its curves and its confusion matrix. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-_NUMBERED = 15  # classes up to which every cell of a confusion matrix shows its number
-_NAMED = 60  # classes up to which every row and column shows its class name
+_NUMBERED = 15  # largest number of classes for which the cells of a confusion matrix show their numbers
+_NAMED = 60  # largest number of classes for which rows and columns show class names
 _NAME_LENGTH = 24
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix, each row as shares of its true class.
+    """Draw a confusion matrix, with each row as shares of its true class.
 
-    Cells hold their number of images up to 15 classes. Axes hold class names up to 60 classes, and labels beyond.
+    Cells show their number of images for up to 15 classes. Axes show class names for up to 60 classes, else labels.
 
     Args:
-        confusion: images by true class (row) and predicted class (column).
+        confusion: number of images by true class (row) and predicted class (column).
+        class_names: in label order.
     """
     from matplotlib.colors import PowerNorm
 
@@ -39,7 +40,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[
     side = float(np.clip(2.5 + 0.35 * classes, 4.5, 16.0))
     figure = _new_figure(side * 1.1, side)
     axes = figure.add_subplot()
-    # Without numbers in them, cells of a few percent should still be seen.
+    # Where cells show no numbers, those of a few percent should still be visible.
     norm = PowerNorm(1.0 if classes <= _NUMBERED else 0.5, vmin=0.0, vmax=1.0)
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
@@ -49,7 +50,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[
         names = [_shorten(name) for name in class_names]
         for axis, rotation in ((axes.xaxis, 90 if classes > 3 else 0), (axes.yaxis, 0)):
             axis.set_ticks(range(classes))
-            # Names are no formulas, whatever "$" they hold.
+            # A "$" in a class name does not start a formula.
             axis.set_ticklabels(names, rotation=rotation, fontsize=8, parse_math=False)
     if classes <= _NUMBERED:
         for row, column in np.ndindex(counts.shape):
@@ -84,16 +85,16 @@ def draw_curves(log: str | os.PathLike) -> Figure:
 
 
 def write_figure(path: str | os.PathLike, figure: Figure) -> None:
-    """Write a picture in the one of FORMATS that `path` ends in."""
+    """Write a figure in the format of the suffix of `path`, one of FORMATS."""
     content = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # class names of any script
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # class names may use any script
         figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=120, bbox_inches="tight")
     write_atomically(path, content.getvalue())
 
 
 def _new_figure(width: float, height: float) -> Figure:
-    """Return a figure of that many inches that belongs to no window or global state."""
+    """Return a figure of this size in inches, independent of windows and global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

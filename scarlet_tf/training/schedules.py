@@ -1,4 +1,4 @@
-"""Learning rates as functions of the number of finished steps."""
+"""Learning rate schedules, as functions of the number of finished steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scarlet_tf.training.config import TrainConfig
 
 
 class WarmupExponential(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from 0 to `peak` over warmup_steps, times decay_rate ** floor(step / decay_steps), as MnasNet's.
+    """Linear warm-up from 0 to `peak` over warmup_steps, then exponential decay in discrete steps, as in MnasNet.
 
-    The stairs are counted from step 0, warm-up included.
+    The decayed rate is peak * decay_rate ** floor(step / decay_steps), where `step` includes the warm-up.
     """
 
     def __init__(self, peak: float, *, warmup_steps: float, decay_steps: float, decay_rate: float) -> None:
@@ -32,7 +32,7 @@ class WarmupExponential(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from 0 to `peak` over warmup_steps, then half a cosine to 0 at total_steps."""
+    """Linear warm-up from 0 to `peak` over warmup_steps, then half a cosine to 0 at total_steps."""
 
     def __init__(self, peak: float, *, warmup_steps: float, total_steps: int) -> None:
         self.peak = peak
@@ -50,7 +50,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_schedule(config: TrainConfig, *, steps_per_epoch: int, total_steps: int):
-    """The schedule of a config: step -> float32 learning rate."""
+    """Return the schedule of a config, which maps a step to a float32 learning rate."""
     warmup_steps = config.warmup_epochs * steps_per_epoch
     if config.schedule == "cosine":
         return WarmupCosine(config.peak_learning_rate, warmup_steps=warmup_steps, total_steps=total_steps)

@@ -1,4 +1,4 @@
-"""Validation during a run: which weights are kept, and whether the run ends early."""
+"""Validation during a run: which weights are kept, and whether the run stops early."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _STATE, _BEST = "selection/state", "selection/best/"
 
 
 class Selection:
-    """Validates a network after every epoch, keeps the best weights, and counts epochs without better ones.
+    """Validation after every epoch, which keeps the best weights and counts epochs without better ones.
 
-    Weights are better where `measure` is higher; where it is equal, where the loss is lower. The first of equal ones
-    stays.
+    Weights are better if `measure` is higher or, where it is equal, if the loss is lower. Of equal weights, the first
+    are kept.
 
     Args:
-        judge: returns the weights as they would be kept after that many steps, by name, and their metrics on the
-            validation images.
-        strategy: with several workers all follow the chief's metrics, so that none stops alone.
+        judge: called with a number of finished steps, returns the weights as they would be kept then, by name, and
+            their metrics on the validation images.
+        strategy: with several workers, all use the chief's metrics, so that none stops alone.
 
     Attributes:
-        measure: "balanced_accuracy" where classes are weighted, else "top1".
-        best_step: steps after which the best weights were reached; None before the first validation.
-        stopped: whether the run ended early, for want of better weights.
-        step: of the last validation.
+        measure: "balanced_accuracy" if classes are weighted, else "top1".
+        best_step: number of steps after which the best weights were reached; None before the first validation.
+        stopped: whether the run stopped early because there were no better weights.
+        step: number of finished steps at the last validation.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Selection:
 
     @property
     def best_weights(self) -> dict[str, np.ndarray]:
-        """The weights to keep; empty where the recipe keeps the last."""
+        """The weights to keep; empty if the recipe keeps the last ones."""
         return self._best
 
     def is_due(self, step: int) -> bool:
-        """Return whether `step` finished steps end an epoch or the run."""
+        """Return whether an epoch or the run ends after `step` finished steps."""
         return step % self._steps_per_epoch == 0 or step == self._total_steps
 
     def review(self, step: int) -> dict[str, float]:
-        """Validate after `step` finished steps; returns scalars for the log."""
+        """Validate after `step` finished steps, and return scalars for the log."""
         weights, metrics = self._judge(step)
         own = np.array([metrics.top1, metrics.balanced_accuracy, metrics.loss])
         top1, balanced, loss = self._workers.add(own if self._workers.index == 0 else np.zeros(3)).tolist()
@@ -80,7 +80,7 @@ class Selection:
         return {"validation_loss": loss, "validation_accuracy": top1, "validation_balanced_accuracy": balanced}
 
     def describe(self) -> dict:
-        """The record for training.json; an epoch is whole batches of the training images."""
+        """Return the record for training.json; an epoch is a whole number of training batches."""
         epoch = None if self.best_step is None else self.best_step / self._steps_per_epoch
         return {
             "keep": self._config.keep,
@@ -91,13 +91,13 @@ class Selection:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that a resumed run needs, by name."""
+        """Return all arrays that a resumed run needs, by name."""
         best_step = -1 if self.best_step is None else self.best_step
         state = np.array([*self._score, best_step, self._waited, self.stopped, self.step], np.float64)
         return {_STATE: state} | {_BEST + name: array for name, array in self._best.items()}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """The reverse of `arrays`."""
+        """Restore what `arrays` returned."""
         measured, minus_loss, best_step, waited, stopped, step = arrays[_STATE].tolist()
         self._score = (measured, minus_loss)
         self.best_step = None if best_step < 0 else int(best_step)

@@ -1,4 +1,4 @@
-"""From the last checkpoint to the last step, for any state that can be stepped and saved."""
+"""Training sessions, from the last checkpoint to the last step, of any state that can be stepped and saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scarlet_tf.training.selection import Selection
 
 
 class Steppable(Protocol):
-    """What changes during a run: `arrays` is all of it, and `load_arrays` puts it back."""
+    """Protocol for the changing state of a run: `arrays` returns all of it, and `load_arrays` restores it."""
 
     def take_step(self, step: int, images, labels) -> Mapping[str, object]: ...
     def arrays(self) -> dict[str, np.ndarray]: ...
@@ -29,16 +29,16 @@ class Steppable(Protocol):
 
 
 def count_steps(data: ImageData, config: TrainConfig) -> tuple[int, int]:
-    """(steps of an epoch, steps of the run)."""
+    """Return (steps per epoch, steps of the run)."""
     steps_per_epoch = data.num_examples["train"] // config.batch_size
     return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
 
 
 def balanced_class_weights(data: ImageData) -> np.ndarray:
-    """Return n / (k n_c), float64, for every one of k classes with n_c of the n training images.
+    """Return the weight n / (k n_c), float64, of each of the k classes, for n_c of n training images in the class.
 
     Raises:
-        TrainConfigError: a class has no training image.
+        TrainConfigError: if a class has no training image.
     """
     counts = data.class_counts("train")
     if absent := [name for name, count in zip(data.class_names, counts, strict=True) if not count]:
@@ -60,14 +60,18 @@ def run_session(
     log_every: int,
     selection: Selection | None = None,
 ) -> float:
-    """Makes all steps that are still to be made; seconds of training, those before a restart included.
+    """Run the remaining steps of a run, from its last checkpoint.
 
-    Steps end early where `selection` says so, and its state is saved with the run's.
+    `selection` may end the run early; its state is saved with the run's.
 
     Args:
-        kind: of the checkpoints, and what the progress bar says.
+        output: the run directory.
+        kind: of the checkpoints; also the label of the progress bar.
         mark: fingerprint of the run.
-        settings: of the run, JSON-able, to say in what another one differs.
+        settings: of the run, JSON-able, so that the error can say how another run differs.
+
+    Returns:
+        Seconds of training, including those before a restart.
     """
     _, total_steps = count_steps(data, config)
     chief = is_chief(strategy)
@@ -110,7 +114,7 @@ def run_session(
 
 
 class _ReadOnlyStore(CheckpointStore):
-    """For workers other than the chief: they continue from its checkpoints and write none."""
+    """Store for workers other than the chief, which resume from the chief's checkpoints and write none."""
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
         return self.directory

@@ -1,4 +1,4 @@
-"""One training step of a stand-alone network, the same under every tf.distribute strategy."""
+"""The training step of a stand-alone network, the same under every tf.distribute strategy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ require_tensorflow("scarlet_tf.training")
 
 
 class TrainState:
-    """Network, optimizer and averaged weights, and the step that changes them.
+    """Network, optimizer and averaged weights, with the training step that updates them.
 
-    Keras 3 optimizers sum gradients over replicas, so every replica's loss is divided by the global batch. Dropout is
-    drawn from (seed, step) for the global batch, so that neither a restart nor the number of replicas changes it.
+    Keras 3 optimizers sum gradients over replicas, so each replica's loss is divided by the global batch size. Dropout
+    is drawn from (seed, step) for the global batch, so that neither a restart nor the number of replicas changes it.
 
     Args:
-        weights: named arrays to start from, as `get_weights` gives; None: the official initialisation. Without the
-            classifier's, that is initialised.
-        class_weights: factor of each class's losses, (classes,); None: 1.
+        weights: named arrays to start from, as `get_weights` returns them; a missing classifier is initialised. None:
+            the official initialisation.
+        class_weights: (classes,), factor of the losses of each class; None: 1.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TrainState:
         self.replicas = strategy.num_replicas_in_sync
         self._classes = spec.classes
         self._dropout = spec.dropout if config.dropout is None else config.dropout
-        keras.utils.set_random_seed(config.seed)  # of the initial weights
+        keras.utils.set_random_seed(config.seed)  # for the initial weights
         with strategy.scope():
             plain = build(
                 spec,
@@ -76,7 +76,7 @@ class TrainState:
         self._frozen_step = self._make_step(self._replica_frozen_step)
 
     def take_step(self, step: int, images, labels) -> dict:
-        """Makes step number `step` (0-based) on per-replica batches.
+        """Run step number `step` (0-based) on per-replica batches.
 
         Returns:
             Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
@@ -85,13 +85,13 @@ class TrainState:
         return make(tf.constant(step, tf.int64), images, labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that a resumed run needs, by name."""
+        """Return all arrays that a resumed run needs, by name."""
         named = {f"model/{name}": array for name, array in get_weights(self.model).items()}
         named |= {f"optimizer/{i:04d}": np.asarray(v.numpy()) for i, v in enumerate(self.optimizer.variables)}
         return named | {f"average/{i:04d}": v.numpy() for i, v in enumerate(self._averages)}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """The reverse of `arrays`."""
+        """Restore what `arrays` returned."""
         prefix = "model/"
         set_weights(self.model, {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
         for kind, variables in (("optimizer", self.optimizer.variables), ("average", self._averages)):
@@ -100,13 +100,13 @@ class TrainState:
         self._freeze()
 
     def _freeze(self) -> None:
-        """Gives the network that the frozen steps look through the weights of the one that is trained."""
+        """Copy the trained network's weights, except the classifier's, to the network that frozen steps use."""
         if self._frozen is not None:
             weights = get_weights(self.model)
             set_weights(self._frozen, {name: weights[name] for name in weights.keys() - _classifier(weights).keys()})
 
     def final_weights(self) -> dict[str, np.ndarray]:
-        """Named arrays to evaluate and keep: averaged weights where there are any, moving statistics as they are."""
+        """Return the named arrays to evaluate and keep: averaged weights, if any, and the moving statistics."""
         weights = get_weights(self.model)
         if self._averages:
             names = {id(variable): name for name, variable in _named_variables(self.model).items()}
@@ -148,7 +148,7 @@ class TrainState:
         self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
 
     def _loss(self, features, number, labels):
-        """This replica's share of the loss, and of the accuracy, from pooled features."""
+        """Return this replica's share of the loss and of the accuracy, from pooled features."""
         config = self.config
         logits = self.model.get_layer("classifier")(self._drop(features, number))
         targets = tf.one_hot(labels, self._classes) * (1.0 - config.label_smoothing)

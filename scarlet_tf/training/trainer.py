@@ -1,4 +1,4 @@
-"""Training one network on its own: from a spec to a folder with the trained model."""
+"""The trainer of stand-alone networks: from a spec to a folder with the trained model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scarlet_tf.training.selection import Selection
 from scarlet_tf.training.session import balanced_class_weights, count_steps, run_session
 from scarlet_tf.training.step import TrainState
 
-_MEASURED_BATCH = 128  # images at a time for batch normalisation's statistics
+_MEASURED_BATCH = 128  # batch size for measuring batch normalisation statistics
 
 
 def train(
@@ -42,28 +42,33 @@ def train(
     checkpoint_every: int = 500,
     log_every: int = 50,
 ) -> dict:
-    """Trains a network and leaves it in `output`: spec.json, model.keras (gives logits), training.json.
+    """Train a network and write it to `output`: spec.json, model.keras (returns logits) and training.json.
 
-    log.jsonl and tensorboard/ stay beside them, with pictures of the run, curves.png, and of the confusion matrix on
-    the test images, confusion.png; checkpoints/ lasts until the result is written. Called again after it was killed,
-    it resumes from the last checkpoint and on one device ends with the same weights, bit for bit; called again after
-    it ended, it returns the result that is there. Meanwhile the folder is locked against other runs.
+    `output` also holds log.jsonl, tensorboard/, and plots of the curves, curves.png, and of the confusion matrix on the
+    test images, confusion.png. checkpoints/ is deleted once the result is written. To resume a killed run, call this
+    again: it resumes from the last checkpoint and, on one device, ends with the same weights, bit for bit. If
+    the run has finished, the existing result is returned. During a run the folder is locked against other runs.
 
-    With validation images in `data`, the network as it would be kept (averaged weights where the recipe has them,
-    statistics measured where that is due) is evaluated on them after every epoch.
+    With validation images in `data`, the network is evaluated on them after every epoch, as it would be kept: with
+    averaged weights if the recipe has them, and with measured statistics if they are due.
 
     Args:
-        weights: named arrays to start from, as `get_weights` gives, the classifier's or not; None: the official
-            initialisation.
-        origin: where they come from, in words, for the record.
+        spec: the network.
+        data: the dataset.
+        config: the training settings.
+        output: the run directory.
+        weights: named arrays to start from, as `get_weights` returns them, with or without the classifier's; None: the
+            official initialisation.
+        origin: description of the origin of `weights`, for the record.
         name: of the trained network in its records; None: the spec's.
-        strategy: None: "one_device". With several workers `output` must be a folder that all of them see.
+        strategy: None: "one_device". With several workers, all must see the folder `output`.
+        checkpoint_every, log_every: number of steps.
 
     Returns:
         The content of training.json.
 
     Raises:
-        ValueError: settings, network and data that do not fit together, or an output folder of another run.
+        ValueError: if settings, network and data do not fit together, or `output` belongs to another run.
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
     strategy = strategy or make_strategy("one_device")
@@ -81,7 +86,7 @@ def train(
         return finished
     with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
         if finished := folder.finished_result(output, mark, settings=settings):
-            return finished  # of another process, since the look before
+            return finished  # by another process, since the check above
         class_weights = balanced_class_weights(data) if config.class_weight == "balanced" else None
         steps_per_epoch, total_steps = count_steps(data, config)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
@@ -134,10 +139,11 @@ def train(
 
 
 class _Outcome:
-    """What a run leaves if it ends now: the network in inference form.
+    """The network that a run would leave if it ended now, in inference form.
 
     Attributes:
-        measured_images: training images that its batch normalisation's statistics come from; 0: moving ones.
+        measured_images: number of training images on which its batch normalisation statistics were measured; 0: they
+            are moving averages.
     """
 
     def __init__(self, spec: ArchSpec, state: TrainState, data: ImageData) -> None:
@@ -150,19 +156,19 @@ class _Outcome:
         self._evaluator = Evaluator(self.model, data)
 
     def update(self, step: int) -> None:
-        """Take the state's weights after `step` steps, averaged ones where there are, and measure what is due."""
+        """Take the state's weights after `step` steps, averaged if possible, and measure statistics if due."""
         set_weights(self.model, self._state.final_weights())
         self.measured_images = self._due(step)
         if self.measured_images:
             measure_batch_norms(self.model, self._data.sample_batches(_MEASURED_BATCH, limit=self.measured_images))
 
     def take(self, weights: Mapping[str, np.ndarray], *, step: int) -> None:
-        """Take weights that `judge` gave after `step` steps."""
+        """Take weights that `judge` returned after `step` steps."""
         set_weights(self.model, weights)
         self.measured_images = self._due(step)
 
     def judge(self, step: int) -> tuple[dict[str, np.ndarray], Metrics]:
-        """Update, and evaluate on the validation images."""
+        """Update, and return the weights and their metrics on the validation images."""
         self.update(step)
         return get_weights(self.model), self.evaluate("validation")
 
@@ -170,7 +176,7 @@ class _Outcome:
         return self._evaluator.evaluate(split)
 
     def _due(self, step: int) -> int:
-        """Training images to measure statistics on after `step` steps: in frozen ones statistics do not move."""
+        """Return the number of images to measure statistics on; frozen steps do not move the statistics."""
         moved = step - self._state.frozen_steps
         few = moved > 0 and too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum)
         images = self._state.config.measured_images or (MEASURED_IMAGES if few else 0)

@@ -1,4 +1,4 @@
-"""The published networks by name, and models of them. Loads TensorFlow when the first model is made or read."""
+"""The published networks by name, and Keras models of them. Loads TensorFlow when the first model is made or read."""
 
 from scarlet_tf.lazy import later
 from scarlet_tf.zoo.checks import require_model

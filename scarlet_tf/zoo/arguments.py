@@ -1,4 +1,4 @@
-"""The arguments that models share with keras.applications, checked as there: a ValueError names the value."""
+"""Checks of the arguments shared with keras.applications, with its errors: a ValueError names the value."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scarlet_tf.models import POOLINGS
 from scarlet_tf.zoo.labels import IMAGENET_CLASSES
 from scarlet_tf.zoo.pretrained import IMAGENET
 
-_SMALLEST_SIDE = 32  # as in keras.applications, for networks that halve five times
+_SMALLEST_SIDE = 32  # as in keras.applications, for networks that downsample five times
 
 
 def require_keras(keras) -> None:
-    """Raises ValueError for anything but the module keras (3) or tf_keras."""
+    """Raise ValueError for anything but the module keras (3) or tf_keras."""
     if not isinstance(keras, ModuleType) or not hasattr(keras, "Model"):
         raise ValueError(f"`keras` should be the module keras or tf_keras. Received keras={keras!r}")
 
@@ -32,7 +32,7 @@ def check_arguments(
     channels: int,
     keras,
 ) -> None:
-    """Raises ValueError for what cannot be met; `channels` are the input's."""
+    """Raise ValueError for invalid arguments; `channels` are the input's."""
     if keras.backend.image_data_format() != "channels_last":
         raise ValueError("these models are for image_data_format 'channels_last', got 'channels_first'")
     if weights == IMAGENET and include_top and spec.classes != IMAGENET_CLASSES:
@@ -54,14 +54,14 @@ def check_arguments(
 def resolve_input_shape(
     spec: ArchSpec, input_shape: Iterable[int | None] | None, *, include_top: bool, weights
 ) -> tuple[int | None, int | None, int]:
-    """(height, width, channels) to build with; height and width may be None without the top.
+    """Return (height, width, channels) to build with; height and width may be None without the top.
 
     Args:
-        input_shape: a tuple, or what stands for one, such as the TensorShape of an image.
+        input_shape: a tuple, or an equivalent such as the TensorShape of an image.
 
     Raises:
-        ValueError: for anything but three numbers, a side below 32 pixels (or the network's own, where that is less),
-            unknown sides with the top, or another shape than ImageNet's weights are for.
+        ValueError: for anything but three numbers, a side below 32 pixels (or below the network's own, if smaller),
+            unknown sides with the top, or a shape that the ImageNet weights do not fit.
     """
     default = spec.input_shape
     if input_shape is None:

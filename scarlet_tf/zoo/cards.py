@@ -1,4 +1,4 @@
-"""Cards of named networks and trained folders, from the registry and from measured results."""
+"""Model cards of named networks and trained models' folders, from the registry and measured results."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ PEER = "EfficientNetB0"
 
 
 def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = None) -> Card:
-    """The card of a zoo name, a trained model's folder, a spec's JSON file or a genome.
+    """Return the card of a zoo name, a trained model's folder, a spec's JSON file or a genome.
 
     Args:
-        results: a folder that holds, for published networks, tflite_peers.json and verify_NAME.json; what is not
-            there is left out of the card.
+        results: a folder with tflite_peers.json and verify_NAME.json, for published networks; the card leaves out what
+            is missing.
 
     Raises:
-        ValueError: for an unknown name (with the nearest), or a damaged file; FileNotFoundError for an unfit folder.
+        ValueError: for an unknown name (with the nearest), or a damaged file.
+        FileNotFoundError: for a folder without a trained model.
     """
     folder = Path(model)
     if folder.is_dir():
         training = read_training(folder)
         preprocessing = read_preprocessing(folder) or ASSUMED_PREPROCESSING
-        name = folder.resolve().name  # of "." too
+        name = folder.resolve().name  # also of "."
         return Card(
             model=os.fspath(model),
             name=name,
@@ -80,7 +81,7 @@ def _weights(name: str) -> str:
 
 
 def _latency(name: str, peers: Mapping) -> dict:
-    """The rows of a network in the comparison with its peers: time over that of the peer's plain file of a kind."""
+    """Return a network's rows in the comparison with peers: time over that of the peer's plain file of that format."""
     network = name.upper().replace("_", "-")
     rows = []
     for file in peers["files"]:

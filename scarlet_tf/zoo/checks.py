@@ -1,4 +1,4 @@
-"""What can be said against a model that a user names before it is opened, which takes TensorFlow and its time."""
+"""Validation of a model reference before the model is opened, without importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,17 +18,25 @@ def require_model(
     keras_file: bool = True,
     saved_model: bool = False,
 ) -> bool:
-    """Raises what `open_model` would for these arguments, but for files that are there and damaged.
+    """Validate a model reference without importing TensorFlow.
+
+    Raises what `open_model` would for these arguments, except for existing files that are damaged.
 
     Args:
-        keras_file, saved_model: whether a lone .keras file, or a SavedModel's folder, will do too.
+        model, weights: as in `open_model`.
+        keras_file: whether a lone .keras file is accepted.
+        saved_model: whether a SavedModel's folder is accepted.
 
     Returns:
         Whether the weights come from a file.
 
     Raises:
-        ValueError, FileNotFoundError: for an unknown name (with the nearest), a path where nothing is or something
-            else, a bad spec or genome, weights that are not there, and weights beside a model that has its own.
+        ValueError, FileNotFoundError: for an unknown name (with the nearest), a path with nothing or something else
+            there, a bad spec or genome, missing weights, and weights for a model that has its own.
+
+    Example:
+        >>> require_model("scarlet_a")  # a name without weights
+        False
     """
     path = Path(model)
     if saved_model and (path / "saved_model.pb").is_file():

@@ -1,4 +1,4 @@
-"""Models of named networks, spec files, genomes and specs, with the arguments of keras.applications."""
+"""Keras models of named networks, spec files, genomes and specs, with the arguments of keras.applications."""
 
 from __future__ import annotations
 
@@ -40,33 +40,39 @@ def create_model(
     keras=keras3,
     name: str | None = None,
 ):
-    """A Keras model, as keras.applications makes them.
+    """Create a Keras model, with the arguments of keras.applications.
 
     Args:
         model: a name from `list_models()`, the path of a spec's JSON file, a genome of the search space "scarlet" (a
             sequence of 19 integers, or text like "4,8,2,..."), or an ArchSpec.
-        include_top: with the global pool, dropout and classifier; without, the model gives the tail's feature map.
-        weights: None for the official initialisation; "imagenet" for the official weights, converted beforehand; or a
-            file: `.weights.h5`, or `.keras` (with or without the top).
-        input_tensor: a tensor of Keras to begin at; `input_shape` is then its.
-        input_shape: (height, width, channels). Default: the spec's resolution; without the top any height and width.
-        pooling: without the top: None, "avg" or "max" over the feature map.
-        classes: of the top; default the spec's (1000 for the named networks).
+        include_top: whether to include global pooling, dropout and the classifier; without them, the model returns the
+            tail's feature map.
+        weights: None for the official initialisation; "imagenet" for the official weights, which must be converted
+            first; or the path of a `.weights.h5` file, or of a `.keras` file (with or without the top).
+        input_tensor: a Keras tensor to use as the model's input; it then determines the input shape.
+        input_shape: (height, width, channels). Default: the spec's resolution; without the top, any height and width.
+        pooling: without the top, None, or "avg" or "max" over the feature map.
+        classes: number of classes; default: the spec's (1000 for the named networks).
         classifier_activation: "softmax", or None for logits.
-        include_preprocessing: the model takes RGB pixels, 0..255, and normalises them itself, as the weights' file says
-            that they were trained; ImageNet's mean and std where it says nothing.
-        dropout_rate: before the classifier; default the spec's (0.2, 0.3 or 0.4 for the named networks).
-        width, depth, resolution: other than the spec's, see `arch.scale`; smaller than 1 too.
-        keras: keras (3) or tf_keras.
-        name: of the model; default the spec's, with the scaling where there is one: "scarlet_a_width0.5".
+        include_preprocessing: whether the model takes RGB pixels, 0..255, and normalises them itself, as the weights'
+            file says they were trained; with ImageNet's mean and std if it does not say.
+        dropout_rate: before the classifier; default: the spec's (0.2, 0.3 or 0.4 for the named networks).
+        bn_epsilon: of batch normalisation.
+        width, depth, resolution: scaling of the spec, see `arch.scale`; factors below 1 are allowed.
+        keras: the module keras (3) or tf_keras.
+        name: of the model; default: the spec's, with the scaling if there is one: "scarlet_a_width0.5".
 
     Returns:
-        A functional model: float32 (B, H, W, C), normalised as the weights were trained, -> (B, classes), or without
-        the top (B, ceil(H/32), ceil(W/32), tail_channels), pooled (B, tail_channels).
+        A functional model from float32 images (B, H, W, C), normalised as in training, to (B, classes); without the
+        top, to (B, ceil(H/32), ceil(W/32), tail_channels), or with pooling to (B, tail_channels).
 
     Raises:
         ValueError: for an unknown name (with the nearest), a bad spec or genome, arguments that keras.applications
             refuses too, or weights that cannot be read (ModelFileError) or do not fit (WeightsMismatchError).
+
+    Example:
+        >>> model = create_model("scarlet_a", classes=10, input_shape=(160, 160, 3))
+        >>> backbone = create_model("scarlet_c", include_top=False, pooling="avg")
     """
     require_keras(keras)
     unscaled = resolve_spec(model)
@@ -105,13 +111,13 @@ def create_model(
         name=name,
     )
     if weights is not None:
-        own = built if input_tensor is None else keras.Model(input_tensor, built.output)  # without what comes before
+        own = built if input_tensor is None else keras.Model(input_tensor, built.output)  # without the layers before it
         set_weights(own, read_weights(spec, path, include_top=include_top, channels=shape[-1]))
     return built
 
 
 def _keras_tensor(tensor, input_shape, *, keras):
-    """(a tensor of Keras, its shape without the batch); anything else becomes an input, as in keras.applications."""
+    """Return a Keras tensor and its shape without the batch; other tensors become inputs, as in keras.applications."""
     if not keras.backend.is_keras_tensor(tensor):
         tensor = keras.Input(tensor=tensor, shape=input_shape)
     if len(tensor.shape) != 4 or tensor.shape[-1] is None:
@@ -120,7 +126,7 @@ def _keras_tensor(tensor, input_shape, *, keras):
 
 
 def _named(model: str):
-    """A function that creates one named network; takes `create_model`'s options."""
+    """Return a function that creates one named network, with `create_model`'s options."""
     spec = get_spec(model)
 
     def create(**options):

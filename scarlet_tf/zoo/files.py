@@ -1,4 +1,4 @@
-"""A user's files: are they there, and reading `.keras` files safely, with one clear error for a damaged one."""
+"""Checks of a user's files, and safe reading of model files, with one clear error for a damaged file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 WEIGHTS_SUFFIXES = (".weights.h5", ".keras")
-# Of a file's record: the attribute of a .weights.h5 file's root group, the member of a .keras file.
+# A file's record is an attribute of a .weights.h5 file's root group, or a member of a .keras file.
 RECORD_FORMAT, RECORD_VERSION = "scarlet_tf.weights", 1
 RECORD_ATTRIBUTE, RECORD_MEMBER = "scarlet_tf", "scarlet_tf.json"
 
@@ -23,11 +23,11 @@ class ModelFileError(ValueError):
 
 
 class MissingWeightsError(ModelFileError, FileNotFoundError):
-    """Weights that are not there; the message says where to get them, or what is allowed."""
+    """Missing weights; the message says where to get them, or what is allowed."""
 
 
 def check_file(path: str | os.PathLike) -> Path:
-    """The path of an existing file; FileNotFoundError or ModelFileError otherwise."""
+    """Return the path of an existing file. Raise FileNotFoundError or ModelFileError otherwise."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
@@ -37,7 +37,7 @@ def check_file(path: str | os.PathLike) -> Path:
 
 
 def check_weights_file(path: str | os.PathLike) -> Path:
-    """The path of an existing file of weights, by its name; ModelFileError or MissingWeightsError otherwise."""
+    """Return the path of an existing file with a weights suffix; ModelFileError or MissingWeightsError otherwise."""
     is_path = isinstance(path, (str, os.PathLike))
     if not is_path or not Path(path).name.endswith(WEIGHTS_SUFFIXES):
         raise ModelFileError(
@@ -51,7 +51,11 @@ def check_weights_file(path: str | os.PathLike) -> Path:
 
 
 def read_training(folder: str | os.PathLike) -> dict | None:
-    """What a trained model's folder says about its training; None where there is nothing, as for every other name."""
+    """Return the content of a trained model's training.json, None if there is none, as for anything but such a folder.
+
+    Raises:
+        ModelFileError: if it is not a JSON object.
+    """
     path = Path(folder) / "training.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -63,21 +67,25 @@ def read_training(folder: str | os.PathLike) -> dict | None:
 
 
 def skipped_damaged(training: dict | None) -> bool:
-    """Return whether a model was trained without the damaged images of its set, as `read_training` tells."""
+    """Return whether training skipped damaged images of the dataset.
+
+    Args:
+        training: what `read_training` returned.
+    """
     data = (training or {}).get("data")
     return isinstance(data, dict) and bool(data.get("skip_damaged"))
 
 
 def read_weights_record(path: str | os.PathLike) -> dict | None:
-    """What a .weights.h5 or .keras file says about itself; None where it says nothing.
+    """Return the record of a .weights.h5 or .keras file, None if it has none.
 
-    Converted weights have one, and what training writes. The object holds "spec" (of `ArchSpec.to_dict`),
-    "preprocessing" (of `scarlet_tf.zoo.Preprocessing`) and "source": of converted weights the checkpoint's file,
-    sha256 and num_batches_tracked of its batch normalisations.
+    Converted weights have a record, and weights that training wrote. It holds "spec" (from `ArchSpec.to_dict`),
+    "preprocessing" (of `scarlet_tf.zoo.Preprocessing`) and "source": for converted weights, the checkpoint's file,
+    sha256, and num_batches_tracked of its batch normalisations.
 
     Raises:
-        FileNotFoundError: for a missing file.
-        ValueError: for a damaged file, or a record of another version.
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is damaged, or its record has another version.
     """
     path = check_weights_file(path)
     try:
@@ -96,7 +104,12 @@ def read_weights_record(path: str | os.PathLike) -> dict | None:
 
 
 def load_keras_file(path: str | os.PathLike) -> keras.Model:
-    """Loads a `.keras` file without running code from it (safe_mode); ModelFileError names a damaged file."""
+    """Load a `.keras` file without running code from it (safe_mode).
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ModelFileError: if the file is damaged; the message names it.
+    """
     import keras
 
     path = check_file(path)
@@ -104,13 +117,13 @@ def load_keras_file(path: str | os.PathLike) -> keras.Model:
         raise ModelFileError(f"{path}: not a .keras file, or a truncated one")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever its parsing of a damaged archive runs into.
+    # Keras can raise anything when it parses a damaged archive.
     except Exception as error:
         raise ModelFileError(f"{path}: not readable as a Keras model: {error}") from error
 
 
 def add_weights_record(path: str | os.PathLike, record: Mapping[str, object]) -> None:
-    """Writes a record into a .weights.h5 or .keras file that has none; Keras does not read it."""
+    """Add a record to a .weights.h5 or .keras file that has none; Keras ignores it."""
     import h5py
 
     text = json.dumps({"format": RECORD_FORMAT, "version": RECORD_VERSION} | dict(record), sort_keys=True)

@@ -1,4 +1,4 @@
-"""A model from what a user names: a zoo name, a spec, a genome, a `.keras` file, or a trained model's folder."""
+"""Loading of a model by reference: a zoo name, a spec, a genome, a `.keras` file, or a trained model's folder."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from scarlet_tf.zoo.registry import resolve_spec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A Keras model, its ArchSpec where that is known, and whether its weights came from a file.
+    """A Keras model, its ArchSpec if known, and whether its weights came from a file.
 
-    A lone `.keras` file has no spec; a name, spec or genome without weights has the initial ones.
+    A lone `.keras` file has no spec. A name, spec or genome without weights has the initial ones.
 
     Attributes:
-        training: the content of a folder's training.json; None for everything else.
-        preprocessing: how the model wants its images: what its files say, see `read_preprocessing`, or pixels where it
-            normalises them itself; else ASSUMED_PREPROCESSING.
-        note: a sentence for the user where that is assumed of weights from a file; else None.
+        training: content of a folder's training.json; None for everything else.
+        preprocessing: of the model's images: what its files record, see `read_preprocessing`; that of plain pixels if
+            the model normalises them itself; else ASSUMED_PREPROCESSING.
+        note: a sentence for the user if the preprocessing is assumed for weights from a file; else None.
     """
 
     model: keras.Model
@@ -44,20 +44,25 @@ class LoadedModel:
 
     @property
     def mean_and_std(self) -> tuple[list[float], list[float]]:
-        """Of the pixels over 255, per channel, that its images are normalised with."""
+        """Mean and std of the pixels over 255, per channel, for normalising images."""
         return list(self.preprocessing.mean), list(self.preprocessing.std)
 
 
 def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> LoadedModel:
-    """A model from what a user names on a command line.
+    """Open a model by the reference that tools take as --model.
 
     Args:
         model: a zoo name, a spec's JSON file, a genome as text, a `.keras` file, or a trained model's folder
             (spec.json beside model.keras).
-        weights: for a name, spec or genome only: a `.weights.h5` or `.keras` file; None for the initial weights.
+        weights: only for a name, spec or genome: "imagenet", or a `.weights.h5` or `.keras` file; None for the initial
+            weights.
 
     Raises:
-        ValueError, FileNotFoundError: as `create_model`; and for weights beside a model that has its own.
+        ValueError, FileNotFoundError: as `create_model`; and for weights of a model that has its own.
+
+    Example:
+        >>> trained = open_model("zoo/weights/scarlet_fashion")
+        >>> mean, std = trained.mean_and_std
     """
     require_model(model, weights=weights)
     path = Path(model)
@@ -73,10 +78,10 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
 
 
 def _loaded(network: keras.Model, source: str | os.PathLike | None, **known) -> LoadedModel:
-    """A model with its preprocessing.
+    """Return a model with its preprocessing.
 
     Args:
-        source: the file or folder that its weights are from, or None.
+        source: the file or folder of its weights, or None.
     """
     said = None if source is None else read_preprocessing(source)
     if _normalises(network):
@@ -88,5 +93,5 @@ def _loaded(network: keras.Model, source: str | os.PathLike | None, **known) -> 
 
 
 def _normalises(network: keras.Model) -> bool:
-    """Whether the model takes pixels, 0..255, as `create_model` makes it with include_preprocessing."""
+    """Return whether the model takes pixels, 0..255, as those of `create_model(include_preprocessing=True)` do."""
     return any(isinstance(layer, keras.layers.Rescaling) and layer.name == "normalise" for layer in network.layers)

@@ -1,4 +1,4 @@
-"""How a model wants its images: as data, as a function, and where each kind of model says it."""
+"""Preprocessing of a model's images: as data, as a function, and as recorded in each kind of model file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Preprocessing:
 
     Attributes:
         mean, std: of the pixels over 255, for each of three channels.
-        resize, crop: the shorter side is resized to `resize` pixels, then a square of `crop` is cut from the middle;
-            another resolution keeps their ratio. Where they are equal, the image is seen whole.
+        resize, crop: the shorter side is resized to `resize` pixels, then a centre square of `crop` pixels is cut out;
+            other resolutions keep their ratio. If they are equal, the whole image is used.
 
     Raises:
-        ValueError: for values that no image can be prepared with.
+        ValueError: for invalid values.
     """
 
     channel_order: str = "RGB"
@@ -47,7 +47,7 @@ class Preprocessing:
 
     @property
     def crop_share(self) -> float:
-        """Share of the shorter side that evaluation sees."""
+        """Fraction of the shorter side that evaluation uses."""
         return self.crop / self.resize
 
     @property
@@ -57,20 +57,21 @@ class Preprocessing:
 
     @classmethod
     def from_settings(cls, *, mean: Sequence[float], std: Sequence[float], crop_share: float) -> Preprocessing:
-        """The reverse of `settings`; the crop is rounded to whole pixels."""
+        """Create from `settings`; sizes are rounded to whole pixels."""
         if not isinstance(crop_share, (int, float)) or not 0 < crop_share <= 1:
             raise ValueError(f"crop_share must be in (0, 1], got {crop_share!r}")
         return cls(mean=mean, std=std, resize=round(cls.crop / crop_share))
 
     def of_pixels(self) -> Preprocessing:
-        """Return what is left to do for a model that normalises pixels, 0..255, itself."""
+        """Return the preprocessing that remains for a model that normalises pixels, 0..255, itself."""
         return dataclasses.replace(self, mean=(0.0,) * 3, std=(1.0 / 255.0,) * 3)
 
     def convert(self, images: np.ndarray, *, to: Preprocessing) -> np.ndarray:
-        """Return images that are normalised this way as another model wants them.
+        """Convert images that are normalised this way to another normalisation.
 
         Args:
             images: float32 (..., 3).
+            to: the other preprocessing.
         """
         if (self.mean, self.std) == (to.mean, to.std):
             return images
@@ -78,12 +79,12 @@ class Preprocessing:
         return ((pixels - to.mean) / to.std).astype(np.float32)
 
     def to_dict(self) -> dict:
-        """Return mean, std, resize and crop, JSON-able, for a file's record."""
+        """Return mean, std, resize and crop as JSON values, for a file's record."""
         return {"mean": list(self.mean), "std": list(self.std), "resize": self.resize, "crop": self.crop}
 
     @classmethod
     def from_dict(cls, record: Mapping) -> Preprocessing:
-        """The reverse of `to_dict`; records without a crop are of models that see images whole.
+        """Create from `to_dict`; records without a crop belong to models that use whole images.
 
         Raises:
             ValueError: for a record without mean and std, or with impossible values.
@@ -95,21 +96,21 @@ class Preprocessing:
 
 
 IMAGENET_PREPROCESSING = Preprocessing()  # paper: "Training Strategy"
-# Of a model whose files say nothing: ImageNet's statistics, and the whole image.
+# For a model whose files record none: ImageNet's statistics, and the whole image.
 ASSUMED_PREPROCESSING = Preprocessing(resize=Preprocessing.crop)
 
 
 def read_preprocessing(source: str | os.PathLike) -> Preprocessing | None:
-    """Return what a model's own files say of its images; None where they say nothing. Loads no TensorFlow.
+    """Return the preprocessing that a model's own files record, None if they record none. Loads no TensorFlow.
 
-    A folder says it in training.json, which counts for the model.keras beside it too; every other .keras or
-    .weights.h5 file in its record, see `read_weights_record`.
+    A folder records it in training.json, which also holds for the model.keras beside it. Any other .keras or
+    .weights.h5 file has it in its record, see `read_weights_record`.
 
     Args:
-        source: a trained model's folder, or a file of weights.
+        source: a trained model's folder, or a weights file.
 
     Raises:
-        ModelFileError: where such a record is damaged, or lacks mean and std.
+        ModelFileError: if the record is damaged, or lacks mean and std.
     """
     path = Path(source)
     if path.is_dir():
@@ -126,7 +127,7 @@ def read_preprocessing(source: str | os.PathLike) -> Preprocessing | None:
 
 
 def describe_assumption(path: str | os.PathLike) -> str:
-    """Return the sentence for a model that `read_preprocessing` found nothing about."""
+    """Return the sentence for a model for which `read_preprocessing` found nothing."""
     return (
         f"{os.fspath(path)} does not say how its images are normalised: ImageNet's mean and standard deviation "
         "are assumed"
@@ -138,7 +139,7 @@ def _of_training(training: Mapping, path: Path) -> Preprocessing:
     try:
         if not isinstance(data, Mapping) or not {"mean", "std"} <= data.keys():
             raise ValueError("it has no mean and std")
-        # Older records: evaluation followed the augmentation.
+        # Older records have no crop_share: evaluation followed the augmentation.
         share = IMAGENET_PREPROCESSING.crop_share if data.get("augment") == "inception" else 1.0
         return Preprocessing.from_settings(mean=data["mean"], std=data["std"], crop_share=data.get("crop_share", share))
     except ValueError as error:
@@ -146,18 +147,20 @@ def _of_training(training: Mapping, path: Path) -> Preprocessing:
 
 
 def preprocess_input(x, data_format: str | None = None):
-    """(x / 255 - mean) / std of RGB pixels, 0..255, with IMAGENET_PREPROCESSING's numbers, as keras.applications does.
+    """Normalise RGB pixels, 0..255, to (x / 255 - mean) / std, as keras.applications does.
+
+    The mean and std are those of IMAGENET_PREPROCESSING.
 
     Args:
-        x: array or tensor (B, H, W, 3) or (H, W, 3), of integers or floats. A float array is changed in place.
-        data_format: "channels_last" or "channels_first"; default Keras's.
+        x: array or tensor (B, H, W, 3) or (H, W, 3), of integers or floats. A float array is changed in-place.
+        data_format: "channels_last" or "channels_first"; default: Keras's.
 
     Returns:
-        The same kind of array or tensor, in Keras's float type where x holds integers.
+        The same kind of array or tensor, in Keras's float dtype if x holds integers.
     """
     import keras
     from keras.applications import imagenet_utils
 
     if not isinstance(x, np.ndarray) and "float" not in keras.backend.standardize_dtype(x.dtype):
-        x = keras.ops.cast(x, keras.config.floatx())  # as Keras does with arrays, and forgets with tensors
+        x = keras.ops.cast(x, keras.config.floatx())  # Keras does this for arrays, but not for tensors
     return imagenet_utils.preprocess_input(x, data_format=data_format, mode="torch")

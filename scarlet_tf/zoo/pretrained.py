@@ -1,4 +1,4 @@
-"""Where the official ImageNet weights lie once they are converted; they are not part of this project."""
+"""Location of the official ImageNet weights after conversion; they are not part of this project."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.zoo.files import MissingWeightsError
 from scarlet_tf.zoo.registry import get_spec
 
-IMAGENET = "imagenet"  # the word for these weights
+IMAGENET = "imagenet"  # value of `weights` that stands for them
 OFFICIAL = "https://github.com/xiaomi-automl/SCARLET-NAS"
 RELEASED = ("scarlet_a", "scarlet_b", "scarlet_c")
 
 
 def weights_dir() -> Path:
-    """Where converted weights are kept: $SCARLET_TF_WEIGHTS, else <user cache>/scarlet_tf/weights."""
+    """Return the folder of converted weights: $SCARLET_TF_WEIGHTS, else <user cache>/scarlet_tf/weights."""
     chosen = os.environ.get("SCARLET_TF_WEIGHTS")
     return expand_user(chosen) if chosen else user_cache() / "weights"
 
 
 def imagenet_weights(name: str) -> Path:
-    """The file of a named network's ImageNet weights, `weights_dir()`/NAME.weights.h5.
+    """Return the file of a named network's ImageNet weights, `weights_dir()`/NAME.weights.h5.
 
     Raises:
         ValueError: for an unknown name (with the nearest).
-        MissingWeightsError: where there is no such file.
+        MissingWeightsError: if there is no such file.
     """
     get_spec(name)
     path = weights_dir() / f"{name}.weights.h5"

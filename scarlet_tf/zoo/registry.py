@@ -1,4 +1,4 @@
-"""The published networks: one table (paper: Tables 3 and 4). Imports no TensorFlow."""
+"""The published networks in one table (paper: Tables 3 and 4). Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -62,21 +62,20 @@ _TABLE = {
 # fmt: on
 
 
-_REGISTERED: dict[str, ArchSpec] = {}  # of this process, by `register`
+_REGISTERED: dict[str, ArchSpec] = {}  # in this process, by `register`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """Facts of a network.
+    """Facts about a network.
 
     Attributes:
-        genome: choice indices of the search space it comes from, None where it comes from none; A2 and A4 are A's,
-            scaled.
+        genome: choice indices in its search space, None if it comes from none; A2 and A4 have A's, and are scaled.
         resolution: side of the input in pixels.
         dropout: rate before the classifier.
-        madds, params: our count, plain numbers (`scarlet_tf.arch.count`).
-        paper_madds, paper_params, paper_top1, paper_top5: what the paper prints; plain numbers, percent on ImageNet.
-            None for everything but the published networks.
+        madds, params: our counts, plain numbers (`scarlet_tf.arch.count`).
+        paper_madds, paper_params, paper_top1, paper_top5: the paper's values: plain numbers, percent on ImageNet. None
+            for all but the published networks.
         source: where the network comes from.
         note: where our count and the paper's differ, and by how much.
     """
@@ -96,15 +95,24 @@ class ModelInfo:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names that match a shell-style pattern, such as "scarlet_a*", sorted."""
+    """Return the names that match a shell-style pattern, sorted.
+
+    Example:
+        >>> list_models("scarlet_a*")
+        ['scarlet_a', 'scarlet_a2', 'scarlet_a4']
+    """
     return sorted(fnmatch.filter([*_TABLE, *_REGISTERED], pattern))
 
 
 def register(spec: ArchSpec) -> None:
-    """Makes a network of one's own known by its name, in this process, to everything that takes a model's name.
+    """Register your own network, so that in this process everything that takes a model's name knows it.
 
     Raises:
-        ValueError: where the name is taken, or is one that would be read as a file's or a genome's.
+        ValueError: if the name is taken, or would be read as a file or a genome.
+
+    Example:
+        >>> from scarlet_tf.arch import scale
+        >>> register(scale(get_spec("scarlet_a"), width=0.5, name="half"))
     """
     if spec.name in _TABLE or _REGISTERED.get(spec.name, spec) != spec:
         raise ValueError(f"a model {spec.name!r} is known already: expected another name")
@@ -114,7 +122,15 @@ def register(spec: ArchSpec) -> None:
 
 
 def get_spec(name: str) -> ArchSpec:
-    """The named network's ArchSpec; ValueError names the nearest model."""
+    """Return the ArchSpec of a named network.
+
+    Raises:
+        ValueError: for an unknown name; the message gives the nearest.
+
+    Example:
+        >>> get_spec("scarlet_a2").resolution
+        260
+    """
     if name in _REGISTERED:
         return _REGISTERED[name]
     _require_known(name)
@@ -122,14 +138,18 @@ def get_spec(name: str) -> ArchSpec:
 
 
 def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpec:
-    """The ArchSpec of a name, a JSON file, a genome, or an ArchSpec itself.
+    """Return the ArchSpec of a name, a JSON file or a genome; an ArchSpec is returned unchanged.
 
-    A genome is one of the search space "scarlet", as "8,9,..." or a sequence, or of another, as "small:3,12,1,7,11,0"
-    or "my_space.json:0,2,1".
+    A genome belongs to the search space "scarlet" if it is a sequence or text such as "8,9,...". It names another space
+    as "small:3,12,1,7,11,0" or "my_space.json:0,2,1".
 
     Raises:
         ValueError: for an unknown name (with the nearest), a bad spec or genome, or the path of something else.
-        FileNotFoundError: for what looks like a path, by a separator or the ending of a file, where nothing is.
+        FileNotFoundError: for text that looks like a path, by a separator or a suffix, but does not exist.
+
+    Example:
+        >>> resolve_spec("small:3,12,1,7,11,0").space
+        'small'
     """
     if isinstance(model, ArchSpec):
         return model
@@ -175,9 +195,14 @@ def _published(name: str) -> ArchSpec:
 
 
 def model_info(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ModelInfo:
-    """Facts of whatever `create_model` takes, such as `arch.scale(get_spec("scarlet_a"), width=0.5)`.
+    """Return facts about anything that `create_model` takes, such as `arch.scale(get_spec("scarlet_a"), width=0.5)`.
 
-    Raises as `resolve_spec`.
+    Raises:
+        ValueError, FileNotFoundError: as `resolve_spec`.
+
+    Example:
+        >>> model_info("scarlet_a").paper_top1
+        76.9
     """
     spec = resolve_spec(model)
     counts = count(spec)

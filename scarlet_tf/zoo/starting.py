@@ -1,4 +1,4 @@
-"""Where a training run begins: a network, and the weights that it may bring along."""
+"""The starting point of a training run: a network, with or without weights."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class StartingPoint:
     """A network to train.
 
     Attributes:
-        weights: as `models.get_weights` names them; None: the official initialisation.
-        preprocessing: of the images that the weights were trained on; None without weights: as the data set at hand.
-        note: a sentence for the user where that is assumed; else None.
-        origin: where the weights come from, in words; None without weights.
+        weights: as `models.get_weights` names them; None for the official initialisation.
+        preprocessing: of the images that the weights were trained on; None without weights: the dataset decides.
+        note: a sentence for the user if the preprocessing is assumed; else None.
+        origin: description of where the weights come from; None without weights.
     """
 
     spec: ArchSpec
@@ -45,25 +45,25 @@ class StartingPoint:
 
     @property
     def mean(self) -> tuple[float, ...] | None:
-        """Of the preprocessing, where there is one."""
+        """Mean of the preprocessing, if there is one."""
         return self.preprocessing and self.preprocessing.mean
 
     @property
     def std(self) -> tuple[float, ...] | None:
-        """Of the preprocessing, where there is one."""
+        """Standard deviation of the preprocessing, if there is one."""
         return self.preprocessing and self.preprocessing.std
 
     @property
     def new_classifier(self) -> bool:
-        """Whether there are weights, but none of the classifier."""
+        """Whether there are weights, but none for the classifier."""
         return self.weights is not None and "classifier/kernel" not in self.weights
 
     def at_resolution(self, resolution: ImageSize) -> StartingPoint:
-        """The same for images of another size in pixels: one side, or (height, width)."""
+        """Return a copy for another image size in pixels: one side, or (height, width)."""
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, resolution=resolution))
 
     def for_classes(self, classes: int) -> StartingPoint:
-        """The same for so many classes; a classifier of another number is left out of the weights."""
+        """Return a copy for `classes` classes, without the classifier's weights if their number differs."""
         spec, weights = dataclasses.replace(self.spec, classes=classes), self.weights
         if weights is not None and np.shape(weights.get("classifier/bias")) != (classes,):
             weights = {name: array for name, array in weights.items() if not name.startswith("classifier/")}
@@ -71,14 +71,19 @@ class StartingPoint:
 
 
 def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> StartingPoint:
-    """What a user names on a command line.
+    """Open the network, and its weights if any, that a training run starts from.
 
     Args:
-        model: a zoo name, a spec's JSON file, a genome, or a trained model's folder, which brings its weights.
-        weights: for all but a folder: "imagenet", a .weights.h5 or a .keras file.
+        model: a zoo name, a spec's JSON file, a genome, or a trained model's folder, which has weights.
+        weights: for all but a folder: "imagenet", or a .weights.h5 or .keras file.
 
     Raises:
-        ValueError, FileNotFoundError: as `create_model`; and for weights beside a folder, which has its own.
+        ValueError, FileNotFoundError: as `create_model`; and for weights with a folder, which has its own.
+
+    Example:
+        >>> start = starting_point("scarlet_a").for_classes(10)
+        >>> start.weights is None
+        True
     """
     require_model(model, weights=weights, keras_file=False)
     if Path(model).is_dir():
@@ -106,7 +111,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
 
 
 def describe_origin(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> str:
-    """Where a model's weights come from, in words; a file or folder by its name alone.
+    """Describe where a model's weights come from; a file or folder by its name alone.
 
     Args:
         model, weights: as `starting_point` takes them.
@@ -120,7 +125,7 @@ def describe_origin(model: str | os.PathLike, *, weights: str | os.PathLike | No
 
 
 def _any_classes(spec: ArchSpec, path: Path) -> Mapping[str, np.ndarray]:
-    """A file's arrays, with the classifier's where it has one for the spec's classes, or says what it has."""
+    """Read a file's arrays, with the classifier's if it fits the spec's classes, or the file records their number."""
     try:
         return read_weights(spec, path, include_top=True)
     except ModelFileError:

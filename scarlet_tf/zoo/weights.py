@@ -1,4 +1,4 @@
-"""A model's weights from a file, or from the cache of converted official ones."""
+"""Reading of a model's weights from a file, which may be in the cache of converted official weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from scarlet_tf.zoo.files import ModelFileError, check_weights_file, load_keras_
 def read_weights(
     spec: ArchSpec, path: str | os.PathLike, *, include_top: bool, channels: int = 3
 ) -> dict[str, np.ndarray]:
-    """Arrays by name, as `models.get_weights` gives them; the classifier's are left out where they are not wanted.
+    """Read arrays by name, as `models.get_weights` returns them; without the top, not the classifier's.
 
     Args:
         channels: of the input.
 
     Raises:
-        ModelFileError: for a file of another kind, a damaged one, or one of another model.
-        MissingWeightsError: for none.
+        ModelFileError: if the file is of another kind, damaged, or of another model.
+        MissingWeightsError: if there is no file.
     """
     path = check_weights_file(path)
     if path.name.endswith(".keras"):
         arrays = get_weights(load_keras_file(path))
         return {key: array for key, array in arrays.items() if include_top or not key.startswith("classifier/")}
     reader = build(spec, include_top=include_top, input_shape=(*spec.input_shape[:2], channels))
-    with warnings.catch_warnings(record=True) as skipped:  # Keras only warns where it leaves layers unassigned
+    with warnings.catch_warnings(record=True) as skipped:  # Keras only warns about layers that it leaves unassigned
         warnings.simplefilter("always", UserWarning)
         try:
             reader.load_weights(path)

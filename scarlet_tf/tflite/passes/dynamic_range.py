@@ -1,4 +1,4 @@
-"""Depthwise convolutions of dynamic-range files, whose weights are int8 and whose activations are float."""
+"""Pass for depthwise convolutions of dynamic-range files, which have int8 weights and float activations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scarlet_tf.tflite.passes.report import PassReport
 
 
 def float_depthwise_weights(graph: Graph) -> PassReport:
-    """Stores int8 weights of float depthwise convolutions as real values: XNNPACK takes the operator only then."""
+    """Store the int8 weights of float depthwise convolutions in float: XNNPACK runs the operator only then."""
     found = [operator for operator in graph.of_kind(Op.DEPTHWISE_CONV_2D) if _is_hybrid(graph, operator)]
     for operator in found:
         image, kernel, *bias = operator.inputs

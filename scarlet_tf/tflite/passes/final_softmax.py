@@ -1,4 +1,4 @@
-"""The softmax that ends an int8 file, on real values: nothing in int8 is left behind it."""
+"""Pass that moves the final softmax of an int8 file to float; no int8 operation follows it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from scarlet_tf.tflite.passes.report import PassReport
 
 
 def float_final_softmax(graph: Graph) -> PassReport:
-    """Turns int8 SOFTMAX, DEQUANTIZE at a float output into DEQUANTIZE, SOFTMAX.
+    """Replace an int8 SOFTMAX and DEQUANTIZE at a float output by DEQUANTIZE and a float SOFTMAX.
 
-    XNNPACK has no int8 SOFTMAX, and int8 probabilities are multiples of 1/256. One inside the graph stays.
+    XNNPACK has no int8 SOFTMAX, and int8 probabilities are multiples of 1/256. A SOFTMAX inside the graph stays int8.
     """
     changes = 0
     for softmax in graph.of_kind(Op.SOFTMAX):

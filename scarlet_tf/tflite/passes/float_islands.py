@@ -1,4 +1,4 @@
-"""Operators of an int8 graph that XNNPACK runs faster on real values: DEQUANTIZE, the operator in float, QUANTIZE."""
+"""Float islands in an int8 graph: DEQUANTIZE, an operator that XNNPACK runs faster in float, QUANTIZE."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ai_edge_litert import schema_py_generated as schema
 from scarlet_tf.tflite.graph import Graph, Op, Type
 from scarlet_tf.tflite.passes.report import PassReport
 
-_IMAGE_CHANNELS = 4  # at most
+_IMAGE_CHANNELS = 4  # the most that an image has
 
 
 def float_islands(graph: Graph) -> PassReport:
-    """Makes islands of int8 7x7 depthwise convolutions, for `split_depthwise`, and of convolutions of an image.
+    """Make islands of int8 7x7 depthwise convolutions, for `split_depthwise`, and of convolutions of an image.
 
-    A PAD in front joins the island where nobody else reads it.
+    A PAD in front joins the island if nothing else reads its result.
     """
     large = [operator for operator in graph.of_kind(Op.DEPTHWISE_CONV_2D) if _is_large_depthwise(graph, operator)]
     stem = [operator for operator in graph.of_kind(Op.CONV_2D) if _is_of_image(graph, operator)]
@@ -29,9 +29,9 @@ def float_islands(graph: Graph) -> PassReport:
 
 
 def float_activations(graph: Graph) -> PassReport:
-    """Puts every int8 HARD_SWISH and SOFTMAX between DEQUANTIZE and QUANTIZE: XNNPACK has neither in int8.
+    """Put every int8 HARD_SWISH and SOFTMAX between DEQUANTIZE and QUANTIZE: XNNPACK has neither in int8.
 
-    It runs the three of a HARD_SWISH as one table of 256 values.
+    XNNPACK runs the three operators of a HARD_SWISH as one lookup table of 256 values.
     """
     found = [
         operator
@@ -66,7 +66,7 @@ def _is_of_image(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _is_int8(graph: Graph, operator: schema.OperatorT) -> bool:
-    """From int8 to int8, each with one scale."""
+    """Return whether the operator's input and output are int8, each with one scale."""
     return all(_is_int8_tensor(graph, index) for index in (operator.inputs[0], operator.outputs[0]))
 
 
@@ -83,13 +83,13 @@ def _constants_known(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _is_alone(graph: Graph, pad: schema.OperatorT) -> bool:
-    """Whether one operator alone reads the int8 result."""
+    """Return whether the PAD is int8 and only one operator reads its result."""
     result = pad.outputs[0]
     return _is_int8(graph, pad) and len(graph.consumers(result)) == 1 and not graph.is_output(result)
 
 
 def _island(graph: Graph, *chain: schema.OperatorT) -> list[schema.OperatorT]:
-    """The operators in place of a chain: its first input dequantized, its constants real, its output quantized."""
+    """Return operators to replace a chain: its input dequantized, its constants in float, its output quantized."""
     image = chain[0].inputs[0]
     name = graph.tensor_name(chain[-1].outputs[0])
     real_image = graph.add_tensor(Type.FLOAT32, graph.shape(image), f"{name}/real_input")
@@ -106,7 +106,7 @@ def _island(graph: Graph, *chain: schema.OperatorT) -> list[schema.OperatorT]:
 
 
 def _real(graph: Graph, index: int, *, name: str) -> int:
-    """A constant with its real values; -1 (left out) and plain integers, such as PAD's amounts, stay."""
+    """Return a float copy of a quantized constant; -1 (omitted) and plain integers, such as PAD's amounts, stay."""
     if index < 0 or graph.quantization(index)[0] is None:
         return index
     return graph.add_constant(graph.real_constant(index), name)

@@ -1,4 +1,4 @@
-"""h-swish in operators that every int8 accelerator has."""
+"""Pass that rewrites h-swish in operators that every int8 accelerator has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scarlet_tf.tflite.passes.report import PassReport
 
 
 def spell_hard_swish(graph: Graph) -> PassReport:
-    """Writes a float HARD_SWISH as x * (relu6(x + 3) / 6): ADD with fused RELU6 (alone it is slow), MUL, MUL."""
+    """Rewrite float HARD_SWISH as x * (relu6(x + 3) / 6): ADD with a fused RELU6 (slow on its own), MUL, MUL."""
     found = [operator for operator in graph.of_kind(Op.HARD_SWISH) if graph.is_type(operator.inputs[0], Type.FLOAT32)]
     if not found:
         return PassReport(name="spell_hard_swish", changes=0, note="no float HARD_SWISH")

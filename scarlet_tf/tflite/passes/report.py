@@ -1,4 +1,4 @@
-"""What a pass did."""
+"""Report of a rewriting pass."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PassReport:
-    """One pass over one graph.
+    """Report of one pass over a graph.
 
     Attributes:
-        changes: places that the pass rewrote; 0: it left the graph alone.
+        name: of the pass.
+        changes: number of places that the pass rewrote; 0 if it left the graph unchanged.
         note: what it did, or why it did nothing.
-        rounds_anew: whether the pass changes where an int8 graph rounds, so that outputs differ by such roundings.
+        rounds_anew: whether the pass changes where an int8 graph rounds, so that outputs differ by rounding.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""7x7 depthwise convolutions as sums of smaller, dilated ones.
+"""Pass that rewrites 7x7 depthwise convolutions as sums of smaller, dilated ones.
 
-XNNPACK has depthwise kernels for up to 25 taps; 49 fall onto a path several times as slow. The taps of a 7x7 window are
-dealt out to parts whose rows, and whose columns, are equally spaced, so that each part is itself a dilated depthwise
-convolution, which costs what its taps cost; the parts' results are added. Exact but for the order of additions.
+XNNPACK has depthwise kernels for up to 25 taps; 49 take a path that is several times slower. The taps of a 7x7 window
+are split into parts with equally spaced rows and equally spaced columns. Each part is then a dilated depthwise
+convolution, whose cost depends on its taps alone, and the parts' results are added. The sum is exact, except for the
+order of additions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ KERNEL = 7
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows and columns of the 7x7 window that one part takes: equally spaced, symmetric around the centre."""
+    """Rows and columns of the 7x7 window that one part covers: equally spaced, symmetric around the centre."""
 
     rows: tuple[int, ...]
     columns: tuple[int, ...]
@@ -34,7 +35,7 @@ def _spacing(positions: tuple[int, ...]) -> int:
     return positions[1] - positions[0] if len(positions) > 1 else 1
 
 
-# A 5x5 core, and the ring around it dealt out to 9-, 9-, 9- and 4-tap kernels: the fewest taps that XNNPACK computes.
+# A 5x5 core, and the ring around it split into 9-, 9-, 9- and 4-tap kernels: the fewest taps for XNNPACK to compute.
 FLOAT_PARTS = (
     Part((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)),
     Part((0, 6), (0, 2, 4, 6)),
@@ -51,7 +52,7 @@ INT8_PARTS = (
 
 
 def split_depthwise(graph: Graph, parts: tuple[Part, ...] = FLOAT_PARTS) -> PassReport:
-    """Splits every float 7x7 depthwise convolution whose padding allows it; a PAD in front joins the parts' own."""
+    """Split every float 7x7 depthwise convolution whose padding allows it; a PAD in front merges into theirs."""
     found = [operator for operator in graph.of_kind(Op.DEPTHWISE_CONV_2D) if _is_7x7(graph, operator)]
     split = sum(_split(graph, operator, parts) for operator in found)
     graph.prune()
@@ -77,7 +78,7 @@ def _is_7x7(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _sizes_hold(graph: Graph, operator: schema.OperatorT) -> bool:
-    """Whether the file states the output's sizes that the interpreter works out by itself."""
+    """Return whether the file states the same output sizes as the interpreter infers."""
     options = operator.builtinOptions
     strides = options.strideH, options.strideW
     lost = 0 if options.padding == schema.Padding.SAME else KERNEL - 1
@@ -90,12 +91,12 @@ def _sizes_hold(graph: Graph, operator: schema.OperatorT) -> bool:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Window:
-    """Where the windows of a depthwise convolution lie on its unpadded input.
+    """Position of a depthwise convolution's windows on its unpadded input.
 
     Attributes:
         image: tensor index of that input, (B, H, W, C).
         before: rows above and columns left of the input at which the first window starts.
-        same: whether one row of zeros more or less never matters: stride 1 and padding "same".
+        same: whether stride is 1 and padding "same", so that a row of zeros more or less does not matter.
     """
 
     image: int
@@ -104,7 +105,7 @@ class _Window:
 
 
 def _window(graph: Graph, operator: schema.OperatorT) -> _Window | None:
-    """None where the padding is not a constant one of height and width."""
+    """Return the windows' position; None unless the padding is constant and only of height and width."""
     image, options = operator.inputs[0], operator.builtinOptions
     strides = options.strideH, options.strideW
     if options.padding == schema.Padding.SAME:
@@ -123,7 +124,7 @@ def _window(graph: Graph, operator: schema.OperatorT) -> _Window | None:
 
 
 def _part_padding(graph: Graph, operator: schema.OperatorT, window: _Window, part: Part) -> np.ndarray | None:
-    """PAD's amounts (4, 2) before the part alone, run with "valid"; None where it would have to crop instead."""
+    """Return PAD's amounts (4, 2) for a part with "valid" padding; None if it would have to crop instead."""
     options = operator.builtinOptions
     sizes, outs = graph.shape(window.image)[1:3], graph.shape(operator.outputs[0])[1:3]
     amounts = np.zeros((4, 2), np.int32)
@@ -177,7 +178,7 @@ def _part_operators(
     bias: int,
     result: int,
 ) -> list[schema.OperatorT]:
-    """The part's convolution, with what has to come before it."""
+    """Return the part's convolution, preceded by the operators that it needs."""
     name, image, made = graph.tensor_name(result), window.image, []
     if not window.same and padding.any():
         shape = np.asarray(graph.shape(image)) + padding.sum(axis=1)
@@ -202,7 +203,7 @@ def _part_operators(
 
 
 def _part_weights(graph: Graph, kernel: int, part: Part, *, name: str) -> tuple[int, list[schema.OperatorT]]:
-    """The part's taps, and the operators that load them: float16 constants stay float16 behind a DEQUANTIZE."""
+    """Return the part's taps, and operators that load them: float16 constants stay float16, with a DEQUANTIZE."""
     taps = graph.real_constant(kernel)[:, part.rows][:, :, part.columns]
     source = graph.producer(kernel)
     if source is None or not graph.is_type(source.inputs[0], Type.FLOAT16):

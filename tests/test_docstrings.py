@@ -1,0 +1,36 @@
+"""The examples in docstrings, but for those that need a trained supernet, a device, or files of a run."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+
+MODULES = (
+    "arch.block",
+    "arch.choice",
+    "arch.counting",
+    "arch.scaling",
+    "arch.space",
+    "arch.spec",
+    "compression.config",
+    "convert.pytorch",
+    "data.data_config",
+    "export.fold",
+    "intervals",
+    "latency.android_settings",
+    "models.features",
+    "report.drawing",
+    "search.objectives",
+    "search.operators",
+    "training.config",
+    "zoo.labels",
+    "zoo.registry",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    module = importlib.import_module(f"scarlet_tf.{name}")
+    result = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted and not result.failed
