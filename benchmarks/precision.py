@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def open_trained(folder: str, *, limit: int):
-    """Return a trained model ready for export, and the first test images of the data set it was trained on."""
+    """Return a trained model ready for export, and the first test images of the dataset it was trained on."""
     from scarlet_tf.data import DataConfig, open_dataset
     from scarlet_tf.export import prepare
     from scarlet_tf.zoo import read_training

@@ -172,10 +172,10 @@ def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
     except KeyboardInterrupt as interrupt:
-        print(f"interrupted{_how_to_go_on(str(interrupt))}", file=sys.stderr)
+        print(f"interrupted{_how_to_resume(str(interrupt))}", file=sys.stderr)
         sys.exit(130)
     except RunStopped as stopped:
-        print(f"stopped{_how_to_go_on(stopped.saved)}", file=sys.stderr)
+        print(f"stopped{_how_to_resume(stopped.saved)}", file=sys.stderr)
         raise
     except (ValueError, OSError) as error:
         if os.environ.get("SCARLET_TF_TRACEBACK"):
@@ -192,9 +192,9 @@ def _show_warning(message, category, filename, lineno, file=None, line=None, *, 
         show_others(message, category, filename, lineno, file, line)
 
 
-def _how_to_go_on(saved: str) -> str:
+def _how_to_resume(saved: str) -> str:
     """Return what follows "interrupted" on the line: what is saved and how to resume, or "" outside a run."""
-    return f": {saved}; to go on: {command_line()}" if saved else ""
+    return f": {saved}; to resume: {command_line()}" if saved else ""
 
 
 def _help(doc: str) -> str:

@@ -217,7 +217,7 @@ def _require_room(path: Path) -> None:
     """Raise OSError unless the nearest existing folder above `path` is writable."""
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise NotADirectoryError(f"{path} cannot be written: {above} is no folder")
+        raise NotADirectoryError(f"{path} cannot be written: {above} is not a folder")
     if not os.access(above, os.W_OK | os.X_OK):
         raise PermissionError(f"{path} cannot be written: no permission to write to the folder {above}")
 

@@ -71,7 +71,7 @@ def test_a_stopped_run_says_how_to_go_on(stop, code, line, tmp_path):
     script.write_text(STOPPED.replace("raise STOP", f"raise {stop}"))
     done = subprocess.run([sys.executable, script, "--output=a b"], capture_output=True, text=True)
     assert done.returncode == code and done.stdout == ""
-    assert done.stderr == line.replace("GO ON", "to go on: python tools/train.py '--output=a b'") + "\n"
+    assert done.stderr == line.replace("GO ON", "to resume: python tools/train.py '--output=a b'") + "\n"
 
 
 MISSING = '''"""Makes things.

@@ -21,7 +21,7 @@ def test_missing_folders_are_made_when_the_file_is_written(tmp_path):
 @pytest.mark.parametrize("place", ["file/x", "file/a/x"])
 def test_nothing_is_written_below_a_file(require, place, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match=f"{place} cannot be written: .*/file is no folder"):
+    with pytest.raises(NotADirectoryError, match=f"{place} cannot be written: .*/file is not a folder"):
         require(tmp_path / place)
 
 

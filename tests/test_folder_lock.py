@@ -110,7 +110,7 @@ def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file is a file: expected a folder"):
         require_run_folder(tmp_path / "file")
-    with pytest.raises(NotADirectoryError, match="file is no folder"):
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
         require_run_folder(tmp_path / "file" / "run")
     require_run_folder(tmp_path / "new" / "run")
     monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write anywhere

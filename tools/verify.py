@@ -86,7 +86,7 @@ def main() -> None:
     training = read_training(_MODEL.value)
     name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
-        raise ValueError(f"{_MODEL.value} does not say which data set it was trained on: give --dataset")
+        raise ValueError(f"{_MODEL.value} does not say which dataset it was trained on: give --dataset")
     require_image_folder(name)
     load_tensorflow()
     import numpy as np

@@ -37,7 +37,7 @@ def require_image_folder(name: str) -> None:
     """
     folder = _folder(name)
     if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
-        raise DataError(f"unknown data set {name!r}: a folder of images is named 'folder:{name}'")
+        raise DataError(f"unknown dataset {name!r}: a folder of images is named 'folder:{name}'")
     if folder is not None and not folder.is_dir():
         raise DataError(
             f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
@@ -104,7 +104,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
-            raise DataError(f"data set name must be a tensorflow-datasets name or 'folder:PATH', got {self.name!r}")
+            raise DataError(f"dataset name must be a tensorflow-datasets name or 'folder:PATH', got {self.name!r}")
         size = check_image_size(self.image_size, what="image_size", error=DataError)
         object.__setattr__(self, "image_size", size)
         for field in ("search_validation", "seed"):

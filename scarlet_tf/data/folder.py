@@ -55,7 +55,7 @@ class ImageFolder:
         if not os.path.lexists(path):
             return False
         if not path.is_dir():
-            raise DataError(f"{path} is no folder: expected {path}/CLASS/ with images")
+            raise DataError(f"{path} is not a folder: expected {path}/CLASS/ with images")
         return True
 
     @functools.cache  # noqa: B019 - lives as long as the dataset

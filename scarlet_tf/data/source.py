@@ -188,7 +188,7 @@ class NamedSource:
         """Explain why a split has no images."""
         found = [name for name, info in self._builder.info.splits.items() if info.num_examples]
         expected = {"train": ("train",), "test": _test_splits(self._builder)}[split]
-        return f"data set {self.name!r} has no {split} images: expected a split of {expected}, found {found}"
+        return f"dataset {self.name!r} has no {split} images: expected a split of {expected}, found {found}"
 
     def elements(self, split: str):
         """Return a tf.data.Dataset of (file name or "number N", int32 label, encoded image) in a fixed order."""
@@ -257,7 +257,7 @@ def _named_builder(config: DataConfig):
         nearest = difflib.get_close_matches(config.name, known, n=1, cutoff=0)
         hint = f", nearest is {nearest[0]!r}" if nearest else ""
         raise DataError(
-            f"unknown data set {config.name!r}: expected a tensorflow-datasets name or 'folder:PATH'{hint}"
+            f"unknown dataset {config.name!r}: expected a tensorflow-datasets name or 'folder:PATH'{hint}"
         ) from error
     if builder.name == "fashion_mnist":
         prepare_fashion_mnist(data_dir)
@@ -267,7 +267,7 @@ def _named_builder(config: DataConfig):
             builder.download_and_prepare()
         except Exception as error:
             raise DataError(
-                f"data set {config.name!r} is not in {data_dir}, and preparing it failed: "
+                f"dataset {config.name!r} is not in {data_dir}, and preparing it failed: "
                 f"{type(error).__name__}: {error}"
             ) from error
     return builder
@@ -290,10 +290,10 @@ def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ..
     features = dict(builder.info.features or {})
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise DataError(f"data set {name!r} is not image classification: its features are {sorted(features)}")
+        raise DataError(f"dataset {name!r} is not image classification: its features are {sorted(features)}")
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise DataError(
-            f"data set {name!r}: images must be 8-bit with 1 or 3 channels, are {image.np_dtype.__name__} "
+            f"dataset {name!r}: images must be 8-bit with 1 or 3 channels, are {image.np_dtype.__name__} "
             f"with {image.shape[-1]}"
         )
     return list(label.names), tuple(image.shape)

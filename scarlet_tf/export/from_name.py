@@ -185,7 +185,7 @@ def _served(path: str | os.PathLike, **wanted) -> Exportable:
             raise ValueError(f"{path}: its record is damaged: {error}") from error
     else:
         notes.append(
-            f"{path} does not say how its images are normalised: the data set's mean and standard deviation are assumed"
+            f"{path} does not say how its images are normalised: the dataset's mean and standard deviation are assumed"
         )
     return Exportable(
         model=served,

@@ -142,7 +142,7 @@ def test_runs_of_another_size_are_not_taken(tmp_path):
         ("--methods=randon", "nearest is 'random'"),
         ("--objectives=seperable", "nearest is 'separable'"),
         ("--evaluations=100", "multiple of the population"),
-        ("--output=/dev/null/search", "/dev/null is no folder"),
+        ("--output=/dev/null/search", "/dev/null is not a folder"),
     ],
 )
 def test_bad_values(flag, naming, tmp_path):

@@ -186,7 +186,7 @@ def test_help_loads_no_tensorflow(tmp_path):
     [
         (["--networks=SCARLET-D"], "unknown network 'SCARLET-D'"),
         (["--formats=int9"], "unknown format 'int9'"),
-        (["--output=/dev/null/peers"], "/dev/null is no folder"),
+        (["--output=/dev/null/peers"], "/dev/null is not a folder"),
         (["--rounds=0"], "rounds"),
     ],
 )

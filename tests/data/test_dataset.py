@@ -118,10 +118,10 @@ def test_a_moved_folder_keeps_its_fingerprint(folder):
         ({"search_validation": -1}, "search_validation must be an integer >= 0"),
         ({"search_validation": 24}, "must leave training images: 24 of 24"),
         ({"augment": "flip"}, "unknown augment 'flip'.*nearest is 'flips'"),
-        ({"name": "folder:"}, "data set name must be"),
+        ({"name": "folder:"}, "dataset name must be"),
         ({"name": "folder:/does/not/exist"}, "no image folder at /does/not/exist"),
         ({"name": "/does/not/exist"}, "a folder of images is named 'folder:/does/not/exist'"),
-        ({"name": "fashion_mnits"}, "unknown data set 'fashion_mnits'.*nearest is 'fashion_mnist'"),
+        ({"name": "fashion_mnits"}, "unknown dataset 'fashion_mnits'.*nearest is 'fashion_mnist'"),
     ],
 )
 def test_bad_settings_are_named(folder, change, message):

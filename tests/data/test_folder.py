@@ -80,13 +80,13 @@ def test_loops_of_links_end(tmp_path):
 def test_a_link_to_nothing_where_a_folder_may_be_is_named(link, tmp_path):
     make(tmp_path, "train/cat/1.jpg")
     (tmp_path / link).symlink_to("/not/there")
-    with pytest.raises(DataError, match=rf"{link} is (a link to nothing: /not/there|no folder)"):
+    with pytest.raises(DataError, match=rf"{link} is (a link to nothing: /not/there|not a folder)"):
         found(tmp_path)
 
 
 def test_a_split_that_is_a_file_is_named(tmp_path):
     make(tmp_path, "train/cat/1.jpg", "test")
-    with pytest.raises(DataError, match=r"/test is no folder: expected .*/test/CLASS/"):
+    with pytest.raises(DataError, match=r"/test is not a folder: expected .*/test/CLASS/"):
         ImageFolder(tmp_path)
 
 

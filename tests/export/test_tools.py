@@ -22,7 +22,7 @@ BAD = [
     ("export_onnx", ["--model=scarlet_a", "--output=a.onnx", "--opset=9"], "opset must be from 14 to"),
     ("export_onnx", ["--model=scarlet_d", "--output=a.onnx"], "nearest is 'scarlet_"),
     ("export_onnx", ["--model=scarlet_a", "--output=missing/junk/a.onnx", "--layout=chw"], "layout"),
-    ("export_onnx", ["--model=scarlet_a", "--output=junk/a.onnx"], "junk is no folder"),
+    ("export_onnx", ["--model=scarlet_a", "--output=junk/a.onnx"], "junk is not a folder"),
     ("verify", ["--model=scarlet_a", "--onnx=junk"], "junk: not a model that ONNX Runtime can run"),
     ("verify", ["--model=scarlet_a", "--onnx=missing.onnx"], "no such file: missing.onnx"),
 ]

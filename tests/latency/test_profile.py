@@ -70,7 +70,7 @@ def test_tool(network, tmp_path, call_tool):
     ("flags", "message"),
     [
         (["--slowest=3"], "--slowest is the length of a list that --op_profile prints"),
-        (["--output=/dev/null/latency.json"], "/dev/null is no folder"),
+        (["--output=/dev/null/latency.json"], "/dev/null is not a folder"),
         (["--op_profile", "--slowest=0"], "slowest"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A data set small enough for whole experiments in seconds, and what makes them take no longer."""
+"""A dataset small enough for whole experiments in seconds, and what makes them take no longer."""
 
 import dataclasses
 

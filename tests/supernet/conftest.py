@@ -1,4 +1,4 @@
-"""A search space and a data set small enough to train in seconds, and what a fair step computes, in float64."""
+"""A search space and a dataset small enough to train in seconds, and what a fair step computes, in float64."""
 
 import dataclasses
 

@@ -214,7 +214,7 @@ TOOL_ERRORS = [
     (["in.tflite", "folder"], "folder is a folder"),
     (["folder", "b.tflite"], "no such file: folder"),
     (["missing.tflite", "b.tflite"], "no such file: missing.tflite"),
-    (["in.tflite", "text/b.tflite"], "text is no folder"),
+    (["in.tflite", "text/b.tflite"], "text is not a folder"),
     (["empty", "b.tflite"], "empty: not a model that can be run: the file is empty"),
     (["text", "b.tflite"], "text: not a model that can be run: the file is of another kind"),
     (["--max_error=-1", "in.tflite", "b.tflite"], "max_error"),

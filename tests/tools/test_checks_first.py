@@ -36,7 +36,7 @@ SELECTING = [
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
-    *[(tool, [*flags, "--output=there/file.keras/o.keras"], "file.keras is no folder") for tool, flags in WRITING],
+    *[(tool, [*flags, "--output=there/file.keras/o.keras"], "file.keras is not a folder") for tool, flags in WRITING],
     ("convert_torch", ["--model=scarlet_d", "--checkpoint=a.pth", KERAS], "nearest is 'scarlet_"),
     ("convert_torch", ["--model=scarlet_a", "--checkpoint=absent.pth", KERAS], "no such file: absent.pth"),
     ("draw", ["--model=scarlet_d", SVG], "nearest is 'scarlet_"),
@@ -49,7 +49,7 @@ CASES = [
     ("evaluate", ["--model=scarlet_a", "--split=tset"], "nearest is 'test'"),
     ("evaluate", ["--model=scarlet_a"], "--dataset is required"),
     ("evaluate", ["--model=scarlet_a", "--confusion=c.gif"], "unknown ending of --confusion '.gif'"),
-    ("evaluate", ["--model=scarlet_a", "--confusion=there/file.keras/c.png"], "file.keras is no folder"),
+    ("evaluate", ["--model=scarlet_a", "--confusion=there/file.keras/c.png"], "file.keras is not a folder"),
     ("export_onnx", ["--model=scarlet_d", "--output=o.onnx"], "nearest is 'scarlet_"),
     ("export_onnx", ["--model=scarlet_a", "--output=there"], "there is a folder"),
     ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),

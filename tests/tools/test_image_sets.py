@@ -183,7 +183,7 @@ def test_training_on_images_that_are_not_square(call_tool, tmp_path):
             "single class",
         ),
         (lambda root: shutil.rmtree(root / "test"), "no test images in"),
-        (lambda root: (shutil.rmtree(root / "test"), (root / "test").write_text("")), "/test is no folder"),
+        (lambda root: (shutil.rmtree(root / "test"), (root / "test").write_text("")), "/test is not a folder"),
         (lambda root: shutil.rmtree(root / "train"), "no train images in"),
         (lambda root: (root / "train" / "pink").symlink_to("nowhere"), "train/pink is a link to nothing: nowhere"),
     ],

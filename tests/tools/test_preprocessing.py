@@ -1,4 +1,4 @@
-"""Every tool gives a network the pixels that it was trained on: neither ImageNet's statistics nor the data set's."""
+"""Every tool gives a network the pixels that it was trained on: neither ImageNet's statistics nor the dataset's."""
 
 import dataclasses
 import json
