@@ -88,8 +88,10 @@ class OnnxModel:
         self._session = _session(self._path, threads=threads)
         sources, results = self._session.get_inputs(), self._session.get_outputs()
         if len(sources) != 1 or len(results) != 1 or sources[0].type != "tensor(float)" or len(sources[0].shape) != 4:
-            found = ", ".join(f"{end.type} {end.shape}" for end in sources)
-            raise OnnxFileError(f"{path}: expected one float32 image and one output, it takes {found}")
+            takes, gives = (", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (sources, results))
+            raise OnnxFileError(
+                f"{path}: expected one float32 image and one output, its inputs are {takes}, its outputs {gives}"
+            )
         self._input = sources[0].name
         self.record = self._record()
         self.layout = (self.record or {}).get("layout", "nhwc")

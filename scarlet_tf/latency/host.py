@@ -17,7 +17,7 @@ from scarlet_tf.progress import progress
 from scarlet_tf.tflite.first_look import first_run
 from scarlet_tf.tflite.first_look_process import check_inputs, random_inputs
 from scarlet_tf.tflite.madds import count_madds
-from scarlet_tf.tflite.runtime import TFLiteFileError, check_counts, count_partitions, invoke, open_interpreter
+from scarlet_tf.tflite.runtime import TFLiteFileError, check_counts, invoke, open_interpreter, partition_count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def measure_host(
         1e3 * times[warmup:],
         rates[warmup:],
         threads=threads,
-        partitions=[count_partitions(interpreter) for interpreter in interpreters],
+        partitions=[partition_count(interpreter) for interpreter in interpreters],
         madds=madds,
     )
 

@@ -39,7 +39,7 @@ class SupernetEvaluator:
         strategy: None: one device.
 
     Raises:
-        ValueError: if calibration_images is below 1, or `bn` is unknown.
+        ValueError: if calibration_images or images is below 1, or `bn` is unknown.
 
     Attributes:
         settings: the settings that determine the accuracies, by name.
@@ -62,8 +62,9 @@ class SupernetEvaluator:
         skip_damaged: bool = False,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
-        if calibration_images < 1:
-            raise ValueError(f"calibration_images must be >= 1, got {calibration_images}")
+        for label, count in (("calibration_images", calibration_images), ("images", images)):
+            if count is not None and count < 1:
+                raise ValueError(f"{label} must be >= 1, got {count}")
         config = trained.config.data
         skip_damaged = skip_damaged or config.skip_damaged
         config = dataclasses.replace(config, augment="none", data_dir=data_dir, skip_damaged=skip_damaged)

@@ -45,7 +45,6 @@ _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = np.uint8(1), np.uint8(2)  # of the unio
 _NORMALIZATION_OPTIONS = np.uint8(1)  # of ProcessUnitOptions
 _TENSOR_AXIS_LABELS = np.int8(2)  # of AssociatedFileType
 _COLOR_SPACES = {3: np.int8(1), 1: np.int8(2)}  # by channels: RGB, GRAYSCALE
-_FLOATS = (Type.FLOAT32, Type.FLOAT16)
 
 
 def add_metadata(content: bytes, record: dict) -> bytes:

@@ -72,12 +72,7 @@ def _shown(message: str) -> str:
 
 
 def partition_count(interpreter: Interpreter) -> int:
-    """Return the number of partitions that the XNNPACK delegate runs; operations between them run one by one."""
-    return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
-
-
-def count_partitions(interpreter: Interpreter) -> int:
-    """Return the number of partitions that a delegate runs: XNNPACK, unless another was asked for."""
+    """Return the number of partitions that the delegate, XNNPACK by default, runs as a whole."""
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
 
 
