@@ -1,7 +1,7 @@
 """MkDocs hooks: add the pages that live outside docs/ to the site, and follow the links to them.
 
-README.md is the home page; BUILD.md and the pages and pictures of zoo/ keep their paths. Links are written so that they
-work in the repository: `docs/zoo.md` in README.md, `../zoo/results/rank.md` in docs/search.md.
+README.md is the home page; BUILD.md, CHANGELOG.md and the pages and pictures of zoo/ keep their paths. Links are
+written so that they work in the repository: `docs/zoo.md` in README.md, `../zoo/results/rank.md` in docs/search.md.
 """
 
 import re
@@ -17,7 +17,8 @@ FOLDERS = {"zoo/results": "results.md", "zoo/cards": "zoo.md"}
 
 def on_files(files, config):
     files.append(File.generated(config, HOME, abs_src_path=str(ROOT / "README.md")))
-    files.append(File.generated(config, "BUILD.md", abs_src_path=str(ROOT / "BUILD.md")))
+    for name in ("BUILD.md", "CHANGELOG.md"):
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for folder in ("zoo/results", "zoo/cards", "zoo/weights"):
         for path in sorted((ROOT / folder).glob("*")):
             if path.suffix in (".md", ".svg", ".png"):
