@@ -3,9 +3,9 @@
     pip install --no-deps elpv-dataset
     taskset -c 1 python benchmarks/elpv.py
 
-A seed trains two networks, the shipped small one by fine-tuning and a narrow SCARLET-A from scratch, and then the
-baseline for the same time by the clock: let nothing else run on the machine. Run again after it was stopped, it
-continues. Writes a .json and a .md file.
+Each seed trains two networks, the shipped small one by fine-tuning and a narrow SCARLET-A from scratch, and then the
+baseline for the same wall-clock time: run nothing else on the machine meanwhile. To resume after a stop, run the same
+command again. Writes a .json and a .md file.
 """
 
 from pathlib import Path
@@ -14,9 +14,9 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
 
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas; each trains every arm once.")
-_RUNS = flags.DEFINE_string("runs", "runs/elpv", "Folder of the images and of the trained models.")
-_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/elpv.")
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Random seeds, separated by commas; each trains every arm once.")
+_RUNS = flags.DEFINE_string("runs", "runs/elpv", "Folder of the images and the trained models.")
+_OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/elpv.")
 
 
 def main() -> None:

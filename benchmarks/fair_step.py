@@ -1,34 +1,41 @@
-"""Times strictly fair supernet steps (13 paths, one update) on random images, and prints one line of JSON.
+"""Time strictly fair supernet steps (13 paths, one update) on random images, and print one line of JSON.
 
     taskset -c 1 python benchmarks/fair_step.py --width=0.5 --size=32 --batch=32 --threads=1
     python benchmarks/fair_step.py --space=scarlet --size=224 --batch=2 --steps=1
 
-The network: 3x3 stem to 16 channels and its separable convolution (stride 1 up to 64 px, else 2), the 19 layers of the
-`scarlet` space with widths multiplied by --width and rounded to multiples of 8, 13 choices each; strides at layers 2, 6
-and 14 (and 0 above 64 px); tail 1x1 to 256, 10 classes. Or a named space as it is.
+The network is a named space as it is (--space), or by default a reduced one: a 3x3 stem with 16 channels and its
+separable convolution (stride 1 up to 64 px, else 2); the 19 layers of the `scarlet` space, with widths multiplied by
+--width and rounded to multiples of 8, 13 choices each, and strides at layers 2, 6 and 14 (and 0 above 64 px); a 1x1
+tail with 256 channels, and 10 classes.
 
-What is printed: step_s, the median after the first step; first_step_s, from the start of this process to the end of
-the first step, tracing and compilation included; peak_rss_gb, the process's peak resident memory; params_m, trainable
-parameters; madds_g and moved_gb, the least work of a step: multiply-adds forward and backward, and bytes of feature
-maps read and written if every convolution and every normalisation reads its inputs and writes its outputs once; with
---rates also this machine's sgemm and copy rates, and floor_s, the time both together would take.
+The line of JSON holds:
+    step_s: median time of a step, after the first one.
+    first_step_s: time from the start of this process to the end of the first step, tracing and compilation included.
+    peak_rss_gb: peak resident memory of the process.
+    params_m: trainable parameters.
+    madds_g, moved_gb: minimum work of a step: multiply-adds forward and backward, and bytes of feature maps read and
+        written if every convolution and every normalisation reads its inputs and writes its outputs once.
+    sgemm_gmadds_s, copy_gb_s, floor_s: with --rates, this machine's sgemm and copy rates, and the time that the
+        minimum work takes at these rates.
 """
 
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_SPACE = flags.DEFINE_string("space", None, "A named space as it is; default: the reduced one that --width is for.")
-_WIDTH = flags.DEFINE_float("width", 0.5, "Multiplies the widths of the 19 layers.", lower_bound=0.0)
-_SIZE = flags.DEFINE_integer("size", 32, "Side of the images.", lower_bound=8)
-_BATCH = flags.DEFINE_integer("batch", 32, "Images of a step.", lower_bound=1)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads of TensorFlow.", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 5, "Steps that are timed, after one that is not.", lower_bound=1)
-_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
-_PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
+_SPACE = flags.DEFINE_string(
+    "space", None, "Named search space, used as it is; default: the reduced space that --width scales."
+)
+_WIDTH = flags.DEFINE_float("width", 0.5, "Width multiplier of the 19 layers.", lower_bound=0.0)
+_SIZE = flags.DEFINE_integer("size", 32, "Side of the images in pixels.", lower_bound=8)
+_BATCH = flags.DEFINE_integer("batch", 32, "Batch size.", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 2, "Number of TensorFlow threads.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 5, "Number of timed steps, after one that is not timed.", lower_bound=1)
+_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Recompute blocks in the backward pass: less memory, more time.")
+_PRECISION = flags.DEFINE_string("precision", "float32", "Compute precision: float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
-_EAGER = flags.DEFINE_bool("eager", False, "Run functions eagerly: starts at once, and is slower.")
-_RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and give the floor.")
+_EAGER = flags.DEFINE_bool("eager", False, "Run functions eagerly: starts at once, but is slower.")
+_RATES = flags.DEFINE_bool("rates", False, "Measure sgemm and copy rates after the steps, and report floor_s.")
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""Measures rounding errors of Keras, ONNX Runtime and a float32 .tflite file against the same network in float64.
+"""Measure rounding errors of Keras, ONNX Runtime and a float32 .tflite file against the same network in float64.
 
     python benchmarks/precision.py --output=runs/precision
 
-An image's error is the largest difference of an output, as a share of the largest output of the float64 network. Single
-errors scatter, so means over images and over networks of several seeds are compared. Random weights, with batch
-normalisation measured on a few images, are ill-conditioned: they show what an implementation adds to Keras's own error,
-and trained weights show how much is left in use.
+The error of an image is the largest difference of an output, as a share of the largest output of the float64 network.
+Single errors scatter, so the benchmark compares means over images and over networks of several seeds. Networks with
+random weights, whose batch normalisation is measured on a few images, are ill-conditioned: they show what an
+implementation adds to Keras's own error. Trained weights show how much of that remains in use.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from scarlet_tf.cli import command_line, load_tensorflow, run
 
 _MODELS = flags.DEFINE_list("models", ["scarlet_a", "scarlet_b", "scarlet_c"], "Zoo names, separated by commas.")
 _TRAINED = flags.DEFINE_string("trained", None, "A trained model's folder; default: zoo/weights/scarlet_fashion.")
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Random networks of each model.", lower_bound=1)
-_IMAGES = flags.DEFINE_integer("images", 8, "Random images for each of them.", lower_bound=1)
-_LIMIT = flags.DEFINE_integer("limit", 200, "Test images for the trained model.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of random networks of each model.", lower_bound=1)
+_IMAGES = flags.DEFINE_integer("images", 8, "Number of random images for each random network.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer("limit", 200, "Number of test images for the trained model.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Path without its ending: writes .json and .md; default: zoo/results/precision."
+    "output", None, "Output path without its ending, for .json and .md; default: zoo/results/precision."
 )
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,8 +52,8 @@ def errors(source, images) -> dict:
     """Return each image's error (n,) by implementation: keras, onnx and tflite (float32, rewritten for XNNPACK).
 
     Args:
-        source: an `export.Exportable` with a spec; files are made of its folded model.
-        images: float32 (n, H, W, C) as the model takes them.
+        source: an `export.Exportable` with a spec; the files are made from its folded model.
+        images: float32 (n, H, W, C), as the model takes them.
     """
     import tempfile
 
@@ -86,9 +86,9 @@ def errors(source, images) -> dict:
 
 
 def random_errors(model: str, *, seeds: int, images: int) -> dict:
-    """Return `errors` of a model's networks with random weights, those of all seeds together.
+    """Return `errors` of a model's networks with random weights, concatenated over the seeds.
 
-    Of logits: the probabilities of a random network hardly differ, which hides its errors.
+    Errors are those of logits: the probabilities of a random network hardly differ, which hides its errors.
     """
     import keras
     import numpy as np
@@ -152,7 +152,7 @@ def open_trained(folder: str, *, limit: int):
 
 
 def make_page(result: dict) -> str:
-    """Return the table of a result as Markdown."""
+    """Return the Markdown page with the table of a result."""
     from scarlet_tf.machine import describe
 
     lines = [

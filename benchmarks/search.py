@@ -1,13 +1,13 @@
-"""Compares the mixture of mutations with each alone and with pymoo's NSGA-II, at equal evaluations; times a generation.
+"""Compare the mixture of mutations with each alone and with pymoo's NSGA-II at equal evaluations; time a generation.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/search.py
     python benchmarks/search.py --seeds=3 --methods=mixture,random --output=runs/search
     python benchmarks/search.py --part=overhead
 
 Searches the whole `scarlet` space with synthetic accuracies whose best model is known. A run is one objective, method
-and seed; finished ones are kept in the user's cache as long as the search's code is the same, so that the benchmark can
-be stopped and called again. Writes a .json and a .md file; --part=overhead times a generation again and leaves all else
-in them as it was.
+and seed. Finished runs are kept in the user's cache until the code of the search changes; to resume the benchmark, run
+the same command again. Writes a .json and a .md file; --part=overhead times a generation again and leaves the rest of
+both files unchanged.
 """
 
 from pathlib import Path
@@ -16,20 +16,24 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, run
 
-_SEEDS = flags.DEFINE_integer("seeds", 20, "Seeds of each method and objective: first_seed and those after it.", 1)
+_SEEDS = flags.DEFINE_integer(
+    "seeds", 20, "Number of seeds for each method and objective, counted from --first_seed.", 1
+)
 _FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first seed.", lower_bound=0)
 _METHODS = flags.DEFINE_list(
     "methods",
     ["mixture", "random", "roulette", "pymoo_point", "pymoo_sbx"],
-    "Which of mixture, random, roulette, pymoo_point and pymoo_sbx, separated by commas.",
+    "Methods to compare, of mixture, random, roulette, pymoo_point and pymoo_sbx, separated by commas.",
 )
-_OBJECTIVES = flags.DEFINE_list("objectives", ["separable", "epistatic"], "Which of separable and epistatic.")
-_POPULATION = flags.DEFINE_integer("population", 70, "Members of a population.", lower_bound=2)
-_EVALUATIONS = flags.DEFINE_integer("evaluations", 8400, "Evaluated models of a run.", lower_bound=1)
-_TIMED = flags.DEFINE_integer("timed", 60, "Generations of which the overhead is measured.", lower_bound=1)
-_PART = flags.DEFINE_enum("part", "all", ["all", "overhead"], "What to measure.")
-_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/search.")
-_CACHE = flags.DEFINE_string("cache", None, "Folder of the finished runs; default: in the user's cache.")
+_OBJECTIVES = flags.DEFINE_list(
+    "objectives", ["separable", "epistatic"], "Objectives to search, of separable and epistatic, separated by commas."
+)
+_POPULATION = flags.DEFINE_integer("population", 70, "Population size.", lower_bound=2)
+_EVALUATIONS = flags.DEFINE_integer("evaluations", 8400, "Number of models that each run evaluates.", lower_bound=1)
+_TIMED = flags.DEFINE_integer("timed", 60, "Number of generations over which the overhead is measured.", lower_bound=1)
+_PART = flags.DEFINE_enum("part", "all", ["all", "overhead"], "Part of the benchmark to run.")
+_OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/search.")
+_CACHE = flags.DEFINE_string("cache", None, "Folder of finished runs; default: in the user's cache.")
 
 
 def main() -> None:
@@ -60,7 +64,7 @@ def main() -> None:
 
 
 def _compare() -> dict:
-    """Every method on every objective with every seed."""
+    """Run every method on every objective with every seed, and summarise the runs."""
     from mutation.accuracy import OBJECTIVES
     from mutation.methods import METHODS, run_method
     from mutation.result import summarise

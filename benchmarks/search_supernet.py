@@ -1,10 +1,10 @@
-"""Compares searches of a trained supernet with uniform draws at equal evaluations, and times evaluating a generation.
+"""Compare searches of a trained supernet with uniform draws at equal evaluations, and time evaluating a generation.
 
     python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/search_supernet.py --supernet=runs/quickstart/supernet \\
         --searches=runs/figure6
 
-The drawn models' accuracies are kept in the user's cache, so that the benchmark can be stopped and called again.
+The accuracies of the drawn models are kept in the user's cache; to resume the benchmark, run the same command again.
 Writes a .json and a .md file.
 """
 
@@ -14,12 +14,12 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
 
-_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
-_SEARCHES = flags.DEFINE_string("searches", None, "Folder that reproduce.py --figure=6 wrote.", required=True)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds in which evaluation is timed.", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/search_supernet.")
+_SUPERNET = flags.DEFINE_string("supernet", None, "Run directory that train_supernet.py wrote.", required=True)
+_SEARCHES = flags.DEFINE_string("searches", None, "Run directory that reproduce.py --figure=6 wrote.", required=True)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Number of rounds in which evaluation is timed.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/search_supernet.")
 _CACHE = flags.DEFINE_string("cache", None, "Folder of the drawn models' accuracies; default: in the user's cache.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Measures settings of a supernet that the paper leaves open, each against the quickstart's settings.
+"""Measure supernet settings that the paper leaves open, each against the quickstart's settings.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/supernet_settings.py
 
-Sum or mean of the 13 paths' gradients for stem and tail, how LETs start, and learning rates. Goes on where it was
-stopped. Writes a .json and a .md file.
+The settings are: sum or mean of the 13 paths' gradients for stem and tail, the initialisation of LETs, and the learning
+rate. To resume the benchmark, run the same command again. Writes a .json and a .md file.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
 
-_STEPS = flags.DEFINE_integer("steps", 200, "Fair steps of a supernet.", lower_bound=1)
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Supernets a setting.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 200, "Number of fair steps of each supernet.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of supernets trained per setting.", lower_bound=1)
 _RUNS = flags.DEFINE_string("runs", "runs/supernet_settings", "Folder of the supernets.")
-_OUTPUT = flags.DEFINE_string("output", None, "Path without its ending; default: zoo/results/supernet_settings.")
+_OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/supernet_settings.")
 
 PATHS, IMAGES = 39, 1000
 

@@ -1,11 +1,11 @@
-"""Times SCARLET's .tflite files against those of keras.applications, all interleaved in one run on this machine.
+"""Time SCARLET's .tflite files against those of keras.applications, all interleaved in one run on this machine.
 
     python benchmarks/tflite_peers.py --rounds=100
     python benchmarks/tflite_peers.py --networks=SCARLET-A,MobileNetV2 --formats=int8 --output=runs/peers
 
-Every network comes as a plain file, of TensorFlow's converter, and as one rewritten by scarlet_tf.tflite.optimize.
-Files are converted once and kept, so that a second run only measures. Weights and calibration images are random, which
-is enough for timing: accuracy is not measured. On a machine that others use, pin the run to a core.
+Every network has two files: a plain one, from TensorFlow's converter, and one rewritten by scarlet_tf.tflite.optimize.
+Files are converted once and kept, so a second run only measures. Weights and calibration images are random, which is
+enough for timing; accuracy is not measured. On a shared machine, pin the run to a core.
 """
 
 from pathlib import Path
@@ -17,17 +17,19 @@ from scarlet_tf.cli import command_line, run
 _NETWORKS = flags.DEFINE_list(
     "networks",
     ["SCARLET-A", "SCARLET-B", "SCARLET-C", "EfficientNetB0", "MobileNetV2", "MobileNetV3Large"],
-    "Which of SCARLET-A, -B, -C, EfficientNetB0, MobileNetV2 and MobileNetV3Large, separated by commas.",
+    "Networks to time, of SCARLET-A, -B, -C, EfficientNetB0, MobileNetV2 and MobileNetV3Large, separated by commas.",
 )
 _FORMATS = flags.DEFINE_list(
-    "formats", ["float32", "float16", "dynamic", "int8"], "Which of float32, float16, dynamic and int8."
+    "formats",
+    ["float32", "float16", "dynamic", "int8"],
+    "Formats to time, of float32, float16, dynamic and int8, separated by commas.",
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 100, "Rounds that count.", lower_bound=1)
-_WARMUP = flags.DEFINE_integer("warmup", 5, "Rounds before them that do not.", lower_bound=0)
+_ROUNDS = flags.DEFINE_integer("rounds", 100, "Number of measured rounds.", lower_bound=1)
+_WARMUP = flags.DEFINE_integer("warmup", 5, "Number of warm-up rounds, which are not measured.", lower_bound=0)
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads of each interpreter.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of weights, calibration images and inputs.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of weights, calibration images and inputs.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Path without its ending: writes .json, .md and .svg; default: zoo/results/tflite_peers."
+    "output", None, "Output path without its ending, for .json, .md and .svg; default: zoo/results/tflite_peers."
 )
 _CACHE = flags.DEFINE_string(
     "cache", None, "Folder that keeps the .tflite files; default: scarlet_tf/tflite_peers in the user's cache."

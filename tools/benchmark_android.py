@@ -1,9 +1,9 @@
-"""Latency of .tflite files on an Android device, by LiteRT's benchmark_model over adb, the files interleaved.
+"""Measure the latency of .tflite files on an Android device with LiteRT's benchmark_model over adb, interleaved.
 
-    python tools/benchmark_android.py --models=a.tflite,b.tflite --threads=1,4 --output=result.json
+    python tools/benchmark_android.py --models=a.tflite,b.tflite --threads=1,4 --output=result.json \\
         --benchmark_binary=android_aarch64_benchmark_model
 
-Every round runs every file with every thread count once. What is copied to the device is removed from it.
+Every round runs each file once with every thread count. Files that were copied to the device are removed at the end.
 """
 
 import sys
@@ -14,19 +14,21 @@ from scarlet_tf.cli import run
 
 _MODELS = flags.DEFINE_list("models", None, "The .tflite files, separated by commas.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", required=True)
-_BINARY = flags.DEFINE_string("benchmark_binary", None, "LiteRT's benchmark_model, built for the device.")
-_SERIAL = flags.DEFINE_string("serial", None, "Which device, where several are connected, as `adb devices` names it.")
+_BINARY = flags.DEFINE_string("benchmark_binary", None, "Path of LiteRT's benchmark_model, built for the device.")
+_SERIAL = flags.DEFINE_string("serial", None, "Device to use if several are connected, as `adb devices` names it.")
 _THREADS = flags.DEFINE_list("threads", ["1"], "Thread counts, separated by commas.")
-_CPU_MASK = flags.DEFINE_string("cpu_mask", None, "CPUs to run on, hexadecimal, such as f0 for CPUs 4 to 7.")
-_DELEGATE = flags.DEFINE_string("delegate", None, "xnnpack, gpu or nnapi; default: what the binary takes by itself.")
-_RUNS = flags.DEFINE_integer("runs", 50, "Least inferences of one run of the binary.")
-_WARMUP = flags.DEFINE_integer("warmup", 5, "Least inferences before them that do not count.")
-_MIN_SECS = flags.DEFINE_float("min_secs", 1.0, "Least seconds of a run's inferences; half of it for the warm-up.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "How often every file runs with every thread count.")
-_COOLDOWN = flags.DEFINE_float("cooldown", 2.0, "Seconds between two runs.")
-_TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that one run may take.")
-_OP_PROFILE = flags.DEFINE_boolean("op_profile", False, "Keep the times by operation, from one more run of each.")
-_ADB = flags.DEFINE_string("adb", "adb", "The adb client.")
+_CPU_MASK = flags.DEFINE_string("cpu_mask", None, "Hexadecimal mask of the CPUs to run on, such as f0 for CPUs 4 to 7.")
+_DELEGATE = flags.DEFINE_string("delegate", None, "Delegate: xnnpack, gpu or nnapi; default: the binary's own choice.")
+_RUNS = flags.DEFINE_integer("runs", 50, "Minimum number of inferences per run.")
+_WARMUP = flags.DEFINE_integer("warmup", 5, "Minimum number of warm-up inferences per run.")
+_MIN_SECS = flags.DEFINE_float("min_secs", 1.0, "Minimum seconds of inferences per run; half of it for the warm-up.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Number of rounds; each runs every file with every thread count.")
+_COOLDOWN = flags.DEFINE_float("cooldown", 2.0, "Seconds to wait between two runs.")
+_TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Maximum seconds of one run.")
+_OP_PROFILE = flags.DEFINE_boolean(
+    "op_profile", False, "Also record times by operation, from one additional run of each file and thread count."
+)
+_ADB = flags.DEFINE_string("adb", "adb", "Name or path of the adb client.")
 
 
 def main() -> None:

@@ -3,15 +3,16 @@
     python tools/benchmark_host.py --models=a.tflite,b.tflite --threads=2 --runs=100 --output=latency.json
     python tools/benchmark_host.py --models=a.tflite --op_profile
 
-The files run in turn, one after the other in every round, so a change of the machine's speed hits all of them; every
-round ends with a float32 matrix product of NumPy's BLAS on as many threads. The utilisation is a file's multiply-adds a
-second over the product's: how much of what the cores can do in float32 the file gets out of them.
+Every round runs each file once, so a change in the machine's speed affects all files alike. A round ends with a float32
+matrix product in NumPy's BLAS on the same number of threads. Utilisation is a file's multiply-adds per second divided
+by the product's: how much of the cores' float32 throughput the file uses.
 
-Inputs are random; a batch of open size is 1. A file that cannot be run is named in a line of its own, the others are
-measured all the same, and the exit code is then 2.
+Inputs are random; a variable batch size becomes 1. If a file cannot be run, an error line names it, the others are
+still measured, and the exit code is 2.
 
---op_profile cuts every operator out of its file and times it as a model of its own. The sum of these parts is not the
-whole's time: within the whole, inputs lie in caches, and a PAD or an activation is done by the convolution next to it.
+--op_profile cuts every operator out of its file and times it as a model of its own. The sum of these times differs from
+the latency of the whole file: there, inputs are in caches, and a PAD or an activation is done by the convolution next
+to it.
 """
 
 from absl import flags
@@ -20,11 +21,11 @@ from scarlet_tf.cli import fail, run
 
 _MODELS = flags.DEFINE_list("models", None, "The .tflite files, separated by commas.", required=True)
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads of each interpreter.", lower_bound=1)
-_RUNS = flags.DEFINE_integer("runs", 50, "Rounds that count.", lower_bound=1)
-_WARMUP = flags.DEFINE_integer("warmup", 5, "Rounds before them that do not.", lower_bound=0)
-_OP_PROFILE = flags.DEFINE_boolean("op_profile", False, "Also time every operator by itself, file by file.")
-_SLOWEST = flags.DEFINE_integer("slowest", 10, "Operators that the profile shows one by one.", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write, with every round; default: none.")
+_RUNS = flags.DEFINE_integer("runs", 50, "Number of measured rounds.", lower_bound=1)
+_WARMUP = flags.DEFINE_integer("warmup", 5, "Number of warm-up rounds, which are not measured.", lower_bound=0)
+_OP_PROFILE = flags.DEFINE_boolean("op_profile", False, "Also time every operator of each file on its own.")
+_SLOWEST = flags.DEFINE_integer("slowest", 10, "Number of slowest operators that --op_profile lists.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write, with every round; default: none.")
 
 
 def main() -> None:

@@ -2,26 +2,29 @@
 
     python tools/convert_torch.py --model=scarlet_a --checkpoint=ScarletA.pth.tar --output=scarlet_a.weights.h5
 
-Needs PyTorch (the extra 'torch'), or for .safetensors the extra 'safetensors'. Nothing in the checkpoint is run:
-another process reads its tensors. Prefixes of wrappers, such as "module." and "_orig_mod.", are removed from its names.
-What is written says which file it came from, and how images are normalised (scarlet_tf.convert.read_weights_record).
+Needs PyTorch (the extra 'torch'), or for .safetensors the extra 'safetensors'. No code in the checkpoint is run: a
+separate process reads its tensors. Prefixes that wrappers add to names, such as "module." and "_orig_mod.", are
+removed. The written file records which file it came from and how images are normalised
+(scarlet_tf.convert.read_weights_record).
 """
 
 from absl import flags
 
 from scarlet_tf.cli import load_keras, run
 
-_MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
+_MODEL = flags.DEFINE_string(
+    "model", None, "A zoo name, a spec's JSON file, or a genome (4,8,2,... or SPACE:GENES).", required=True
+)
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The file: .safetensors, a PyTorch state dict, or a dict that holds one.", required=True
+    "checkpoint", None, "The checkpoint: .safetensors, a PyTorch state dict, or a dict that holds one.", required=True
 )
 _KEY = flags.DEFINE_string(
     "key",
     None,
-    "Where in the checkpoint the weights lie, such as state_dict_ema; with dots for a dict within another, or for a "
-    "prefix of the names (state_dict.student). Default: the first there is of model_state, state_dict, "
-    "model_state_dict, model, network, net, weights, params, module, then averages of weights (state_dict_ema, "
-    "model_ema, ema ...).",
+    "Key of the weights in the checkpoint, such as state_dict_ema; a dot leads into a nested dict, or ends "
+    "with a prefix of the names (state_dict.student). Default: the first that exists of model_state, "
+    "state_dict, model_state_dict, model, network, net, weights, params, module, then averaged weights "
+    "(state_dict_ema, model_ema, ema ...).",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .weights.h5 or .keras file to write.", required=True)
 

@@ -1,15 +1,19 @@
-"""Draws a network as an SVG or PNG picture: colour is the kernel, height the expansion, a frame means SE.
+"""Draw a network as an SVG or PNG picture.
 
-python tools/draw.py --model=scarlet_a --output=a.svg
+    python tools/draw.py --model=scarlet_a --output=a.svg
+
+Colour is the kernel size, height the expansion ratio; a frame means squeeze-and-excite.
 """
 
 from absl import flags
 
 from scarlet_tf.cli import run
 
-_MODEL = flags.DEFINE_string("model", None, "A zoo name, a spec's JSON file, or a genome like 4,8,2,...", required=True)
+_MODEL = flags.DEFINE_string(
+    "model", None, "A zoo name, a spec's JSON file, or a genome (4,8,2,... or SPACE:GENES).", required=True
+)
 _OUTPUT = flags.DEFINE_string("output", None, "The .svg or .png file to write.", required=True)
-_LEGEND = flags.DEFINE_boolean("legend", True, "With the legend.")
+_LEGEND = flags.DEFINE_boolean("legend", True, "Include the legend.")
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""Evaluates a trained network on a split and prints one line of JSON.
-
-The line holds top-1, balanced accuracy (the mean of the classes' recall), top-5 for more than five classes, loss,
-recall by class and, for up to 100 classes, the confusion matrix: a row for each true class, a column for each
-predicted one.
+"""Evaluate a trained network on a split and print one line of JSON.
 
     python tools/evaluate.py --model=runs/small
     python tools/evaluate.py --model=scarlet_a --weights=a.weights.h5 --dataset=imagenet2012 --augment=inception
 
-A folder that tools/train.py wrote knows its data and its classes; flags say otherwise. Classes of other data are
-matched by name, and may be some of the model's.
+The line holds top-1, balanced accuracy (the mean recall of the classes), top-5 if there are more than five classes,
+loss, recall by class and, for up to 100 classes, the confusion matrix, with one row per true class and one column per
+predicted class.
+
+A folder that tools/train.py wrote records its dataset and its classes; flags override them. The classes of another
+dataset are matched by name, and may be a subset of the model's.
 """
 
 import json
@@ -22,28 +22,40 @@ from scarlet_tf.cli import load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model", None, "A trained model's folder, a .keras file, a zoo name or a spec's JSON file."
 )
-_WEIGHTS = flags.DEFINE_string("weights", None, "For a name or spec: a .weights.h5 or .keras file.")
-_DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights for a name or spec: a .weights.h5 or .keras file.")
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Dataset: a tensorflow-datasets name or folder:PATH; default: as trained."
+)
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
+    "data_dir", None, "Data folder of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
 )
-_SPLIT = flags.DEFINE_string("split", "test", "train, search_validation, validation or test.")
+_SPLIT = flags.DEFINE_string("split", "test", "Split to evaluate: train, search_validation, validation or test.")
 _AUGMENT = flags.DEFINE_string(
-    "augment", None, "inception: centre crop, 224 of 256; none: whole image; default: as trained."
+    "augment",
+    None,
+    "Preprocessing: inception (centre crop, 224 of 256) or none (the whole image); default: as trained.",
 )
-_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", None, "Images held out; default: as trained, or 0.")
-_DATA_SEED = flags.DEFINE_integer("data_seed", None, "Decides which images are held out; default: as trained, or 0.")
-_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the model's.")
+_SEARCH_VALIDATION = flags.DEFINE_integer(
+    "search_validation", None, "Number of held-out training images; default: as trained, or 0."
+)
+_DATA_SEED = flags.DEFINE_integer(
+    "data_seed", None, "Random seed that decides which images are held out; default: as trained, or 0."
+)
+_IMAGE_SIZE = flags.DEFINE_string(
+    "image_size", None, "Image size in pixels: one side, or HEIGHTxWIDTH; default: the model's."
+)
 _SKIP_DAMAGED = flags.DEFINE_bool(
-    "skip_damaged", None, "Leave out images that do not decode, and say how many; default: as trained."
+    "skip_damaged", None, "Skip images that cannot be decoded, and report how many; default: as trained."
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Images at a time.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Batch size.", lower_bound=1)
 _CONFUSION = flags.DEFINE_string(
-    "confusion", None, "Write the confusion matrix to this file: a picture (.png, .svg, .pdf), or numbers (.json)."
+    "confusion", None, "File to write the confusion matrix to: a picture (.png, .svg, .pdf) or numbers (.json)."
 )
-_LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many images.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer(
+    "limit", None, "Number of images to evaluate, from the first; default: all.", lower_bound=1
+)
 
-_MOST_CLASSES = 100  # whose confusion matrix fits on the line
+_MOST_CLASSES = 100  # above this the line has no confusion matrix
 
 
 def main() -> None:
@@ -109,7 +121,7 @@ def main() -> None:
 
 
 def _trained_on(model: str, training: dict | None) -> dict:
-    """The data settings in a folder's training.json; empty where there is none."""
+    """Return the data settings in a folder's training.json; empty without that file."""
     if training is None:
         return {}
     try:

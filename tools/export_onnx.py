@@ -1,12 +1,12 @@
-"""Exports a model to an ONNX file and checks it against Keras in ONNX Runtime.
+"""Export a model to an ONNX file and check it against Keras in ONNX Runtime.
 
     python tools/export_onnx.py --model=scarlet_a --output=a.onnx
     python tools/export_onnx.py --model=runs/b --output=b.onnx --include_preprocessing --softmax --layout=nchw
 
-Linearly equivalent transformations are folded first where that is exact, and batch normalisation is folded into the
-convolutions. The input `image` is float32 (batch, height, width, channels), as in every other format; --layout=nchw
-makes it (batch, channels, height, width). The output is `probabilities` or `logits`. The file's metadata say what the
-model is, how images are normalised and what the classes are called. Needs the extra `onnx`.
+LETs (linearly equivalent transformations) are folded first where that is exact, and batch normalisation is folded into
+the convolutions. The input `image` is float32 (batch, height, width, channels), as in every other format; --layout=nchw
+makes it (batch, channels, height, width). The output is `probabilities` or `logits`. The file's metadata record the
+model, the normalisation of images and the names of the classes. Needs the extra `onnx`.
 """
 
 from absl import flags
@@ -16,22 +16,24 @@ from scarlet_tf.cli import load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A zoo name, a spec's JSON file, a genome like 4,8,2,..., a .keras file, or a trained model's folder.",
+    "A zoo name, a spec's JSON file, a genome (4,8,2,... or SPACE:GENES), a .keras file, or a trained model's folder.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .onnx file to write.", required=True)
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
+    "weights", None, "Weights for a name, spec or genome: a .weights.h5 or .keras file; default: random weights."
 )
-_OPSET = flags.DEFINE_integer("opset", 17, "Version of ONNX's operator set, from 14 on.")
-_LAYOUT = flags.DEFINE_enum("layout", "nhwc", ["nhwc", "nchw"], "Of the image: nhwc as in Keras, or nchw.")
-_BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
+_OPSET = flags.DEFINE_integer("opset", 17, "Version of the ONNX operator set, 14 or newer.")
+_LAYOUT = flags.DEFINE_enum(
+    "layout", "nhwc", ["nhwc", "nchw"], "Layout of the input image: nhwc, as in Keras, or nchw."
+)
+_BATCH = flags.DEFINE_integer("batch_size", None, "Batch size for export; default: any.", lower_bound=1)
 _PREPROCESSING = flags.DEFINE_bool(
-    "include_preprocessing", False, "The file takes pixels, 0 to 255, and normalises them itself."
+    "include_preprocessing", False, "Make the file take pixels, 0 to 255, and normalise them itself."
 )
-_SOFTMAX = flags.DEFINE_bool("softmax", False, "The file gives probabilities: a softmax follows the logits.")
-_CHECKED = flags.DEFINE_integer("check_examples", 8, "Random images to compare with Keras on.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
+_SOFTMAX = flags.DEFINE_bool("softmax", False, "Add a softmax after the logits, so that the file gives probabilities.")
+_CHECKED = flags.DEFINE_integer("check_examples", 8, "Number of random images to compare with Keras on.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images.")
 
 
 def main() -> None:

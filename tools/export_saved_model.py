@@ -1,10 +1,11 @@
-"""Exports a model to a SavedModel with one serving signature, and checks it against Keras.
+"""Export a model to a SavedModel with one serving signature, and check it against Keras.
 
     python tools/export_saved_model.py --model=scarlet_a --output=scarlet_a_saved_model
 
-The signature "serving_default" takes `image` and gives `probabilities` or `logits`. How it wants its images is written
-beside the graph, in assets.extra/scarlet_tf.json. Linearly equivalent transformations are folded first where that is
-exact. Without weights the model gets random ones, and the BN statistics of a few images, so that its outputs differ.
+The signature "serving_default" takes `image` and gives `probabilities` or `logits`. The preprocessing of images
+is described beside the graph, in assets.extra/scarlet_tf.json. LETs (linearly equivalent transformations) are folded
+first where that is exact. A model without weights gets random ones, and batch normalisation statistics of a few images,
+so that different images give different outputs.
 """
 
 from absl import flags
@@ -14,19 +15,21 @@ from scarlet_tf.cli import load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A zoo name, a spec's JSON file, a genome like 4,8,2,..., a .keras file, or a trained model's folder.",
+    "A zoo name, a spec's JSON file, a genome (4,8,2,... or SPACE:GENES), a .keras file, or a trained model's folder.",
     required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder to write; it must not hold anything.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write; it must be empty or not exist.", required=True)
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
+    "weights", None, "Weights for a name, spec or genome: a .weights.h5 or .keras file; default: random weights."
 )
-_SOFTMAX = flags.DEFINE_bool("softmax", False, "The signature gives probabilities: a softmax follows the logits.")
-_BATCH = flags.DEFINE_integer("batch_size", None, "A fixed batch; default: any.", lower_bound=1)
+_SOFTMAX = flags.DEFINE_bool(
+    "softmax", False, "Add a softmax after the logits, so that the signature gives probabilities."
+)
+_BATCH = flags.DEFINE_integer("batch_size", None, "Batch size for export; default: any.", lower_bound=1)
 _PREPROCESSING = flags.DEFINE_bool(
-    "include_preprocessing", False, "The SavedModel takes pixels, 0 to 255, and normalises them itself."
+    "include_preprocessing", False, "Make the SavedModel take pixels, 0 to 255, and normalise them itself."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images that are checked.")
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and of the images for the check.")
 
 
 def main() -> None:

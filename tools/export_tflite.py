@@ -1,17 +1,19 @@
-"""Exports a model to a .tflite file with built-in operations only, fast on XNNPACK, and checks it against Keras.
+"""Export a model to a .tflite file of built-in operations that is fast on XNNPACK, and check it against Keras.
 
     python tools/export_tflite.py --model=scarlet_a --output=a.tflite
     python tools/export_tflite.py --model=runs/b --output=b.tflite --quantize=int8 --representative_dataset=imagenette
 
-Linearly equivalent transformations are folded first where that is exact; each one's slot is reported. Without weights
-the model gets random ones, and the BN statistics of a few images, so that its outputs differ. What every pass after the
-conversion did is reported too; --optimize_for=none leaves them out. A folder that train.py --qat wrote needs no images
-for int8: it holds the ranges. With --input_type and --output_type of int8 or uint8 the file takes and gives quantized
-integers; their scale and zero point are printed and stand in its record: real = (integer - zero point) * scale. An
-int8_pure file then computes nothing in float.
+LETs (linearly equivalent transformations) are folded first where that is exact; the tool reports what it did with each.
+It also reports what each optimisation pass did after the conversion; --optimize_for=none skips these passes. A model
+without weights gets random ones, and batch normalisation statistics of a few images, so that different images give
+different outputs.
+
+int8 needs calibration images, except for a folder that train.py --qat wrote, which holds the ranges. With --input_type
+and --output_type of int8 or uint8 the file takes and gives quantized integers: real = (integer - zero point) * scale.
+Scale and zero point are printed and recorded in the file. An int8_pure file then computes nothing in float.
 
 The file carries standard TFLite metadata, with its normalisation and labels. Stock clients such as MediaPipe Tasks also
-want scores, --softmax, and normalise all channels alike or, uint8 images, not at all: give --include_preprocessing.
+need scores (--softmax), and normalise all channels alike or, for uint8 images, not at all: use --include_preprocessing.
 """
 
 from absl import flags
@@ -21,42 +23,54 @@ from scarlet_tf.cli import load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A zoo name, a spec's JSON file, a genome like 4,8,2,..., a .keras file, a trained model's or SavedModel's folder.",
+    "A zoo name, a spec's JSON file, a genome (4,8,2,... or SPACE:GENES), a .keras file, or the folder of a "
+    "trained model or SavedModel.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "A .weights.h5 or .keras file, for a name, spec or genome; else they get random weights."
+    "weights", None, "Weights for a name, spec or genome: a .weights.h5 or .keras file; default: random weights."
 )
 _QUANTIZE = flags.DEFINE_string(
     "quantize",
     "float32",
-    "float32, float16, dynamic (int8 weights), int8, or int8_pure (for accelerators without float operations).",
+    "Format: float32, float16, dynamic (int8 weights), int8, or int8_pure (for accelerators without float operations).",
 )
 _INPUT_TYPE = flags.DEFINE_string(
-    "input_type", "float32", "float32, or int8 or uint8 for the formats int8 and int8_pure, quantized as the file says."
+    "input_type",
+    "float32",
+    "Input type: float32; for the formats int8 and int8_pure also int8 or uint8, quantized as the file records.",
 )
-_OUTPUT_TYPE = flags.DEFINE_string("output_type", "float32", "As --input_type; both integer for Edge TPUs and NPUs.")
+_OUTPUT_TYPE = flags.DEFINE_string(
+    "output_type", "float32", "Output type, as for --input_type; make both integer for Edge TPUs and NPUs."
+)
 _OPTIMIZE_FOR = flags.DEFINE_enum(
     "optimize_for",
     "xnnpack",
     ["xnnpack", "none"],
-    "xnnpack, or none: a plain file, as TensorFlow's converter leaves it.",
+    "xnnpack: rewrite the file for XNNPACK; none: a plain file, as TensorFlow's converter leaves it.",
 )
 _PREPROCESSING = flags.DEFINE_bool(
-    "include_preprocessing", False, "The file takes pixels, 0 to 255, and normalises them itself."
+    "include_preprocessing", False, "Make the file take pixels, 0 to 255, and normalise them itself."
 )
-_SOFTMAX = flags.DEFINE_bool("softmax", False, "The file gives probabilities: a softmax follows the logits.")
+_SOFTMAX = flags.DEFINE_bool("softmax", False, "Add a softmax after the logits, so that the file gives probabilities.")
 _DATASET = flags.DEFINE_string(
-    "representative_dataset", None, "Data set whose training images calibrate int8: a tfds name or folder:PATH."
+    "representative_dataset",
+    None,
+    "Dataset whose training images calibrate int8: a tensorflow-datasets name or folder:PATH.",
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 _SKIP_DAMAGED = flags.DEFINE_bool(
-    "skip_damaged", None, "Leave out images that do not decode, and say how many; default: as trained."
+    "skip_damaged", None, "Skip images that cannot be decoded, and report how many; default: as trained."
 )
-_EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Number of those images.", lower_bound=1)
-_CHECKED = flags.DEFINE_integer("check_examples", 8, "Images to compare with Keras on: those, or random ones.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of random weights and of the images.")
+_EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Number of calibration images.", lower_bound=1)
+_CHECKED = flags.DEFINE_integer(
+    "check_examples",
+    8,
+    "Number of images to compare with Keras on: calibration images if there are any, else random ones.",
+    1,
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images.")
 
 
 def main() -> None:
@@ -129,7 +143,7 @@ def main() -> None:
     (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
     print(describe_ends(read_record(path)))
-    # Noise leaves the ranges that training learnt on photographs, and is clipped.
+    # Noise exceeds the ranges that training learnt on photographs, and is clipped.
     which = "images" if calibrated else "images of random noise"
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "

@@ -1,4 +1,4 @@
-"""Writes a Keras model's weights as a PyTorch checkpoint with the official code's names, and reads it back.
+"""Write a Keras model's weights as a PyTorch checkpoint with the official code's names, and read it back.
 
     python tools/export_torch.py --model=scarlet_a --weights=scarlet_a.weights.h5 --output=scarlet_a.pth
     python tools/export_torch.py --model=runs/trained --output=trained.pth
@@ -17,7 +17,7 @@ _MODEL = flags.DEFINE_string(
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The PyTorch file to write.", required=True)
-_WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, for a name, spec or genome.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights for a name, spec or genome: a .weights.h5 or .keras file.")
 
 
 def main() -> None:

@@ -1,19 +1,22 @@
-"""Writes the cards of models, Markdown and a picture, from data.
+"""Write model cards, each a Markdown file and a picture, from data.
 
     python tools/make_cards.py --output=zoo/cards
     python tools/make_cards.py --models=runs/m --output=cards
 
-Default: the published networks. A trained model's folder gives its accuracy, and its verify.json where it has one;
-for a published network that is RESULTS/verify_NAME.json.
+Without --models, writes the cards of the published networks. Accuracy comes from a trained model's folder. The results
+of verify.py come from verify.json in that folder, if there is one, and for a published network from
+RESULTS/verify_NAME.json.
 """
 
 from absl import flags
 
 from scarlet_tf.cli import run
 
-_MODELS = flags.DEFINE_list("models", None, "Zoo names and trained models' folders; default: the published networks.")
-_OUTPUT = flags.DEFINE_string("output", None, "The folder to write NAME.md and NAME.svg into.", required=True)
-_RESULTS = flags.DEFINE_string("results", None, "Folder with measured results; default: the project's zoo/results.")
+_MODELS = flags.DEFINE_list(
+    "models", None, "Zoo names and trained models' folders, separated by commas; default: the published networks."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write NAME.md and NAME.svg to.", required=True)
+_RESULTS = flags.DEFINE_string("results", None, "Folder of measured results; default: the project's zoo/results.")
 
 
 def main() -> None:

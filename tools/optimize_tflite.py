@@ -1,8 +1,8 @@
-"""Rewrites a .tflite file, of any converter, to run fast on XNNPACK; its outputs stay what they were.
+"""Rewrite a .tflite file of any converter to run fast on XNNPACK, without changing its outputs.
 
     python tools/optimize_tflite.py a.tflite a_fast.tflite
 
-Says what every pass did or why it left the file alone, and compares both files on a random input.
+Prints what each pass did, or why it left the file alone, and compares both files on a random input.
 """
 
 from absl import flags
@@ -12,8 +12,8 @@ from scarlet_tf.cli import run
 _MAX_ERROR = flags.DEFINE_float(
     "max_error",
     None,
-    "Refuse to write where outputs differ by more, as a share of the largest; default: 1e-5, and no limit where int8 "
-    "operators were rewritten, whose roundings change.",
+    "Largest allowed difference of outputs, as a share of the largest output; if it is exceeded, no file is "
+    "written. Default: 1e-5, or no limit if int8 operators were rewritten, whose rounding changes.",
     lower_bound=0.0,
 )
 

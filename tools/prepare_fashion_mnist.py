@@ -1,4 +1,4 @@
-"""Makes Fashion-MNIST ready for tensorflow-datasets, from Debian's package `dataset-fashion-mnist` where it can be had.
+"""Prepare Fashion-MNIST for tensorflow-datasets, from Debian's package `dataset-fashion-mnist` if it is available.
 
     python tools/prepare_fashion_mnist.py
     python tools/prepare_fashion_mnist.py --data_dir=/data/tfds
@@ -11,7 +11,9 @@ from absl import flags
 from scarlet_tf.cli import load_tensorflow, run
 
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of tensorflow-datasets; default: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."
+    "data_dir",
+    None,
+    "Data folder of tensorflow-datasets; default: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets.",
 )
 
 

@@ -1,27 +1,35 @@
-"""Says how well a supernet ranks models: Kendall's tau of one-shot and stand-alone accuracy of random models.
+"""Measure how well a supernet ranks models: Kendall's tau between one-shot and stand-alone accuracy.
 
     python tools/rank.py --supernet=runs/quickstart/supernet --models=16 --output=runs/rank
 
-Trains every model on its own, on the supernet's training images. Writes models/, log.jsonl, rank.json, rank.svg,
-rank.png and rank.md. Run again after it was stopped, or with more --models or --repeats, it trains only what is
-missing.
+The models are drawn at random, and each is trained on its own, on the supernet's training images. The run directory
+holds models/, log.jsonl, rank.json, rank.svg, rank.png and rank.md. To resume a run that was stopped, run the same
+command again. With more --models or --repeats, only what is missing is trained.
 """
 
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
 
-_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
-_MODELS = flags.DEFINE_integer("models", 16, "Models to compare.", lower_bound=2)
-_DRAW = flags.DEFINE_string("draw", "uniform", "uniform over the space, or depth: uniform in the number of identities.")
-_RECIPE = flags.DEFINE_string("recipe", "small", "Of the stand-alone training: small or paper.")
-_EPOCHS = flags.DEFINE_float("epochs", None, "Of the stand-alone training; default: the recipe's.")
-_REPEATS = flags.DEFINE_integer("repeats", 1, "Stand-alone trainings of a model, whose mean counts.", lower_bound=1)
-_IMAGES = flags.DEFINE_integer("images", None, "Held-out images for one-shot accuracy; default: all.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the genomes and of the first stand-alone training.", lower_bound=0)
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_SUPERNET = flags.DEFINE_string("supernet", None, "Run directory that train_supernet.py wrote.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.", required=True)
+_MODELS = flags.DEFINE_integer("models", 16, "Number of models to compare.", lower_bound=2)
+_DRAW = flags.DEFINE_string(
+    "draw", "uniform", "How to draw models: uniform over the space, or depth (uniform in the number of identities)."
+)
+_RECIPE = flags.DEFINE_string("recipe", "small", "Recipe of the stand-alone training: small or paper.")
+_EPOCHS = flags.DEFINE_float("epochs", None, "Number of epochs of the stand-alone training; default: the recipe's.")
+_REPEATS = flags.DEFINE_integer(
+    "repeats", 1, "Number of stand-alone trainings per model; their mean accuracy is used.", lower_bound=1
+)
+_IMAGES = flags.DEFINE_integer(
+    "images", None, "Number of held-out images for one-shot accuracy; default: all.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Random seed of the genomes and of the first stand-alone training.", lower_bound=0
+)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 
 
 def main() -> None:

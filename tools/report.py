@@ -1,11 +1,11 @@
-"""Makes the page of a search: one HTML file that works offline, with fronts, populations, networks and results.
+"""Write the report of a search: one HTML page that works offline, with fronts, populations and networks.
 
     python tools/report.py --archive=runs/search/archive.sqlite --output=report.html --models=runs/model_0,runs/model_1
     python tools/report.py --archive=search.sqlite --output=report.html --results=trained.json --metadata=about.json
 
-Models are folders that train.py wrote. Results are JSON lists of {"name", "genome", "columns": {"keras_top1": 0.91,
-...}}; the metadata is a JSON object of texts for the footer, such as {"title": ..., "dataset": ..., "machine": ...,
-"search_command": ...}.
+--models takes folders that train.py wrote. --results takes JSON lists of {"name", "genome", "columns": {"keras_top1":
+0.91, ...}}. The metadata is a JSON object of texts for the footer, such as {"title": ..., "dataset": ..., "machine":
+..., "search_command": ...}.
 """
 
 from datetime import date
@@ -14,11 +14,11 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, run
 
-_ARCHIVE = flags.DEFINE_string("archive", None, "The archive that a search has written.", required=True)
+_ARCHIVE = flags.DEFINE_string("archive", None, "The archive.sqlite of a search.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The HTML file to write.", required=True)
 _RESULTS = flags.DEFINE_list("results", [], "JSON files with results of trained models, separated by commas.")
-_MODELS = flags.DEFINE_list("models", [], "Folders of trained picked models, separated by commas.")
-_METADATA = flags.DEFINE_string("metadata", None, "A JSON file with texts for the footer; default: none.")
+_MODELS = flags.DEFINE_list("models", [], "Folders of trained models, separated by commas.")
+_METADATA = flags.DEFINE_string("metadata", None, "JSON file of texts for the footer; default: none.")
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     results += [collect_results(folder) for folder in _MODELS.value]
     metadata = check_metadata(load_json(_METADATA.value) if _METADATA.value else {})
     made = {"date": date.today().isoformat(), "command": command_line()}
-    # The history first: models that a running search adds in between are then only more points.
+    # Read the history first: models that a running search adds in between are then just additional points.
     history = search_history(_ARCHIVE.value)
     evaluated = evaluated_models(_ARCHIVE.value)
     write_page(

@@ -1,15 +1,16 @@
-"""Repeats an experiment of the paper at small scale, on Fashion-MNIST.
+"""Repeat an experiment of the paper at small scale, on Fashion-MNIST, or resume one.
 
     python tools/reproduce.py --figure=1 --output=runs/figure1
     python tools/reproduce.py --figure=1 --space=double --output=runs/figure1_double
     python tools/reproduce.py --figure=4 --output=runs/figure4
     python tools/reproduce.py --figure=6 --supernet=runs/quickstart/supernet --output=runs/figure6
 
-Figure 1: supernets with LETs, with plain identities and without; one-shot training accuracy of the same paths.
+Figure 1: supernets with LETs, with plain identities and without either; one-shot training accuracy of the same paths.
 Figure 4: the paper's meta model with and without ReLU after its LETs.
-Figure 6: searches of a trained supernet with and without a least accuracy: fronts, and share of identities.
-Writes figureN.json, .svg, .png and .md, and a folder for every run. Run again after it was stopped, it
-continues.
+Figure 6: searches of a trained supernet with and without a minimum accuracy: fronts, and share of identities.
+
+The run directory holds figureN.json, .svg, .png and .md, and a folder for every run. To resume an experiment that was
+stopped, run the same command again.
 """
 
 from absl import flags
@@ -17,30 +18,47 @@ from absl import flags
 from scarlet_tf.cli import command_line, load_tensorflow, run
 from scarlet_tf.files import locked_folder, require_free, require_run_folder
 
-_FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Of the paper.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.", required=True)
-_ARMS = flags.DEFINE_list("arms", ["let", "plain", "none"], "Figure 1: let, let_normal (random start), plain, none.")
-_SPACE = flags.DEFINE_string("space", "small", "Figure 1: small (6 layers), double (12) or deep (19).")
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of every arm.", lower_bound=1)
-_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "Figure 1: of the runs; others follow it.", lower_bound=0)
-_STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: fair steps of a run.", lower_bound=1)
-_RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch of 32.")
-_EPOCHS = flags.DEFINE_float("epochs", 1.0, "Figure 4: epochs of a run.")
-_SUPERNET = flags.DEFINE_string("supernet", None, "Figure 6: folder that train_supernet.py wrote.")
-_POPULATION = flags.DEFINE_integer("population", 70, "Figure 6: members of a population.")
-_GENERATIONS = flags.DEFINE_integer("generations", 20, "Figure 6: generations of a search.")
+_FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Figure of the paper.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.", required=True)
+_ARMS = flags.DEFINE_list(
+    "arms",
+    ["let", "plain", "none"],
+    "Figure 1: supernets to compare, of let, let_normal (LETs with random initialisation), plain and none.",
+)
+_SPACE = flags.DEFINE_string("space", "small", "Figure 1: search space, small (6 layers), double (12) or deep (19).")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of runs of every arm.", lower_bound=1)
+_FIRST_SEED = flags.DEFINE_integer(
+    "first_seed", 0, "Figure 1: random seed of the first run; the other runs count up from it.", lower_bound=0
+)
+_STEPS = flags.DEFINE_integer("steps", 400, "Figure 1: number of fair steps of a run.", lower_bound=1)
+_RATE = flags.DEFINE_float("learning_rate", 0.2, "Figure 1: peak learning rate at a batch size of 32.")
+_EPOCHS = flags.DEFINE_float("epochs", 1.0, "Figure 4: number of epochs of a run.")
+_SUPERNET = flags.DEFINE_string("supernet", None, "Figure 6: run directory that train_supernet.py wrote.")
+_POPULATION = flags.DEFINE_integer("population", 70, "Figure 6: population size.")
+_GENERATIONS = flags.DEFINE_integer("generations", 20, "Figure 6: number of generations of a search.")
 _QUANTILES = flags.DEFINE_list(
-    "quantiles", ["0.5"], "Figure 6: an arm each, Acc_min being that quantile of the accuracies of uniform models."
+    "quantiles",
+    ["0.5"],
+    "Figure 6: one arm for each; its Acc_min is that quantile of the accuracies of uniformly drawn models.",
 )
-_DRAWS = flags.DEFINE_integer("draws", 200, "Figure 6: uniform models behind Acc_min.")
-_IMAGES = flags.DEFINE_integer("images", 1000, "Figure 6: held-out images to evaluate on, at most.", lower_bound=1)
+_DRAWS = flags.DEFINE_integer("draws", 200, "Figure 6: number of uniformly drawn models that determine Acc_min.")
+_IMAGES = flags.DEFINE_integer(
+    "images", 1000, "Figure 6: maximum number of held-out images to evaluate on.", lower_bound=1
+)
 _CALIBRATION = flags.DEFINE_integer(
-    "calibration_images", 256, "Figure 6: training images that recalibrate BN, at most.", lower_bound=1
+    "calibration_images",
+    256,
+    "Figure 6: maximum number of training images that recalibrate batch normalisation.",
+    lower_bound=1,
 )
-_HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Figures 1, 4: training images left out, as for a search.")
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Figures 1, 4: tensorflow-datasets name, or folder:PATH.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_HELD_OUT = flags.DEFINE_integer(
+    "search_validation", 5000, "Figures 1, 4: number of training images held out, as for a search."
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", "fashion_mnist", "Figures 1, 4: dataset, a tensorflow-datasets name or folder:PATH."
+)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 
 
 def main() -> None:
@@ -129,7 +147,7 @@ def _figure6() -> str:
 
 
 def _data():
-    """The DataConfig of figures 1 and 4."""
+    """Return the DataConfig of figures 1 and 4."""
     from scarlet_tf.data import DataConfig, require_image_folder
 
     require_image_folder(_DATASET.value)

@@ -1,16 +1,16 @@
-"""Searches a trained supernet by constrained, weighted NSGA-II, or goes on with a search that was stopped.
+"""Search a trained supernet with constrained, weighted NSGA-II, or resume a search.
 
     python tools/search.py --supernet=runs/supernet --output=runs/search --constraints="madds<1.5e6,accuracy>0.4"
 
     python tools/search.py --supernet=runs/supernet --output=runs/fast --quantity=latency_ms:latency.json \\
         --objectives=accuracy:max:0.4,latency_ms:min:0.4,params:max:0.2 --constraints="latency_ms<5,accuracy>0.4"
 
-A --quantity is a table of what each choice of each layer adds, as JSON: {"table": [[...], ...], "constant": 1.5}. One
-list a layer, with a number for every choice in the order of the space's table (`tools/draw.py --space=small` prints
-it); the constant, for stem and tail, may be left out.
+The file of a --quantity is a JSON object, {"table": [[...], ...], "constant": 1.5}, that says what each choice of each
+layer adds. The table has one list per layer, with one number per choice, in the order of the space's table of choices
+(docs/own_space.md). The constant, for stem and tail, is optional.
 
-Writes archive.sqlite (every model evaluated), evaluator.json, log.jsonl, tensorboard/ and pick_0.json ..
-pick_{K-1}.json.
+The run directory holds archive.sqlite (every evaluated model), evaluator.json, log.jsonl, tensorboard/ and pick_0.json
+.. pick_{K-1}.json. To resume a search that was stopped, run the same command again.
 """
 
 import contextlib
@@ -19,31 +19,48 @@ from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_SUPERNET = flags.DEFINE_string("supernet", None, "Folder that train_supernet.py wrote.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the search.", required=True)
-_POPULATION = flags.DEFINE_integer("population", 70, "Members of a population.")
+_SUPERNET = flags.DEFINE_string("supernet", None, "Run directory that train_supernet.py wrote.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory of the search.", required=True)
+_POPULATION = flags.DEFINE_integer("population", 70, "Population size.")
 _GENERATIONS = flags.DEFINE_integer(
-    "generations", 120, "Generations of children, after generation 0: twice the population, drawn."
+    "generations",
+    120,
+    "Number of generations of children, after generation 0, which is twice the population, drawn at random.",
 )
 _OBJECTIVES = flags.DEFINE_string(
-    "objectives", "accuracy:max:0.4,madds:min:0.4,params:max:0.2", "name:max|min:weight,..."
+    "objectives",
+    "accuracy:max:0.4,madds:min:0.4,params:max:0.2",
+    "Objectives as NAME:max|min:WEIGHT, separated by commas.",
 )
 _QUANTITY = flags.DEFINE_multi_string(
-    "quantity", [], "NAME:FILE, a table that makes NAME an objective or constraint; may be given several times."
+    "quantity", [], "NAME:FILE, a table that makes NAME available as an objective or constraint; may be repeated."
 )
-_CONSTRAINTS = flags.DEFINE_string("constraints", "madds<500e6,accuracy>0.4", "name<bound or name>bound, ...")
+_CONSTRAINTS = flags.DEFINE_string(
+    "constraints", "madds<500e6,accuracy>0.4", "Constraints as NAME<BOUND or NAME>BOUND, separated by commas."
+)
 _MUTATION = flags.DEFINE_string(
-    "mutation", "random:0.2,reinforced:0.65,roulette:0.15", "name:share, ...: of the mutations, which sum to 1."
+    "mutation",
+    "random:0.2,reinforced:0.65,roulette:0.15",
+    "Shares of the kinds of mutation as NAME:SHARE, separated by commas; they sum to 1.",
 )
-_PICKS = flags.DEFINE_integer("picks", 3, "Models picked along the final front.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.")
-_BN = flags.DEFINE_string("bn", "recalibrated", "BN statistics of a path: recalibrated or moving.")
-_IMAGES = flags.DEFINE_integer("images", None, "Held-out images to evaluate on; default: all.", lower_bound=1)
-_CALIBRATION = flags.DEFINE_integer("calibration_images", 256, "Training images that recalibrate BN.", lower_bound=1)
-_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
-_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
+_PICKS = flags.DEFINE_integer("picks", 3, "Number of models to pick along the final front.")
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of the search.")
+_BN = flags.DEFINE_string("bn", "recalibrated", "Batch normalisation statistics of a path: recalibrated or moving.")
+_IMAGES = flags.DEFINE_integer("images", None, "Number of held-out images to evaluate on; default: all.", lower_bound=1)
+_CALIBRATION = flags.DEFINE_integer(
+    "calibration_images",
+    256,
+    "Number of calibration images: training images that recalibrate batch normalisation.",
+    lower_bound=1,
+)
+_STRATEGY = flags.DEFINE_string(
+    "strategy", "one_device", "Distribution strategy: one_device, mirrored, multi_worker or tpu."
+)
+_TPU = flags.DEFINE_string(
+    "tpu", "", "TPU for --strategy=tpu: a name, an address, or local; empty: the TPU named in the environment."
+)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 
 
 def main() -> None:
@@ -70,7 +87,7 @@ def main() -> None:
     require_known("BN mode", _BN.value, BN_MODES)
     require_holding(_SUPERNET.value, "config.json", what="supernet")
     require_run_folder(_OUTPUT.value)
-    if _STRATEGY.value != "multi_worker":  # whose chief alone locks
+    if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         require_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()

@@ -1,7 +1,4 @@
-"""Trains one network on its own and writes a folder with spec.json, model.keras and training.json.
-
-With --qat, --prune or --cluster it fine-tunes a trained one under that compression, with the recipe's settings but for
-a shorter run at a lower learning rate, without dropout and weight averages.
+"""Train one network on its own, or resume a run; write a folder with spec.json, model.keras and training.json.
 
     python tools/train.py --model=spec.json --dataset=fashion_mnist --recipe=small --output=runs/small
     python tools/train.py --model=scarlet_a --dataset=imagenet2012 --recipe=paper --strategy=mirrored --output=runs/a
@@ -11,10 +8,14 @@ a shorter run at a lower learning rate, without dropout and weight averages.
     python tools/train.py --model=runs/small --dataset=folder:cells --recipe=finetune --validation=0.1 --patience=5 \\
         --class_weight=balanced --output=runs/cells
 
-With --validation, the network is evaluated after every epoch on images that it does not learn from, and the best
-weights are kept. curves.png and confusion.png in the folder show the run and its result.
+With --validation, the network is evaluated after every epoch on held-out images, and the best weights are kept.
+curves.png and confusion.png in the folder show the course of training and the result.
 
-Run again after it was stopped or killed, it continues. SIGTERM saves and stops with exit code 143.
+With --qat, --prune or --cluster, a trained network is fine-tuned under that compression. The recipe's settings apply,
+except that the run is shorter, the learning rate is lower, and there is no dropout and no weight averaging.
+
+To resume a run that was stopped or killed, run the same command again. SIGTERM saves a checkpoint before the exit with
+code 143.
 """
 
 import sys
@@ -26,60 +27,88 @@ from scarlet_tf.cli import load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A zoo name, a spec's JSON file, a genome such as small:3,12,1,7,11,0, or a trained folder to go on from.",
+    "A zoo name, a spec's JSON file, a genome (4,8,2,... or SPACE:GENES), or a trained model's folder to start from.",
 )
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "Start from these: a .weights.h5 or .keras file, of any number of classes; or imagenet."
+    "weights", None, "Initial weights: a .weights.h5 or .keras file, with any number of classes; or imagenet."
 )
-_INHERIT_FROM = flags.DEFINE_string("inherit_from", None, "Start from the weights of --genome in this supernet folder.")
-_GENOME = flags.DEFINE_string("genome", None, "With --inherit_from: the path, such as 12,1,12,6,3,8; LETs are kept.")
-_QAT = flags.DEFINE_bool("qat", False, "Quantisation-aware: learn int8's rounding and ranges; see export_tflite.py.")
+_INHERIT_FROM = flags.DEFINE_string(
+    "inherit_from", None, "Supernet's run directory; training starts from the weights of its path --genome."
+)
+_GENOME = flags.DEFINE_string(
+    "genome", None, "Path of the supernet in --inherit_from, such as 12,1,12,6,3,8; its LETs are kept."
+)
+_QAT = flags.DEFINE_bool(
+    "qat", False, "Quantisation-aware training: learn the rounding and ranges of int8; see export_tflite.py."
+)
 _PRUNE = flags.DEFINE_float("prune", None, "Share of each kernel's weights to set to zero, such as 0.5.")
-_CLUSTER = flags.DEFINE_integer("cluster", None, "Number of values that each kernel's weights share, such as 16.")
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "A tensorflow-datasets name, or folder:PATH.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
+_CLUSTER = flags.DEFINE_integer(
+    "cluster", None, "Number of distinct values that each kernel's weights share, such as 16."
 )
-_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Training images to hold out, for a search.")
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Dataset: a tensorflow-datasets name, or folder:PATH.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Data folder of tensorflow-datasets; default: see tools/prepare_fashion_mnist.py."
+)
+_SEARCH_VALIDATION = flags.DEFINE_integer("search_validation", 0, "Number of training images to hold out for a search.")
 _VALIDATION = flags.DEFINE_string(
-    "validation", None, "Evaluate every epoch: a share of the training images to hold out, 0.1, or a split's name."
+    "validation",
+    None,
+    "Images to evaluate after every epoch: a share of the training images to hold out, such as 0.1, or a split's name.",
 )
 _KEEP = flags.DEFINE_string(
     "keep",
     None,
-    "best: the weights of the epoch with the highest validation accuracy (balanced with --class_weight=balanced), "
-    "then the lowest loss; last. Default: best with --validation, else last, and last with --prune.",
+    "Weights to keep. best: of the epoch with the highest validation accuracy (balanced accuracy with "
+    "--class_weight=balanced), and of equal ones that with the lowest loss; last: the final ones. Default: "
+    "best with --validation but without --prune, else last.",
 )
-_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the network's.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_RECIPE = flags.DEFINE_string("recipe", "small", "paper, small, or finetune (first the classifier alone, then all).")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the result.")
+_IMAGE_SIZE = flags.DEFINE_string(
+    "image_size", None, "Image size in pixels: one side, or HEIGHTxWIDTH; default: the network's."
+)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_RECIPE = flags.DEFINE_string(
+    "recipe", "small", "Training recipe: paper, small, or finetune (the classifier first, then all layers)."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.")
 _NAME = flags.DEFINE_string(
-    "name", None, "Of the trained network; default: the output folder's where it starts from trained weights."
+    "name",
+    None,
+    "Name of the trained network; default: the spec's, or the output folder's if training starts from trained weights.",
 )
-_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
-_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
+_STRATEGY = flags.DEFINE_string(
+    "strategy", "one_device", "Distribution strategy: one_device, mirrored, multi_worker or tpu."
+)
+_TPU = flags.DEFINE_string(
+    "tpu", "", "TPU for --strategy=tpu: a name, an address, or local; empty: the TPU named in the environment."
+)
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
 _OVERRIDES = {
-    "epochs": flags.DEFINE_float("epochs", None, "Instead of the recipe's."),
+    "epochs": flags.DEFINE_float("epochs", None, "Number of epochs; default: the recipe's."),
     "frozen_epochs": flags.DEFINE_float(
-        "frozen_epochs", None, "Of those the first, in which only the classifier learns."
+        "frozen_epochs",
+        None,
+        "How many of the epochs, from the first, train only the classifier; default: the recipe's.",
     ),
-    "batch_size": flags.DEFINE_integer("batch_size", None, "Global batch, instead of the recipe's."),
+    "batch_size": flags.DEFINE_integer("batch_size", None, "Global batch size; default: the recipe's."),
     "learning_rate": flags.DEFINE_float(
-        "learning_rate", None, "At the recipe's reference batch; scales with the batch."
+        "learning_rate", None, "Learning rate at the recipe's reference batch size; it scales with the batch size."
     ),
-    "decay_rate": flags.DEFINE_float("decay_rate", None, "Of the exponential schedule, instead of the recipe's."),
-    "dropout": flags.DEFINE_float("dropout", None, "Instead of the recipe's or the spec's."),
+    "decay_rate": flags.DEFINE_float(
+        "decay_rate", None, "Decay rate of the exponential schedule; default: the recipe's."
+    ),
+    "dropout": flags.DEFINE_float("dropout", None, "Dropout rate; default: the recipe's or the spec's."),
     "augment": flags.DEFINE_string(
-        "augment", None, "none, flips (along both axes), flip_crop or inception, instead of the recipe's."
+        "augment", None, "Augmentation: none, flips (along both axes), flip_crop or inception; default: the recipe's."
     ),
-    "patience": flags.DEFINE_integer("patience", None, "End after so many epochs without better weights; 0: never."),
+    "patience": flags.DEFINE_integer("patience", None, "Stop after this many epochs without better weights; 0: never."),
     "class_weight": flags.DEFINE_string(
-        "class_weight", None, "balanced: weight the loss by n / (k n_c), n images in k classes, n_c of one; or none."
+        "class_weight",
+        None,
+        "balanced: weight the loss of each class by n / (k n_c), for n images in k classes, n_c of them in the "
+        "class; or none.",
     ),
-    "seed": flags.DEFINE_integer("seed", None, "Of initial weights, order, augmentation and dropout."),
+    "seed": flags.DEFINE_integer("seed", None, "Random seed of initial weights, data order, augmentation and dropout."),
 }
 
 
@@ -127,7 +156,7 @@ def main() -> None:
         require_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
     require_image_folder(_DATASET.value)
     ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
-    if not ended_before and _STRATEGY.value != "multi_worker":  # whose chief alone locks
+    if not ended_before and _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         require_free(_OUTPUT.value)
     load_tensorflow()
     if compressed:
@@ -164,7 +193,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         start = start.at_resolution(parse_image_size(_IMAGE_SIZE.value))
     if start.note:
         _warn([start.note])
-    # The augmentation of this training decides what evaluation sees of an image; what pixels mean stays as it was.
+    # This run's augmentation decides which part of an image evaluation sees; the normalisation of pixels is kept.
     pixels = {"mean": start.mean, "std": start.std}
     data = open_dataset(DataConfig(image_size=start.spec.resolution, augment=config.augment, **pixels, **images))
     if not _INHERIT_FROM.value:
@@ -173,7 +202,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
             print(f"a new classifier for {data.num_classes} classes")
     _say_beforehand(data, config)
     _warn(statistics_warning(data, config))
-    # A path of a supernet is named by its genome already.
+    # A supernet's path is already named after its genome.
     name = _name(start.spec, inherits=start.weights is not None and not _INHERIT_FROM.value)
     inherited = {"weights": start.weights, "origin": start.origin, "name": name}
     result = train(start.spec, data, config, output=_OUTPUT.value, strategy=strategy, **inherited, **intervals)
@@ -217,7 +246,7 @@ def _warn(lines) -> None:
 
 
 def _name(spec, *, inherits: bool) -> str:
-    """The trained network's name: its own where it starts from the weights of another."""
+    """Return the trained network's name: --name, else the output folder's if it inherits weights, else the spec's."""
     from scarlet_tf.training.folder import name_of_folder
 
     return _NAME.value or (name_of_folder(_OUTPUT.value) if inherits else spec.name)

@@ -1,14 +1,17 @@
-"""Trains a LET supernet with strict fairness, or goes on with a run that was stopped.
+"""Train a LET supernet with strict fairness, or resume a run.
 
     python tools/train_supernet.py --space=small --dataset=fashion_mnist --output=runs/supernet
     python tools/train_supernet.py --space=small --steps=1200 --batch_size=32 --learning_rate=0.2 --warmup_steps=100 \\
         --output=runs/short
 
-The first trains for 60 epochs, hours on two cores; the second takes minutes. Called again with the same flags it goes
-on from the newest checkpoint; SIGTERM writes one and ends with exit code 143, Ctrl-C does not. The first step is
-compiled for half a minute.
+The first command trains for 60 epochs, which takes hours on two cores; the second takes minutes. Compiling the first
+step takes half a minute.
 
-Writes config.json, checkpoints, log.jsonl, tensorboard/ and, at the end, paths.json: one-shot accuracy of random paths.
+To resume a run from its newest checkpoint, run the same command again. SIGTERM writes a checkpoint and exits with code
+143; Ctrl-C exits without writing one.
+
+The run directory holds config.json, checkpoints, log.jsonl, tensorboard/ and, at the end, paths.json: the one-shot
+accuracy of random paths.
 """
 
 from absl import flags
@@ -18,29 +21,41 @@ from scarlet_tf.cli import load_tensorflow, run
 _SPACE = flags.DEFINE_string(
     "space", "small", "Search space: small (32x32 images), scarlet (the paper's), or a .json file."
 )
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "tensorflow-datasets name, or folder:PATH.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
-_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "Pixels, one side or HEIGHTxWIDTH; default: the space's.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Training images held out for the search.")
-_AUGMENT = flags.DEFINE_string("augment", "none", "none, flips, flip_crop or inception.")
-_STEPS = flags.DEFINE_integer("steps", None, "Fair steps; default: --epochs over the training images.", lower_bound=1)
-_EPOCHS = flags.DEFINE_integer("epochs", 60, "Epochs, where --steps is not given (paper: 60).", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.", lower_bound=1)
-_RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate; cosine to 0.", lower_bound=0.0)
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Dataset: a tensorflow-datasets name, or folder:PATH.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+_IMAGE_SIZE = flags.DEFINE_string(
+    "image_size", None, "Image size in pixels: one side, or HEIGHTxWIDTH; default: the space's."
+)
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Number of training images held out for the search.")
+_AUGMENT = flags.DEFINE_string("augment", "none", "Augmentation: none, flips, flip_crop or inception.")
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "Number of fair steps; default: --epochs over the training images.", lower_bound=1
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 60, "Number of epochs if --steps is not given (paper: 60).", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch size.", lower_bound=1)
+_RATE = flags.DEFINE_float("learning_rate", 0.045, "Peak learning rate, with cosine decay to 0.", lower_bound=0.0)
 _WARMUP = flags.DEFINE_integer("warmup_steps", 0, "Steps of linear warm-up.", lower_bound=0)
-_DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 on kernels.", lower_bound=0.0)
-_SHARED = flags.DEFINE_string("shared_gradient", "mean", "sum or mean of the paths' gradients for stem and tail.")
+_DECAY = flags.DEFINE_float("weight_decay", 4e-5, "L2 regularisation of kernels.", lower_bound=0.0)
+_SHARED = flags.DEFINE_string(
+    "shared_gradient", "mean", "Gradient of stem and tail, which all paths share: sum or mean over the paths."
+)
 _LET = flags.DEFINE_string("let_init", "identity", "Initialisation of LETs: identity or normal.")
-_GAMMA = flags.DEFINE_float("residual_gamma", 1.0, "First gamma of the last BN of blocks with a shortcut.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, paths and data order.", lower_bound=0)
-_STRATEGY = flags.DEFINE_string("strategy", "one_device", "one_device, mirrored, multi_worker or tpu.")
-_TPU = flags.DEFINE_string("tpu", "", "With --strategy=tpu: a name or address, local, or what the environment names.")
-_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Run blocks again in the backward pass: less memory, more time.")
-_PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16 or mixed_float16.")
+_GAMMA = flags.DEFINE_float(
+    "residual_gamma", 1.0, "Initial gamma of the last batch normalisation in blocks with a shortcut."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of weights, paths and data order.", lower_bound=0)
+_STRATEGY = flags.DEFINE_string(
+    "strategy", "one_device", "Distribution strategy: one_device, mirrored, multi_worker or tpu."
+)
+_TPU = flags.DEFINE_string(
+    "tpu", "", "TPU for --strategy=tpu: a name, an address, or local; empty: the TPU named in the environment."
+)
+_RECOMPUTE = flags.DEFINE_bool("recompute", False, "Recompute blocks in the backward pass: less memory, more time.")
+_PRECISION = flags.DEFINE_string("precision", "float32", "Compute precision: float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
-_PATHS = flags.DEFINE_integer("paths", 64, "Random paths to evaluate at the end; 0: none.", lower_bound=0)
+_PATHS = flags.DEFINE_integer("paths", 64, "Number of random paths to evaluate at the end; 0: none.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
 
 
@@ -71,7 +86,7 @@ def main() -> None:
     )
     require_image_folder(data.name)
     require_run_folder(_OUTPUT.value)
-    if _STRATEGY.value != "multi_worker":  # whose chief alone locks
+    if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         require_free(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset

@@ -1,14 +1,14 @@
-"""Does every form of a model compute what its Keras model computes? On real images, with a table and JSON.
+"""Compare every exported format of a model with its Keras model on real images; print a table, and write JSON.
 
     python tools/verify.py --model=runs/m --output=verify.json
     python tools/verify.py --model=runs/m --saved_model=runs/m/saved_model --tflite=runs/m/float32.tflite
     python tools/verify.py --model=scarlet_a --weights=a.weights.h5 --checkpoint=a.pth --dataset=folder:photos
 
-Without files of its own the whole chain is made and run: Keras, SavedModel, ONNX where its packages are installed, and
-.tflite in float32, float16, dynamic range, int8 and int8_pure; with --checkpoint also the official network in PyTorch.
-Of each: error, top-1 agreement, accuracy, bytes, operations and the pieces that XNNPACK runs. A model without weights
-gets random ones. A .tflite file that cannot be run is named in a line of its own, the others are checked all the same,
-and the exit code is then 2.
+If no files are given, every format is made and run: Keras, SavedModel, ONNX if its packages are installed, and .tflite
+in float32, float16, dynamic, int8 and int8_pure. With --checkpoint, the official network runs in PyTorch as well. The
+table gives each one's error, top-1 agreement, accuracy, bytes, operations and XNNPACK partitions. A model without
+weights gets random ones. If a .tflite file cannot be run, an error line names it, the others are still checked, and the
+exit code is 2.
 """
 
 from absl import flags
@@ -18,33 +18,38 @@ from scarlet_tf.cli import fail, load_tensorflow, run
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A folder that train.py wrote, a zoo name, a spec's JSON file, a genome or a .keras file.",
+    "A folder that train.py wrote, a zoo name, a spec's JSON file, a genome (4,8,2,... or SPACE:GENES) or a "
+    ".keras file.",
     required=True,
 )
-_WEIGHTS = flags.DEFINE_string("weights", None, "A .weights.h5 or .keras file, for a name, spec or genome.")
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder to check.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights for a name, spec or genome: a .weights.h5 or .keras file.")
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "The SavedModel folder to check.")
 _TFLITE = flags.DEFINE_list("tflite", [], "The .tflite files to check, separated by commas.")
 _ONNX = flags.DEFINE_list("onnx", [], "The .onnx files to check, separated by commas.")
 _FORMATS = flags.DEFINE_list(
     "formats",
     None,
-    "What to make and check: saved_model, onnx, float32, float16, dynamic, int8, int8_pure; default: all, or nothing "
-    "where files are given.",
+    "Formats to make and check: saved_model, onnx, float32, float16, dynamic, int8, int8_pure; default: all, "
+    "or none if files are given.",
 )
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in torch."
+    "checkpoint", None, "The official PyTorch checkpoint of the weights, to run in PyTorch."
 )
 _CHECKPOINT_KEY = flags.DEFINE_string(
-    "checkpoint_key", None, "Where in the checkpoint the weights lie, see --key of convert_torch.py."
+    "checkpoint_key", None, "Key of the weights in the checkpoint; see --key of convert_torch.py."
 )
-_FOLDER = flags.DEFINE_string("folder", None, "A folder to keep the files made; default: they are not kept.")
-_DATASET = flags.DEFINE_string("dataset", None, "A tensorflow-datasets name or folder:PATH; default: as trained.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps its sets.")
-_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Leave out images that do not decode, and say how many.")
-_LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many test images.", lower_bound=1)
-_EXAMPLES = flags.DEFINE_integer("representative_examples", 100, "Training images that calibrate int8.", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write; default: none.")
-_CARD = flags.DEFINE_string("card", None, "Card of the model, NAME.md, to write with what was found; default: none.")
+_FOLDER = flags.DEFINE_string("folder", None, "Folder to keep the files that are made; default: they are not kept.")
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Dataset of the test images: a tensorflow-datasets name or folder:PATH; default: as trained."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+_SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_LIMIT = flags.DEFINE_integer("limit", None, "Number of test images, from the first; default: all.", lower_bound=1)
+_EXAMPLES = flags.DEFINE_integer(
+    "representative_examples", 100, "Number of calibration images for int8, from the training images.", lower_bound=1
+)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write; default: none.")
+_CARD = flags.DEFINE_string("card", None, "Model card to write with the results, NAME.md; default: none.")
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def main() -> None:
         require_onnx()
     asked = _FORMATS.value and [require_format("format", wanted) for wanted in _FORMATS.value]
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
-    failures = find_failures(_TFLITE.value)  # before the long work
+    failures = find_failures(_TFLITE.value)  # before the slow part
     tflite = [path for path in _TFLITE.value if path not in failures]
     if failures and not (tflite or asked or _SAVED_MODEL.value or _ONNX.value or _CHECKPOINT.value):
         fail(*failures.values())
@@ -139,7 +144,7 @@ def main() -> None:
             others=others,
         )
     if not _FOLDER.value:
-        report = report.without(folder)  # which is no more
+        report = report.without(folder)  # the temporary folder is deleted by now
     for line in (*notes, *(check.note for check in report.formats if check.note)):
         print(line)
     print(report.table())

@@ -1,1 +1,1 @@
-"""Fine-tuning on photographs of solar cells: this project's recipe beside a short plain Keras training."""
+"""Fine-tuning on photographs of solar cells: this project's recipes against a short plain Keras training."""

@@ -1,4 +1,4 @@
-"""The plain Keras training that this project's recipes are compared with."""
+"""Train the plain Keras baseline that this project's recipes are compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREDICTED = 64  # images at a time
 def build_network(side: int, classes: int) -> keras.Model:
     """Return MobileNetV3Small, minimalistic, with random weights and a batch normalisation momentum of 0.9.
 
-    With Keras's own 0.999 the moving statistics are of no use after a few hundred steps.
+    With Keras's default of 0.999, the moving statistics are useless after a few hundred steps.
     """
     network = keras.applications.MobileNetV3Small(
         (side, side, 3), minimalistic=True, weights=None, classes=classes, include_preprocessing=False
@@ -29,11 +29,11 @@ def build_network(side: int, classes: int) -> keras.Model:
 def train_baseline(data: ImageData, *, seed: int, seconds: float, batch_size: int = 32) -> dict:
     """Train `build_network` for whole epochs until `seconds` have passed, with flips, class weights and Adam.
 
-    The clock covers all that `fit` does, and stops during the evaluation on test images.
+    The clock covers everything that `fit` does, and stops during the evaluation on test images.
 
     Returns:
-        "seconds", "epochs", "steps", "params", and "confusion" on test images, a matrix an epoch: rows the true class,
-        columns the predicted one.
+        "seconds", "epochs", "steps", "params", and "confusion" on test images, one matrix per epoch, with a row per
+        true class and a column per predicted class.
     """
     keras.utils.set_random_seed(seed)
     images, labels = data.arrays("train")
@@ -59,5 +59,5 @@ def train_baseline(data: ImageData, *, seed: int, seconds: float, batch_size: in
 
 
 def count_confusion(truth: np.ndarray, guess: np.ndarray, *, classes: int) -> np.ndarray:
-    """Return the int64 (classes, classes) matrix of how often each true class (row) was taken for each (column)."""
+    """Return the int64 (classes, classes) confusion matrix, with true classes as rows and predicted ones as columns."""
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)

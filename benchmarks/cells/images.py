@@ -1,4 +1,4 @@
-"""The ELPV photographs as an image folder: PATH/train/CLASS/*.png and PATH/test/CLASS/*.png."""
+"""Arrange the ELPV photographs as an image folder: PATH/train/CLASS/*.png and PATH/test/CLASS/*.png."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def find_labels() -> Path:
 
 
 def read_labels(labels: Path) -> list[tuple[Path, str]]:
-    """Return (image path, class) of every line "images/NAME.png PROBABILITY TYPE".
+    """Return (image path, class) for every line "images/NAME.png PROBABILITY TYPE".
 
-    A cell is defective where its probability of a defect, 0, 1/3, 2/3 or 1, is above a half.
+    A cell is defective if its probability of a defect, 0, 1/3, 2/3 or 1, is above one half.
     """
     with labels.open(newline="") as file:
         rows = [row for row in csv.reader(file, delimiter=" ", skipinitialspace=True) if row]
@@ -35,7 +35,7 @@ def read_labels(labels: Path) -> list[tuple[Path, str]]:
 
 
 def choose_test(classes: list[str], *, share: float = TEST_SHARE, seed: int = 0) -> np.ndarray:
-    """Return a boolean mask of the test images: of each class round(share * its images), drawn at random."""
+    """Return a boolean mask of the test images: round(share * n) random ones from each class of n images."""
     rng, names = np.random.default_rng(seed), np.array(classes)
     chosen = np.zeros(len(names), bool)
     for name in sorted(set(classes)):
@@ -45,7 +45,7 @@ def choose_test(classes: list[str], *, share: float = TEST_SHARE, seed: int = 0)
 
 
 def write_folder(folder: Path, labels: Path) -> dict[str, dict[str, int]]:
-    """Copy the images into `folder` unless they are there; return how many there are by split and class."""
+    """Copy the images into `folder` unless it exists; return the number of images by split and class."""
     examples = read_labels(labels)
     counts = {split: dict.fromkeys(CLASSES, 0) for split in ("train", "test")}
     places = []

@@ -1,4 +1,4 @@
-"""The result as a Markdown page."""
+"""Render the benchmark's result as a Markdown page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracies of all trainings from their confusion matrices, their means, and their differences in pairs."""
+"""Compute accuracies from confusion matrices, their means over seeds, and paired differences to the baseline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = ("accuracy", "balanced_accuracy")
 
 
 def measure(confusion: list[list[int]]) -> dict[str, float]:
-    """Return accuracy and balanced accuracy (mean recall) of a confusion matrix, rows the true class."""
+    """Return accuracy and balanced accuracy (mean recall) of a confusion matrix with a row per true class."""
     matrix = np.asarray(confusion)
     recall = np.diag(matrix) / matrix.sum(axis=1)
     return {"accuracy": float(np.trace(matrix) / matrix.sum()), "balanced_accuracy": float(recall.mean())}
@@ -26,10 +26,10 @@ def measure(confusion: list[list[int]]) -> dict[str, float]:
 def choose_epochs(confusion: list[list[list[int]]]) -> dict[str, dict[str, float]]:
     """Return the baseline's metrics on test images, by how its epoch is chosen (`BASELINES`).
 
-    The best epoch on test images is each metric's own, and one that no user could choose.
+    The best epoch is chosen for each metric on the test images, which no user could do.
 
     Args:
-        confusion: a matrix an epoch, on test images.
+        confusion: one matrix per epoch, on test images.
     """
     epochs = [measure(matrix) for matrix in confusion]
     return {
@@ -39,14 +39,15 @@ def choose_epochs(confusion: list[list[list[int]]]) -> dict[str, dict[str, float
 
 
 def summarize(runs: list[dict]) -> dict[str, dict]:
-    """Return by arm its metrics, a list with a number a seed, their means, and for ours the differences to baselines.
+    """Return each arm's metrics by seed, their means, and for our arms the differences to the baselines.
 
     Args:
-        runs: one a seed; each holds by arm a record with "confusion" on test images, for "baseline" a list with a
-            matrix an epoch.
+        runs: one per seed; each holds a record per arm, with "confusion" on test images. For "baseline", this is a list
+            with one matrix per epoch.
 
     Returns:
-        By arm: by metric {"values", "mean"}, and for ours "less" by baseline; intervals are Student's t, in pairs.
+        By arm and metric: {"values", "mean"}, and for our arms "less" by baseline. Intervals are Student's t; those of
+        differences are paired.
     """
     values: dict[str, list[dict[str, float]]] = {arm: [] for arm in (*OURS, *BASELINES)}
     for run in runs:

@@ -1,4 +1,4 @@
-"""The trainings of one seed: two networks by this project's recipes, then the baseline for the same time."""
+"""Train the networks of one seed: two by this project's recipes, then the baseline for the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHIPPED = Path(__file__).resolve().parents[2] / "zoo" / "weights" / "scarlet_fa
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One of our trainings: a network, with weights or without, and a recipe."""
+    """One of our trainings: a network, with or without trained weights, and a recipe."""
 
     description: str
     start: StartingPoint
@@ -28,9 +28,9 @@ class Arm:
 
 
 def default_arms() -> dict[str, Arm]:
-    """Return our two arms of the comparison, by name.
+    """Return the two arms of this project, by name.
 
-    Learning rates and epochs were chosen on a fifth of the training images, held out for that; see the page's remarks.
+    Learning rates and epochs were chosen on a held-out fifth of the training images; see the page's remarks.
     """
     common = {"augment": "flips", "class_weight": "balanced", "batch_size": 32}
     return {
@@ -59,13 +59,13 @@ def default_arms() -> dict[str, Arm]:
 
 
 def train_seed(images: Path, runs: Path, arms: dict[str, Arm], *, seed: int, side: int = SIDE) -> dict:
-    """Train every arm and the baseline with a seed, or read what an earlier call left in `runs`.
+    """Train every arm and the baseline with a seed, or read the results of an earlier call from `runs`.
 
     The baseline comes last and trains for at least as long as the slower of our trainings. All clocks include
-    TensorFlow's tracing, and no evaluation.
+    TensorFlow's tracing, but no evaluation.
 
     Returns:
-        "seed", and by arm and for "baseline" what `summarize` and `make_page` read.
+        "seed", and for each arm and "baseline" the record that `summarize` and `make_page` read.
     """
     found = {
         name: train_arm(images, runs / f"{name}_seed{seed}", arm, seed=seed, side=side) for name, arm in arms.items()
@@ -95,7 +95,7 @@ def train_arm(images: Path, output: Path, arm: Arm, *, seed: int, side: int = SI
 
 
 def open_images(images: Path, *, side: int, augment: str = "none", start: StartingPoint | None = None) -> ImageData:
-    """Open the folder, normalised as the weights of `start` expect it."""
+    """Open the image folder, normalised as the weights of `start` expect."""
     statistics = {"mean": start.mean, "std": start.std} if start else {}
     name = f"folder:{images}"
     return open_dataset(DataConfig(name=name, image_size=side, augment=augment, **statistics))

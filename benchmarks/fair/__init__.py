@@ -1,1 +1,1 @@
-"""Parts of the fair step's benchmark: its network, the least work of a step, and the timing."""
+"""Parts of benchmarks/fair_step.py: its network, the minimum work of a step, and the timing."""

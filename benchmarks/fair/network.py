@@ -1,4 +1,4 @@
-"""The network whose fair step is timed, and the least work that a step of it is."""
+"""Define the network whose fair step is timed, and count the minimum work of a step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.arch.block import strided
 from scarlet_tf.arch.counting import count_stem, count_tail
 
-LARGE = 64  # px; above it stem and layer 0 have stride 2, up to it stride 1
+LARGE = 64  # pixels; stem and layer 0 have stride 2 above this size, else stride 1
 FLOAT = 4  # bytes
 
 
 def reduced_space(width: float, size: int) -> SearchSpace:
-    """The 19 layers of the `scarlet` space with other widths and strides, 16 stem and 256 tail channels, 10 classes."""
+    """Return the `scarlet` space with scaled widths, other strides, 16 stem and 256 tail channels, and 10 classes."""
     full = get_space("scarlet", classes=10)
     large = size > LARGE
     return dataclasses.replace(
@@ -30,20 +30,21 @@ def reduced_space(width: float, size: int) -> SearchSpace:
 
 
 class Work(NamedTuple):
-    """Multiply-adds, and bytes of feature maps read and written; of one step."""
+    """Multiply-adds of one step, and bytes of feature maps that it reads and writes."""
 
     madds: int
     moved: int
 
 
 def count_work(space: SearchSpace, batch: int) -> Work:
-    """The least work of a fair step that keeps convolutions and normalisations apart.
+    """Return the minimum work of a fair step that does not fuse convolutions with normalisations.
 
-    Multiply-adds: each convolution forward, and as many again for the gradients of its input and of its kernel.
-    Bytes: a convolution reads its input and writes its output; backward it reads the output's gradient, writes the
-    input's, and reads input and output's gradient for the kernel's. A normalisation with its activation reads its
-    input for the moments and again for the result, which it writes; backward it reads input and output's gradient,
-    twice, and writes the input's gradient. SE, shortcuts and the optimizer are left out.
+    Multiply-adds: each convolution forward, and as many again for the gradient of its input and for that of its kernel.
+    Bytes: a convolution reads its input and writes its output. Backward it reads the output's gradient and writes the
+    input's; for the kernel's gradient it reads the input and the output's gradient. A normalisation with its activation
+    reads its input for the moments and again for the result, which it writes. Backward it reads the input and the
+    output's gradient, twice, and writes the input's gradient. Squeeze-and-excite, shortcuts and the optimizer are not
+    counted.
     """
     side = strided(space.resolution, space.stem_stride)
     madds = count_stem(space, space.resolution).madds

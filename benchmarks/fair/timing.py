@@ -1,4 +1,4 @@
-"""Timing of fair steps, of sgemm and of copies."""
+"""Time fair steps, sgemm and copies."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from scarlet_tf.supernet.settings import share_out_threads
 
 
 def limit_threads(threads: int) -> None:
-    """Before TensorFlow's first operation; shared out as train_supernet.py shares out the cores."""
+    """Share out the threads as train_supernet.py does with cores; call this before TensorFlow's first operation."""
     for name, value in share_out_threads(threads).items():
         getattr(tf.config.threading, f"set_{name}_op_parallelism_threads")(value)
 
 
 def run_eagerly(eager: bool) -> None:
-    """Whether functions run operation by operation, without being traced."""
+    """Set whether functions run operation by operation, without being traced."""
     tf.config.run_functions_eagerly(eager)
 
 
 def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **how: bool) -> dict[str, float]:
-    """Seconds of `steps` fair steps after a first one; `precision` and `how` as `make_fair_step` takes them.
+    """Time `steps` fair steps after a first one; `precision` and `how` are passed to `make_fair_step`.
 
-    For the same work as a plain loop of 13 backward passes and one SGD update, which a step is compared with: gradients
-    of what paths share are summed, as such passes sum them, and weights do not decay.
+    A step is compared with a plain loop of 13 backward passes and one SGD update. To do the same work, it sums the
+    gradients of shared weights, as such a loop does, and applies no weight decay.
     """
     strategy = make_strategy("one_device")
     with strategy.scope():
@@ -64,7 +64,7 @@ def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **
 
 
 def seconds_since_start() -> float:
-    """Since this process started (Linux)."""
+    """Return the seconds since this process started (Linux)."""
     with open("/proc/self/stat") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
@@ -80,8 +80,11 @@ def _best(function: Callable[[], object], *, repeats: int = 7) -> float:
 
 
 def measure_rates() -> tuple[float, float]:
-    """TensorFlow's float32 multiply-adds a second in a 1024 x 1024 product, and bytes read and written a second in a
-    copy of 64 MB, which is more than the caches hold."""
+    """Return this machine's rates of sgemm and copies.
+
+    The first is float32 multiply-adds per second of TensorFlow in a 1024 x 1024 product. The second is bytes read and
+    written per second in a copy of 64 MB, which exceeds the caches.
+    """
     a = tf.random.normal((1024, 1024))
     big = np.ones(16 * 2**20, np.float32)
     target = np.empty_like(big)

@@ -1,1 +1,1 @@
-"""What benchmarks/search.py is made of: objectives, methods, the cost of a generation, and how it is shown."""
+"""Parts of benchmarks/search.py: objectives, methods, the cost of a generation, and the page."""

@@ -1,4 +1,4 @@
-"""Accuracies by formula, whose best model is known exactly."""
+"""Define synthetic accuracies, formulas whose best model is known exactly."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ OBJECTIVES = ("separable", "epistatic")
 
 
 class SyntheticAccuracy:
-    """0..1, for the worst and the best model of a space: a sum over layers, an `Evaluator`.
+    """An `Evaluator` whose accuracy is a sum over layers, 0 for the worst model of a space and 1 for the best.
 
-    A layer's choice is worth half of what larger blocks are worth anywhere (0.3, and 0.3 for expansion 6, up to 0.2 for
-    the kernel, 0.2 for SE; identity nothing) and half a number from U(0, 1). In an "epistatic" one each pair of choices
-    of neighbouring layers adds another one from U(0, 1), twice the spread of a choice's own. Best and worst come from
-    dynamic programming along the layers, which is exact for a chain.
+    A choice in a layer is worth half the value of its block, plus half a random number from U(0, 1). The value of a
+    block grows with its size: 0.3, plus 0.3 for expansion ratio 6, up to 0.2 for the kernel, and 0.2 for
+    squeeze-and-excite; an identity is worth 0. With the objective "epistatic", each pair of choices in neighbouring
+    layers adds another number from U(0, 1), twice the spread of a choice's own. Best and worst are found by dynamic
+    programming along the layers, which is exact for a chain.
     """
 
     def __init__(self, space: SearchSpace, objective: str):
         rng = np.random.default_rng(zlib.crc32(objective.encode()))
-        (table,), layers = space.choices, space.num_layers  # of one table for all layers
+        (table,), layers = space.choices, space.num_layers  # all layers share one table
         choices = len(table)
         self.fingerprint = f"synthetic-{objective}"
         self.own = 0.5 * np.array([_size(choice) for choice in table]) + 0.5 * rng.random((layers, choices))
@@ -33,7 +34,7 @@ class SyntheticAccuracy:
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         scaled = (self._sums(genomes) - self._low) / (self._high - self._low)
-        return np.clip(scaled, 0.0, 1.0)  # the best one may come out a rounding error beyond 1
+        return np.clip(scaled, 0.0, 1.0)  # rounding may lift the best model just above 1
 
     def _sums(self, genomes: np.ndarray) -> np.ndarray:
         layers = np.arange(genomes.shape[1])
@@ -41,7 +42,7 @@ class SyntheticAccuracy:
         return own + self.pairs[layers[:-1], genomes[:, :-1], genomes[:, 1:]].sum(axis=1)
 
     def _extreme(self, sign: int) -> np.ndarray:
-        """(num_layers,) the genome of the largest sum, or with sign -1 of the smallest."""
+        """Return the genome (num_layers,) with the largest sum, or with sign -1 the smallest."""
         value, came_from = sign * self.own[0], []
         for own, pairs in zip(self.own[1:], self.pairs, strict=True):
             totals = value[:, None] + sign * pairs

@@ -1,4 +1,4 @@
-"""One search of a synthetic objective by one method: how good its models are."""
+"""Search a synthetic objective once with one method, and measure how good its models are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHODS = (*MIXTURES, *PYMOO)
 
 
 class Recorder:
-    """An `Evaluator` that keeps what it was asked."""
+    """An `Evaluator` that records the genomes it evaluates."""
 
     def __init__(self, accuracy: SyntheticAccuracy):
         self.fingerprint, self.accuracy = accuracy.fingerprint, accuracy
@@ -34,15 +34,15 @@ class Recorder:
 def run_method(
     space: SearchSpace, objective: str, method: str, *, seed: int, population: int, evaluations: int
 ) -> dict:
-    """Searches without constraints, which all methods handle differently.
+    """Run one search, without constraints, which each method handles differently.
 
     Returns:
-        hypervolume: of the final population, in the unit box of `cost_box`; hypervolume_all: of every evaluated model;
-        best_accuracy: of every evaluated model, 1 for the known optimum; evaluations; and what was given.
+        hypervolume: of the final population, in the unit box of `cost_box`; hypervolume_all: of all evaluated models;
+        best_accuracy: among all evaluated models, 1 for the known optimum; evaluations; and objective, method and seed.
     """
     recorder = Recorder(SyntheticAccuracy(space, objective))
     if method in MIXTURES:
-        # Generation 0 is two populations.
+        # Generation 0 evaluates twice the population.
         config = SearchConfig(
             population=population,
             generations=evaluations // population - 2,
@@ -67,14 +67,14 @@ def run_method(
 
 
 def _scaled_costs(space: SearchSpace, accuracy: SyntheticAccuracy, genomes: np.ndarray) -> np.ndarray:
-    """(n, L) -> (n, 3) costs, 0..1 in the box."""
+    """Return the costs (n, 3) of genomes (n, L), scaled to 0..1 in the box."""
     cheap = cheap_quantities(space)
     values = measure(cheap, genomes) | {ACCURACY: accuracy.evaluate(genomes)}
     return scaled_costs(DEFAULT_OBJECTIVES, values, box=cost_box(space, DEFAULT_OBJECTIVES, cheap))
 
 
 def _front(scaled: np.ndarray) -> np.ndarray:
-    """The non-dominated rows of many, a few at a time: dominance takes memory in the square of their number."""
+    """Return the non-dominated rows, in chunks: memory for dominance grows with the square of the number of rows."""
     front = scaled[:0]
     for start in range(0, len(scaled), 500):
         candidates = np.concatenate([front, scaled[start : start + 500]])
@@ -85,10 +85,10 @@ def _front(scaled: np.ndarray) -> np.ndarray:
 def _pymoo(
     space: SearchSpace, recorder: Recorder, method: str, *, seed: int, population: int, generations: int
 ) -> np.ndarray:
-    """pymoo's NSGA-II on the genes as integers; the final population, (n, L).
+    """Run pymoo's NSGA-II on integer genes, and return the final population (n, L).
 
-    "pymoo_point" has the crossover of this project and gives each gene another value with probability 1/L;
-    "pymoo_sbx" has pymoo's default operators for numbers, rounded.
+    "pymoo_point" uses this project's crossover, and changes each gene to another value with probability 1/L.
+    "pymoo_sbx" uses pymoo's default operators for real numbers, rounded.
     """
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.mutation import Mutation

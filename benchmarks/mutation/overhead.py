@@ -1,4 +1,4 @@
-"""Seconds that a generation takes beside its evaluations."""
+"""Measure the time that a generation takes besides its evaluations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from mutation.accuracy import SyntheticAccuracy
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search import MutationMixture, Search, SearchConfig
 
-WITHOUT = MutationMixture(reinforced=0.0)  # random and roulette in the ratio of their shares
+WITHOUT = MutationMixture(reinforced=0.0)  # random and roulette keep the ratio of their shares
 
 
 def measure_overhead(space: SearchSpace, *, population: int, generations: int) -> dict[str, dict[str, float]]:
-    """Median and p90 milliseconds of a generation, of CPU and of wall clock, with and without the controller.
+    """Return median and p90 milliseconds of a generation, CPU and wall clock, with and without the controller.
 
-    Each is one search with 3 objectives under the default constraints, archive on disk; generation 0 does not count.
+    Each measurement is one search with 3 objectives, the default constraints and an archive on disk. Generation 0 is
+    not counted.
     """
     result = {}
     for name, mixture in (("without controller", WITHOUT), ("with controller", MutationMixture())):
@@ -32,12 +33,12 @@ def measure_overhead(space: SearchSpace, *, population: int, generations: int) -
 
 
 class _Clock:
-    """An `Evaluator` that takes its own time off the generations'."""
+    """An `Evaluator` that subtracts its own time from that of the generations."""
 
     def __init__(self, accuracy: SyntheticAccuracy):
         self.fingerprint, self._accuracy = accuracy.fingerprint, accuracy
         self._since, self._evaluating = _now(), np.zeros(2)
-        self.overheads: list[np.ndarray] = []  # of each generation: seconds of CPU and of wall clock
+        self.overheads: list[np.ndarray] = []  # per generation: seconds of CPU and wall clock
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         started = _now()

@@ -1,4 +1,4 @@
-"""What the runs say: medians with bootstrap intervals, as a dictionary for JSON and as a Markdown page."""
+"""Summarise the runs: medians with bootstrap intervals, as a dictionary for JSON and as a Markdown page."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LABELS = {
 
 
 def summarise(runs: Sequence[dict]) -> list[dict]:
-    """One object an objective and method: [value, low, high] of each figure's median (95 %).
+    """Return one object per objective and method, with [value, low, high] of each figure's median (95 %).
 
-    And of how much the mixture's median hypervolume is above this method's, and "wins", the share of all pairs of
-    their runs in which the mixture's is the greater one.
+    "mixture_above" is how much the mixture's median hypervolume exceeds this method's. "wins" is the share of all pairs
+    of their runs in which the mixture's hypervolume is greater.
     """
     rows = []
     for objective in dict.fromkeys(run["objective"] for run in runs):

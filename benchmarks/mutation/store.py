@@ -1,4 +1,4 @@
-"""Finished runs as files, so that a benchmark that was stopped goes on where it was."""
+"""Keep finished runs as files, so that a stopped benchmark can be resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scarlet_tf.files import write_atomically
 
 
 def code_fingerprint() -> str:
-    """Of the sources, and of the packages, that decide what a run gives."""
+    """Return a hash of the sources and package versions that determine the result of a run."""
     folders = [Path(module.__file__).parent for module in (scarlet_tf.arch, scarlet_tf.search)]
     sources = sorted(path for folder in (*folders, Path(__file__).parent) for path in folder.glob("*.py"))
     versions = [f"{name} {importlib.metadata.version(name)}\n".encode() for name in ("numpy", "pymoo")]
@@ -21,7 +21,7 @@ def code_fingerprint() -> str:
 
 
 class RunStore:
-    """One JSON file a run, in a folder of the code that made it."""
+    """Store each run as one JSON file, in a folder named after the code that made it."""
 
     def __init__(self, folder: Path, *, population: int, evaluations: int):
         self._folder = folder / f"{code_fingerprint()}_{population}_{evaluations}"

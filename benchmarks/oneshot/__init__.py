@@ -1,1 +1,1 @@
-"""Searches of a trained supernet against uniform draws, and the time that evaluating models takes."""
+"""Searches of a trained supernet against uniform draws, and the time to evaluate models."""

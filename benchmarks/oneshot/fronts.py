@@ -1,4 +1,4 @@
-"""What searches of a supernet have found, against as many models drawn uniformly."""
+"""Compare what searches of a supernet found with as many models drawn uniformly."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from scarlet_tf.search.uniform import evaluate_uniform
 def compare_fronts(
     space: SearchSpace, evaluator: Evaluator, *, archives: Mapping[str, Sequence[Path]], evaluations: int, cache: Path
 ) -> list[dict]:
-    """Takes the first `evaluations` models that each search evaluated, and as many drawn uniformly.
+    """Compare the first `evaluations` models that each search evaluated with as many drawn uniformly.
 
-    Models that break the search's constraint were evaluated like all others, but are no part of a front.
+    Models that violate the search's constraint count as evaluated, but are not part of a front.
 
     Args:
         archives: finished searches by arm, one for each seed 0, 1, ...
-        cache: folder of the drawn models' accuracies, from which an interrupted call goes on.
+        cache: folder of the drawn models' accuracies, from which an interrupted call resumes.
 
     Returns:
-        One object an arm and seed: "arm", "seed", "constraints", and of "search" and "uniform" the number of feasible
-        models, their hypervolume in the box that the search measures it in, and their best accuracy.
+        One object per arm and seed: "arm", "seed", "constraints", and for each of "search" and "uniform" the number of
+        feasible models, their hypervolume in the box that the search measures it in, and their best accuracy.
 
     Raises:
-        ValueError: an archive of another evaluator, or with too few models.
+        ValueError: if an archive belongs to another evaluator, or has too few models.
     """
     box = cost_box(space, DEFAULT_OBJECTIVES, cheap_quantities(space))
     rows = []
@@ -72,8 +72,10 @@ def front_figures(
     box: tuple[np.ndarray, np.ndarray],
     objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
 ) -> dict:
-    """Of n models' quantities, (n,) each: how many are "feasible", and of these "hypervolume" and "best_accuracy"
-    (None where none is).
+    """Return the figures of n models' front, given their quantities, (n,) each.
+
+    Returns:
+        "feasible", the number of feasible models, and their "hypervolume" and "best_accuracy" (None if there are none).
     """
     passed = np.logical_and.reduce(
         [np.ones(len(values[ACCURACY]), bool), *(c.satisfied(values[c.name]) for c in constraints)]

@@ -1,4 +1,4 @@
-"""The result as a Markdown page."""
+"""Render the benchmark's result as a Markdown page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAYS = {
 
 
 def make_page(result: dict) -> str:
-    """search_supernet.md from the content of search_supernet.json."""
+    """Render the content of search_supernet.json as the Markdown page search_supernet.md."""
     evaluation, speed = result["evaluation"], result["throughput"]
     arms = dict.fromkeys(row["arm"] for row in result["fronts"])
     tables = "\n\n".join(_table([row for row in result["fronts"] if row["arm"] == arm]) for arm in arms)
@@ -95,6 +95,6 @@ def _best(accuracy: float | None) -> str:
 
 
 def _median(values: list) -> float | None:
-    """Of those that there are."""
+    """Return the median of the values that are not None; None if there are none."""
     there = [value for value in values if value is not None]
     return float(np.median(there)) if there else None

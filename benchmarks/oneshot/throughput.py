@@ -1,4 +1,4 @@
-"""Evaluating a generation's models in the supernet, sharing prefixes: against one by one, and as Keras models."""
+"""Time evaluating a generation in the supernet with shared prefixes, one model at a time, and as Keras models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE_BY_ONE = "one_by_one"
 
 
 def last_children(archive: Path, count: int) -> np.ndarray:
-    """Genomes of the first `count` models that the last generation of a search evaluated, (count, num_layers)."""
+    """Return genomes (count, num_layers) of the first `count` models that a search's last generation evaluated."""
     with read_archive(archive) as opened:
         generation = opened.last_generation
         children = opened.models("generation = ?", (generation,)).genomes
@@ -32,20 +32,23 @@ def last_children(archive: Path, count: int) -> np.ndarray:
 def time_evaluation(
     supernet: Supernet, genomes: np.ndarray, *, evaluators: dict[str, SupernetEvaluator], rounds: int
 ) -> dict:
-    """Seconds of evaluating all genomes, in interleaved rounds after one that does not count.
+    """Time the evaluation of all genomes, in interleaved rounds after one that is not counted.
 
     Args:
-        evaluators: by BN mode, "moving" and "recalibrated", with the same images. Stand-alone models must repeat their
-            accuracies; those with moving statistics are timed.
+        evaluators: by BN mode, "moving" and "recalibrated", with the same images. Their accuracies are compared with
+            those of stand-alone models, of which the ones with moving statistics are timed.
 
     Returns:
-        seconds: of each way, a list with one number a round: BN modes, all models together; "one_by_one", each on its
-            own in the supernet, BN recalibrated; "alone", as Keras models.
-        ratios: of each way, seconds over those of "alone", the median over rounds.
-        together_over_one_by_one: seconds with recalibrated statistics, all models together over one by one, the median
-            over rounds. Both give the same accuracies, or RuntimeError is raised.
-        different_accuracies: by BN mode, how many models have another accuracy alone than in the supernet.
-        different_answers: by BN mode, the most images by which the accuracies of one model differ.
+        seconds: for each way, a list with one number per round. The ways are the BN modes, all models together;
+            "one_by_one", each model on its own in the supernet with recalibrated BN; and "alone", as Keras models.
+        ratios: for each way, its seconds divided by those of "alone", the median over rounds.
+        together_over_one_by_one: with recalibrated statistics, seconds for all models together divided by those for one
+            by one, the median over rounds. Both must give the same accuracies.
+        different_accuracies: by BN mode, the number of models whose accuracy alone differs from that in the supernet.
+        different_answers: by BN mode, the largest difference of one model's two accuracies, in images.
+
+    Raises:
+        RuntimeError: if models have other accuracies one by one than together.
     """
     recalibrated = evaluators["recalibrated"]
     images, labels = map(np.concatenate, zip(*evaluators["moving"].batches(), strict=True))
@@ -53,7 +56,7 @@ def time_evaluation(
         bn: lambda evaluator=evaluator: _timed_batch(evaluator, genomes) for bn, evaluator in evaluators.items()
     }
     ways[ONE_BY_ONE] = lambda: _timed_one_by_one(recalibrated, genomes)
-    for run in ways.values():  # traces what a search has traced long before its last generation
+    for run in ways.values():  # trace what a search traces long before its last generation
         run()
     evaluate_alone(supernet, genomes[:1], images, labels)
     ways[ALONE] = lambda: evaluate_alone(supernet, genomes, images, labels)
@@ -87,10 +90,10 @@ def evaluate_alone(
     *,
     calibration: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
-    """Builds, compiles and runs a Keras model for every genome, with the supernet's weights.
+    """Build, compile and run a Keras model for every genome, with the supernet's weights.
 
     Args:
-        calibration: images whose statistics every BN takes over; None: the supernet's moving ones.
+        calibration: images whose statistics every BN uses; None: the supernet's moving statistics.
 
     Returns:
         Seconds, and accuracies (n,) float64.
@@ -104,13 +107,13 @@ def evaluate_alone(
         seconds += time.perf_counter() - started
         correct.append(int((logits.argmax(axis=1) == labels).sum()))
         del model
-        gc.collect()  # not part of the time: models are full of cycles, and memory is small
+        gc.collect()  # not timed: models contain reference cycles, and memory is limited
     return seconds, np.array(correct) / len(labels)
 
 
 def _recalibrated(supernet: Supernet, genome: np.ndarray, calibration: np.ndarray):
-    """As `Supernet.extract`, with BN statistics of the calibration images in place of the moving ones."""
-    # Keras with momentum 0 takes over a batch's statistics whole.
+    """Return the model of `Supernet.extract`, but with BN statistics of the calibration images."""
+    # With momentum 0, Keras replaces the moving statistics with those of the batch.
     model = build(supernet.path_spec(genome), classifier_activation=None, bn=BatchNorm(momentum=0.0))
     set_weights(model, supernet.path_weights(genome))
     model(calibration, training=True)

@@ -1,1 +1,1 @@
-"""What benchmarks/tflite_peers.py is made of: networks' files, their measurement, and how it is shown."""
+"""Parts of benchmarks/tflite_peers.py: the networks' files, their measurement, and the page."""

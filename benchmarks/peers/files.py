@@ -1,4 +1,4 @@
-"""The networks' .tflite files, each plain and rewritten, kept in a folder from one run to the next."""
+"""Make the networks' .tflite files, each plain and rewritten, and keep them in a folder for later runs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from scarlet_tf.formats import QUANTIZATIONS, require_format
 from scarlet_tf.tflite import optimize
 
 FORMATS = QUANTIZATIONS[:-1]  # int8_pure is for accelerators, not for XNNPACK
-IMAGES = 20  # to calibrate int8 with
+IMAGES = 20  # calibration images for int8
 _NORM_IMAGES = 8
-# Sources that decide what is in a plain file, here and below scarlet_tf, and what rewriting makes of it.
+# Sources, here and below scarlet_tf, that determine a plain file's content, and those that determine its rewriting.
 _MADE_HERE_BY = ("networks.py", "files.py")
 _MADE_BY = (
     *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
@@ -33,7 +33,7 @@ _HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkFile:
-    """A network's file; `rewritten`: by scarlet_tf.tflite.optimize, else as TensorFlow's converter left it."""
+    """A network's file, rewritten by scarlet_tf.tflite.optimize, or as TensorFlow's converter left it."""
 
     network: str
     format: str
@@ -44,15 +44,15 @@ class NetworkFile:
 def make_files(
     networks: Mapping[str, Callable], formats: Sequence[str], folder: Path, *, seed: int
 ) -> list[NetworkFile]:
-    """Two files for every network and format, those that the folder lacks converted.
+    """Return two files for every network and format; convert those that the folder lacks.
 
-    A file's name holds a hash of what it depends on: versions, seed, and this project's sources.
+    A file's name holds a hash of what it depends on: package versions, seed, and this project's sources.
 
     Args:
         networks: functions that build keras.Models with a fixed input size.
-        formats: of `FORMATS`.
-        seed: of weights and of images, standard normal, that settle BN statistics and calibrate int8. That is enough
-            for timing; nothing is said about accuracy.
+        formats: names out of `FORMATS`.
+        seed: random seed of the weights and of the standard normal images that settle batch normalisation and calibrate
+            int8. That is enough for timing, but accuracy is meaningless.
     """
     if not networks or not formats:
         raise ValueError("expected at least one network and one format")
@@ -101,7 +101,7 @@ def _rewrite(path: Path) -> Path:
 
 
 def _sources(patterns: Sequence[str], root: Path) -> str:
-    """Hash of the Python files below a folder."""
+    """Return a hash of the Python files below a folder that match the patterns."""
     paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     return _hash(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
 

@@ -1,7 +1,7 @@
-"""SCARLET's networks and those of keras.applications that it is compared with, each with a softmax, random weights.
+"""Build SCARLET's networks and their keras.applications peers, each with random weights and a softmax.
 
-All take the normalised image: what the others do to pixels inside the network, a few percent of a run, is cut off.
-Accuracy is no subject here, so no weights are needed.
+All take the normalised image: preprocessing inside the peers, a few percent of a run, is cut off. Accuracy is not
+measured, so no trained weights are needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SIDE = 224
 
 
 def choose_networks(names: Sequence[str]) -> dict[str, Callable]:
-    """Functions that build keras.Models, float32 (B, 224, 224, 3) -> (B, 1000) probabilities, by name.
+    """Return, by name, functions that build keras.Models: float32 (B, 224, 224, 3) -> (B, 1000) probabilities.
 
     Raises:
         ValueError: for an unknown name.
@@ -42,7 +42,7 @@ def _peer(name: str) -> Callable:
 
         options = {"include_preprocessing": False} if name == "MobileNetV3Large" else {}
         model = getattr(keras.applications, name)(weights=None, input_shape=(_SIDE, _SIDE, 3), **options)
-        if name == "EfficientNetB0":  # has no such option
+        if name == "EfficientNetB0":  # which lacks this option
             model = keras.Model(model.get_layer("stem_conv_pad").input, model.output)
         return model
 

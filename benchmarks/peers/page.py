@@ -1,4 +1,4 @@
-"""The result as a Markdown table."""
+"""Render the benchmark's result as a Markdown page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _REFERENCE = "EfficientNetB0"
 
 
 def make_markdown(result: dict, *, picture: str) -> str:
-    """A page with the table; `picture`: name of the drawing beside it."""
+    """Return the page with the table; `picture` is the file name of the drawing beside it."""
     ratios = {(tuple(r["numerator"]), tuple(r["denominator"])): r["median"] for r in result["ratios"]}
     rows = [_row(file, ratios) for file in result["files"]]
     return f"""# Time of .tflite files: SCARLET and peers

@@ -1,10 +1,10 @@
-"""The result as an SVG picture: one bar a file, grouped by network."""
+"""Draw the result as an SVG picture: one bar per file, grouped by network."""
 
 from __future__ import annotations
 
 from html import escape
 
-# Apart in lightness as well as in hue; a plain file's bar is the pale one.
+# Colours differ in lightness as well as in hue; bars of plain files are pale.
 _COLOURS = {"float32": "#0072b2", "float16": "#56b4e9", "dynamic": "#e69f00", "int8": "#d55e00"}
 _PALE = 0.45
 _LEFT, _RIGHT, _TOP, _BOTTOM = 150, 70, 44, 34
@@ -14,7 +14,7 @@ _STYLE = "<style>.peers{color:#22303c}@media(prefers-color-scheme:dark){.peers{c
 
 
 def draw_bars(result: dict) -> str:
-    """A self-contained picture of the median times in milliseconds."""
+    """Return a self-contained picture of the median times in milliseconds."""
     files = result["files"]
     scale = _WIDTH / max(file["median_ms"] for file in files)
     parts, y = [], _TOP

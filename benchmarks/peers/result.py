@@ -1,4 +1,4 @@
-"""Measuring the files, and what is kept of it."""
+"""Measure the files and record the results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VERSIONS = ("ai-edge-litert", "tensorflow", "keras", "numpy")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A file and its times."""
+    """A file and its latency."""
 
     file: NetworkFile
     latency: HostLatency
@@ -32,21 +32,21 @@ class Measured:
 
 
 def measure_files(files: Sequence[NetworkFile], *, threads: int, rounds: int, warmup: int, seed: int) -> list[Measured]:
-    """Runs every file once a round, in turn, see `scarlet_tf.latency.measure_host`."""
+    """Run every file once per round, in turn; see `scarlet_tf.latency.measure_host`."""
     paths = [file.path for file in files]
     latencies = measure_host(paths, threads=threads, runs=rounds, warmup=warmup, seed=seed)
     return [Measured(file=file, latency=latency) for file, latency in zip(files, latencies, strict=True)]
 
 
 def make_result(measured: Sequence[Measured], *, command: str, seed: int, warmup: int) -> dict:
-    """A dictionary for JSON.
+    """Return the measurements as a dictionary for JSON.
 
     Args:
-        command: how the benchmark was called.
+        command: the command that ran the benchmark.
 
     Returns:
-        format, version, command, date, seed, warmup, calibration_images, machine, versions, "files" (one object a
-        file), and "ratios" (one object a pair of files, see `_ratios`).
+        format, version, command, date, seed, warmup, calibration_images, machine, versions, "files" (one object per
+        file), and "ratios" (one object per pair of files, see `_ratios`).
     """
     first, about = measured[0].latency, provenance(command, packages=_VERSIONS)
     return {
@@ -83,10 +83,10 @@ def _row(one: Measured) -> dict:
 
 
 def _ratios(measured: Sequence[Measured]) -> list[dict]:
-    """Ratios of times: quotients of the same round, their median, 10th and 90th percentile.
+    """Return ratios of times: the median, 10th and 90th percentile of quotients within a round.
 
-    Every rewritten file over its plain one; every SCARLET over every other network's file of the same format, plain and
-    rewritten; and every rewritten file of another format over the rewritten float32 one.
+    They compare every rewritten file with its plain one; every rewritten SCARLET file with every other network's files
+    of the same format, plain and rewritten; and every rewritten file of another format with the rewritten float32 one.
     """
     known = {one.kind: one for one in measured}
     pairs = []
@@ -114,5 +114,5 @@ def _ratio(numerator: Measured, denominator: Measured) -> dict:
 
 
 def _name(one: Measured) -> list:
-    """[network, format, "plain" or "rewritten"]."""
+    """Return [network, format, "plain" or "rewritten"]."""
     return [one.file.network, one.file.format, "rewritten" if one.file.rewritten else "plain"]

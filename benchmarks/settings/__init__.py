@@ -1,1 +1,1 @@
-"""What the settings that the paper leaves open do to a supernet: gradients of shared weights, LETs' start, rates."""
+"""Effect of supernet settings that the paper leaves open: shared gradients, LET initialisation, learning rates."""

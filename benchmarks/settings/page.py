@@ -1,4 +1,4 @@
-"""The result as a Markdown page."""
+"""Render the benchmark's result as a Markdown page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from settings.runs import BASE
 
 
 def make_page(result: dict) -> str:
-    """supernet_settings.md from the content of supernet_settings.json."""
+    """Render the content of supernet_settings.json as the Markdown page supernet_settings.md."""
     config = result["config"]
     rows = "\n".join(_row(name, values) for name, values in result["variants"].items())
     return f"""# Settings that the paper leaves open

@@ -1,4 +1,4 @@
-"""Supernets that differ in one setting, and the one-shot accuracy of the same paths in each."""
+"""Train supernets that differ in one setting, and measure the one-shot accuracy of the same paths in each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASE = "base"
 
 
 def variants(base: SupernetConfig) -> dict[str, SupernetConfig]:
-    """The base, and what differs from it in one setting, by name."""
+    """Return, by name, the base and the configurations that differ from it in one setting."""
     return {
         BASE: base,
         "shared_gradient=sum": dataclasses.replace(base, shared_gradient="sum"),
@@ -29,11 +29,11 @@ def variants(base: SupernetConfig) -> dict[str, SupernetConfig]:
 
 
 def measure(base: SupernetConfig, output: str | Path, *, seeds: int, paths: int, images: int) -> dict[str, dict]:
-    """Trains every variant with seeds 0..seeds-1, or goes on with that, in folders of `output`.
+    """Train every variant with seeds 0..seeds-1 in folders of `output`, or resume, and measure its paths.
 
     Returns:
-        By variant: for each BN mode "mean" and "worst" over the paths, lists with a number a seed; and, but for the
-        base, "mean_less_base" with recalibrated BN, with its t interval over seeds, in pairs.
+        By variant: for each BN mode "mean" and "worst" over the paths, lists with one number per seed; and, except for
+        the base, "mean_less_base" with recalibrated BN, with its paired t interval over seeds.
     """
     genomes = base.space.random(np.random.default_rng(0), paths)
     found: dict[str, dict] = {}
