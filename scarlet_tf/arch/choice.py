@@ -44,7 +44,8 @@ class Choice:
     def __post_init__(self) -> None:
         require_known("kind of choice", self.kind, KINDS, error=SpecError)
         if self.is_identity:
-            if self != Choice._skip(self.kind):
+            given = (self.expansion, self.kernel_size, self.se, self.activation)
+            if given != (0, 1, False, _DEFAULT_ACTIVATION):
                 raise SpecError(f"choice {self.kind!r} takes no expansion, kernel, SE or activation")
             return
         number = isinstance(self.expansion, (int, float)) and not isinstance(self.expansion, bool)
@@ -53,15 +54,6 @@ class Choice:
                 f"a choice of kind {self.kind!r} needs an expansion > 0, such as e6, got {self.expansion!r}"
             )
         self.block(8, out_channels=8, stride=1)
-
-    @staticmethod
-    def _skip(kind: str) -> Choice:
-        """Return an identity with default fields, without validating it, to compare with."""
-        choice = object.__new__(Choice)
-        for field in dataclasses.fields(Choice):
-            object.__setattr__(choice, field.name, field.default)
-        object.__setattr__(choice, "kind", kind)
-        return choice
 
     @property
     def is_identity(self) -> bool:
