@@ -6,6 +6,8 @@ import importlib
 import numpy as np
 import pytest
 
+from scarlet_tf.zoo import registry
+
 MODULES = (
     "arch.block",
     "arch.choice",
@@ -30,7 +32,8 @@ MODULES = (
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples(name):
+def test_examples(name, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))  # which an example adds to
     module = importlib.import_module(f"scarlet_tf.{name}")
     result = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted and not result.failed
