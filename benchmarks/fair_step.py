@@ -1,4 +1,4 @@
-"""Time strictly fair supernet steps (13 paths, one update) on random images, and print one line of JSON.
+"""Time strictly fair supernet steps on random images, and print one line of JSON.
 
     taskset -c 1 python benchmarks/fair_step.py --width=0.5 --size=32 --batch=32 --threads=1
     python benchmarks/fair_step.py --space=scarlet --size=224 --batch=2 --steps=1

@@ -1,4 +1,4 @@
-"""Define the network whose fair step is timed, and count the minimum work of a step."""
+"""The network whose fair step is timed, and the least work that a step takes."""
 
 from __future__ import annotations
 

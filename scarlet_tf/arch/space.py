@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -62,6 +63,9 @@ class SearchSpace:
         object.__setattr__(self, "resolution", resolution)
         if self.choices is None:
             object.__setattr__(self, "choices", table_1())
+        for field in ("out_channels", "strides", "choices"):
+            value = getattr(self, field)
+            require(isinstance(value, tuple), f"{owner}: {field} must be a list, got {value!r}")
         require(
             bool(self.out_channels) and len(self.out_channels) == len(self.strides),
             f"{owner}: out_channels and strides must have one entry a layer, "
@@ -103,7 +107,7 @@ class SearchSpace:
     @property
     def size(self) -> int:
         """The number of models, the product of `num_choices`."""
-        return int(np.prod([int(n) for n in self.num_choices], dtype=object))
+        return math.prod(self.num_choices)
 
     def skips(self, genomes: np.ndarray) -> np.ndarray:
         """Return where genomes skip layers: (n, num_layers) integers -> (n, num_layers) bool."""
@@ -232,6 +236,8 @@ class SearchSpace:
         require(isinstance(data, dict), f"a search space is a JSON object, got {type(data).__name__}")
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
         if "layers" in fields:
+            for field in ("out_channels", "strides"):
+                require(field not in fields, f"a search space with layers says {field} there, not beside them")
             fields |= _read_layers(fields.pop("layers"), fields.pop("choices", {}))
         else:
             identity = {"plain": "identity"}.get(name := fields.pop("identity", "let"), name)

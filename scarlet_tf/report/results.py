@@ -16,7 +16,13 @@ from scarlet_tf.report.quantities import MISSING, is_number, write_value
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of results: its heading, the group heading above it, and its unit ("percent": a fraction in [0, 1])."""
+    """A column of the results table.
+
+    Attributes:
+        label: its heading.
+        group: the heading above those of several columns.
+        unit: of its values; "percent" means fractions in [0, 1].
+    """
 
     label: str
     group: str

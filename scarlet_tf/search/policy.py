@@ -184,7 +184,7 @@ class ValueBaseline:
         return self._solution[self._columns(genomes)].sum(axis=1) + self._solution[-1]
 
     def savings(self, genomes: np.ndarray) -> np.ndarray:
-        """Return by how much each action lowers each cost, 0 for current genes: (n, L) -> (n, L * C, m)."""
+        """Return how much each action lowers each cost: (n, L) genomes -> (n, L * C, m); keeping a gene lowers none."""
         n, num_layers = genomes.shape
         table = self._solution[:-1].reshape(1, num_layers, self._num_choices, -1)
         current = self._solution[self._columns(genomes)][:, :, None, :]

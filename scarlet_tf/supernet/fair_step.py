@@ -67,7 +67,7 @@ def make_fair_step(
     dtype = precision.removeprefix("mixed_")
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}
-    paths = num_paths(supernet.space)
+    paths = num_paths(supernet.space.num_choices)
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(images, labels, routes, learning_rate):

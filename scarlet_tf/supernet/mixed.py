@@ -131,23 +131,24 @@ class BlockGroup:
     """Weights of a layer's choices with the same number of hidden channels, without the last BN.
 
     Weights of the same shape are stacked, which leaves fewer variables to update and save. The index of a choice in
-    the stack is its slot.
+    the stack is its slot; `size` is the number of slots.
     """
 
     def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
         self._kind = KINDS[blocks[0].kind]
-        self._size = len(blocks)
+        self.size = len(blocks)
         wanted: dict[str, list[tuple[int, Weight]]] = {}
         for slot, block in enumerate(blocks):
             for weight in self._kind.weights(block):
                 wanted.setdefault(weight.name, []).append((slot, weight))
+        # In the order of a block with SE, which has them all: the initial weights of a seed depend on it.
         order = [weight.name for weight in self._kind.weights(max(blocks, key=lambda block: block.has_se))]
         self._weights = []
         for each in order:
             slots, weights = zip(*wanted[each], strict=True)
             self._weights.append(StackedWeight(weights, slots, rng=rng, name=name))
         hidden = blocks[0].hidden_channels
-        self._norms = {norm: BatchNormVariables(self._size, hidden, f"{name}/{norm}") for norm in self._kind.norms}
+        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in self._kind.norms}
 
     def variables(self) -> list[tf.Variable]:
         parts = [*(weight.variables for weight in self._weights), *(norm.variables() for norm in self._norms.values())]
@@ -155,7 +156,7 @@ class BlockGroup:
 
     def by_slot(self) -> list[dict[str, tf.Tensor]]:
         """Return the current weights of every slot, by their names in the stand-alone model."""
-        slots: list[dict[str, tf.Tensor]] = [{} for _ in range(self._size)]
+        slots: list[dict[str, tf.Tensor]] = [{} for _ in range(self.size)]
         for weight in self._weights:
             for slot, value in zip(weight.slots, weight.by_slot(), strict=True):
                 slots[slot][weight.name] = value
@@ -277,10 +278,10 @@ class MixedLayer:
             recompute=recompute,
         )
         first = 0
-        for index, group in enumerate(self._groups):
-            count = self._runs * sum(place == index for place, _ in self._places)
-            group.follow(moments[first : first + count])
-            first += count
+        for group in self._groups:
+            last = first + self._runs * group.size
+            group.follow(moments[first:last])
+            first = last
         if self._project_bn is not None:
             self._project_bn.follow([run["project_bn"] for run in moments[:first]])
         return outputs

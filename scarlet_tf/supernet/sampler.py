@@ -13,17 +13,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scarlet_tf.arch import SearchSpace
 
-
-def num_paths(space: SearchSpace) -> int:
+def num_paths(num_choices: Sequence[int]) -> int:
     """Return the number of paths in a fair step."""
-    return max(space.num_choices)
+    return max(num_choices)
 
 
-def runs_of_choices(space: SearchSpace) -> tuple[int, ...]:
+def runs_of_choices(num_choices: Sequence[int]) -> tuple[int, ...]:
     """Return, for each layer, the most paths that can use the same choice in a fair step."""
-    return tuple(-(-num_paths(space) // count) for count in space.num_choices)
+    return tuple(-(-num_paths(num_choices) // count) for count in num_choices)
 
 
 def fair_paths(seed: int, step: int, *, num_choices: Sequence[int]) -> np.ndarray:
@@ -36,7 +34,7 @@ def fair_paths(seed: int, step: int, *, num_choices: Sequence[int]) -> np.ndarra
         (paths, num_layers) int32; row p is the genome of path p.
     """
     rng = np.random.default_rng((seed, step))
-    paths = max(num_choices)
+    paths = num_paths(num_choices)
     columns = [
         rng.permutation(_uses(seed, step, layer, choices=choices, paths=paths))
         for layer, choices in enumerate(num_choices)
@@ -75,8 +73,7 @@ def routes(paths: np.ndarray, *, num_choices: Sequence[int]) -> tuple[np.ndarray
     """
     count = len(paths)
     found, before = [], np.arange(count)
-    for column, choices in zip(paths.T, num_choices, strict=True):
-        runs = -(-count // choices)
+    for column, choices, runs in zip(paths.T, num_choices, runs_of_choices(num_choices), strict=True):
         order = np.argsort(column, kind="stable")
         first_use = np.searchsorted(column[order], column[order])
         run_of_path = np.empty(count, np.int64)

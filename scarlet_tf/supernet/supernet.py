@@ -78,7 +78,9 @@ class Supernet:
         self.separable_project = _ConvBn((1, 1, stem, first), first, rng=rng, name="separable_project")
         self.layers = []
         width = first
-        layers = zip(space.layer_choices, space.out_channels, space.strides, runs_of_choices(space), strict=True)
+        layers = zip(
+            space.layer_choices, space.out_channels, space.strides, runs_of_choices(space.num_choices), strict=True
+        )
         for index, (choices, outputs, stride, runs) in enumerate(layers):
             how = {"stride": stride, "runs": runs, "init": init, "rng": rng, "name": f"layer{index:02d}"}
             self.layers.append(MixedLayer(choices, width, outputs, **how))

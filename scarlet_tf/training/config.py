@@ -144,7 +144,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def check_name(name: str) -> None:
-    """Raise TrainConfigError for a name that is not valid for files and TensorFlow graphs."""
+    """Raise TrainConfigError unless files and TensorFlow graphs can have this name."""
     if not _NAME.fullmatch(name):
         raise TrainConfigError(f"name must be letters, digits, '_', '-' and '.', the first no sign, got {name!r}")
 

@@ -1,11 +1,12 @@
 """Counts of multiply-adds and parameters: the paper's networks to the last digit, and arrays of genomes."""
 
+import math
 import time
 
 import numpy as np
 import pytest
 
-from scarlet_tf.arch import SearchSpace, count, count_genomes, get_space, scale
+from scarlet_tf.arch import SearchSpace, choices_from, count, count_genomes, get_space, scale
 
 SCARLET = get_space("scarlet")
 A = (4, 8, 2, 5, 7, 3, 7, 0, 5, 4, 2, 5, 0, 5, 7, 9, 1, 7, 11)
@@ -74,6 +75,24 @@ def test_one_block_by_hand():
     tail = (outputs - inputs) * 128  # the wider map reaches the tail, 8x8
     assert with_block.madds - without.madds == madds + 64 * tail
     assert with_block.params - without.params == params + tail
+
+
+def test_other_choices_count_as_the_layers_that_keras_makes():
+    """Kinds, kernels and activations that the paper's space lacks, at both strides and odd sizes."""
+    from scarlet_tf.models import build
+
+    choices = choices_from(["fused_inverted_residual e2 k5 se", "e1.5 k9 relu6", "fused_inverted_residual e3 k3"])
+    sizes = {"resolution": (30, 18), "first_channels": 8, "tail_channels": 32, "classes": 10}
+    space = SearchSpace(name="other", out_channels=(8, 16, 16), strides=(1, 2, 1), choices=choices, **sizes)
+    for genome in ((0, 0, 1), (1, 1, 0), (2, 2, 2)):
+        spec = space.spec(genome)
+        model, madds = build(spec), 0
+        for layer in model.layers:
+            kernel = math.prod(layer.kernel.shape) if hasattr(layer, "kernel") else 0
+            places = math.prod(layer.output.shape[1:3]) if len(layer.output.shape) == 4 else 1
+            madds += kernel * places
+        assert count(spec).madds == madds
+        assert count(spec).params == sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def test_let_counts_as_a_1x1_convolution_after_its_pool():

@@ -45,6 +45,20 @@ CASES = {
         network(residual(4, 6, stride=2), let(6, 8, stride=2), residual(8, 10)),
         ["folded into the expand convolution of slot 2"],
     ),
+    "forward into a full convolution at stride 2": (
+        network(
+            residual(4, 6), let(6, 8), dataclasses.replace(residual(8, 10, stride=2), kind="fused_inverted_residual")
+        ),
+        ["folded into the expand convolution of slot 2"],
+    ),
+    "backward out of a full convolution": (
+        network(
+            dataclasses.replace(residual(4, 6), kind="fused_inverted_residual"),
+            let(6, 8),
+            residual(8, 8, shortcut=True),
+        ),
+        ["folded into the project convolution of slot 0"],
+    ),
     "into the tail": (network(residual(4, 4, shortcut=True), let(4, 8)), ["folded into the tail convolution"]),
     "backward": (
         network(residual(4, 6), let(6, 8), residual(8, 8, shortcut=True)),

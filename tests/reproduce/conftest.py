@@ -1,4 +1,4 @@
-"""A dataset small enough for whole experiments in seconds, and what makes them take no longer."""
+"""Fixtures for experiments of seconds: a tiny dataset, a tiny search space, and steps without compilation."""
 
 import dataclasses
 

@@ -74,6 +74,7 @@ def test_supernet_search_training_export_and_report(space_file, bright_images, c
     ("change", "message"),
     [
         ({"layers": []}, "layers must be a list of objects"),
+        ({"strides": [2]}, "a search space with layers says strides there"),
         ({"layer": 1}, "unknown field of a search space: 'layer'.*nearest is 'layers'"),
         ({"choices": {"early": ["e4 k3"]}}, "unknown table of choices in layer 4: 'late'.*nearest is 'early'"),
         ({"choices": {"early": ["e4 k4"], "late": ["let"]}}, "layer 0: choice 'e4 k4': .*odd integer >= 3, got 4"),
