@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
+from spaces import FEW_CHOICES
 
-from scarlet_tf.arch import SearchSpace, choices_from
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.cli import load_tensorflow
 from scarlet_tf.machine import usable_cores
 
@@ -59,10 +60,6 @@ def pytest_collection_finish():
 
 
 TOOLS = Path(__file__).parents[1] / "tools"
-
-
-# Of every kind, in an order that is not the supernet's own: a step of few blocks is traced and compiled in seconds.
-FEW_CHOICES = choices_from(["e3 k3", "e6 k5 se", "e3 k7", "let"])
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from rounding import float64, rounding_limit
+from spaces import FEW_CHOICES
 
-from scarlet_tf.arch import SearchSpace, choices_from
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.data import DataConfig
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.supernet import Supernet
@@ -16,7 +17,7 @@ TINY = SearchSpace(
     name="tiny",
     out_channels=(8, 8, 12),
     strides=(1, 1, 2),
-    choices=choices_from(["e3 k3", "e6 k5 se", "e3 k7", "let"]),
+    choices=FEW_CHOICES,
     resolution=16,
     stem_channels=8,
     first_channels=8,

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from fair_routes import constant_routes
 from rounding import rounding_limit
 
 from scarlet_tf.arch import choices_from
@@ -14,7 +15,7 @@ from scarlet_tf.supernet import blocks
 from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.mixed import BN_MOMENTUM
 from scarlet_tf.supernet.optimizer import MomentumSgd, is_decayed
-from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet import Supernet
 
 LABELS = np.arange(8) % 3
@@ -23,10 +24,6 @@ LABELS = np.arange(8) % 3
 @pytest.fixture(scope="module")
 def paths(tiny_space):
     return fair_paths(0, 0, num_choices=tiny_space.num_choices)
-
-
-def constant_routes(space, paths):
-    return tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
 
 
 def losses_of_paths(supernet, images, paths):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from fair_routes import constant_routes
 from rounding import network_limit
 
 from scarlet_tf.arch import SpecError
@@ -13,17 +14,13 @@ from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet, SupernetConfig
 from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.optimizer import MomentumSgd
-from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.sampler import fair_paths
 
 LABELS = np.arange(8) % 3
 
 
 def space_with(tiny_space, identity):
     return tiny_space.with_identity(identity)
-
-
-def constant_routes(space, paths):
-    return tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
 
 
 def randomised(space):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from fair_routes import constant_routes
 from sixteen_bits import needs_sixteen_bits
 
 from scarlet_tf.runs.strategy import make_strategy
@@ -11,7 +12,7 @@ from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import variable_key
 from scarlet_tf.supernet.optimizer import MomentumSgd
-from scarlet_tf.supernet.sampler import fair_paths, routes
+from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet import Supernet
 
 IMAGES = np.random.default_rng(3).standard_normal((8, 8, 8, 3)).astype(np.float32)
@@ -38,8 +39,7 @@ def take_step(one_layer_space, randomised, paths):
                 patch.setattr(tf, "function", lambda **_: lambda step: step)
             step = make_fair_step(supernet, optimizer, strategy, shared_gradient="sum", **how)
         labels = tf.constant(LABELS, tf.int32)
-        fair_routes = tuple(map(tf.constant, routes(paths, num_choices=one_layer_space.num_choices)))
-        loss = step(tf.constant(IMAGES), labels, fair_routes, tf.constant(0.1))["loss"]
+        loss = step(tf.constant(IMAGES), labels, constant_routes(one_layer_space, paths), tf.constant(0.1))["loss"]
         state = supernet.state() | optimizer.state()
         gradients = {variable_key(v): state["velocity/" + variable_key(v)] for v in supernet.trainable_variables}
         holder = Supernet(one_layer_space)

@@ -6,8 +6,9 @@ python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY
 import sys
 
 import tensorflow as tf
+from spaces import FEW_CHOICES
 
-from scarlet_tf.arch import SearchSpace, choices_from
+from scarlet_tf.arch import SearchSpace
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, train_supernet
@@ -19,7 +20,7 @@ def tiny_config(folder: str, steps: int) -> SupernetConfig:
         name="tiny",
         out_channels=(8,),
         strides=(1,),
-        choices=choices_from(["e3 k3", "e6 k5 se", "e3 k7", "let"]),
+        choices=FEW_CHOICES,
         resolution=16,
         stem_channels=8,
         first_channels=8,

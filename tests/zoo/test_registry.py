@@ -1,5 +1,6 @@
 """The registry: names, counts, the paper's figures."""
 
+import json
 import re
 
 import numpy as np
@@ -24,6 +25,22 @@ def test_model_info(name):
     assert (f"{info.madds / 1e6:.2f}", f"{info.params / 1e6:.3f}", info.resolution, info.dropout) == COUNTS[name]
     assert abs(info.madds - info.paper_madds) <= 0.05 * info.paper_madds
     assert abs(info.params - info.paper_params) <= 0.013 * info.paper_params
+
+
+def test_a_genome_may_name_its_space(tmp_path):
+    small = get_space("small")
+    (tmp_path / "mine.json").write_text(json.dumps(small.to_dict() | {"name": "mine"}))
+    genome = (3, 12, 1, 7, 11, 0)
+    assert zoo.resolve_spec("small:3,12,1,7,11,0") == small.spec(genome)
+    mine = zoo.resolve_spec(f"{tmp_path}/mine.json:3, 12,1,7,11,0")
+    assert mine.name.startswith("mine_") and mine.blocks == small.spec(genome).blocks
+    for model, error, message in (
+        ("smal:3,12,1,7,11,0", ValueError, "unknown search space 'smal'.*nearest is 'small'"),
+        ("small:3,12", ValueError, "bad genome '3,12': .* has 6 genes, got 2"),
+        ("nowhere.json:3,12", FileNotFoundError, "no such file: nowhere.json"),
+    ):
+        with pytest.raises(error, match=message):
+            zoo.resolve_spec(model)
 
 
 def test_the_difference_of_b_is_stated():
