@@ -1,4 +1,4 @@
-"""Errors for unknown options, which name the nearest valid one."""
+"""Errors for values that are not among the valid ones: unknown options, and integers that are too small."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def require_known(what: str, value: object, known: Collection[str], *, error: ty
         longer = [name for name in known if str(value) in name]
         nearest = difflib.get_close_matches(str(value), longer or list(known), n=1, cutoff=0)[0]
         raise error(f"unknown {what} {value!r}: expected one of {tuple(known)}, nearest is {nearest!r}")
+
+
+def require_integer(what: str, value: object, *, least: int, error: type[ValueError] = ValueError) -> None:
+    """Raise `error` unless the value is an integer, not a bool, of at least `least`.
+
+    Args:
+        what: what the value is, for the message.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise error(f"{what} must be an integer >= {least}, got {value!r}")

@@ -1,8 +1,8 @@
-"""Which choice is nearest to a value that is none."""
+"""Values that are not among the valid ones, and what their errors say."""
 
 import pytest
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import require_integer, require_known
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -25,3 +25,10 @@ def test_the_nearest_choice_is_named(value, nearest):
 
 def test_a_known_value_passes():
     require_known("precision", "float32", PRECISIONS)
+
+
+@pytest.mark.parametrize("value", [0, True, 1.0, "1", None])
+def test_what_is_no_integer_of_a_size_is_refused(value):
+    with pytest.raises(ValueError, match=f"^steps must be an integer >= 1, got {value!r}$"):
+        require_integer("steps", value, least=1)
+    require_integer("steps", 1, least=1)

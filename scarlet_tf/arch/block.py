@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import require_integer, require_known
 from scarlet_tf.image_size import ImageSize, height_and_width
 
 BLOCK_ACTIVATIONS = ("h_swish", "relu6")
@@ -37,8 +37,7 @@ def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> Non
         lower_bounds: field name -> (value, lower bound).
     """
     for field, (value, least) in lower_bounds.items():
-        ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        require(ok, f"{owner}: {field} must be an integer >= {least}, got {value!r}")
+        require_integer(f"{owner}: {field}", value, least=least, error=SpecError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

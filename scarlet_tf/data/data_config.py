@@ -6,7 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import require_integer, require_known
 from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
 
@@ -108,9 +108,7 @@ class DataConfig:
         size = check_image_size(self.image_size, what="image_size", error=DataError)
         object.__setattr__(self, "image_size", size)
         for field in ("search_validation", "seed"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise DataError(f"{field} must be an integer >= 0, got {value!r}")
+            require_integer(field, getattr(self, field), least=0, error=DataError)
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:

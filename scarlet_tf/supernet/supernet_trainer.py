@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import require_integer, require_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
@@ -79,9 +79,7 @@ class SupernetConfig:
                 f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
             )
         for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{field} must be an integer >= {least}, got {value!r}")
+            require_integer(field, getattr(self, field), least=least)
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
         for field in ("learning_rate", "momentum", "weight_decay"):
