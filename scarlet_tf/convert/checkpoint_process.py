@@ -6,14 +6,12 @@ An error is the last line on standard error, with exit code 1. This file imports
 """
 
 import difflib
-import itertools
 import json
 import math
 import os
 import pickle
 import re
 import resource
-import struct
 import sys
 import warnings
 import zipfile
@@ -25,7 +23,6 @@ import numpy as np
 FILE_LIMIT = 1 << 30  # bytes; the largest network's weights are 112 MB, an optimizer keeps two or three times that
 LIST_LIMIT = 1 << 30  # bytes of memory to list a zip file's members
 SPARE = 1 << 30  # bytes of memory on top of three times the file's size
-HEADER_LIMIT = 10_000_000  # bytes of a safetensors file's header; 688 tensors take 70,000
 DICT_LIMIT = 10_000  # nested dicts that are searched
 
 _OTHERS = ("optim", "sched", "scaler")  # prefixes of keys that hold no network's weights
@@ -99,23 +96,21 @@ def check_zip(path: Path, size: int) -> None:
             return
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive.infolist(), size)
+            members = archive.infolist()
+            if any(member.filename.endswith("/constants.pkl") for member in members):
+                raise Refused(
+                    "it is a TorchScript program: expected a state dict, torch.save(model.state_dict(), FILE)"
+                )
+            for member in members:
+                if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+                    raise Refused(f"member {member.filename!r} is compressed, which PyTorch's are not")
+            if (total := sum(member.file_size for member in members)) > size:
+                raise Refused(f"its members declare {total:,} bytes, the file has {size:,}")
             damaged = archive.testzip()
     except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise Refused(f"a damaged zip file: {error}") from error
+        raise Refused(f"it is a damaged zip file: {error}") from error
     if damaged is not None:
-        raise Refused(f"a damaged zip file: the bytes of {damaged!r} are not those of its checksum")
-
-
-def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    if any(member.filename.endswith("/constants.pkl") for member in members):
-        raise Refused("a TorchScript program: expected the file of a state dict, torch.save(model.state_dict(), FILE)")
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise Refused(f"member {member.filename!r} is compressed, which PyTorch's are not")
-    total = sum(member.file_size for member in members)
-    if total > size:
-        raise Refused(f"its members declare {total:,} bytes, the file has {size:,}")
+        raise Refused(f"it is a damaged zip file: the checksum of {damaged!r} is wrong")
 
 
 def load_torch(path: Path, size: int) -> object:
@@ -171,68 +166,52 @@ def load_safetensors(path: Path, size: int) -> dict[str, np.ndarray]:
 
     limit_memory(3 * size + SPARE)
     content = path.read_bytes()
-    _check_header(content)
     try:
         tensors = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise Refused(str(error).removeprefix("Error while deserializing: ")) from error
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    json.loads(header, object_pairs_hook=_check_names_differ)
     return {name: _from_bytes(name, **tensor) for name, tensor in tensors}
 
 
-def _check_header(content: bytes) -> None:
-    """Refuse a header that is longer than the file, and duplicate names, of which the library keeps one."""
-    length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
-    if not 0 < length <= min(len(content) - 8, HEADER_LIMIT):
-        raise Refused(f"a damaged safetensors file: a header of {length:,} bytes in a file of {len(content):,}")
-    try:
-        json.loads(content[8 : 8 + length], object_pairs_hook=_different_names)
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"a damaged safetensors file: its header is not JSON: {error}") from error
-
-
-def _different_names(entries: list[tuple[str, object]]) -> dict:
-    known = {}
-    for name, value in entries:
-        if name in known:
-            raise Refused(f"a damaged safetensors file: its header names {name!r} twice")
-        known[name] = value
-    return known
-
-
-_SAFETENSORS_TYPES = {
-    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
-    **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
-    "BOOL": "?",
-}
+def _check_names_differ(entries: list[tuple[str, object]]) -> None:
+    """Refuse duplicate names, of which the library keeps one."""
+    names = [name for name, _ in entries]
+    if len(set(names)) < len(names):
+        raise Refused(f"its header has two entries {max(names, key=names.count)!r}")
 
 
 def _from_bytes(name: str, *, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
     if dtype == "BF16":
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    if dtype not in _SAFETENSORS_TYPES:
+    if not re.fullmatch("F(16|32|64)|[IU](8|16|32|64)|BOOL", dtype):
         raise Refused(f"tensor {name} is of {dtype}, expected real numbers of 16, 32 or 64 bits")
-    return np.frombuffer(data, _SAFETENSORS_TYPES[dtype]).reshape(shape)
+    numpy_type = "?" if dtype == "BOOL" else f"<{dtype[0].lower()}{int(dtype[1:]) // 8}"
+    return np.frombuffer(data, numpy_type).reshape(shape)
 
 
 def is_tensor(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
-def state_dicts(content: object) -> list[tuple[str, ...]]:
-    """Return the paths of dicts that hold tensors by name, outermost first, without optimizer states."""
-    paths, pending = [], [((), content)]
-    for looked_at in itertools.count():
-        if not pending:
-            return paths
-        if looked_at == DICT_LIMIT:
-            raise Refused(f"it holds more than {DICT_LIMIT:,} dicts within dicts")
+def state_dicts(content: object) -> dict[tuple[str, ...], dict]:
+    """Return the tensors of every dict that holds some, by path, outermost first, without optimizer states.
+
+    Plain values beside the tensors, such as a number of epochs, are dropped.
+    """
+    found, pending, searched = {}, [((), content)], 0
+    while pending:
         path, node = pending.pop(0)
         if not isinstance(node, Mapping):
             continue
-        named = [(key, value) for key, value in node.items() if isinstance(key, str) and not key.startswith(_OTHERS)]
-        if any(is_tensor(value) for _, value in named):
-            paths.append(path)
-        pending += [((*path, key), value) for key, value in named if isinstance(value, Mapping)]
+        if (searched := searched + 1) > DICT_LIMIT:
+            raise Refused(f"it holds more than {DICT_LIMIT:,} dicts within dicts")
+        named = {key: v for key, v in node.items() if isinstance(key, str) and not key.startswith(_OTHERS)}
+        if any(map(is_tensor, named.values())):
+            found[path] = {key: value for key, value in node.items() if is_tensor(value)}
+        pending += [((*path, key), value) for key, value in named.items()]
+    return found
 
 
 def select(content: object, key: str | None) -> tuple[str, dict]:
@@ -240,59 +219,47 @@ def select(content: object, key: str | None) -> tuple[str, dict]:
 
     A key may end in a prefix of names: "state_dict.student" selects the tensors whose names begin with "student.".
     """
-    paths = state_dicts(content)
-    if not paths:
+    states = state_dicts(content)
+    if not states:
         raise Refused(f"expected a state dict, or a dict with one under a key such as 'state_dict', {_found(content)}")
-    if key is not None:
-        return key, _named(content, key, paths)
-    path = _usual(content, paths)
-    return ".".join(path), _tensors(_at(content, path))
+    if key is None:
+        path = _usual(states)
+        return ".".join(path), states[path]
+    by_name = {".".join(path): tensors for path, tensors in states.items()}
+    if key in by_name:
+        return key, by_name[key]
+    prefixes = set()
+    for name in sorted(by_name, key=len, reverse=True):
+        within = f"{name}." if name else ""
+        prefix = f"{key.removeprefix(within)}."
+        inside = {k.removeprefix(prefix): v for k, v in by_name[name].items() if k.startswith(prefix)}
+        if key.startswith(within) and inside:
+            return key, inside
+        prefixes.update(within + k.split(".")[0] for k in by_name[name] if "." in k)
+    (nearest,) = difflib.get_close_matches(key, sorted({*by_name, *prefixes}), n=1, cutoff=0)
+    has = _listed(states) or "none: its weights are at the top level, and need no key"
+    raise Refused(f"no state dict under the key {key!r}; it has {has}; nearest is {nearest!r}")
 
 
-def _usual(content: Mapping, paths: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _usual(states: Mapping[tuple[str, ...], dict]) -> tuple[str, ...]:
+    """Return the path of the state dict to read by default."""
     chosen = ()
     while True:
-        inner = [path[len(chosen)] for path in paths if path[: len(chosen)] == chosen and len(path) > len(chosen)]
+        depth = len(chosen)
+        inner = dict.fromkeys(path[depth] for path in states if path[:depth] == chosen and len(path) > depth)
         following = next((name for name in WEIGHTS_KEYS if name in inner), None)
-        if following is None and chosen not in paths:
-            following = inner[0] if len(set(inner)) == 1 else None
+        if following is None and chosen not in states and len(inner) == 1:
+            (following,) = inner
         if following is None:
             break
         chosen = (*chosen, following)
-    if chosen not in paths:
-        raise Refused(f"it holds several state dicts: choose with --key one of {_listed(paths)}")
+    if chosen not in states:
+        raise Refused(f"it holds several state dicts: choose one with --key: {_listed(states)}")
     return chosen
-
-
-def _named(content: Mapping, key: str, paths: list[tuple[str, ...]]) -> dict:
-    by_name = {".".join(path): path for path in paths}
-    if key in by_name:
-        return _tensors(_at(content, by_name[key]))
-    for name in sorted(by_name, key=len, reverse=True):
-        rest = key.removeprefix(f"{name}.") if name else key
-        if rest != key or not name:
-            inside = {k: v for k, v in _tensors(_at(content, by_name[name])).items() if k.startswith(f"{rest}.")}
-            if inside:
-                return {k.removeprefix(f"{rest}."): v for k, v in inside.items()}
-    prefixes = {(*path, name.split(".")[0]) for path in paths for name in _tensors(_at(content, path)) if "." in name}
-    nearest = difflib.get_close_matches(key, sorted(".".join(path) for path in {*paths, *prefixes}), n=1, cutoff=0)
-    has = _listed(paths) or "none: its weights lie at the top, and need no key"
-    raise Refused(f"no state dict under the key {key!r}; it has {has}; nearest is {nearest[0]!r}")
 
 
 def _listed(paths: Iterable[tuple[str, ...]]) -> str:
     return ", ".join(repr(".".join(path)) for path in paths if path)
-
-
-def _at(content: Mapping, path: tuple[str, ...]) -> Mapping:
-    for key in path:
-        content = content[key]
-    return content
-
-
-def _tensors(state: Mapping) -> dict:
-    """Drop plain values beside the tensors, such as a number of epochs."""
-    return {key: value for key, value in state.items() if is_tensor(value)}
 
 
 def _found(content: object) -> str:
@@ -302,21 +269,20 @@ def _found(content: object) -> str:
 
 
 def check_tensors(state: Mapping, size: int) -> None:
+    """Refuse names that cannot be printed, tensors that are not dense real numbers, and more bytes than the file's."""
     if not all(isinstance(key, str) and key and key.isprintable() for key in state):
-        raise Refused("a key of its state dict is no text that can be printed")
+        raise Refused("a key of its state dict is not printable text")
     for key, tensor in state.items():
-        if not isinstance(tensor, np.ndarray):
-            _check_dense(key, tensor)
+        if not isinstance(tensor, np.ndarray) and (
+            str(tensor.layout) != "torch.strided"
+            or tensor.is_quantized
+            or tensor.is_complex()
+            or tensor.device.type != "cpu"
+        ):
+            raise Refused(f"tensor {key} is not a dense one of real numbers")
     total = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in state.values())
     if total > size:
         raise Refused(f"its tensors declare {total:,} bytes, the file has {size:,}")
-
-
-def _check_dense(key: str, tensor) -> None:
-    import torch
-
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
-        raise Refused(f"tensor {key} is not a dense one of real numbers")
 
 
 def to_array(tensor) -> np.ndarray:

@@ -6,20 +6,17 @@ checksums, so each generation stores a digest of its rows, which is checked when
 An archive that is being written has a write-ahead log (-wal and -shm files). The log is not flushed to disk with every
 generation, which took as long as everything else together. A power failure can therefore lose the last generations,
 but leaves the earlier ones intact; a resumed search repeats the lost ones exactly. Closing the archive leaves one file.
-The log of a killed process is merged when the archive is opened again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +28,11 @@ from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
 VERSION = 1
+GO_ON = "use the same settings, or another output folder"
 
-_SCHEMA = """
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE models (
     id INTEGER PRIMARY KEY, genome TEXT NOT NULL UNIQUE, accuracy REAL NOT NULL, madds INTEGER NOT NULL,
@@ -50,9 +50,12 @@ CREATE TABLE generations (
 );
 CREATE TABLE picks (position INTEGER PRIMARY KEY, model INTEGER NOT NULL);
 """
-
-
-GO_ON = "use the same settings, or another output folder"
+_PICKS = ("SELECT * FROM picks ORDER BY position",)
+_GENERATION = (
+    "SELECT summary, mutators FROM generations WHERE generation = ?",
+    "SELECT * FROM models WHERE generation = ? ORDER BY id",
+    "SELECT * FROM populations WHERE generation = ? ORDER BY position",
+)
 
 
 class ArchiveError(ValueError):
@@ -77,6 +80,7 @@ class Archive:
         # Leaving WAL mode merges the log into the file, which can then be copied alone and opened on read-only media.
         # If another process has the archive open, or the disk is full, the log stays, and nothing is lost.
         with contextlib.suppress(sqlite3.Error):
+            self._connection.rollback()
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
@@ -89,9 +93,7 @@ class Archive:
     def models(self, where: str = "1", parameters: tuple = ()) -> Models:
         """Return the evaluated models in order of evaluation: all, or those that meet an SQL condition on `models`."""
         query = f"SELECT id, genome, accuracy, madds, params, extra FROM models WHERE {where} ORDER BY id"
-        return _models(
-            self._rows(query, parameters), num_layers=SearchSpace.from_dict(self.identity["space"]).num_layers
-        )
+        return self._models(self._rows(query, parameters))
 
     def members(self, generation: int) -> Members:
         """Return the population of a generation in stored order; raise ArchiveError if there is no such generation."""
@@ -101,11 +103,12 @@ class Archive:
             (generation,),
         )
         if not rows:
-            raise ArchiveError(f"{self.path}: no generation {generation}: it ends at {self.last_generation}")
+            raise ArchiveError(f"{self.path}: has no generation {generation}; its last one is {self.last_generation}")
+        ranks, crowding = zip(*(row[6:] for row in rows), strict=True)
         return Members(
-            models=_models(rows, num_layers=SearchSpace.from_dict(self.identity["space"]).num_layers),
-            ranks=np.array([row[6] for row in rows], np.int64),
-            crowding=np.array([row[7] for row in rows], np.float64),
+            models=self._models([row[:6] for row in rows]),
+            ranks=np.array(ranks, np.int64),
+            crowding=np.array(crowding, np.float64),
         )
 
     def summary(self, generation: int) -> Summary:
@@ -133,13 +136,6 @@ class Archive:
         """Return the ids of the picked models, (k,) int64; empty before the search has ended."""
         return np.array([row[0] for row in self._rows("SELECT model FROM picks ORDER BY position")], np.int64)
 
-    def log_ahead(self) -> None:
-        """Turn on the write-ahead log, so that commits need not wait for the disk; to be called before writing."""
-        with _explained(self.path):
-            # On file systems without support SQLite keeps another mode, which needs full synchronisation.
-            if self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-
     def commit(self, evaluated: Evaluated, members: Members, *, summary: Summary, mutators: str) -> None:
         """Add a generation in one transaction; its models get the next free ids.
 
@@ -155,51 +151,54 @@ class Archive:
         generation, seed = summary.generation, self.identity["settings"]["seed"]
         first = self._rows("SELECT COALESCE(MAX(id), -1) + 1 FROM models")[0][0]
         values = {name: column.tolist() for name, column in evaluated.values.items()}
-        extra = [name for name in values if name not in ("accuracy", "madds", "params")]
-        genomes, parents = evaluated.genomes.tolist(), evaluated.parents.tolist()
-        feasible, times = evaluated.feasible.tolist(), evaluated.evaluated_at.tolist()
+        accuracy, madds, params = (values.pop(name) for name in ("accuracy", "madds", "params"))
         models = [
             (
-                first + row,
-                ",".join(map(str, genome)),
-                values["accuracy"][row],
-                values["madds"][row],
-                values["params"][row],
-                json.dumps({name: float(values[name][row]) for name in extra}),
-                int(feasible[row]),
-                generation,
-                *(parent if parent >= 0 else None for parent in parents[row]),
-                str(evaluated.operators[row]),
-                seed,
-                times[row],
-                self.identity["evaluator"],
+                *(first + row, ",".join(map(str, genome)), accuracy[row], madds[row], params[row]),
+                json.dumps({name: float(column[row]) for name, column in values.items()}),
+                *(int(evaluated.feasible[row]), generation),
+                *(parent if parent >= 0 else None for parent in parents),
+                *(str(evaluated.operators[row]), seed, float(evaluated.evaluated_at[row]), self.identity["evaluator"]),
             )
-            for row, genome in enumerate(genomes)
+            for row, (genome, parents) in enumerate(zip(evaluated.genomes, evaluated.parents.tolist(), strict=True))
         ]
         columns = zip(members.models.ids, members.ranks, members.crowding, strict=True)
         population = [(generation, at, int(i), int(rank), float(d)) for at, (i, rank, d) in enumerate(columns)]
-        row = (generation, json.dumps(dataclasses.asdict(summary)), mutators)
         with _explained(self.path), self._connection:
             self._connection.execute("UPDATE generations SET mutators = '' WHERE generation = ?", (generation - 1,))
-            self._connection.execute("INSERT INTO generations VALUES (?, ?, ?, '')", row)
-            self._connection.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 14)})", models)
-            self._connection.executemany("INSERT INTO populations VALUES (?, ?, ?, ?, ?)", population)
+            row = (generation, json.dumps(dataclasses.asdict(summary)), mutators, "")
+            _insert(self._connection, "generations", [row])
+            _insert(self._connection, "models", models)
+            _insert(self._connection, "populations", population)
             for changed in (generation - 1, generation):
                 digest = _digest(self._connection, self.identity, _GENERATION, (changed,))
                 self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, changed))
-            if self._connection.execute("DELETE FROM picks").rowcount:  # the search was given more generations
-                _write_picks_digest(self._connection, self.identity)
+            _replace_picks(self._connection, self.identity, [])  # the search was given more generations
 
     def write_picks(self, ids: np.ndarray) -> None:
         """Replace the picked models by those with these ids."""
         with _explained(self.path), self._connection:
-            self._connection.execute("DELETE FROM picks")
-            self._connection.executemany("INSERT INTO picks VALUES (?, ?)", [(k, int(i)) for k, i in enumerate(ids)])
-            _write_picks_digest(self._connection, self.identity)
+            _replace_picks(self._connection, self.identity, ids.tolist())
 
     def _rows(self, query: str, parameters: tuple = ()) -> list[tuple]:
         with _explained(self.path):
             return self._connection.execute(query, parameters).fetchall()
+
+    def _models(self, rows: list[tuple]) -> Models:
+        ids, genomes, accuracy, madds, params, extra = zip(*rows, strict=True) if rows else ((),) * 6
+        others = [json.loads(text) for text in extra]
+        return Models(
+            ids=np.array(ids, np.int64),
+            genomes=np.array([genome.split(",") for genome in genomes], np.int64).reshape(
+                len(rows), SearchSpace.from_dict(self.identity["space"]).num_layers
+            ),
+            values={
+                "accuracy": np.array(accuracy, np.float64),
+                "madds": np.array(madds, np.int64),
+                "params": np.array(params, np.int64),
+                **{name: np.array([row[name] for row in others], np.float64) for name in (others or [{}])[0]},
+            },
+        )
 
 
 def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, object]) -> Archive:
@@ -213,92 +212,69 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
         ArchiveError: if the file is damaged, not an archive, of another version, or belongs to another search.
     """
     identity = json.loads(json.dumps(identity))
-    if path is None:
-        connection = sqlite3.connect(":memory:")
-        _create(connection, identity)
-        return Archive(":memory:", connection, identity)
-    if not os.path.exists(path):
-        _create_file(Path(path), identity)
-    archive = read_archive(path)
-    with contextlib.ExitStack() as stack:
-        stack.push(archive)
+    name = ":memory:" if path is None else str(path)
+    with contextlib.ExitStack() as stack, _explained(name):
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(name, timeout=_PATIENCE)
+        archive = stack.enter_context(Archive(name, connection, identity))
+        _create_if_empty(connection, identity)
+        archive.identity = _checked_identity(name, connection)
+        connection.rollback()
         if difference := name_differences(archive.identity, identity):
-            raise ArchiveError(f"{path}: belongs to another search: its {difference}; {GO_ON}")
-        archive.log_ahead()
+            raise ArchiveError(f"{name}: belongs to another search: its {difference}; {GO_ON}")
+        # The log makes commits independent of the disk. Where the file system does not support it, or another process
+        # is reading, the archive keeps another mode, which needs full synchronisation.
+        with contextlib.suppress(sqlite3.OperationalError):
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                connection.execute("PRAGMA synchronous = NORMAL")
         stack.pop_all()
     return archive
 
 
 def read_archive(path: str | os.PathLike) -> Archive:
-    """Open an existing archive of any search; raise ArchiveError as `open_archive` does, or if it does not exist."""
+    """Open an existing archive of any search, as it is now, even if a search goes on writing to it.
+
+    Raises:
+        ArchiveError: as `open_archive`, or if the file does not exist.
+    """
     path = Path(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: no such archive file")
-    with contextlib.ExitStack() as stack:
-        with _explained(path):
-            # "rw" does not create a file, and opens a read-only one for reading.
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
-            stack.callback(connection.close)
-            identity = _checked_identity(path, connection)
+    with contextlib.ExitStack() as stack, _explained(path):
+        # "rw" does not create a file, and opens a read-only one for reading.
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)
+        stack.callback(connection.close)
+        identity = _checked_identity(path, connection)
         stack.pop_all()
     return Archive(str(path), connection, identity)
 
 
-def _create_file(path: Path, identity: dict) -> None:
-    """Create an empty archive, unless another process has created it in the meantime."""
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Under a temporary name until it is complete, so that a killed process leaves no file that looks damaged.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
-            whole = Path(aside) / path.name
-            with contextlib.closing(sqlite3.connect(whole)) as connection:
-                _create(connection, identity)
-            with _others_waiting(path.parent):
-                if path.exists():
-                    return
-                # SQLite would apply journals that a killed search left beside a deleted archive to the new one.
-                for suffix in ("-wal", "-shm", "-journal"):
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
-                _publish(whole, path)
+_PATIENCE = 30  # seconds to wait for another process's transaction
 
 
-@contextlib.contextmanager
-def _others_waiting(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder, so that one process at a time creates an archive; a killed process releases it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _publish(whole: Path, path: Path) -> None:
-    """Move a file to its final path; on file systems with hard links, an existing file is never replaced."""
-    try:
-        os.link(whole, path)
-    except FileExistsError:
-        return
-    except OSError:
-        os.replace(whole, path)
-
-
-def _create(connection: sqlite3.Connection, identity: dict) -> None:
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+def _create_if_empty(connection: sqlite3.Connection, identity: dict) -> None:
+    """Create the tables in one transaction: a killed process leaves an empty file, and of two processes one creates."""
     with connection:
-        connection.execute("INSERT INTO meta VALUES ('identity', ?)", (json.dumps(identity),))
-        _write_picks_digest(connection, identity)
+        connection.execute("BEGIN IMMEDIATE")
+        if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+            for statement in _SCHEMA.split(";"):  # `executescript` would end the transaction first
+                connection.execute(statement)
+            _insert(connection, "meta", [("identity", json.dumps(identity))])
+            _replace_picks(connection, identity, [])
 
 
-def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
+def _checked_identity(path: str | os.PathLike, connection: sqlite3.Connection) -> dict:
+    """Return the identity stored in an archive; raise ArchiveError if its content is not as it was written.
+
+    Begins a transaction, in which all later reading sees the same content.
+    """
+    connection.execute("BEGIN")
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise ArchiveError(f"{path}: not a search archive")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION:
-        raise ArchiveError(f"{path}: is of archive version {version}, this program reads version {VERSION}")
+        raise ArchiveError(f"{path}: has archive version {version}, this program reads version {VERSION}")
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
         raise ArchiveError(f"{path}: is damaged: {' '.join(complaint.split())}")
@@ -306,7 +282,7 @@ def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
     try:
         identity = json.loads(meta["identity"])
     except (KeyError, TypeError, json.JSONDecodeError):
-        raise ArchiveError(f"{path}: is damaged: it does not say which search it is of") from None
+        raise ArchiveError(f"{path}: is damaged: it does not say which search it belongs to") from None
     if meta.get("picks") != _digest(connection, identity, _PICKS):
         raise ArchiveError(f"{path}: is damaged: its identity or its picks are not as they were written")
     stored = connection.execute("SELECT generation, digest FROM generations ORDER BY generation").fetchall()
@@ -316,35 +292,21 @@ def _checked_identity(path: Path, connection: sqlite3.Connection) -> dict:
     return identity
 
 
-_PICKS = ("SELECT * FROM picks ORDER BY position",)
-_GENERATION = (
-    "SELECT summary, mutators FROM generations WHERE generation = ?",
-    "SELECT * FROM models WHERE generation = ? ORDER BY id",
-    "SELECT * FROM populations WHERE generation = ? ORDER BY position",
-)
-
-
 def _digest(connection: sqlite3.Connection, identity: dict, queries: tuple[str, ...], parameters: tuple = ()) -> str:
     """Return the SHA-256 of the identity and the rows that the queries return."""
     content = [connection.execute(query, parameters).fetchall() for query in queries]
     return hashlib.sha256(json.dumps([identity, content]).encode()).hexdigest()
 
 
-def _write_picks_digest(connection: sqlite3.Connection, identity: dict) -> None:
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple]) -> None:
+    for row in rows:
+        connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+def _replace_picks(connection: sqlite3.Connection, identity: dict, ids: Sequence[int]) -> None:
+    connection.execute("DELETE FROM picks")
+    _insert(connection, "picks", list(enumerate(ids)))
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('picks', ?)", (_digest(connection, identity, _PICKS),))
-
-
-def _models(rows: list[tuple], *, num_layers: int) -> Models:
-    genomes = np.array([row[1].split(",") for row in rows], dtype=np.int64).reshape(len(rows), num_layers)
-    values = {
-        "accuracy": np.array([row[2] for row in rows], np.float64),
-        "madds": np.array([row[3] for row in rows], np.int64),
-        "params": np.array([row[4] for row in rows], np.int64),
-    }
-    extra = [json.loads(row[5]) for row in rows]
-    for name in extra[0] if extra else ():
-        values[name] = np.array([row[name] for row in extra], np.float64)
-    return Models(ids=np.array([row[0] for row in rows], np.int64), genomes=genomes, values=values)
 
 
 @contextlib.contextmanager
@@ -352,14 +314,16 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
     """Raise SQLite and file errors as ArchiveError."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
-        raise ArchiveError(f"{path}: is another process searching with it? ({error})") from error
-    except sqlite3.OperationalError as error:
-        # Errors of the sqlite3 module itself carry no name.
-        if getattr(error, "sqlite_errorname", None) == "SQLITE_IOERR_SHORT_READ":
-            raise ArchiveError(f"{path}: is damaged: it ends too early ({error})") from error
-        raise ArchiveError(f"{path}: cannot be read or written ({error})") from error
-    except sqlite3.DatabaseError as error:
-        raise ArchiveError(f"{path}: is damaged or not a search archive ({error})") from error
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be written ({error.strerror})") from error
+    except (sqlite3.Error, OSError) as error:
+        match error:
+            case sqlite3.IntegrityError():
+                problem = "is another process searching with it?"
+            case sqlite3.OperationalError(sqlite_errorname="SQLITE_IOERR_SHORT_READ"):
+                problem = "is damaged: it ends too early"
+            case sqlite3.OperationalError():
+                problem = "cannot be read or written"
+            case sqlite3.Error():
+                problem = "is damaged or not a search archive"
+            case _:
+                problem = "cannot be written"
+        raise ArchiveError(f"{path}: {problem} ({error})") from error

@@ -61,7 +61,7 @@ def test_a_changed_byte(tmp_path):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    with pytest.raises(checkpoint_process.Refused, match=r"'archive/data\.pkl' are not those of its checksum"):
+    with pytest.raises(checkpoint_process.Refused, match=r"checksum of 'archive/data\.pkl' is wrong"):
         check(path)
 
 

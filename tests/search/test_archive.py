@@ -1,13 +1,20 @@
+import concurrent.futures
+import contextlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
 
 from scarlet_tf.arch import get_space
-from scarlet_tf.search import ArchiveError, MutationMixture, SearchConfig, archive, evaluated_models, search_history
+from scarlet_tf.search import ArchiveError, MutationMixture, evaluated_models, search_history
 from scarlet_tf.search.archive import APPLICATION_ID, open_archive, read_archive
+
+IDENTITY = {"space": get_space("small").to_dict(), "evaluator": "e", "settings": {"seed": 0}}
 
 
 @pytest.fixture(scope="module")
@@ -182,52 +189,75 @@ def test_a_place_that_cannot_be_written(synthetic, tmp_path):
 
 
 def test_no_such_generation(finished):
-    with read_archive(finished) as archive, pytest.raises(ArchiveError, match="no generation 7: it ends at 2"):
+    with read_archive(finished) as archive, pytest.raises(ArchiveError, match="has no generation 7; its last one is 2"):
         archive.members(7)
 
 
 def test_a_new_archive_is_empty(tmp_path):
-    identity = {"space": get_space("small").to_dict(), "evaluator": "e", "settings": SearchConfig().seed}
-    with open_archive(tmp_path / "deep" / "new.sqlite", identity=identity) as archive:
+    with open_archive(tmp_path / "deep" / "new.sqlite", identity=IDENTITY) as archive:
         assert archive.last_generation == -1 and len(archive.models()) == 0 and archive.picks().size == 0
 
 
-@pytest.mark.parametrize("locked", [True, False])
-def test_of_searches_that_start_together_one_archive_stays(tmp_path, monkeypatch, locked):
-    path, create, others = tmp_path / "a.sqlite", archive._create, []
-    identity = {"space": {"out_channels": [1]}, "evaluator": "first", "settings": {"seed": 0}}
-    if not locked:  # as on a file system without locks, where the other one is quicker still
+def test_of_searches_that_start_together_one_creates_the_archive(tmp_path):
+    names = [f"evaluator {n}" for n in range(4)]
+    together = threading.Barrier(len(names))
 
-        def no_locks(*_):
-            raise OSError
+    def start(name):
+        together.wait()
+        try:
+            with open_archive(tmp_path / "a.sqlite", identity=IDENTITY | {"evaluator": name}) as archive:
+                archive.write_picks(np.array([7]))
+        except ArchiveError as error:
+            return str(error)
+        return name
 
-        monkeypatch.setattr(archive.fcntl, "flock", no_locks)
-        monkeypatch.setattr(archive.Path, "exists", lambda self: False)
+    for _ in range(5):
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+            results = list(threads.map(start, names))
+        (first,) = set(results) & set(names)
+        assert [result == first or f"its evaluator was '{first}', is" in result for result in results] == [True] * 4
+        with read_archive(tmp_path / "a.sqlite") as kept:
+            assert kept.identity["evaluator"] == first and kept.picks().tolist() == [7]
+        assert os.listdir(tmp_path) == ["a.sqlite"]
+        os.remove(tmp_path / "a.sqlite")
 
-    def slowly(connection, asked):
-        create(connection, asked)
-        if not others:
-            others.append(None)
-            others[0] = open_archive(path, identity=identity | {"evaluator": "other"})
-            if locked:
-                others[0].write_picks(np.array([7]))  # into its log
 
-    monkeypatch.setattr(archive, "_create", slowly)
-    with pytest.raises(ArchiveError, match="its evaluator was 'other', is 'first'"):
-        open_archive(path, identity=identity)
-    with others[0]:
-        assert others[0].picks().tolist() == [7] * locked
-    with read_archive(path) as kept:
-        assert kept.identity["evaluator"] == "other" and kept.picks().tolist() == [7] * locked
+def test_a_reader_sees_the_archive_as_it_was_opened(tmp_path):
+    path = tmp_path / "a.sqlite"
+    with open_archive(path, identity=IDENTITY) as writer:
+        with read_archive(path) as reader:
+            writer.write_picks(np.array([7]))
+            assert reader.picks().tolist() == []
+        with read_archive(path) as reader:
+            assert reader.picks().tolist() == [7]
+
+
+def test_killed_while_creating(tmp_path):
+    """The next search creates the archive; the one that was killed has left nothing in it."""
+    path = tmp_path / "a.sqlite"
+    code = (
+        "import os, sys; from scarlet_tf.search import archive\n"
+        "archive._replace_picks = lambda *_: os.kill(os.getpid(), 9)\n"
+        "archive.open_archive(sys.argv[1], identity={})"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
+    assert path.exists()
+    refused(path, "not a search archive")
+    with open_archive(path, identity=IDENTITY) as archive:
+        assert archive.identity["evaluator"] == "e" and archive.last_generation == -1
     assert os.listdir(tmp_path) == ["a.sqlite"]
 
 
-def test_without_hard_links(tmp_path, monkeypatch):
-    def none(*_):
-        raise PermissionError("no hard links here")
-
-    monkeypatch.setattr(os, "link", none)
-    identity = {"space": {"out_channels": [1]}, "evaluator": "e", "settings": {"seed": 0}}
-    with open_archive(tmp_path / "a.sqlite", identity=identity) as made:
-        assert made.last_generation == -1
-    assert os.listdir(tmp_path) == ["a.sqlite"]
+@pytest.mark.parametrize(("mode", "log"), [("WAL", "-wal"), ("DELETE", "-journal")])
+def test_the_log_of_a_deleted_archive_is_not_applied_to_a_new_one(copy, tmp_path, mode, log):
+    path = tmp_path / "a.sqlite"
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as writer:
+        writer.execute(f"PRAGMA journal_mode = {mode}")
+        writer.execute("BEGIN")
+        writer.execute("UPDATE models SET accuracy = 0.5")
+        if mode == "WAL":
+            writer.execute("COMMIT")
+        shutil.copy(f"{copy}{log}", f"{path}{log}")
+    with open_archive(path, identity=IDENTITY) as archive:
+        assert archive.last_generation == -1 and len(archive.models()) == 0
+    assert len(search_history(path).generations) == 0
