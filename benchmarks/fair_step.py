@@ -46,7 +46,7 @@ def main() -> None:
 
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import require_known
-    from scarlet_tf.supernet.settings import PRECISIONS
+    from scarlet_tf.supernet.supernet_config import PRECISIONS
 
     require_known("precision", _PRECISION.value, PRECISIONS)
     if _SPACE.value:

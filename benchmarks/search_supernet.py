@@ -27,7 +27,7 @@ def main() -> None:
 
     from scarlet_tf.files import require_holding, require_place, user_cache, write_atomically
     from scarlet_tf.machine import provenance
-    from scarlet_tf.supernet.unfinished import warn_if_unfinished
+    from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
     require_place(f"{output}.json")
@@ -41,7 +41,7 @@ def main() -> None:
 
     from scarlet_tf.reproduce.figure6 import arm_archive, arm_name
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
-    from scarlet_tf.supernet.settings import BN_MODES
+    from scarlet_tf.supernet.supernet_config import BN_MODES
 
     trained = load_supernet(_SUPERNET.value)
     config, evaluation = figure["config"], figure["evaluation"]

@@ -25,7 +25,7 @@ def main() -> None:
 
     from scarlet_tf.files import require_place, write_atomically
     from scarlet_tf.machine import provenance, usable_cores
-    from scarlet_tf.supernet.settings import share_out_threads
+    from scarlet_tf.supernet.supernet_config import share_out_threads
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "supernet_settings")
     require_place(f"{output}.json")

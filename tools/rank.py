@@ -35,8 +35,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     from scarlet_tf.choices import require_known
     from scarlet_tf.files import locked_folder, require_free, require_holding, require_run_folder
-    from scarlet_tf.supernet.settings import DRAWS
-    from scarlet_tf.supernet.unfinished import warn_if_unfinished
+    from scarlet_tf.supernet.supernet_config import DRAWS, warn_if_unfinished
     from scarlet_tf.training.config import train_config
 
     require_known("draw", _DRAW.value, DRAWS)

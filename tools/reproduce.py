@@ -72,7 +72,7 @@ def main() -> None:
 def _figure1() -> str:
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.reproduce import Figure1Config
-    from scarlet_tf.supernet.settings import share_out_threads
+    from scarlet_tf.supernet.supernet_config import share_out_threads
 
     config = Figure1Config(
         data=_data(),
@@ -107,7 +107,7 @@ def _figure4() -> str:
 def _figure6() -> str:
     from scarlet_tf.files import require_holding
     from scarlet_tf.reproduce import Figure6Config
-    from scarlet_tf.supernet.unfinished import warn_if_unfinished
+    from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
     config = Figure6Config(
         quantiles=_quantiles(),

@@ -69,8 +69,7 @@ def main() -> None:
     from scarlet_tf.runs.strategy import make_strategy, require_strategy
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
-    from scarlet_tf.supernet.settings import BN_MODES
-    from scarlet_tf.supernet.unfinished import warn_if_unfinished
+    from scarlet_tf.supernet.supernet_config import BN_MODES, warn_if_unfinished
 
     tables = parse_quantities(_QUANTITY.value)
     known = (*QUANTITIES, *tables)

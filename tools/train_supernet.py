@@ -61,20 +61,17 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=Tru
 
 def main() -> None:
     import dataclasses
+    import functools
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.choices import require_known
     from scarlet_tf.data import DataConfig, require_image_folder
     from scarlet_tf.files import require_free, require_run_folder
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.machine import usable_cores
     from scarlet_tf.runs.strategy import make_strategy, require_strategy
-    from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
+    from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 
     require_strategy(_STRATEGY.value, tpu=_TPU.value)
-    require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
-    require_known("precision", _PRECISION.value, PRECISIONS)
-    require_known("LET initialisation", _LET.value, LET_INITS)
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -84,22 +81,10 @@ def main() -> None:
         augment=_AUGMENT.value,
         skip_damaged=_SKIP_DAMAGED.value,
     )
-    require_image_folder(data.name)
-    require_run_folder(_OUTPUT.value)
-    if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
-        require_free(_OUTPUT.value)
-    load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
-    from scarlet_tf.data import open_dataset
-    from scarlet_tf.runs.distribution import is_chief
-    from scarlet_tf.runs.workers import Workers
-    from scarlet_tf.supernet import InitConfig, SupernetConfig, report_paths, train_supernet
-
-    images = open_dataset(data)
-    steps = _STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value)
-    config = SupernetConfig(
-        space=dataclasses.replace(space, classes=images.num_classes, resolution=data.image_size),
+    space = dataclasses.replace(space, resolution=data.image_size)
+    settings = functools.partial(
+        SupernetConfig,
         data=data,
-        steps=steps,
         batch_size=_BATCH.value,
         learning_rate=_RATE.value,
         warmup_steps=_WARMUP.value,
@@ -108,6 +93,23 @@ def main() -> None:
         precision=_PRECISION.value,
         init=InitConfig(let=_LET.value, residual_gamma=_GAMMA.value),
         seed=_SEED.value,
+    )
+    # Check the flags before the dataset, which determines classes and steps, is opened by TensorFlow.
+    settings(space=space, steps=_STEPS.value or _WARMUP.value + 1)
+    require_image_folder(data.name)
+    require_run_folder(_OUTPUT.value)
+    if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
+        require_free(_OUTPUT.value)
+    load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
+    from scarlet_tf.data import open_dataset
+    from scarlet_tf.runs.distribution import is_chief
+    from scarlet_tf.runs.workers import Workers
+    from scarlet_tf.supernet import report_paths, train_supernet
+
+    images = open_dataset(data)
+    config = settings(
+        space=dataclasses.replace(space, classes=images.num_classes),
+        steps=_STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value),
     )
     strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)
     train_supernet(

@@ -15,10 +15,9 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import Supernet
 from scarlet_tf.supernet.fair_step import make_fair_step
-from scarlet_tf.supernet.loss_scale import LossScale
-from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.settings import share_out_threads
+from scarlet_tf.supernet.supernet_config import share_out_threads
 
 
 def limit_threads(threads: int) -> None:

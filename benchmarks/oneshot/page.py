@@ -6,7 +6,7 @@ import numpy as np
 
 from scarlet_tf.machine import describe
 from scarlet_tf.reproduce.pages import supernet_in_words
-from scarlet_tf.supernet.settings import BN_MODES
+from scarlet_tf.supernet.supernet_config import BN_MODES
 
 _WAYS = {
     "moving": "in the supernet, shared prefixes, moving statistics",

@@ -77,12 +77,13 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
     load_tensorflow()
     import keras
 
-    from scarlet_tf.export import convert, export_saved_model, settle_batch_norms
+    from scarlet_tf.export import convert, export_saved_model
+    from scarlet_tf.models import measure_batch_norms
 
     keras.utils.set_random_seed(seed)
     model = build()
     images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
-    settle_batch_norms(model, images[:_NORM_IMAGES])
+    measure_batch_norms(model, [images[:_NORM_IMAGES]])
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
         for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):

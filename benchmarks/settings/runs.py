@@ -10,7 +10,7 @@ import numpy as np
 from scarlet_tf.intervals import t_interval
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import InitConfig, SupernetConfig, SupernetEvaluator, load_supernet, train_supernet
-from scarlet_tf.supernet.settings import BN_MODES
+from scarlet_tf.supernet.supernet_config import BN_MODES
 
 BASE = "base"
 

@@ -12,8 +12,7 @@ import tf_keras
 
 from scarlet_tf.backend import require_tensorflow
 from scarlet_tf.training.config import TrainConfig
-from scarlet_tf.training.optimizers import make_optimizer
-from scarlet_tf.training.schedules import make_schedule
+from scarlet_tf.training.optimizers import make_optimizer, make_schedule
 
 require_tensorflow("scarlet_tf.compression")
 

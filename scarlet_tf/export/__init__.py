@@ -1,15 +1,13 @@
 """Export for inference: LET folding, SavedModel, ONNX and TFLite writers, and verification of the exported files."""
 
 from scarlet_tf.export.chain import Chain, export_chain, possible_formats
-from scarlet_tf.export.ending import output_name, with_softmax
+from scarlet_tf.export.ends import output_name, with_preprocessing, with_softmax
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
 from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.policy import PolicyError, float32_policy, in_float32
-from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
-from scarlet_tf.export.untrained import settle_batch_norms
 from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
 from scarlet_tf.formats import END_TYPES, FORMATS, QUANTIZATIONS, TARGETS
 
@@ -43,7 +41,6 @@ __all__ = [
     "prepare",
     "read_saved_record",
     "require_builtin_operations",
-    "settle_batch_norms",
     "verify",
     "verify_fold",
     "with_preprocessing",

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.from_name import Exportable
 from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.saved_model import export_saved_model

@@ -11,13 +11,12 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.data import DataConfig, open_dataset
-from scarlet_tf.export.ending import PROBABILITIES, output_name, with_softmax
+from scarlet_tf.export.ends import PROBABILITIES, output_name, with_preprocessing, with_softmax
 from scarlet_tf.export.fold import SlotReport, fold_model
 from scarlet_tf.export.policy import float32_policy, in_float32
-from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
-from scarlet_tf.export.untrained import settle_batch_norms
+from scarlet_tf.models import measure_batch_norms
 from scarlet_tf.zoo import ASSUMED_PREPROCESSING, LoadedModel, Preprocessing, open_model
 from scarlet_tf.zoo.labels import IMAGENET_CLASSES, imagenet_classes
 
@@ -108,7 +107,7 @@ def prepare(
         )
     images = _images(model.input_shape, **wanted, preprocessing=preprocessing)
     if not loaded.from_file:
-        settle_batch_norms(model, images[:8])
+        measure_batch_norms(model, [images[:8]])
     slots = ()
     original = model
     if loaded.spec is not None and any(block.kind == "let" for block in loaded.spec.blocks):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.files import write_atomically
 from scarlet_tf.onnx_file import DEFAULT_OPSET, RECORD, OnnxFileError, check_onnx_options, node_counts

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from scarlet_tf.backend import require_tensorflow
-from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.served import SIGNATURE
 from scarlet_tf.files import require_new_folder, write_atomically

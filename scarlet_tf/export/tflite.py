@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
-from scarlet_tf.export.ending import output_name
+from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.integer import calibrate, quantize_to_int8, require_no_float_operation
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import save_frozen

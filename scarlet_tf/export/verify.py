@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import scipy.special
 
-from scarlet_tf.export.ending import LOGITS, PROBABILITIES, output_name
+from scarlet_tf.export.ends import LOGITS, PROBABILITIES, output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel

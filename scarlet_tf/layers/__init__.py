@@ -6,11 +6,14 @@ layers are used, so a saved `.keras` file loads anywhere. Layer names are also t
 """
 
 from scarlet_tf.layers.activations import h_sigmoid, h_swish, relu6
-from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn
-from scarlet_tf.layers.inverted_residual import fused_inverted_residual, inverted_residual
-from scarlet_tf.layers.let import identity, linearly_equivalent_transform
-from scarlet_tf.layers.normalisation import normalise
-from scarlet_tf.layers.squeeze_excite import squeeze_excite
+from scarlet_tf.layers.blocks import (
+    fused_inverted_residual,
+    identity,
+    inverted_residual,
+    linearly_equivalent_transform,
+    squeeze_excite,
+)
+from scarlet_tf.layers.convolution import BatchNorm, conv_bn, depthwise_bn, normalise
 
 __all__ = [
     "BatchNorm",

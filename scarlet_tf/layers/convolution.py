@@ -1,10 +1,11 @@
-"""Convolutions with batch normalisation, PyTorch's padding and the official initialisation."""
+"""Convolutions with batch normalisation, PyTorch's padding and the official initialisation; pixel normalisation."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import numbers
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class BatchNorm:
         return layer(x)
 
 
-def _normal(keras, *, kernel_size: int, filters: int):
+def normal(keras, *, filters: int, kernel_size: int = 1):
     """Return the official initialiser, N(0, sqrt(2 / (k*k*out)))."""
     return keras.initializers.RandomNormal(stddev=math.sqrt(2.0 / (kernel_size**2 * filters)))
 
@@ -59,7 +60,7 @@ def conv_bn(x, filters: int, *, keras, bn: BatchNorm, name: str, kernel_size: in
         strides=stride,
         padding=padding,
         use_bias=False,
-        kernel_initializer=_normal(keras, kernel_size=kernel_size, filters=filters),
+        kernel_initializer=normal(keras, kernel_size=kernel_size, filters=filters),
         name=f"{name}_conv",
     )
     return bn(conv(x), keras=keras, name=f"{name}_bn")
@@ -74,7 +75,18 @@ def depthwise_bn(x, *, keras, bn: BatchNorm, name: str, kernel_size: int, stride
         strides=stride,
         padding=padding,
         use_bias=False,
-        depthwise_initializer=_normal(keras, kernel_size=kernel_size, filters=channels),
+        depthwise_initializer=normal(keras, kernel_size=kernel_size, filters=channels),
         name=f"{name}_conv",
     )
     return bn(conv(x), keras=keras, name=f"{name}_bn")
+
+
+def normalise(x, *, mean: Sequence[float], std: Sequence[float], keras, name: str):
+    """Apply (x / 255 - mean) / std per channel: pixels (B, H, W, C), 0..255 -> the same shape.
+
+    Args:
+        mean, std: one number per channel, of pixels divided by 255.
+    """
+    scale = [1.0 / (255.0 * value) for value in std]
+    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return keras.layers.Rescaling(scale, offset, name=name)(x)

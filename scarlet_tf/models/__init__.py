@@ -2,8 +2,7 @@
 
 from scarlet_tf.models.builder import POOLINGS, block_name, build
 from scarlet_tf.models.features import feature_extractor
-from scarlet_tf.models.statistics import measure_batch_norms
-from scarlet_tf.models.weights import WeightsMismatchError, get_weights, set_weights
+from scarlet_tf.models.weights import WeightsMismatchError, get_weights, measure_batch_norms, set_weights
 
 __all__ = [
     "POOLINGS",

@@ -1,12 +1,13 @@
-"""A model's weights as a dict of named arrays, for LET folding, inheriting weights and conversion.
+"""A model's weights as a dict of named arrays, and its batch-normalisation statistics measured anew.
 
 Names are "layer/variable", such as "block03_expand_conv/kernel" or "tail_bn/moving_mean".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import keras
 import numpy as np
 
 
@@ -48,3 +49,23 @@ def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
         raise WeightsMismatchError(f"weights do not fit model {model.name!r}: {'; '.join(problems[:3])}{more}")
     for name, variable in variables.items():
         variable.assign(weights[name])
+
+
+def measure_batch_norms(model: keras.Model, batches: Iterable) -> None:
+    """Set all moving means and variances to their averages over some batches, float32 (B, H, W, C) each.
+
+    With a single batch they are exactly the statistics that training mode normalises it with.
+
+    Needed before outputs of an untrained network are compared. With the initial statistics (0 and 1), activations
+    shrink from block to block, to logits of about 1e-11 in SCARLET-A, and its softmax returns 1/classes for any image.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    try:
+        for done, images in enumerate(batches):
+            for layer in norms:
+                layer.momentum = done / (done + 1)
+            model(images, training=True)
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum

@@ -8,13 +8,11 @@ from scarlet_tf.lazy import later
 __getattr__ = later(
     __name__,
     {
-        "scarlet_tf.supernet.evaluator": ("SupernetEvaluator",),
-        "scarlet_tf.supernet.mixed": ("InitConfig",),
+        "scarlet_tf.supernet.evaluator": ("SupernetEvaluator", "report_paths"),
         "scarlet_tf.supernet.paths": ("PathEvaluator",),
-        "scarlet_tf.supernet.summary": ("report_paths",),
         "scarlet_tf.supernet.supernet": ("Supernet",),
+        "scarlet_tf.supernet.supernet_config": ("InitConfig", "SupernetConfig"),
         "scarlet_tf.supernet.supernet_trainer": (
-            "SupernetConfig",
             "TrainedSupernet",
             "load_supernet",
             "train_supernet",

@@ -21,7 +21,7 @@ from scarlet_tf.arch import BlockSpec
 from scarlet_tf.kernels.depthwise import depthwise
 from scarlet_tf.kernels.norm import activate, batch_moments, has_many_replicas, normalise
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.settings import AT_A_TIME
+from scarlet_tf.supernet.supernet_config import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon
 

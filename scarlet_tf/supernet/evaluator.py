@@ -1,19 +1,23 @@
-"""One-shot accuracy on held-out images, as a `scarlet_tf.search.Evaluator`."""
+"""One-shot accuracy on held-out images, as a `scarlet_tf.search.Evaluator`, and that of random paths."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import open_dataset
+from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.paths import PathEvaluator
-from scarlet_tf.supernet.supernet_trainer import TrainedSupernet
+from scarlet_tf.supernet.supernet_config import BN_MODES
+from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 
 
 class SupernetEvaluator:
@@ -124,3 +128,34 @@ class SupernetEvaluator:
         with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow releases the GIL while it computes
             list(pool.map(evaluate_share, self._replicas, mine))
         return self._workers.add(accuracies)
+
+
+def report_paths(
+    directory: str | Path, *, count: int, images: int | None = 1000, seed: int = 0, data_dir: str | None = None
+) -> str:
+    """Evaluate uniformly drawn genomes of a supernet, write paths.json, and return a summary, a line for each BN mode.
+
+    Args:
+        directory: run directory of the supernet, also for paths.json.
+        count: number of genomes.
+        images: number of held-out images; None: all.
+    """
+    trained = load_supernet(directory)
+    genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
+    found, lines = {}, []
+    for bn in BN_MODES:
+        evaluator = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir)
+        accuracies = evaluator.evaluate(genomes)
+        summary = {name: float(getattr(accuracies, name)()) for name in ("mean", "std", "min", "max")}
+        found[bn] = summary | {"accuracies": accuracies.tolist()}
+        text = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
+        lines.append(f"one-shot accuracy of {count} random paths, {bn} BN: {text}")
+    record = {
+        "step": trained.step,
+        "images": evaluator.num_images,
+        "seed": seed,
+        "genomes": genomes.tolist(),
+        "bn": found,
+    }
+    write_atomically(Path(directory) / "paths.json", json.dumps(record))
+    return "\n".join(lines)

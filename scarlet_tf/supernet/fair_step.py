@@ -10,8 +10,8 @@ import tensorflow as tf
 from scarlet_tf.choices import require_known
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import num_paths
-from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.supernet.supernet_config import PRECISIONS, SHARED_GRADIENTS
 
 
 def _without_graph_rewrites(function: Callable) -> Callable:

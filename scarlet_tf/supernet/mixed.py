@@ -6,41 +6,17 @@ stay in a CPU's caches.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec, Choice
-from scarlet_tf.choices import require_known
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.supernet.blocks import KINDS, Weight, mixed_layer
-from scarlet_tf.supernet.settings import LET_INITS
+from scarlet_tf.supernet.supernet_config import InitConfig
 
 BN_MOMENTUM = BatchNorm().momentum
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InitConfig:
-    """Initialisation of a supernet's weights.
-
-    Attributes:
-        let: of LETs. "normal": N(0, sqrt(2/out)), as for convolutions; "identity": ones on the diagonal, so that a LET
-            initially returns its input.
-        residual_gamma: gamma of the last BN in blocks with a shortcut; below 1, they start closer to identity.
-
-    Raises:
-        ValueError: if `let` is unknown or `residual_gamma` is negative.
-    """
-
-    let: str = "identity"
-    residual_gamma: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_known("LET initialisation", self.let, LET_INITS)
-        if not self.residual_gamma >= 0:
-            raise ValueError(f"residual_gamma must be >= 0, got {self.residual_gamma!r}")
 
 
 def new_variable(value: np.ndarray, name: str, *, trainable: bool = True) -> tf.Variable:

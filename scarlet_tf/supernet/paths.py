@@ -21,8 +21,8 @@ from scarlet_tf.choices import require_known
 from scarlet_tf.image_size import height_and_width
 from scarlet_tf.progress import progress
 from scarlet_tf.supernet.blocks import GivenStatistics, OwnStatistics, block_forward, stem_forward, tail_forward
-from scarlet_tf.supernet.settings import BN_MODES
 from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.supernet.supernet_config import BN_MODES
 
 _PIXELS_IN_FLIGHT = 1000 * 32 * 32
 

@@ -27,7 +27,7 @@ from scarlet_tf.report.picture import write_picture
 from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.supernet.evaluator import SupernetEvaluator
 from scarlet_tf.supernet.ranking_page import draw_ranking, make_ranking_page
-from scarlet_tf.supernet.settings import BN_MODES, DRAWS
+from scarlet_tf.supernet.supernet_config import BN_MODES, DRAWS
 from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 from scarlet_tf.training.config import train_config
 from scarlet_tf.training.trainer import train

@@ -1,4 +1,4 @@
-"""Supernet training: config, training loop, and loading of trained supernets from their run directories."""
+"""Supernet training: training loop, and loading of trained supernets from their run directories."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_integer, require_known
-from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.data import open_dataset
 from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder, write_atomically
@@ -25,88 +23,13 @@ from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.fair_step import make_fair_step
-from scarlet_tf.supernet.loss_scale import LossScale
-from scarlet_tf.supernet.mixed import InitConfig
-from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
-from scarlet_tf.supernet.settings import PRECISIONS, SHARED_GRADIENTS
 from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.supernet.supernet_config import SupernetConfig
 from scarlet_tf.zoo.preprocessing import Preprocessing
 
 KIND = "supernet"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SupernetConfig:
-    """Settings of supernet training; the defaults are FairNAS's (batch 256, SGD 0.9, cosine from 0.045).
-
-    Attributes:
-        space: the search space; its classes and resolution must be those of the data.
-        data: the dataset.
-        steps: number of fair steps; each trains every choice of every layer once on one batch.
-        warmup_steps: steps in which the learning rate grows linearly from 0, before the cosine.
-        shared_gradient: "sum" or "mean" of the 13 paths' gradients for stem, tail and classifier.
-        precision: see `fair_step.make_fair_step`.
-        init: initialisation of the weights.
-        seed: of weights, paths and batches.
-
-    Raises:
-        ValueError: for an invalid value.
-
-    Example:
-        >>> data = DataConfig(name="fashion_mnist", image_size=32)
-        >>> config = SupernetConfig(space=get_space("small"), data=data, steps=1200, batch_size=32)
-    """
-
-    space: SearchSpace
-    data: DataConfig
-    steps: int
-    batch_size: int = 256
-    learning_rate: float = 0.045
-    warmup_steps: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
-    shared_gradient: str = "mean"
-    precision: str = "float32"
-    init: InitConfig = dataclasses.field(default_factory=InitConfig)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
-        require_known("precision", self.precision, PRECISIONS)
-        if self.space.resolution != self.data.image_size:
-            raise ValueError(
-                f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
-            )
-        for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
-            require_integer(field, getattr(self, field), least=least)
-        if self.warmup_steps >= self.steps:
-            raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
-        for field in ("learning_rate", "momentum", "weight_decay"):
-            value = getattr(self, field)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
-
-    def to_dict(self) -> dict:
-        data = {"data_dir": None} | self.data.to_dict()  # the folder of the dataset does not change a run
-        settings = dataclasses.asdict(self) | {"space": self.space.to_dict(), "data": data}
-        return json.loads(json.dumps(settings))  # tuples become lists, as in the file
-
-    @classmethod
-    def from_dict(cls, settings: dict) -> SupernetConfig:
-        parts = {
-            "space": SearchSpace.from_dict(settings["space"]),
-            "data": DataConfig(**settings["data"]),
-            "init": InitConfig(**settings["init"]),
-        }
-        return cls(**dict(settings) | parts)
-
-    def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step: linear warm-up, then half a cosine to 0 at the last step."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def train_supernet(

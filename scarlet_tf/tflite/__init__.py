@@ -1,7 +1,6 @@
 """Reading, running, counting and rewriting .tflite files, so that XNNPACK runs them fast. Imports no TensorFlow."""
 
 from scarlet_tf.tflite.associated import add_files, read_files
-from scarlet_tf.tflite.file import optimize_file
 from scarlet_tf.tflite.first_look import FirstRun, first_run
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.madds import count_madds
@@ -12,9 +11,10 @@ from scarlet_tf.tflite.optimize import (
     XNNPACK_PASSES,
     Optimized,
     optimize,
+    optimize_file,
     run_passes,
 )
-from scarlet_tf.tflite.passes.report import PassReport
+from scarlet_tf.tflite.passes import PassReport
 from scarlet_tf.tflite.probe import Probe, probe
 from scarlet_tf.tflite.record import add_record, describe_ends, ends_of, read_record
 from scarlet_tf.tflite.runtime import TFLiteFileError, invoke, open_interpreter, operation_counts, partition_count

@@ -1,20 +1,26 @@
-"""Rewriting of .tflite files: the passes in order, and a comparison before and after."""
+"""Rewriting of .tflite files: the passes in order, a comparison before and after, and files on disk."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.files import require_place, write_atomically
+from scarlet_tf.formats import XNNPACK
 from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.passes import PassReport
 from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
 from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
-from scarlet_tf.tflite.passes.report import PassReport
 from scarlet_tf.tflite.passes.split_depthwise import INT8_PARTS, split_depthwise
 from scarlet_tf.tflite.probe import Probe, probe
+from scarlet_tf.tflite.record import add_record, read_record
 from scarlet_tf.tflite.runtime import TFLiteFileError
 
 Pass = Callable[[Graph], PassReport]
@@ -35,6 +41,8 @@ def split_depthwise_for_int8(graph: Graph) -> PassReport:
 # For a float file before it is quantized without leaving a float operation, and for the quantized file.
 INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise_for_int8, spell_hard_swish)
 AFTER_INT8_PASSES: tuple[Pass, ...] = (float_final_softmax,)
+
+EXACT = 1e-5  # largest relative error of a float file that is rewritten
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +102,56 @@ def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PAS
         after=after,
         relative_error=0.0 if rewritten == content else _relative_error(before.outputs, after.outputs),
     )
+
+
+def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_error: float | None = None) -> Optimized:
+    """Rewrite a .tflite file for XNNPACK into another file, written atomically, and update its record.
+
+    Args:
+        source: file to read.
+        target: file to write.
+        max_error: largest allowed difference of outputs on a random input, as a share of the largest output. None for
+            1e-5, or for no limit if int8 operators were rewritten: a random input says little about their rounding.
+
+    Returns:
+        The rewritten file, with the passes' reports.
+
+    Raises:
+        OSError: for a missing file, or a target that is a folder or cannot be created.
+        TFLiteFileError: if the file cannot be run or rewritten, or its outputs differ by more than `max_error`.
+
+    Example:
+        >>> result = optimize_file("plain.tflite", "fast.tflite")
+        >>> print(result.before.partitions, result.after.partitions)
+    """
+    source, target = Path(source), Path(target)
+    if not source.is_file():
+        raise FileNotFoundError(f"no such file: {source}")
+    require_place(target)
+    result = optimize(source.read_bytes(), label=str(source))
+    if max_error is None:
+        max_error = math.inf if result.rounds_anew else EXACT
+    if not result.relative_error <= max_error:
+        raise TFLiteFileError(
+            f"{source}: rewritten, its outputs differ by {result.relative_error:.2e} of the largest, "
+            f"limit {max_error:g}"
+        )
+    result = dataclasses.replace(result, content=_with_true_record(result.content, label=str(source)))
+    write_atomically(target, result.content)
+    return result
+
+
+def _with_true_record(content: bytes, *, label: str) -> bytes:
+    try:
+        record = read_record(content)
+    except TFLiteFileError as error:
+        raise TFLiteFileError(f"{label}: {error}") from error
+    if record is None:
+        return content
+    true = record | {"optimize_for": XNNPACK}
+    if record.get("quantize") == "int8_pure" and Graph(content).float_operations():
+        true["quantize"] = "int8"
+    return content if true == record else add_record(content, true)
 
 
 def _relative_error(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:

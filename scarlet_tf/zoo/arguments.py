@@ -10,7 +10,7 @@ from types import ModuleType
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.models import POOLINGS
 from scarlet_tf.zoo.labels import IMAGENET_CLASSES
-from scarlet_tf.zoo.pretrained import IMAGENET
+from scarlet_tf.zoo.weights import IMAGENET
 
 _SMALLEST_SIDE = 32  # as in keras.applications, for networks that downsample five times
 

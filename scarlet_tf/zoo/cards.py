@@ -12,8 +12,8 @@ from scarlet_tf.formats import PLAIN
 from scarlet_tf.report.card import Card
 from scarlet_tf.zoo.files import check_file, read_training
 from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, IMAGENET_PREPROCESSING, read_preprocessing
-from scarlet_tf.zoo.pretrained import OFFICIAL, RELEASED
 from scarlet_tf.zoo.registry import model_info, resolve_spec
+from scarlet_tf.zoo.weights import OFFICIAL, RELEASED
 
 PEER = "EfficientNetB0"
 

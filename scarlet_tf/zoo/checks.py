@@ -7,8 +7,8 @@ from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.zoo.files import check_file, check_weights_file
-from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import resolve_spec
+from scarlet_tf.zoo.weights import IMAGENET, imagenet_weights
 
 
 def require_model(

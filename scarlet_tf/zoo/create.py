@@ -16,9 +16,8 @@ from scarlet_tf.models import build, set_weights
 from scarlet_tf.zoo.arguments import check_arguments, require_keras, resolve_input_shape
 from scarlet_tf.zoo.files import check_weights_file
 from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, read_preprocessing
-from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import get_spec, resolve_spec
-from scarlet_tf.zoo.weights import read_weights
+from scarlet_tf.zoo.weights import IMAGENET, imagenet_weights, read_weights
 
 
 def create_model(

@@ -18,8 +18,8 @@ from scarlet_tf.zoo.preprocessing import (
     describe_assumption,
     read_preprocessing,
 )
-from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import resolve_spec
+from scarlet_tf.zoo.weights import IMAGENET, imagenet_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ import pytest
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.data import DataConfig, open_dataset
-from scarlet_tf.export import settle_batch_norms
-from scarlet_tf.models import build
+from scarlet_tf.models import build, measure_batch_norms
 from scarlet_tf.training.config import train_config
 from scarlet_tf.training.trainer import train
 
@@ -40,7 +39,7 @@ def untrained(data, tmp_path_factory):
     """Folder like `trained`, at once and with one block: initial weights and the BN statistics of the pictures."""
     folder = tmp_path_factory.mktemp("untrained")
     model = build(spec_of(WIDE), classifier_activation=None)
-    settle_batch_norms(model, data.arrays("test")[0])
+    measure_batch_norms(model, [data.arrays("test")[0]])
     spec_of(WIDE).save(folder / "spec.json")
     model.save(folder / "model.keras")
     said = {"fingerprint": "0", "data": {"mean": data.mean, "std": data.std}}

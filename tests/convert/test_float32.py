@@ -9,8 +9,7 @@ from rounding import network_limit
 
 from scarlet_tf import zoo
 from scarlet_tf.convert import from_state_dict, to_state_dict
-from scarlet_tf.export import settle_batch_norms
-from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
 
 torch = pytest.importorskip("torch", reason="the extra 'torch' is not installed")
 
@@ -25,7 +24,7 @@ def test_logits_with_settled_statistics(name, rule, official_shapes, monkeypatch
     spec = zoo.get_spec(name)
     model = build(spec, classifier_activation=None)
     set_weights(model, from_state_dict(spec, {key: rule.fill(key, s) for key, s in official_shapes[name].items()}))
-    settle_batch_norms(model, np.random.default_rng(5).standard_normal((8, 224, 224, 3)).astype(np.float32))
+    measure_batch_norms(model, [np.random.default_rng(5).standard_normal((8, 224, 224, 3)).astype(np.float32)])
     state = {key: torch.from_numpy(array) for key, array in to_state_dict(spec, get_weights(model)).items()}
     images = rule.images()
     with torch.no_grad():

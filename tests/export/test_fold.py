@@ -8,8 +8,8 @@ from rounding import rounding_limit
 
 from scarlet_tf import zoo
 from scarlet_tf.arch import ArchSpec, BlockSpec, count, get_space
-from scarlet_tf.export import FoldError, fold, fold_dense, settle_batch_norms, verify_fold
-from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.export import FoldError, fold, fold_dense, verify_fold
+from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
 
 SMALL = get_space("small")
 FOUR = dataclasses.replace(SMALL, name="four", out_channels=(8, 8, 24, 32), strides=(2, 1, 2, 1))
@@ -161,7 +161,7 @@ def test_scarlet_c_folds_all_three(random_weights):
     spec = get_space("scarlet").spec(zoo.get_spec("scarlet_c").genome, let=True)
     model = build(spec)
     set_weights(model, random_weights(spec, 1))
-    settle_batch_norms(model, np.random.default_rng(0).standard_normal((4, 224, 224, 3)).astype(np.float32))
+    measure_batch_norms(model, [np.random.default_rng(0).standard_normal((4, 224, 224, 3)).astype(np.float32)])
     weights = get_weights(model)
     result = fold(spec, weights)
     assert [(slot.slot, slot.action) for slot in result.slots] == [(3, "merged"), (4, "backward"), (15, "backward")]

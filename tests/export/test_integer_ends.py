@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
-from scarlet_tf.export import convert, export_saved_model, settle_batch_norms, verify, with_preprocessing
-from scarlet_tf.models import build
+from scarlet_tf.export import convert, export_saved_model, verify, with_preprocessing
+from scarlet_tf.models import build, measure_batch_norms
 from scarlet_tf.tflite import Graph, ends_of, open_interpreter, optimize, read_record
 from scarlet_tf.tflite.graph import Type
 
@@ -43,7 +43,7 @@ def images(pixels):
 def models(images):
     """By what they end in."""
     softmax = build(SPEC)
-    settle_batch_norms(softmax, images)
+    measure_batch_norms(softmax, [images])
     logits = build(SPEC, classifier_activation=None)
     logits.set_weights([3 * w if w.shape == (16, 5) else w for w in softmax.get_weights()])
     softmax.set_weights(logits.get_weights())

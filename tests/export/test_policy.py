@@ -17,13 +17,12 @@ from scarlet_tf.export import (
     fold_model,
     in_float32,
     prepare,
-    settle_batch_norms,
     verify,
     with_preprocessing,
 )
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.formats import FORMATS
-from scarlet_tf.models import build
+from scarlet_tf.models import build, measure_batch_norms
 
 CHANNELS = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16}
 BLOCK = BlockSpec(kind="inverted_residual", kernel_size=3, in_channels=8, out_channels=8, hidden_channels=16)
@@ -59,7 +58,7 @@ def images():
 def weights(images):
     keras.utils.set_random_seed(0)
     model = build(SPEC)
-    settle_batch_norms(model, images)
+    measure_batch_norms(model, [images])
     return model.get_weights()
 
 

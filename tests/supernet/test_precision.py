@@ -9,9 +9,8 @@ from sixteen_bits import needs_sixteen_bits
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import loss_scale
 from scarlet_tf.supernet.fair_step import make_fair_step
-from scarlet_tf.supernet.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import variable_key
-from scarlet_tf.supernet.optimizer import MomentumSgd
+from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet import Supernet
 

@@ -1,6 +1,6 @@
 import pytest
 
-from scarlet_tf.supernet.settings import AT_A_TIME, share_out_threads
+from scarlet_tf.supernet.supernet_config import AT_A_TIME, share_out_threads
 
 
 @pytest.mark.parametrize(("threads", "shared"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 1)), (8, (2, 4))])

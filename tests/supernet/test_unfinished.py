@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scarlet_tf.supernet.unfinished import warn_if_unfinished
+from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

@@ -9,10 +9,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.tflite import Graph, optimize, probe, run_passes
-from scarlet_tf.tflite.cut import cut_operator
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
 from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
+from scarlet_tf.tflite.profile import cut_operator
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ def converted(make, size, scale, float_file):
     """A network whose outputs depend on the image, its float file of batch 1, images (n, 1, size, size, 3)."""
     import keras
 
-    from scarlet_tf.export import settle_batch_norms
+    from scarlet_tf.models import measure_batch_norms
 
     keras.utils.set_random_seed(0)
     images = scale * np.random.default_rng(0).standard_normal((IMAGES, 1, size, size, 3)).astype(np.float32)
     model = make(keras)
-    settle_batch_norms(model, images[:, 0])
+    measure_batch_norms(model, [images[:, 0]])
     return model, float_file(model, size), images
 
 

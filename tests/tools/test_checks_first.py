@@ -106,6 +106,8 @@ CASES = [
     ("train_supernet", ["--let_init=identiy", OUTPUT], "nearest is 'identity'"),
     ("train_supernet", ["--shared_gradient=meen", OUTPUT], "nearest is 'mean'"),
     ("train_supernet", ["--batch_size=0", OUTPUT], "batch_size"),
+    ("train_supernet", ["--residual_gamma=-1", OUTPUT], "residual_gamma must be >= 0, got -1.0"),
+    ("train_supernet", ["--steps=5", "--warmup_steps=5", OUTPUT], "warmup_steps must be fewer than the 5 steps, got 5"),
     ("train_supernet", ["--output=there/file.keras"], "file.keras is a file: expected a folder"),
     ("reproduce", ["--figure=1", "--output=there/file.keras"], "file.keras is a file: expected a folder"),
     *[

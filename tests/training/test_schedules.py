@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf.training.config import TrainConfigError, list_recipes, suggest_batch_size, train_config
-from scarlet_tf.training.schedules import make_schedule
+from scarlet_tf.training.optimizers import make_schedule
 
 
 def values(config, steps, *, steps_per_epoch=100, total_steps=1000):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scarlet_tf.zoo.pretrained import MissingWeightsError, imagenet_weights
+from scarlet_tf.zoo.weights import MissingWeightsError, imagenet_weights
 
 
 @pytest.fixture(autouse=True)

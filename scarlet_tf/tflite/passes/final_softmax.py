@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scarlet_tf.tflite.graph import Graph, Op, Type
-from scarlet_tf.tflite.passes.report import PassReport
+from scarlet_tf.tflite.passes import PassReport
 
 
 def float_final_softmax(graph: Graph) -> PassReport:

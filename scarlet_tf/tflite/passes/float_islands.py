@@ -5,7 +5,7 @@ from __future__ import annotations
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.graph import Graph, Op, Type
-from scarlet_tf.tflite.passes.report import PassReport
+from scarlet_tf.tflite.passes import PassReport
 
 _IMAGE_CHANNELS = 4  # the most that an image has
 

@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.graph import Activation, Graph, Op, Type
-from scarlet_tf.tflite.passes.report import PassReport
+from scarlet_tf.tflite.passes import PassReport
 
 KERNEL = 7
 

@@ -1,10 +1,13 @@
-"""Kinds of model output (logits, probabilities, features), and a softmax for models that end in logits."""
+"""The ends of an exported model: normalisation of pixels before it, a softmax after it, and what its output means."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import keras
 
 from scarlet_tf.export.served import ServedModel
+from scarlet_tf.layers import normalise
 
 LOGITS, PROBABILITIES, FEATURES = "logits", "probabilities", "features"
 
@@ -39,3 +42,15 @@ def with_softmax(model: keras.Model) -> keras.Model:
         raise ValueError(f"softmax needs a model that ends in logits, {model.name!r} ends in {ending}")
     scores = keras.layers.Softmax(name=PROBABILITIES, dtype="float32")(model.outputs[0])
     return keras.Model(model.inputs[0], scores, name=model.name)
+
+
+def with_preprocessing(model: keras.Model, *, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
+    """Return a model that takes pixels, float32 0..255, and normalises them itself; see `layers.normalise`.
+
+    Args:
+        model: a model that takes normalised images.
+        mean, std: one number per channel, of pixels divided by 255.
+    """
+    image = keras.Input(model.input_shape[1:], name="image")
+    pixels = normalise(image, mean=mean, std=std, keras=keras, name="normalise")
+    return keras.Model(image, model(pixels), name=model.name)
