@@ -143,7 +143,7 @@ def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
     if arguments and len(rest) - 1 != len(arguments):
         fail(f"expected {' '.join(arguments)}, got {' '.join(rest[1:]) or 'nothing'}")
     if len(rest) - 1 > len(arguments):
-        fail(f"unexpected argument {rest[1]!r}: everything is a flag, see --help")
+        fail(f"unexpected argument {rest[1]!r}: every option is a flag, see --help")
     return rest
 
 
@@ -161,7 +161,7 @@ def _what_is_missing() -> str:
     names = " and ".join(f"--{flag.name}" for flag in missing)
     what = f"is required: {missing[0].help.rstrip('.')}" if len(missing) == 1 else "are required"
     call = re.search(r"python tools/(?:.*\\\n)*.*", sys.modules["__main__"].__doc__ or "")
-    return f"{names} {what}; " + ("as in: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
+    return f"{names} {what}; " + ("for example: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
 
 
 def _guarded(main: Callable[[], None]) -> None:

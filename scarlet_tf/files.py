@@ -129,7 +129,8 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             print(
-                f"warning: {folder} cannot be locked ({error.strerror}): let no other run write to it", file=sys.stderr
+                f"warning: {folder} cannot be locked ({error.strerror}): make sure that no other run writes to it",
+                file=sys.stderr,
             )
             return None
         if _same_file(path, descriptor):
@@ -154,7 +155,7 @@ def _in_use(folder: Path, descriptor: int) -> FolderInUseError:
         holder = f"process {record['pid']} on {record['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         holder = "another process"
-    return FolderInUseError(f"{folder} is in use by {holder}: wait until it ends, or choose another output folder")
+    return FolderInUseError(f"{folder} is in use by {holder}: wait until it ends, or choose another run directory")
 
 
 def require_free(folder: str | os.PathLike) -> None:
@@ -180,7 +181,7 @@ def expand_user(path: str | os.PathLike) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ValueError(
-            f"{path}: no home folder is known for ~, expected HOME to be set or a path without it"
+            f"{path}: cannot expand ~, as no home folder is known: set HOME, or use a path without ~"
         ) from None
 
 

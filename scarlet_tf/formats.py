@@ -85,6 +85,6 @@ def check_options(
         if value != FLOAT32 and not integer:
             raise ValueError(f"{label} {value!r} needs quantize 'int8' or 'int8_pure', got {quantize!r}")
     if integer and not has_representative:
-        raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
+        raise ValueError(f"quantize {quantize!r} needs a representative dataset to calibrate with")
     if not integer and has_representative:
-        raise ValueError(f"representative images calibrate quantize 'int8' and 'int8_pure' only, got {quantize!r}")
+        raise ValueError(f"a representative dataset needs quantize 'int8' or 'int8_pure', got {quantize!r}")

@@ -92,7 +92,10 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys,
     with locked_folder(tmp_path):
         pass
     warning = capsys.readouterr().err
-    assert warning == f"warning: {tmp_path} cannot be locked ({os.strerror(code)}): let no other run write to it\n"
+    assert (
+        warning
+        == f"warning: {tmp_path} cannot be locked ({os.strerror(code)}): make sure that no other run writes to it\n"
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -90,7 +90,7 @@ def main() -> None:
     }
     config |= {name: value for name, value in flagged.items() if value is not None}
     if "name" not in config:
-        raise ValueError(f"--dataset is required: {_MODEL.value} does not say what it was trained on")
+        raise ValueError(f"--dataset is required: {_MODEL.value} does not record its dataset")
     require_image_folder(config["name"])
     load_tensorflow()
     from scarlet_tf.data import open_dataset

@@ -71,7 +71,7 @@ def main() -> None:
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, opset {_OPSET.value}, {_LAYOUT.value}; against Keras "
         f"on {len(images)} images: max error {check.max_error:.2e} ({check.relative_error:.2e} of the largest output), "
-        f"top-1 same {check.top1_agreement:.4f}"
+        f"same top-1 {check.top1_agreement:.4f}"
     )
 
 

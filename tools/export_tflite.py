@@ -93,7 +93,7 @@ def main() -> None:
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
     if learnt and _PREPROCESSING.value:
-        raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
+        raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")
     require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
         require_image_folder(_DATASET.value)
@@ -121,7 +121,7 @@ def main() -> None:
         print(line)
     if _SOFTMAX.value and (obstacle := client_obstacle(source.record.get("input"), input_type=_INPUT_TYPE.value)):
         print(
-            f"{obstacle}: give --include_preprocessing"
+            f"{obstacle}: use --include_preprocessing"
             + (" and --input_type=uint8" if options["input_type"] == "int8" else "")
         )
     path, images = _OUTPUT.value, source.images
@@ -129,7 +129,7 @@ def main() -> None:
         from scarlet_tf.compression import describe_int8, export_qat
 
         compression = (training or {}).get("compression") or {}
-        print("int8 with the ranges learnt in training")
+        print("int8 uses the ranges learnt in training")
         if "int8" in compression:
             print(describe_int8(compression["int8"]))
         ends = {name: options[name] for name in ("input_type", "output_type", "optimize_for")}
@@ -148,10 +148,10 @@ def main() -> None:
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "
         f"Keras on {len(checked)} {which}: max error {check.max_error:.2e} "
-        f"({check.relative_error:.2e} of the largest output), top-1 same {check.top1_agreement:.4f}"
+        f"({check.relative_error:.2e} of the largest output), same top-1 {check.top1_agreement:.4f}"
     )
     if learnt:
-        print("int8 ranges learnt on photographs clip noise: tools/verify.py compares the file on test images")
+        print("int8 ranges learnt on photographs clip noise: use tools/verify.py to compare the file on test images")
 
 
 if __name__ == "__main__":

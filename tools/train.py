@@ -114,13 +114,13 @@ _OVERRIDES = {
 
 def main() -> None:
     if not _OUTPUT.value:
-        raise ValueError("--output is required: the folder of the result")
+        raise ValueError("--output is required: the run directory to write")
     if bool(_MODEL.value) == bool(_INHERIT_FROM.value):
-        raise ValueError("give either --model or --inherit_from with --genome")
+        raise ValueError("expected either --model, or --inherit_from with --genome")
     if bool(_INHERIT_FROM.value) != bool(_GENOME.value):
-        raise ValueError("--inherit_from and --genome go together")
+        raise ValueError("--inherit_from and --genome must be set together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
-        raise ValueError("--weights does not go with --inherit_from, which brings its own")
+        raise ValueError("--weights cannot be combined with --inherit_from, which has its own weights")
     from pathlib import Path
 
     from scarlet_tf.data import DataConfig, require_image_folder
@@ -165,7 +165,7 @@ def main() -> None:
         strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
         line = _train(config, images, intervals, strategy=strategy)
     if ended_before:
-        print(f"{_OUTPUT.value}: this run had ended before, and nothing was trained; its result:")
+        print(f"{_OUTPUT.value}: this run was already complete, and nothing was trained; its result:")
     print(line)
 
 
@@ -211,7 +211,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
 
 def _compression(overrides: dict):
     if _INHERIT_FROM.value or _STRATEGY.value != "one_device":
-        raise ValueError("--qat, --prune and --cluster take a --model, on --strategy=one_device")
+        raise ValueError("--qat, --prune and --cluster need --model and --strategy=one_device")
     from scarlet_tf.compression import compression_config
 
     asked = {"qat": _QAT.value, "prune": _PRUNE.value, "cluster": _CLUSTER.value}

@@ -82,7 +82,7 @@ def main() -> None:
     if _CHECKPOINT.value:
         check_file(_CHECKPOINT.value)
     elif _CHECKPOINT_KEY.value:
-        raise ValueError("--checkpoint_key says where in a --checkpoint the weights lie")
+        raise ValueError("--checkpoint_key needs --checkpoint")
     if _SAVED_MODEL.value:
         require_holding(_SAVED_MODEL.value, "saved_model.pb", what="SavedModel")
     for path in filter(None, (_OUTPUT.value, _CARD.value)):
@@ -91,7 +91,7 @@ def main() -> None:
     training = read_training(_MODEL.value)
     name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
-        raise ValueError(f"{_MODEL.value} does not say which dataset it was trained on: give --dataset")
+        raise ValueError(f"{_MODEL.value} does not record its dataset: set --dataset")
     require_image_folder(name)
     load_tensorflow()
     import numpy as np

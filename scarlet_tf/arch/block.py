@@ -154,7 +154,7 @@ class InvertedResidual:
         kernel = f"kernel {block.kernel_size}\N{MULTIPLICATION SIGN}{block.kernel_size}"
         words = f"{self.words}{kernel}, expansion {block.hidden_channels / block.in_channels:g}"
         words += "" if block.activation == "h_swish" else f", {block.activation}"
-        words += ", squeeze-excite" if block.has_se else ""
+        words += ", squeeze-and-excite" if block.has_se else ""
         return words + (", stride 2" if block.stride == 2 else "")
 
 
@@ -180,7 +180,11 @@ class Bare:
         owner = f"block {block.kind!r}"
         unused = (block.kernel_size, block.hidden_channels, block.se_channels, block.shortcut, block.activation)
         least = (1, 0, 0, False, "h_swish")
-        require(unused == least, f"{owner}: takes no kernel, hidden channels, SE, shortcut or activation, got {unused}")
+        require(
+            unused == least,
+            f"{owner}: accepts no kernel size, hidden channels, squeeze-and-excite, shortcut or activation, "
+            f"got {unused}",
+        )
 
     def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
         return Counts(0, 0)

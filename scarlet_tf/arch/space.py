@@ -68,12 +68,12 @@ class SearchSpace:
             require(isinstance(value, tuple), f"{owner}: {field} must be a list, got {value!r}")
         require(
             bool(self.out_channels) and len(self.out_channels) == len(self.strides),
-            f"{owner}: out_channels and strides must have one entry a layer, "
+            f"{owner}: out_channels and strides must have one entry per layer, "
             f"got {len(self.out_channels)} and {len(self.strides)}",
         )
         require(
             len(self.choices) in (1, self.num_layers),
-            f"{owner}: choices must be those of each of {self.num_layers} layers, or of one for all, "
+            f"{owner}: choices must be one list for each of the {self.num_layers} layers, or one list for all, "
             f"got {len(self.choices)} lists",
         )
         for layer, options in enumerate(self.choices):
@@ -145,7 +145,7 @@ class SearchSpace:
         try:
             return self.check([int(part) for part in text.split(",")])
         except ValueError as error:
-            raise SpecError(f"bad genome {text!r}: {error}") from error
+            raise SpecError(f"invalid genome {text!r}: {error}") from error
 
     def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Draw n genomes uniformly: (n, num_layers) int64."""
@@ -233,11 +233,13 @@ class SearchSpace:
         Raises:
             SpecError: for an invalid field or value, naming it and the nearest valid one.
         """
-        require(isinstance(data, dict), f"a search space is a JSON object, got {type(data).__name__}")
+        require(isinstance(data, dict), f"a search space must be a JSON object, got {type(data).__name__}")
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
         if "layers" in fields:
             for field in ("out_channels", "strides"):
-                require(field not in fields, f"a search space with layers says {field} there, not beside them")
+                require(
+                    field not in fields, f"a search space with layers must set {field} in each layer, not beside them"
+                )
             fields |= _read_layers(fields.pop("layers"), fields.pop("choices", {}))
         else:
             identity = {"plain": "identity"}.get(name := fields.pop("identity", "let"), name)
@@ -319,9 +321,9 @@ def _check_choices(options: Sequence[Choice], *, owner: str) -> None:
     require(len(options) > 0, f"{owner}: needs at least one choice, got none")
     for option in options:
         require(isinstance(option, Choice), f"{owner}: a choice must be a Choice, got {option!r}")
-        require(options.count(option) == 1, f"{owner}: choice {str(option)!r} is there twice")
+        require(options.count(option) == 1, f"{owner}: choice {str(option)!r} is listed twice")
     identities = [str(option) for option in options if option.is_identity]
-    require(len(identities) < 2, f"{owner}: has one identity at most, got {' and '.join(identities)}")
+    require(len(identities) < 2, f"{owner}: must have at most one identity, got {' and '.join(identities)}")
 
 
 def _identity_of_table_1(choices: Table) -> str | None:
@@ -353,10 +355,10 @@ def _read_layer(layer: object, tables: dict, index: int) -> tuple[int, int, tupl
     require(not missing, f"{owner} lacks {', '.join(missing)}")
     options = layer["choices"]
     if isinstance(options, str):
-        require(bool(tables), f"{owner}: there is no table of choices {options!r}: the file has none")
+        require(bool(tables), f"{owner}: unknown table of choices {options!r}: the file defines none")
         require_known(f"table of choices in {owner}:", options, tuple(tables), error=SpecError)
         options = tables[options]
-    require(isinstance(options, list), f"{owner}: choices must be a list or the name of one, got {options!r}")
+    require(isinstance(options, list), f"{owner}: choices must be a list or the name of a table, got {options!r}")
     try:
         return layer["out_channels"], layer["stride"], tuple(map(Choice.parse, options))
     except SpecError as error:

@@ -61,7 +61,9 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         owner = f"spec {self.name!r}"
-        require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
+        require(
+            isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string, got {self.name!r}"
+        )
         resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
         object.__setattr__(self, "resolution", resolution)
         sizes = ("input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
@@ -74,7 +76,7 @@ class ArchSpec:
             require(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
             require(
                 block.in_channels == width,
-                f"{owner}: block {i} takes {block.in_channels} channels, but the layer before it gives {width}",
+                f"{owner}: block {i} has {block.in_channels} input channels, but the layer before it outputs {width}",
             )
             width = block.out_channels
 
@@ -102,10 +104,12 @@ class ArchSpec:
         Raises:
             SpecError: for another format or version, and for unknown or missing fields.
         """
-        require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
-        require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
+        require(isinstance(data, dict), f"an ArchSpec must be a JSON object, got {type(data).__name__}")
+        require(
+            data.get("format") == FORMAT, f"not an ArchSpec: expected format {FORMAT!r}, got {data.get('format')!r}"
+        )
         version = data.get("version")
-        require(version == FORMAT_VERSION, f"ArchSpec version {version!r} is not readable: expected {FORMAT_VERSION}")
+        require(version == FORMAT_VERSION, f"unsupported ArchSpec version {version!r}: expected {FORMAT_VERSION}")
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         blocks = fields.get("blocks")
         require(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")

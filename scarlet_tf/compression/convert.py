@@ -34,7 +34,7 @@ def open_qat(folder: str | os.PathLike):
     try:
         quantized.set_ranges(ranges)
     except ValueError as error:
-        raise CompressionError(f"{folder / FILE} does not belong to its model: {error}") from error
+        raise CompressionError(f"{folder / FILE} does not match its model: {error}") from error
     return quantized.model
 
 

@@ -98,13 +98,13 @@ def require_trained(model: str | os.PathLike, *, weights: str | os.PathLike | No
     from scarlet_tf.zoo import require_model
 
     if not require_model(model, weights=weights):
-        raise ValueError(f"{str(model)!r} has only its initial weights: say which file holds others")
+        raise ValueError(f"{str(model)!r} has only initial weights: pass a weight file, .weights.h5 or .keras")
 
 
 def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
     record = read_weights_record(path)
     if record is None:
-        raise ValueError(f"{path} does not say which network it is: give the network, and this file as its weights")
+        raise ValueError(f"{path} does not record its network: pass the network, and this file as its weights")
     return ArchSpec.from_dict(record["spec"])
 
 

@@ -56,7 +56,7 @@ def write_keras_weights(
         back = get_weights(create_model(spec, weights=temporary))
         different = [name for name in weights if back[name].tobytes() != weights[name].tobytes()]
         if different:
-            raise ModelFileError(f"{path}: {different[0]} does not read as it was written")
+            raise ModelFileError(f"{path}: {different[0]} has other values when it is read back")
 
 
 def _record(spec: ArchSpec, source: Mapping[str, object]) -> dict:

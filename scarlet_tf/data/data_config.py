@@ -37,7 +37,7 @@ def require_image_folder(name: str) -> None:
     """
     folder = _folder(name)
     if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
-        raise DataError(f"unknown dataset {name!r}: a folder of images is named 'folder:{name}'")
+        raise DataError(f"unknown dataset {name!r}: for an image folder, use 'folder:{name}'")
     if folder is not None and not folder.is_dir():
         raise DataError(
             f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
@@ -110,7 +110,7 @@ class DataConfig:
         for field in ("search_validation", "seed"):
             require_integer(field, getattr(self, field), least=0, error=DataError)
         if (self.mean is None) != (self.std is None):
-            raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
+            raise DataError(f"mean and std must be set together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:
             raise DataError(f"crop_share must be in (0, 1], got {self.crop_share!r}")
         require_known("augment", self.augment, AUGMENTATIONS, error=DataError)

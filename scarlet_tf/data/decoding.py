@@ -48,8 +48,8 @@ def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> Data
             decode(source.read(*element)[0], channels=source.channels)
         except tf.errors.OpError as error:
             return DataError(
-                f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} does not decode: "
-                f"{_reason(error)}; --skip_damaged leaves such images out"
+                f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} cannot be decoded: "
+                f"{_reason(error)}; --skip_damaged skips such images"
             )
     return None
 

@@ -290,10 +290,10 @@ def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ..
     features = dict(builder.info.features or {})
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise DataError(f"dataset {name!r} is not image classification: its features are {sorted(features)}")
+        raise DataError(f"dataset {name!r} is not for image classification: its features are {sorted(features)}")
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise DataError(
-            f"dataset {name!r}: images must be 8-bit with 1 or 3 channels, are {image.np_dtype.__name__} "
+            f"dataset {name!r}: images must be 8-bit with 1 or 3 channels, got {image.np_dtype.__name__} "
             f"with {image.shape[-1]}"
         )
     return list(label.names), tuple(image.shape)

@@ -186,7 +186,7 @@ def _converted(converter) -> bytes:
         return converter.convert()
     except ConverterError as error:
         lines = [line.strip() for line in str(error).splitlines() if "error:" in line] or [str(error).strip()]
-        raise ExportError(f"TensorFlow's converter refuses the model: {lines[0][:500]}") from error
+        raise ExportError(f"TensorFlow's converter rejects the model: {lines[0][:500]}") from error
 
 
 def rewrite(content: bytes) -> Converted:
@@ -199,5 +199,5 @@ def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np
     """Return a function that feeds the calibration images to the converter, one at a time."""
     images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
     if not images:
-        raise ValueError("int8 needs representative images to calibrate with, got none")
+        raise ValueError("int8 needs a representative dataset to calibrate with, got none")
     return lambda: ([image] for image in progress(images, "calibrate", unit="image"))

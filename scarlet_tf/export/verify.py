@@ -96,7 +96,7 @@ class VerifyReport:
     def table(self) -> str:
         """Return the report as a plain-text table, one line per file."""
         columns = (
-            f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
+            f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'same top-1':>10}"
         )
         lines = [f"{'file':32} {columns} accuracy"]
         accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
@@ -160,9 +160,11 @@ def verify(
     """
     model = in_float32(model)
     if len(images) == 0 or (labels is not None and len(labels) != len(images)):
-        raise ValueError(f"expected images, and a label for each, got {len(images)} and {np.shape(labels)}")
+        raise ValueError(
+            f"expected at least one image, and one label for each, got {len(images)} and {np.shape(labels)}"
+        )
     if batch_size and len(images) % batch_size:
-        raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
+        raise ValueError(f"the number of images must be a multiple of the batch size {batch_size}, got {len(images)}")
     expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
     asked = functools.partial(_as_file_ends, expected, ending=output_name(model))
     checks = []
@@ -196,7 +198,7 @@ def verify(
         file = OnnxModel(path, threads=threads)
         _require_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
         if file.batch_size and len(images) % file.batch_size:
-            raise ExportError(f"{path} takes batches of {file.batch_size} images, got {len(images)} images in all")
+            raise ExportError(f"{path} needs a multiple of its batch size {file.batch_size}, got {len(images)} images")
         own, note = _images_for(path, file.record, images, preprocessing)
         outputs = _run(file, own, Path(path).name, batch_size=file.batch_size or _ANY_BATCH)
         size = Path(path).stat().st_size
@@ -215,7 +217,7 @@ def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
     operations = operation_counts(path)
     custom = [name for name in operations if name.startswith("custom:")]
     if custom:
-        raise ExportError(f"{path}: built-in operations only were expected, found {', '.join(custom)}")
+        raise ExportError(f"{path}: expected only built-in operations, found {', '.join(custom)}")
     return operations
 
 
@@ -241,10 +243,10 @@ def _require_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, i
     wanted = ([images.shape[1:]], [expected.shape[1:]])
     if (takes, gives) != wanted:
         found, asked = (
-            f"takes {' and '.join(map(_shown, ins))} and gives {' and '.join(map(_shown, outs))}"
+            f"input {' and '.join(map(_shown, ins))} and output {' and '.join(map(_shown, outs))}"
             for ins, outs in ((takes, gives), wanted)
         )
-        raise ExportError(f"{path} is of another model: it {found}, {model.name!r} {asked}")
+        raise ExportError(f"{path} is a file of another model: it has {found}, but {model.name!r} has {asked}")
 
 
 def _shown(shape: tuple) -> str:
@@ -254,7 +256,7 @@ def _shown(shape: tuple) -> str:
 def _require_scale(path, source: Mapping) -> None:
     if source["dtype"] != np.float32 and not source["quantization"][0]:
         raise ExportError(
-            f"{path} takes {np.dtype(source['dtype'])} without a scale: expected float32 or quantized images"
+            f"{path} has {np.dtype(source['dtype'])} input without a scale: expected float32 or quantized input"
         )
 
 
@@ -296,7 +298,7 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
     if preprocessing is None:
         return images, None
     if (record or {}).get("input") is None:
-        return images, f"{path} does not say how its images are normalised: it was given them as the model takes them"
+        return images, f"{path} does not record how its images are normalised: the model's preprocessing was used"
     try:
         wanted = Preprocessing.from_dict(record["input"])
     except ValueError as error:
@@ -304,7 +306,7 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
     if (wanted.mean, wanted.std) == (preprocessing.mean, preprocessing.std):
         return images, None
     kind = "pixels" if wanted == wanted.of_pixels() else "its own normalisation"
-    return preprocessing.convert(images, to=wanted), f"{path} was given {kind}, as its record says"
+    return preprocessing.convert(images, to=wanted), f"{path} was checked with {kind}, as in its record"
 
 
 def _check(

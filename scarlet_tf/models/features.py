@@ -38,8 +38,8 @@ def feature_extractor(model, levels: Sequence[str] | None = None):
     found = _last_layers(model)
     if not found:
         raise ValueError(
-            f"{model.name!r} has none of these networks' layers: expected a model of build or create_model; where one "
-            "is a layer of another model, that layer"
+            f"{model.name!r} has no layers of these networks: expected a model from build or create_model; if it is a "
+            "layer of another model, pass that layer"
         )
     if levels is None:
         levels = [level for level in DEFAULT_LEVELS if level in found] or list(found)

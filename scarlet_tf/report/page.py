@@ -47,7 +47,7 @@ def build_page(
     metadata = check_metadata(metadata or {})
     check_space(history, space)
     if not history.generations:
-        raise ReportError("this search has not finished a generation yet: there is nothing to show")
+        raise ReportError("the search has no finished generation yet")
     checked = check_results(results, space)
     rows = make_rows(history, evaluated, space, checked)
     payload = make_payload(history, evaluated, space, names=[row.name for row in rows if row.picked])
@@ -83,10 +83,10 @@ def write_page(
 def check_metadata(metadata: object) -> dict[str, str | float]:
     """Return the metadata as a dict. Raise ReportError unless it is an object of texts and numbers."""
     if not isinstance(metadata, Mapping):
-        raise ReportError(f"metadata must be an object of texts and numbers, got {type(metadata).__name__}")
+        raise ReportError(f"metadata must be a JSON object of strings and numbers, got {type(metadata).__name__}")
     for key, value in metadata.items():
         if not isinstance(key, str) or not (isinstance(value, str) or is_number(value)):
-            raise ReportError(f"metadata {key!r} must be a text or a number, got {value!r}")
+            raise ReportError(f"metadata {key!r} must be a string or a number, got {value!r}")
     return dict(metadata)
 
 

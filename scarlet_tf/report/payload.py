@@ -37,7 +37,9 @@ def check_space(history: SearchHistory, space: SearchSpace) -> None:
     """Raise ReportError unless the search was made in this space."""
     recorded = recorded_space(history)
     if recorded != space:
-        raise ReportError(f"the search was made in space {recorded.name!r}, which differs from {space.name!r} given")
+        raise ReportError(
+            f"the search ran in space {recorded.name!r}, which differs from the given space {space.name!r}"
+        )
 
 
 def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:

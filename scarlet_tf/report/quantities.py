@@ -67,7 +67,7 @@ def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
         "evaluated, feasible",
         *(f"evaluated, breaks {write_constraint(c)}" for c in accuracy),
         *(f"not evaluated, breaks {write_constraint(c)}" for c in cheap),
-        "not evaluated, known already",
+        "not evaluated, already known",
     ]
 
 

@@ -149,7 +149,7 @@ def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
         raise ReportError(f"{owner}: name must be a non-empty string, got {name!r}")
     owner = f"{owner}, {name!r}"
     if not isinstance(genome, (str, list, tuple)):
-        raise ReportError(f"{owner}: genome must be a list or text like '4,8,2', got {genome!r}")
+        raise ReportError(f"{owner}: genome must be a list or a string such as '4,8,2', got {genome!r}")
     try:
         genome = space.parse(genome) if isinstance(genome, str) else space.check(genome)
     except ValueError as error:
@@ -177,7 +177,7 @@ def _merge(before: Result, after: Result) -> Result:
     columns = dict(before.columns)
     for key, value in after.columns.items():
         if None not in (columns.get(key), value) and columns[key] != value:
-            raise ReportError(f"results of {after.name!r} contradict: {key} is {columns[key]!r} and {value!r}")
+            raise ReportError(f"results of {after.name!r} conflict: {key} is both {columns[key]!r} and {value!r}")
         if columns.get(key) is None:
             columns[key] = value
     return dataclasses.replace(before, columns=columns)

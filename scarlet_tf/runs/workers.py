@@ -48,7 +48,7 @@ class Workers:
         """Receive (n, width) int64 from the chief; raise ValueError if the chief has another `name`."""
         name, n = self.add(np.zeros(2, np.int64))
         if name != self._name:
-            raise ValueError("this worker has another supernet, other images or other settings than the chief")
+            raise ValueError("the supernet, images and settings of this worker must be the chief's, got different ones")
         return self.add(np.zeros((n, width), np.int64)) if n else np.empty((0, width), np.int64)
 
     def meet(self) -> None:
@@ -65,7 +65,7 @@ class Workers:
             return tf.constant(values if first else np.zeros_like(values))
 
         if self.lost:
-            raise WorkerLostError("a worker was lost before: start all workers again")
+            raise WorkerLostError("a worker was lost earlier: restart all workers")
         try:
             with naming_lost_workers("its last generation"):
                 given = self._strategy.experimental_distribute_values_from_function(contribution)

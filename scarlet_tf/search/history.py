@@ -35,7 +35,7 @@ class SearchHistory:
     def final(self) -> Members:
         """The last population; raises ValueError before generation 0 is finished."""
         if not self.generations:
-            raise ValueError("this search has not finished a generation yet: there is no population to show")
+            raise ValueError("the search has no finished generation yet")
         return self.generations[-1]
 
     @property

@@ -157,7 +157,7 @@ class Search:
             last = archive.last_generation
             if last > self.config.generations:
                 raise ArchiveError(
-                    f"{archive.path}: is at generation {last} already, beyond the {self.config.generations} asked for"
+                    f"{archive.path}: has generation {last} already, expected at most {self.config.generations}"
                 )
             restore_states(self._mutators, archive.mutators(last) if last >= 0 else self._initial_states)
             known = {genome_key(genome) for genome in archive.models().genomes}

@@ -76,7 +76,8 @@ class SupernetConfig:
         require_known("precision", self.precision, PRECISIONS)
         if self.space.resolution != self.data.image_size:
             raise ValueError(
-                f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
+                f"the space and the data config must have the same image size, got {self.space.resolution} and "
+                f"{self.data.image_size} px"
             )
         for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
             require_integer(field, getattr(self, field), least=least)
@@ -238,7 +239,8 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
     starts = workers.add(starts)
     if np.ptp(starts):
         raise CheckpointError(
-            f"the workers would go on from steps {', '.join(map(str, starts))}: give all an output folder they share"
+            f"the workers would resume from different steps, {', '.join(map(str, starts))}: give all the same run "
+            "directory"
         )
 
 
@@ -256,8 +258,7 @@ def _require_same(output: Path, settings: dict) -> None:
         return
     if difference := name_differences(before, settings):
         raise CheckpointError(
-            f"{output} holds a supernet with other settings ({difference}): use the same flags, or another output "
-            "folder"
+            f"{output} has a supernet with other settings ({difference}): use the same flags, or another run directory"
         )
 
 

@@ -46,8 +46,8 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
         max_error = math.inf if result.rounds_anew else EXACT
     if not result.relative_error <= max_error:
         raise TFLiteFileError(
-            f"{source}: rewritten, its outputs differ by {result.relative_error:.2e} of the largest, "
-            f"limit {max_error:g}"
+            f"{source}: after rewriting, its outputs differ by {result.relative_error:.2e} of the largest output, "
+            f"above the limit {max_error:g}"
         )
     result = dataclasses.replace(result, content=_with_true_record(result.content, label=str(source)))
     write_atomically(target, result.content)

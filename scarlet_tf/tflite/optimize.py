@@ -86,7 +86,7 @@ def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PAS
     rewritten, reports = run_passes(content, passes)
     after = probe(rewritten, label=f"{label}, rewritten", inputs=before.inputs)
     if [array.shape for array in after.outputs] != [array.shape for array in before.outputs]:
-        raise TFLiteFileError(f"{label}: rewritten, its outputs have other sizes: the file states wrong ones")
+        raise TFLiteFileError(f"{label}: after rewriting, its outputs have other sizes: the file declares wrong ones")
     return Optimized(
         content=rewritten,
         passes=reports,

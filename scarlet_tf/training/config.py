@@ -146,7 +146,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 def check_name(name: str) -> None:
     """Raise TrainConfigError unless files and TensorFlow graphs can have this name."""
     if not _NAME.fullmatch(name):
-        raise TrainConfigError(f"name must be letters, digits, '_', '-' and '.', the first no sign, got {name!r}")
+        raise TrainConfigError(
+            f"name must start with a letter or digit and consist of letters, digits, '_', '-' and '.', got {name!r}"
+        )
 
 
 FEW_STEPS = 10  # per epoch; with fewer, schedules and averages have little effect

@@ -94,9 +94,11 @@ class Evaluator:
         known = data.num_classes if class_names is None else len(class_names)
         if classes != known:
             whose = repr(data.config.name) if class_names is None else "its list of class names"
-            raise ValueError(f"model {model.name!r} has {classes} classes, {whose} has {known}")
+            raise ValueError(f"model {model.name!r} has {classes} classes, but {whose} has {known}")
         if model.input_shape[1:] not in (images, (None, None, 3)):
-            raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {images}")
+            raise ValueError(
+                f"model {model.name!r} expects input shape {model.input_shape[1:]}, but the images have shape {images}"
+            )
         self._data = data
         self._class_names = class_names
         softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax

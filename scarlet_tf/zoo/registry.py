@@ -115,9 +115,9 @@ def register(spec: ArchSpec) -> None:
         >>> register(scale(get_spec("scarlet_a"), width=0.5, name="half"))
     """
     if spec.name in _TABLE or _REGISTERED.get(spec.name, spec) != spec:
-        raise ValueError(f"a model {spec.name!r} is known already: expected another name")
+        raise ValueError(f"model name {spec.name!r} is already taken: expected another name")
     if {",", ":"} & set(spec.name) or spec.name.endswith((".json", ".keras")):
-        raise ValueError(f"model name {spec.name!r}: expected no comma or colon, and not the ending of a file")
+        raise ValueError(f"model name {spec.name!r} must not contain a comma or colon, or end in .json or .keras")
     _REGISTERED[spec.name] = spec
 
 
@@ -168,7 +168,7 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
         return get_spec(text)
     if isinstance(model, (Sequence, np.ndarray)):
         return get_space("scarlet").spec(model)
-    raise SpecError(f"a model is a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
+    raise SpecError(f"a model must be a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
 
 
 def _refuse_path(text: str) -> None:
@@ -209,7 +209,7 @@ def model_info(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ModelInfo
     if spec.name in _TABLE and spec == _published(spec.name):
         stated = _stated(_TABLE[spec.name])
     else:
-        stated = {"source": f"search space {spec.space!r}" if spec.space else "a spec of one's own"}
+        stated = {"source": f"search space {spec.space!r}" if spec.space else "custom spec"}
     return ModelInfo(
         name=spec.name,
         genome=spec.genome,

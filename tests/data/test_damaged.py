@@ -50,7 +50,7 @@ def test_a_damaged_image_is_named_however_it_is_met(folder, way, split):
     path = folder / split / "red" / "1.png"
     path.write_bytes(JPEG[: len(JPEG) // 2])
     with pytest.raises(
-        DataError, match=rf"^image {path} in split '{split}' of 'folder:.*' does not decode: .*Invalid JPEG"
+        DataError, match=rf"^image {path} in split '{split}' of 'folder:.*' cannot be decoded: .*Invalid JPEG"
     ):
         use(opened(folder, **way), split)
 
@@ -72,9 +72,7 @@ def test_every_kind_of_damage_is_named_and_can_be_left_out(folder, content, reas
         path.symlink_to("/not/there.jpg")
     else:
         path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=rf"{path} .* does not decode: .*{reason}.*--skip_damaged leaves such images out$"
-    ):
+    with pytest.raises(DataError, match=rf"{path} .* cannot be decoded: .*{reason}.*--skip_damaged skips such images$"):
         use(opened(folder, augment="inception"), "test")
     with pytest.warns(DataWarning, match=rf"1 damaged image: {path}$"):
         data = opened(folder, skip_damaged=True)

@@ -80,7 +80,7 @@ def test_loops_of_links_end(tmp_path):
 def test_a_link_to_nothing_where_a_folder_may_be_is_named(link, tmp_path):
     make(tmp_path, "train/cat/1.jpg")
     (tmp_path / link).symlink_to("/not/there")
-    with pytest.raises(DataError, match=rf"{link} is (a link to nothing: /not/there|not a folder)"):
+    with pytest.raises(DataError, match=rf"{link} is (a broken symbolic link to /not/there|not a folder)"):
         found(tmp_path)
 
 
@@ -118,7 +118,8 @@ def test_class_names_are_any_text(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [(b"caf\xe9", "which is not UTF-8: rename it"), (b"a\nb", "a name is one line")]
+    ("name", "message"),
+    [(b"caf\xe9", "must have a name in UTF-8: rename it"), (b"a\nb", "must have a name of one line")],
 )
 def test_class_names_that_no_label_file_can_hold_are_refused(name, message, tmp_path):
     make(tmp_path, f"train/{os.fsdecode(name)}/1.jpg")

@@ -137,7 +137,7 @@ def test_another_search(synthetic, copy, change, message):
 
 
 def test_ahead_of_what_is_asked(synthetic, copy):
-    with pytest.raises(ArchiveError, match="at generation 2 already, beyond the 1 asked for"):
+    with pytest.raises(ArchiveError, match="has generation 2 already, expected at most 1"):
         synthetic.search(copy, generations=1).run(synthetic.SyntheticEvaluator(19))
 
 

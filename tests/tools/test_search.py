@@ -127,7 +127,7 @@ def test_a_worker_with_another_supernet_or_other_settings_is_refused():
     told = iter([np.array([chief._name, 1]), np.array([[4, 7]]), np.array([chief._name, 1])])
     same.add = other.add = lambda values: next(told)
     np.testing.assert_array_equal(same.hear(2), [[4, 7]])
-    with pytest.raises(ValueError, match="has another supernet, other images or other settings than the chief"):
+    with pytest.raises(ValueError, match="settings of this worker must be the chief's, got different ones"):
         other.hear(2)
 
 
