@@ -210,7 +210,7 @@ class ImageData:
         config = self.config
         counts = {split: count for split, count in self.num_examples.items() if split != "validation"}
         described = [
-            *(self._source.identity, self.class_names, counts, self.mean, self.std),
+            *(self._source.fingerprint, self.class_names, counts, self.mean, self.std),
             *(config.image_size, config.augment, config.search_validation, config.seed),
         ]
         if config.validation is not None:  # otherwise omitted, to match fingerprints from before this setting existed

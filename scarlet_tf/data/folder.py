@@ -78,7 +78,7 @@ class ImageFolder:
         return found
 
     @functools.cached_property
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Hex digest of the images' relative paths and sizes, independent of where the folder is."""
         paths = [path for split in self.splits for images in self.classes(split).values() for path in images]
         content = [[os.path.relpath(path, self.root), file_state(path)[0]] for path in sorted(paths)]

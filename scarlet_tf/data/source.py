@@ -56,7 +56,7 @@ class FolderSource:
         image_shape: (height, width, channels); height and width are None if images differ, channels is 1 or 3.
         mean, std: per channel, of pixels in [0, 1].
         cache_dir: folder for decoded arrays; None: they are not cached, because files in a folder may change.
-        identity: hex digest of the set of images, independent of where they are stored.
+        fingerprint: hex digest of the set of images, independent of where they are stored.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
     """
@@ -91,8 +91,8 @@ class FolderSource:
         return list(self._splits)
 
     @property
-    def identity(self) -> str:
-        return self._folder.identity
+    def fingerprint(self) -> str:
+        return self._folder.fingerprint
 
     def num_examples(self, split: str) -> int:
         return sum(self.class_counts(split).values())
@@ -215,16 +215,16 @@ class NamedSource:
         return encoded, label
 
     def state(self, split: str) -> str:
-        """Return the identity of the dataset, whose images never change."""
-        return self.identity
+        """Return the fingerprint of the dataset, whose images never change."""
+        return self.fingerprint
 
     @functools.cached_property
     def cache_dir(self) -> Path:
         """Folder for decoded arrays, beside the prepared dataset, which never changes."""
-        return Path(self._builder.data_dir).parent / f".decoded_{self.identity[:16]}"
+        return Path(self._builder.data_dir).parent / f".decoded_{self.fingerprint[:16]}"
 
     @functools.cached_property
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Hex digest of name, version, sizes and left-out examples, independent of where the dataset is stored."""
         info = self._builder.info
         content = [info.full_name, *([s.name, s.num_examples, s.num_bytes] for s in info.splits.values())]

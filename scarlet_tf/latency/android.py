@@ -178,8 +178,8 @@ def _identify(path: Path) -> dict[str, str | int]:
 
 
 def _identify_model(path: Path) -> dict[str, str | int]:
-    identity = _identify(path)
+    record = _identify(path)
     with open(path, "rb") as file:
         if file.read(8)[4:] != b"TFL3":  # the schema's file identifier
             raise AndroidError(f"{path} is not a .tflite file")
-    return identity
+    return record

@@ -32,13 +32,13 @@ def test_hidden_names_are_neither_classes_nor_images_at_any_depth(tmp_path):
     assert ImageFolder(tmp_path).splits == ("train",) and not ImageFolder(tmp_path).strays("train")
 
 
-def test_hidden_files_do_not_change_the_identity(tmp_path):
+def test_hidden_files_do_not_change_the_fingerprint(tmp_path):
     make(tmp_path, "train/cat/1.jpg")
-    before = ImageFolder(tmp_path).identity
+    before = ImageFolder(tmp_path).fingerprint
     make(tmp_path, "train/.DS_Store", "train/cat/.ipynb_checkpoints/1.jpg", "train/cat/Thumbs.db")
-    assert ImageFolder(tmp_path).identity == before
+    assert ImageFolder(tmp_path).fingerprint == before
     make(tmp_path, "train/cat/2.jpg")
-    assert ImageFolder(tmp_path).identity != before
+    assert ImageFolder(tmp_path).fingerprint != before
 
 
 def test_suffixes_in_any_case_are_images_and_other_files_are_not(tmp_path):
