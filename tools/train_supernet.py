@@ -121,7 +121,7 @@ def main() -> None:
     if _PATHS.value:
         if is_chief(strategy):
             print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
-        Workers(strategy).meet()
+        Workers(strategy).barrier()
 
 
 if __name__ == "__main__":
