@@ -117,7 +117,7 @@ def _tiles(history: SearchHistory, evaluated: Models) -> str:
 
 
 def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, str | float]) -> str:
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     mixture = {name.replace("_", " "): value for name, value in settings["mixture"].items() if is_number(value)}
     size = describe_image_size(space.resolution)
     facts: list[tuple[str, object]] = [
@@ -128,7 +128,7 @@ def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, s
         ("Mutation", ", ".join(f"{name} {value:g}" for name, value in mixture.items())),
         ("Mutators", ", ".join(settings["mutators"])),
         ("Seed", settings["seed"]),
-        ("Evaluator", history.identity["evaluator"]),
+        ("Evaluator", history.definition["evaluator"]),
     ]
     facts += [
         (_METADATA_LABELS.get(key, key.replace("_", " ").capitalize()), value)

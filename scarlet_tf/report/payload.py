@@ -30,7 +30,7 @@ class ReportError(ValueError):
 
 def recorded_space(history: SearchHistory) -> SearchSpace:
     """Return the search space that the search's archive records."""
-    return SearchSpace.from_dict(history.identity["space"])
+    return SearchSpace.from_dict(history.definition["space"])
 
 
 def check_space(history: SearchHistory, space: SearchSpace) -> None:
@@ -44,7 +44,7 @@ def check_space(history: SearchHistory, space: SearchSpace) -> None:
 
 def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
     """Return the objectives and constraints of a search."""
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     known = (ACCURACY, *settings["quantities"])
     objectives = parse_objectives(settings["objectives"], known=known)
     return objectives, parse_constraints(settings["constraints"], known=known)

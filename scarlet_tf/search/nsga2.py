@@ -153,7 +153,7 @@ class Search:
                 or cannot be written.
             SearchStalledError: if no more feasible models are found; names the constraint.
         """
-        with open_archive(self._path, identity=self.identity(evaluator)) as archive:
+        with open_archive(self._path, identity=self.definition(evaluator)) as archive:
             last = archive.last_generation
             if last > self.config.generations:
                 raise ArchiveError(
@@ -171,7 +171,7 @@ class Search:
             archive.write_picks(members.models.ids[chosen])
             return history_of(archive)
 
-    def identity(self, evaluator: Evaluator) -> dict[str, object]:
+    def definition(self, evaluator: Evaluator) -> dict[str, object]:
         """Return the JSON values that determine the course of the search; not generations, picks and patience."""
         return {
             "space": self.space.to_dict(),

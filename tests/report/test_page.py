@@ -110,9 +110,9 @@ def test_embedded_data_equal_the_archive(page, searched):
 )
 def test_the_front_is_first_drawn_over_the_searches_own_objectives(searched, objectives, axes):
     history, evaluated, space = searched
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     settings = settings | {"objectives": objectives, "quantities": [*settings["quantities"], "latency_ms"]}
-    history = dataclasses.replace(history, identity=history.identity | {"settings": settings})
+    history = dataclasses.replace(history, definition=history.definition | {"settings": settings})
     values = evaluated.values | {"latency_ms": evaluated.values["madds"] / 1e8}
     shown = embedded(build_page(history, dataclasses.replace(evaluated, values=values), space))["axes"]
     assert shown == {"x": axes[0], "y": "accuracy", "size": axes[1]}

@@ -115,7 +115,7 @@ def test_flipped_bytes_are_refused_or_harmless(copy, finished):
 
 def _plain(history):
     columns = [(m.models.ids.tolist(), m.ranks.tolist(), m.models.genomes.tolist()) for m in history.generations]
-    return columns, history.summaries, history.picked.values["accuracy"].tolist(), history.identity
+    return columns, history.summaries, history.picked.values["accuracy"].tolist(), history.definition
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_default_mutators_are_those_with_a_share(synthetic):
     evaluator = synthetic.SyntheticEvaluator(19)
     mixtures = (MutationMixture(), MutationMixture(random=1.0, reinforced=0.0, roulette=0.0))
     mutators = [
-        synthetic.search(None, mixture=mixture).identity(evaluator)["settings"]["mutators"] for mixture in mixtures
+        synthetic.search(None, mixture=mixture).definition(evaluator)["settings"]["mutators"] for mixture in mixtures
     ]
     assert [list(names) for names in mutators] == [["random", "reinforced", "roulette"], ["random"]]
 
