@@ -13,7 +13,7 @@ from scarlet_tf.files import write_atomically
 from scarlet_tf.image_size import describe_image_size
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
-from scarlet_tf.report.quantities import is_number, phrase, write_constraint
+from scarlet_tf.report.quantities import format_constraint, is_number, phrase
 from scarlet_tf.report.results import check_results
 from scarlet_tf.report.tables import gallery, make_rows, models_table
 from scarlet_tf.search import Models, SearchHistory
@@ -98,7 +98,7 @@ def _subtitle(history: SearchHistory) -> str:
     objectives, constraints = settings_of(history)
     verbs = {"max": "maximise", "min": "minimise"}
     aims = ", ".join(f"{verbs[o.direction]} {phrase(o.name)} (weight {o.weight:g})" for o in objectives)
-    bounds = " and ".join(map(write_constraint, constraints)) or "no constraints"
+    bounds = " and ".join(map(format_constraint, constraints)) or "no constraints"
     return f"Weighted NSGA-II: {aims}; {bounds}."
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.formats import FLOAT32, FORMATS, PLAIN, QUANTIZATIONS
 from scarlet_tf.report.payload import ReportError
-from scarlet_tf.report.quantities import MISSING, is_number, write_value
+from scarlet_tf.report.quantities import MISSING, format_value, is_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,11 +133,11 @@ def columns_given(results: Sequence[Result]) -> list[str]:
     return [key for key in COLUMNS if key in given] + [key for key in given if key not in COLUMNS]
 
 
-def write_cell(key: str, value: float | str | None) -> str:
+def format_cell(key: str, value: float | str | None) -> str:
     """Format a cell's text, not escaped."""
     if value is None:
         return MISSING
-    return value if isinstance(value, str) else write_value(value, unit=column_of(key).unit)
+    return value if isinstance(value, str) else format_value(value, unit=column_of(key).unit)
 
 
 def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:

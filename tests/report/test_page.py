@@ -11,7 +11,7 @@ import pytest
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import ReportError, build_page, recorded_space, write_page
-from scarlet_tf.report.quantities import write_value
+from scarlet_tf.report.quantities import format_value
 
 VOID = {"meta", "input", "br", "wbr"}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028"
@@ -256,5 +256,5 @@ def test_size_of_a_full_search(searched):
 
 
 def test_values_are_written_without_an_exponent(written):
-    assert [write_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
-    assert write_value(1234.5, unit="ms") == "1230 ms"
+    assert [format_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
+    assert format_value(1234.5, unit="ms") == "1230 ms"
