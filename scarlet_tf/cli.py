@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from scarlet_tf.backend import TENSORFLOW, BackendError, require_backend, require_tensorflow
+from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -61,7 +61,7 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     Raises:
         BackendError: if Keras is set to another backend, or TensorFlow is not installed.
     """
-    require_tensorflow("this tool")
+    check_tensorflow("this tool")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for kind, count in (threads or {}).items():
         os.environ.setdefault(f"TF_NUM_{kind.upper()}OP_THREADS", str(count))
@@ -74,7 +74,7 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
 
 def load_keras() -> None:
     """Import Keras on the chosen backend; raise BackendError if that is unknown or not installed."""
-    if require_backend() == TENSORFLOW:
+    if installed_backend() == TENSORFLOW:
         load_tensorflow()
         return
     try:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 LAYOUTS = ("nhwc", "nchw")
 MIN_OPSET = 14  # the first with HardSwish
@@ -31,7 +31,7 @@ class MissingPackageError(ValueError):
     """Error for an optional package that is not installed; the message says how to install it."""
 
 
-def require_onnx() -> None:
+def check_onnx() -> None:
     """Raise MissingPackageError unless onnx and onnxruntime are installed, without importing them."""
     for package in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
@@ -46,8 +46,8 @@ def check_onnx_options(*, opset: int = DEFAULT_OPSET, layout: str = "nhwc", batc
         layout: one of LAYOUTS.
         batch_size: a fixed batch size, or None.
     """
-    require_onnx()
-    require_known("layout", layout, LAYOUTS)
+    check_onnx()
+    check_known("layout", layout, LAYOUTS)
     newest = _package("onnx").defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
         nearest = MIN_OPSET if opset < MIN_OPSET else newest
@@ -81,7 +81,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: str | os.PathLike, *, threads: int = 1) -> None:
-        require_onnx()
+        check_onnx()
         self._path = Path(path)
         if not self._path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
@@ -133,7 +133,7 @@ def node_counts(graph) -> dict[str, int]:
 
 
 def _package(name: str) -> ModuleType:
-    require_onnx()
+    check_onnx()
     return importlib.import_module(name)
 
 

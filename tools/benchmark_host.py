@@ -32,7 +32,7 @@ def main() -> None:
     import dataclasses
     from pathlib import Path
 
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.latency import find_failures, measure_host, save_json
     from scarlet_tf.tflite import TFLiteFileError
     from scarlet_tf.tflite.profile import profile_operators
@@ -40,7 +40,7 @@ def main() -> None:
     if flags.FLAGS["slowest"].present and not _OP_PROFILE.value:
         raise ValueError("--slowest needs --op_profile, which prints the slowest operators")
     if _OUTPUT.value:
-        require_place(_OUTPUT.value)
+        check_output_file(_OUTPUT.value)
     counts = {"threads": _THREADS.value, "runs": _RUNS.value, "warmup": _WARMUP.value}
     failures = find_failures(_MODELS.value)
     paths, profiles = [path for path in _MODELS.value if path not in failures], {}

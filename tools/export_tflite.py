@@ -76,13 +76,13 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images."
 def main() -> None:
     from pathlib import Path
 
-    from scarlet_tf.data import require_image_folder
-    from scarlet_tf.files import require_place
-    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, require_format
+    from scarlet_tf.data import check_image_folder
+    from scarlet_tf.files import check_output_file
+    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, parse_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
-    from scarlet_tf.zoo import read_training, require_model, skipped_damaged
+    from scarlet_tf.zoo import check_model, read_training, skipped_damaged
 
-    quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
+    quantize = parse_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
     options = {
         "quantize": quantize,
         "input_type": _INPUT_TYPE.value,
@@ -94,10 +94,10 @@ def main() -> None:
     check_options(**options, has_representative=calibrated or learnt)
     if learnt and _PREPROCESSING.value:
         raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")
-    require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
+    check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
-        require_image_folder(_DATASET.value)
-    require_place(_OUTPUT.value)
+        check_image_folder(_DATASET.value)
+    check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".tflite")
     training = read_training(_MODEL.value)
     load_tensorflow()

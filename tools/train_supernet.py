@@ -63,18 +63,18 @@ def main() -> None:
     import dataclasses
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.choices import require_known
-    from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.files import require_free, require_run_folder
+    from scarlet_tf.choices import check_known
+    from scarlet_tf.data import DataConfig, check_image_folder
+    from scarlet_tf.files import check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.machine import usable_cores
-    from scarlet_tf.runs.strategy import make_strategy, require_strategy
+    from scarlet_tf.runs.strategy import check_strategy, make_strategy
     from scarlet_tf.supernet.settings import LET_INITS, PRECISIONS, SHARED_GRADIENTS, share_out_threads
 
-    require_strategy(_STRATEGY.value, tpu=_TPU.value)
-    require_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
-    require_known("precision", _PRECISION.value, PRECISIONS)
-    require_known("LET initialisation", _LET.value, LET_INITS)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_known("shared_gradient", _SHARED.value, SHARED_GRADIENTS)
+    check_known("precision", _PRECISION.value, PRECISIONS)
+    check_known("LET initialisation", _LET.value, LET_INITS)
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -84,10 +84,10 @@ def main() -> None:
         augment=_AUGMENT.value,
         skip_damaged=_SKIP_DAMAGED.value,
     )
-    require_image_folder(data.name)
-    require_run_folder(_OUTPUT.value)
+    check_image_folder(data.name)
+    check_run_folder(_OUTPUT.value)
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
-        require_free(_OUTPUT.value)
+        check_free(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.runs.distribution import is_chief

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from scarlet_tf.arch.block import BLOCK_ACTIVATIONS, BLOCK_KINDS, BlockSpec, SpecError
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 IDENTITIES = ("let", "identity")
 KINDS = tuple(kind for kind, rules in BLOCK_KINDS.items() if rules.expands) + IDENTITIES
@@ -42,7 +42,7 @@ class Choice:
     activation: str = _DEFAULT_ACTIVATION
 
     def __post_init__(self) -> None:
-        require_known("kind of choice", self.kind, KINDS, error=SpecError)
+        check_known("kind of choice", self.kind, KINDS, error=SpecError)
         if self.is_identity:
             given = (self.expansion, self.kernel_size, self.se, self.activation)
             if given != (0, 1, False, _DEFAULT_ACTIVATION):
@@ -138,5 +138,5 @@ def _read(word: str, text: str) -> tuple[str, object]:
         if number is not None:
             return field, int(number) if number.is_integer() else number
     known = (*KINDS, *BLOCK_ACTIVATIONS, "se", "e3", "e6", "k3", "k5", "k7")
-    require_known(f"word in choice {text!r}:", word, known, error=SpecError)
+    check_known(f"word in choice {text!r}:", word, known, error=SpecError)
     raise AssertionError(word)

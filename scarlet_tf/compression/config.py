@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.training.config import TrainConfig, train_config
 
 METHODS = ("qat", "prune", "cluster")
@@ -51,7 +51,7 @@ class CompressionConfig:
     clusters: int | None = None
 
     def __post_init__(self) -> None:
-        require_known("compression method", self.method, METHODS, error=CompressionError)
+        check_known("compression method", self.method, METHODS, error=CompressionError)
         for name, owner in (("sparsity", "prune"), ("clusters", "cluster")):
             value = getattr(self, name)
             if (value is not None) != (self.method == owner):

@@ -90,7 +90,7 @@ def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[st
     wanted = pairs(spec)
     arrays = {key: np.asarray(array) for key, array in arrays.items()}
     optional = {pair.key for pair in wanted if pair.name is None}
-    _require_fit(spec, arrays, {pair.key: pair.shape for pair in wanted}, optional=optional)
+    _check_fit(spec, arrays, {pair.key: pair.shape for pair in wanted}, optional=optional)
     return {
         pair.name: np.ascontiguousarray(_as_float32(arrays[pair.key], pair.key).transpose(pair.axes))
         for pair in wanted
@@ -119,7 +119,7 @@ def to_state_dict(
     """
     wanted = pairs(spec)
     weights = {name: np.asarray(array) for name, array in weights.items()}
-    _require_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
+    _check_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
     counters = counters or {}
     return {
         pair.key: np.array(counters.get(pair.key, 0), np.int64)
@@ -190,7 +190,7 @@ def _vector(name: str, key: str, size: int) -> Pair:
     return Pair(name=name, key=key, shape=(size,), axes=(0,))
 
 
-def _require_fit(
+def _check_fit(
     spec: ArchSpec,
     arrays: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int, ...]],

@@ -18,7 +18,7 @@ from scarlet_tf.data import augment
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.source import FolderSource, NamedSource, Source
 from scarlet_tf.files import user_cache, write_atomically
-from scarlet_tf.image_size import check_image_size, describe_image_size
+from scarlet_tf.image_size import canonical_image_size, describe_image_size
 
 
 def decode(encoded, *, channels: int):
@@ -110,7 +110,7 @@ def decoded_arrays(
     Raises:
         DataError: if an image does not decode; names the first.
     """
-    shown = describe_image_size(check_image_size(size, what="image_size"))
+    shown = describe_image_size(canonical_image_size(size, what="image_size"))
     cache = source.cache_dir and source.cache_dir / f"{split}_{shown}.npz"
     if cache and (arrays := _read(cache, count=source.num_examples(split))):
         return arrays if rows is None else (arrays[0][rows], arrays[1][rows])

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.data.data_config import (
     FOLDER_TEST_SPLITS,
     DataConfig,
     DataError,
+    check_image_folder,
     default_data_dir,
-    require_image_folder,
 )
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.folder import ImageFolder, file_state
@@ -67,7 +67,7 @@ class FolderSource:
     cache_dir = None
 
     def __init__(self, config: DataConfig, *, leave_out: Collection[str] = ()) -> None:
-        require_image_folder(config.name)
+        check_image_folder(config.name)
         self.name = config.name
         named = isinstance(config.validation, str) and Path(config.validation).name == config.validation
         validation = [config.validation] if named and not config.validation.startswith(".") else []
@@ -241,14 +241,14 @@ def _split_for_validation(config: DataConfig, full: Sequence[str]) -> dict[str, 
         return {}
     if not full:
         raise DataError(f"no split for validation {config.validation!r}: {config.name!r} has only training images")
-    require_known("split for validation", config.validation, full, error=DataError)
+    check_known("split for validation", config.validation, full, error=DataError)
     return {config.validation: config.validation}
 
 
 def _named_builder(config: DataConfig):
     import tensorflow_datasets as tfds
 
-    require_image_folder(config.name)
+    check_image_folder(config.name)
     data_dir = str(config.data_dir or default_data_dir())
     try:
         builder = tfds.builder(config.name, data_dir=data_dir)

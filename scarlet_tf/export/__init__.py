@@ -10,7 +10,7 @@ from scarlet_tf.export.preprocessing import with_preprocessing
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
 from scarlet_tf.export.untrained import settle_batch_norms
-from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
+from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, builtin_operations, verify
 from scarlet_tf.formats import END_TYPES, FORMATS, QUANTIZATIONS, TARGETS
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "PolicyError",
     "SlotReport",
     "VerifyReport",
+    "builtin_operations",
     "convert",
     "export_chain",
     "export_onnx",
@@ -42,7 +43,6 @@ __all__ = [
     "possible_formats",
     "prepare",
     "read_saved_record",
-    "require_builtin_operations",
     "settle_batch_norms",
     "verify",
     "verify_fold",

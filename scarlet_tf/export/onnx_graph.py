@@ -45,7 +45,7 @@ def onnx_graph(
     Raises:
         OnnxExportError: for a layer that has no ONNX form here, or a model without a fixed image size.
     """
-    _require_graph(model)
+    _check_graph(model)
     if len(model.input_shape) != 4 or None in model.input_shape[1:]:
         raise OnnxExportError(f"expected a fixed image size, but {model.name!r} has input shape {model.input_shape}")
     graph = _Graph(output)
@@ -109,7 +109,7 @@ class _Graph:
 
     def add_model(self, model: keras.Model, image: _Map) -> _Map:
         """Add the layers of a model with one input and one output, and return its result for the image."""
-        _require_graph(model)
+        _check_graph(model)
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
                 image = self._add_layer(layer, [image])
@@ -182,7 +182,7 @@ class _Graph:
         ]
 
 
-def _require_graph(model) -> None:
+def _check_graph(model) -> None:
     if not isinstance(model, keras.Model):
         raise OnnxExportError(f"only Keras models can be exported to ONNX, but {model.name!r} is a SavedModel")
     if not getattr(model, "outputs", None):

@@ -171,7 +171,7 @@ def verify(
     for path in saved_model:
         served = ServedModel(path)
         takes, gives = served.input_shape[1:], served.output_shape[1:]
-        _require_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
+        _check_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
         size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
         function = functools.partial(_outputs_of, served)
         own, note = _images_for(path, read_saved_record(path), images, preprocessing)
@@ -179,15 +179,15 @@ def verify(
         ends = asked({"output": served.output_name})
         checks.append(_check(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
     for path in tflite:
-        operations = require_builtin_operations(path)
+        operations = builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
         ends = (interpreter.get_input_details(), interpreter.get_output_details())
         takes, gives = ([tuple(detail["shape"][1:].tolist()) for detail in details] for details in ends)
-        _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
+        _check_same_ends(path, takes, gives, model=model, images=images, expected=expected)
         record = read_record(path)
         own, note = _images_for(path, record, images, preprocessing)
         (source,) = interpreter.get_input_details()
-        _require_scale(path, source)
+        _check_scale(path, source)
         function = _tflite_function(interpreter, path)
         outputs = _run(function, own, Path(path).name, batch_size=int(source["shape"][0]))
         size = Path(path).stat().st_size
@@ -196,7 +196,7 @@ def verify(
         checks.append(_check(path, size, outputs, expected=asked(record), labels=labels, **made))
     for path in onnx:
         file = OnnxModel(path, threads=threads)
-        _require_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
+        _check_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
         if file.batch_size and len(images) % file.batch_size:
             raise ExportError(f"{path} needs a multiple of its batch size {file.batch_size}, got {len(images)} images")
         own, note = _images_for(path, file.record, images, preprocessing)
@@ -212,7 +212,7 @@ def verify(
     )
 
 
-def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
+def builtin_operations(path: str | os.PathLike) -> dict[str, int]:
     """Return a .tflite file's operation counts; raise ExportError if one is outside the built-in set."""
     operations = operation_counts(path)
     custom = [name for name in operations if name.startswith("custom:")]
@@ -238,7 +238,7 @@ def _outputs_of(served: ServedModel, images: np.ndarray) -> np.ndarray:
     return served(images).numpy()
 
 
-def _require_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
+def _check_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
     """Raise ExportError unless a file's input and output shapes, without the batch, are the model's."""
     wanted = ([images.shape[1:]], [expected.shape[1:]])
     if (takes, gives) != wanted:
@@ -253,7 +253,7 @@ def _shown(shape: tuple) -> str:
     return " x ".join("any" if size is None else str(size) for size in shape) or "a number"
 
 
-def _require_scale(path, source: Mapping) -> None:
+def _check_scale(path, source: Mapping) -> None:
     if source["dtype"] != np.float32 and not source["quantization"][0]:
         raise ExportError(
             f"{path} has {np.dtype(source['dtype'])} input without a scale: expected float32 or quantized input"

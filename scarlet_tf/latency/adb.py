@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 _ADVICE = {
     "unauthorized": "unlock it and allow USB debugging when it asks",
@@ -147,7 +147,7 @@ def _choose(devices: list[tuple[str, str, str]], serial: str | None) -> str:
         raise AndroidError(f"several Android devices: choose one with --serial: {listed}")
     if serial is None:
         serial = devices[0][0]
-    require_known("device", serial, list(states), error=AndroidError)
+    check_known("device", serial, list(states), error=AndroidError)
     if states[serial] != "device":
         raise AndroidError(
             f"device {serial} cannot be used ({states[serial]}): "

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.latency.adb import AndroidError
 
 DELEGATES = ("xnnpack", "gpu", "nnapi")
@@ -65,7 +65,7 @@ class AndroidSettings:
             if count < 1 or self.threads.count(count) > 1:
                 raise AndroidError(f"threads must be distinct integers >= 1, got {count} in {list(self.threads)}")
         if self.delegate is not None:
-            require_known("delegate", self.delegate, DELEGATES, error=AndroidError)
+            check_known("delegate", self.delegate, DELEGATES, error=AndroidError)
         if self.cpu_mask is not None and not (
             re.fullmatch(r"(0x)?[0-9a-fA-F]{1,16}", self.cpu_mask) and int(self.cpu_mask, 16)
         ):

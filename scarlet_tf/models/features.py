@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 _PARTS = re.compile(r"(stem|separable|block\d+)_")
 
@@ -48,7 +48,7 @@ def feature_extractor(model, levels: Sequence[str] | None = None):
     if not levels:
         raise ValueError(f"expected at least one level of {tuple(found)}, got {levels!r}")
     for level in levels:
-        require_known("level", level, tuple(found))
+        check_known("level", level, tuple(found))
     outputs = {level: found[level].output for level in levels}
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return type(model)(inputs, outputs, name=f"{model.name}_features")

@@ -17,7 +17,7 @@ TIMED = {name: name for name in ("median_ms", "p10_ms", "p90_ms")}
 
 
 def collect_results(folder: str | os.PathLike) -> dict:
-    """Read one result, as `results.check_results` takes it, from a folder that train.py wrote.
+    """Read one result, as `results.merge_results` takes it, from a folder that train.py wrote.
 
     Reads spec.json and training.json, and if they exist verify.json (from verify.py) and latency.json (from
     benchmark_host.py). Every file of a known format adds columns. Its format is the one that verify.py recorded, else

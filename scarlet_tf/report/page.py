@@ -14,7 +14,7 @@ from scarlet_tf.image_size import describe_image_size
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
 from scarlet_tf.report.quantities import format_constraint, is_number, phrase
-from scarlet_tf.report.results import check_results
+from scarlet_tf.report.results import merge_results
 from scarlet_tf.report.tables import gallery, make_rows, models_table
 from scarlet_tf.search import Models, SearchHistory
 
@@ -37,7 +37,7 @@ def build_page(
         history: `search_history` of the archive, finished or not, with at least one generation.
         evaluated: `evaluated_models` of the same archive.
         space: the search's space.
-        results: of trained models, as `check_results` takes them.
+        results: of trained models, as `merge_results` takes them.
         metadata: facts for the footer, text or numbers by name. "title" is the page's heading. "dataset", "machine",
             "date", "search_command" (made the search) and "command" (made the page) are usual; others are shown too.
 
@@ -48,7 +48,7 @@ def build_page(
     check_space(history, space)
     if not history.generations:
         raise ReportError("the search has no finished generation yet")
-    checked = check_results(results, space)
+    checked = merge_results(results, space)
     rows = make_rows(history, evaluated, space, checked)
     payload = make_payload(history, evaluated, space, names=[row.name for row in rows if row.picked])
     title = str(metadata.get("title", f"Search in the space “{space.name}”"))

@@ -77,7 +77,7 @@ class Result:
     columns: dict[str, float | str | None]
 
 
-def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
+def merge_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
     """Validate results, and merge entries of the same genome, such as training's and the exporter's.
 
     Args:
@@ -99,7 +99,7 @@ def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -
 
 
 def load_results(path: str | os.PathLike) -> list[dict]:
-    """Read a JSON list of results, as `check_results` takes them.
+    """Read a JSON list of results, as `merge_results` takes them.
 
     Raises:
         ReportError: for a damaged file; the message names its path.

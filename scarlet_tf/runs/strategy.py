@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 _TF_CONFIG = (
@@ -16,14 +16,14 @@ _TF_CONFIG = (
 )
 
 
-def require_strategy(name: str, *, tpu: str = "") -> None:
+def check_strategy(name: str, *, tpu: str = "") -> None:
     """Check the arguments of `make_strategy`, and TF_CONFIG, without importing TensorFlow.
 
     Raises:
         ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if TF_CONFIG
             does not name workers and the task of this one: TensorFlow would then assume that there are no others.
     """
-    require_known("strategy", name, STRATEGIES)
+    check_known("strategy", name, STRATEGIES)
     if tpu and name != "tpu":
         raise ValueError(f"tpu {tpu!r} needs strategy 'tpu', got {name!r}")
     if name == "multi_worker":
@@ -54,9 +54,9 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
         tpu: name of a TPU; "local": this machine's; "": the one that the environment names.
 
     Raises:
-        ValueError: as `require_strategy`, and if the TPU cannot be used.
+        ValueError: as `check_strategy`, and if the TPU cannot be used.
     """
-    require_strategy(name, tpu=tpu)
+    check_strategy(name, tpu=tpu)
     import tensorflow as tf
 
     if name == "one_device":

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.search.objectives import ACCURACY, Objective
 
 CROSSOVER = "crossover"
@@ -273,7 +273,7 @@ class MutationMixture:
             ValueError: for an unknown mutator, or if all shares are 0.
         """
         for name in names:
-            require_known("mutator", name, tuple(self.shares))
+            check_known("mutator", name, tuple(self.shares))
         shares = np.array([self.shares[name] for name in names], np.float64)
         if not shares.sum() > 0:
             raise ValueError(f"a mutator's share must be > 0, got 0 for all of {list(names)}")
@@ -296,7 +296,7 @@ def parse_mutation(text: str) -> MutationMixture:
         name, colon, number = (field.strip() for field in part.partition(":"))
         if not colon:
             raise ValueError(f"invalid mutation {part.strip()!r}: expected NAME:SHARE, such as random:0.2")
-        require_known("mutator", name, tuple(shares))
+        check_known("mutator", name, tuple(shares))
         if name in given:
             raise ValueError(f"mutator {name!r} is given twice in {text!r}, expected once")
         given.add(name)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec, Choice
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.supernet.blocks import KINDS, Weight, mixed_layer
 from scarlet_tf.supernet.settings import LET_INITS
@@ -38,7 +38,7 @@ class InitConfig:
     residual_gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        require_known("LET initialisation", self.let, LET_INITS)
+        check_known("LET initialisation", self.let, LET_INITS)
         if not self.residual_gamma >= 0:
             raise ValueError(f"residual_gamma must be >= 0, got {self.residual_gamma!r}")
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_integer, require_known
+from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
@@ -72,15 +72,15 @@ class SupernetConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
-        require_known("precision", self.precision, PRECISIONS)
+        check_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
+        check_known("precision", self.precision, PRECISIONS)
         if self.space.resolution != self.data.image_size:
             raise ValueError(
                 f"the space and the data config must have the same image size, got {self.space.resolution} and "
                 f"{self.data.image_size} px"
             )
         for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
-            require_integer(field, getattr(self, field), least=least)
+            check_integer(field, getattr(self, field), least=least)
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
         for field in ("learning_rate", "momentum", "weight_decay"):
@@ -168,7 +168,7 @@ def _train_supernet(
     if data.num_classes != space.classes:
         raise ValueError(f"the space has {space.classes} classes, but {config.data.name!r} has {data.num_classes}")
     settings = config.to_dict()
-    _require_same(output, settings)
+    _check_same(output, settings)
     store = CheckpointStore(
         output,
         kind=KIND,
@@ -178,7 +178,7 @@ def _train_supernet(
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
-    _require_same_start(strategy, start)
+    _check_same_start(strategy, start)
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
@@ -231,7 +231,7 @@ def _train_supernet(
     return supernet
 
 
-def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
+def _check_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
     """Raise CheckpointError if the workers start from different steps: their weights would silently diverge."""
     workers = Workers(strategy)
     starts = np.zeros(workers.count, np.int64)
@@ -244,7 +244,7 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
         )
 
 
-def _require_same(output: Path, settings: dict) -> None:
+def _check_same(output: Path, settings: dict) -> None:
     """Raise CheckpointError if the run directory has a config.json with other settings.
 
     Before the first checkpoint, `skip_damaged` may differ, so that a run that met a damaged image can be restarted.
@@ -268,7 +268,7 @@ def _without_skipping(settings: dict) -> dict:
 
 
 def _claim_folder(output: Path, settings: dict) -> None:
-    """Write config.json if it is missing or has other settings that `_require_same` accepted."""
+    """Write config.json if it is missing or has other settings that `_check_same` accepted."""
     path = output / "config.json"
     if not path.exists() or _read_settings(path) != settings:
         output.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from scarlet_tf.files import require_place, write_atomically
+from scarlet_tf.files import check_output_file, write_atomically
 from scarlet_tf.formats import XNNPACK
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.optimize import Optimized, optimize
@@ -40,7 +40,7 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
     source, target = Path(source), Path(target)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
-    require_place(target)
+    check_output_file(target)
     result = optimize(source.read_bytes(), label=str(source))
     if max_error is None:
         max_error = math.inf if result.rounds_anew else EXACT

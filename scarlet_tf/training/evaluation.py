@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.data import ImageData
 from scarlet_tf.progress import progress
 
-require_tensorflow("scarlet_tf.training")
+check_tensorflow("scarlet_tf.training")
 
 TOP = 5  # with this many classes or fewer, top-5 would always be 1
 

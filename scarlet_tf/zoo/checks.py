@@ -11,7 +11,7 @@ from scarlet_tf.zoo.pretrained import IMAGENET, imagenet_weights
 from scarlet_tf.zoo.registry import resolve_spec
 
 
-def require_model(
+def check_model(
     model: str | os.PathLike,
     *,
     weights: str | os.PathLike | None = None,
@@ -35,7 +35,7 @@ def require_model(
             there, a bad spec or genome, missing weights, and weights for a model that has its own.
 
     Example:
-        >>> require_model("scarlet_a")  # a name without weights
+        >>> check_model("scarlet_a")  # a name without weights
         False
     """
     path = Path(model)

@@ -133,7 +133,7 @@ def get_spec(name: str) -> ArchSpec:
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
-    _require_known(name)
+    _check_known(name)
     return _published(name)
 
 
@@ -162,7 +162,7 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
         space, colon, genome = text.rpartition(":")
         if colon and re.fullmatch(r"[\d,\s]+", genome):
             return get_space(space).spec(get_space(space).parse(genome))
-        _refuse_path(text)
+        _check_not_a_path(text)
         if "," in text:
             return get_space("scarlet").spec(get_space("scarlet").parse(text))
         return get_spec(text)
@@ -171,7 +171,7 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
     raise SpecError(f"a model must be a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
 
 
-def _refuse_path(text: str) -> None:
+def _check_not_a_path(text: str) -> None:
     path = Path(text)
     if path.exists():
         kind, spec = "folder" if path.is_dir() else "file", path / "spec.json"
@@ -232,7 +232,7 @@ def _stated(entry: _Entry) -> dict:
     }
 
 
-def _require_known(name: str) -> None:
+def _check_known(name: str) -> None:
     known = list_models()
     if name not in known:
         nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0)[0]

@@ -11,11 +11,11 @@ from rounding import network_limit, rounding_limit
 from scarlet_tf.arch import get_space
 from scarlet_tf.export import (
     ExportError,
+    builtin_operations,
     convert,
     export_saved_model,
     export_tflite,
     fold_model,
-    require_builtin_operations,
     verify,
 )
 from scarlet_tf.models import build, set_weights
@@ -180,7 +180,7 @@ def test_custom_operations_are_refused(tmp_path):
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     (tmp_path / "flex.tflite").write_bytes(converter.convert())
     with pytest.raises((ExportError, TFLiteFileError), match="FlexMatrixInverse"):
-        require_builtin_operations(tmp_path / "flex.tflite")
+        builtin_operations(tmp_path / "flex.tflite")
 
 
 def test_verify_refuses(model, images, exported, tmp_path):

@@ -143,7 +143,7 @@ def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrup
 def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tiny_space, tmp_path):
     def claim(**changes):
         settings = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, **changes), steps=1).to_dict()
-        supernet_trainer._require_same(tmp_path, settings)
+        supernet_trainer._check_same(tmp_path, settings)
         supernet_trainer._claim_folder(tmp_path, settings)
         return json.loads((tmp_path / "config.json").read_text())["data"]
 
