@@ -69,14 +69,14 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
     cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError):
         return {int(number): name for number, name in json.loads(cache.read_text(encoding="utf-8")).items()}
-    damaged = _check(source, split)
+    damaged = _find_damaged(source, split)
     with contextlib.suppress(OSError):  # a read-only home: the cache only saves time
         write_atomically(cache, json.dumps(damaged))
     return damaged
 
 
 @tf.autograph.experimental.do_not_convert
-def _check(source: Source, split: str) -> dict[int, str]:
+def _find_damaged(source: Source, split: str) -> dict[int, str]:
     def decoded(number, element):
         # tf.size uses the image: TensorFlow would not decode it otherwise.
         return number, tf.size(decode(source.read(*element)[0], channels=source.channels))

@@ -159,7 +159,7 @@ class NamedSource:
         if isinstance(config.validation, str):
             full = [name for name, info in self._builder.info.splits.items() if info.num_examples and name != "train"]
             self._splits |= _split_for_validation(config, full)
-        self.class_names, self.image_shape = _check_features(self._builder, config.name)
+        self.class_names, self.image_shape = _class_names_and_shape(self._builder, config.name)
         self.mean, self.std = statistics_of(self._builder.name)
 
     @property
@@ -284,7 +284,7 @@ def _used_splits(builder) -> dict[str, str | None]:
     return {"train": "train" if "train" in full else None, "test": test}
 
 
-def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:
+def _class_names_and_shape(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})

@@ -177,7 +177,7 @@ def verify(
         own, note = _images_for(path, read_saved_record(path), images, preprocessing)
         outputs = _run(function, own, "SavedModel", batch_size=batch_size or _ANY_BATCH)
         ends = asked({"output": served.output_name})
-        checks.append(_check(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
+        checks.append(_compare(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
     for path in tflite:
         operations = builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
@@ -193,7 +193,7 @@ def verify(
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
         made |= {"format": _recorded_format(record), "note": note}
-        checks.append(_check(path, size, outputs, expected=asked(record), labels=labels, **made))
+        checks.append(_compare(path, size, outputs, expected=asked(record), labels=labels, **made))
     for path in onnx:
         file = OnnxModel(path, threads=threads)
         _check_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
@@ -203,10 +203,10 @@ def verify(
         outputs = _run(file, own, Path(path).name, batch_size=file.batch_size or _ANY_BATCH)
         size = Path(path).stat().st_size
         made = {"operations": file.operations(), "format": ONNX, "note": note}
-        checks.append(_check(path, size, outputs, expected=asked(file.record), labels=labels, **made))
+        checks.append(_compare(path, size, outputs, expected=asked(file.record), labels=labels, **made))
     for path, function in (others or {}).items():
         outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
-        checks.append(_check(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
+        checks.append(_compare(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
     return VerifyReport(
         model=model.name, images=len(images), keras_accuracy=_accuracy(expected, labels), formats=tuple(checks)
     )
@@ -309,7 +309,7 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
     return preprocessing.convert(images, to=wanted), f"{path} was checked with {kind}, as in its record"
 
 
-def _check(
+def _compare(
     path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None, note=None
 ) -> FormatCheck:
     differences = np.abs(outputs - expected)

@@ -92,7 +92,7 @@ def merge_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -
     """
     merged: dict[tuple[int, ...], Result] = {}
     for position, entry in enumerate(results):
-        result = _check(entry, space, owner=f"result {position}")
+        result = _parse_result(entry, space, owner=f"result {position}")
         before = merged.get(result.genome)
         merged[result.genome] = _merge(before, result) if before else result
     return list(merged.values())
@@ -140,7 +140,7 @@ def format_cell(key: str, value: float | str | None) -> str:
     return value if isinstance(value, str) else format_value(value, unit=column_of(key).unit)
 
 
-def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
+def _parse_result(entry: object, space: SearchSpace, *, owner: str) -> Result:
     if not isinstance(entry, Mapping) or set(entry) != {"name", "genome", "columns"}:
         got = sorted(map(str, entry)) if isinstance(entry, Mapping) else type(entry).__name__
         raise ReportError(f"{owner}: expected an object with name, genome and columns, got {got}")

@@ -99,8 +99,8 @@ def test_the_check_is_made_once_and_again_after_a_change(folder, monkeypatch):
     from scarlet_tf.data import decoding
 
     checks = []
-    real = decoding._check
-    monkeypatch.setattr(decoding, "_check", lambda source, split: checks.append(split) or real(source, split))
+    real = decoding._find_damaged
+    monkeypatch.setattr(decoding, "_find_damaged", lambda source, split: checks.append(split) or real(source, split))
     path = folder / "train" / "red" / "1.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:20])
