@@ -24,11 +24,11 @@ def main() -> None:
 
     from cells.images import find_labels, write_folder
 
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
     from scarlet_tf.machine import provenance, usable_cores
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "elpv")
-    require_place(f"{output}.json")
+    check_output_file(f"{output}.json")
     seeds = [int(seed) for seed in _SEEDS.value]
     images = Path(_RUNS.value) / "images"
     counts = write_folder(images, find_labels())

@@ -45,10 +45,10 @@ def main() -> None:
     from fair.network import count_work, reduced_space
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.choices import require_known
+    from scarlet_tf.choices import check_known
     from scarlet_tf.supernet.supernet_config import PRECISIONS
 
-    require_known("precision", _PRECISION.value, PRECISIONS)
+    check_known("precision", _PRECISION.value, PRECISIONS)
     if _SPACE.value:
         space = dataclasses.replace(get_space(_SPACE.value), resolution=_SIZE.value)
     else:

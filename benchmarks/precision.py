@@ -109,17 +109,17 @@ def random_errors(model: str, *, seeds: int, images: int) -> dict:
 def main() -> None:
     import json
 
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
     from scarlet_tf.machine import provenance
-    from scarlet_tf.onnx_file import require_onnx
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.onnx_file import check_onnx
+    from scarlet_tf.zoo import check_model
 
     trained = _TRAINED.value or str(_ROOT / "zoo" / "weights" / "scarlet_fashion")
     output = _OUTPUT.value or str(_ROOT / "zoo" / "results" / "precision")
-    require_onnx()
+    check_onnx()
     for model in (*_MODELS.value, trained):
-        require_model(model)
-    require_place(f"{output}.json")
+        check_model(model)
+    check_output_file(f"{output}.json")
     load_tensorflow()
 
     rows = {}

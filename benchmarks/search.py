@@ -43,11 +43,11 @@ def main() -> None:
     from mutation.result import make_markdown
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
     from scarlet_tf.machine import provenance
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search")
-    require_place(f"{output}.json")
+    check_output_file(f"{output}.json")
     measured = provenance(command_line(without=("output", "cache")), packages=("numpy", "pymoo"))
     if _PART.value == "all":
         result = {**measured, **_compare()}
@@ -72,12 +72,12 @@ def _compare() -> dict:
     from tqdm import tqdm
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.choices import require_known
+    from scarlet_tf.choices import check_known
     from scarlet_tf.files import user_cache
 
     for what, given, known in (("method", _METHODS, METHODS), ("objective", _OBJECTIVES, OBJECTIVES)):
         for value in given.value:
-            require_known(what, value, known)
+            check_known(what, value, known)
     size = {"population": _POPULATION.value, "evaluations": _EVALUATIONS.value}
     if size["evaluations"] % size["population"] or size["evaluations"] < 3 * size["population"]:
         raise ValueError(f"evaluations must be a multiple of the population, at least 3 of it, got {size}")

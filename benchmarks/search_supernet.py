@@ -25,14 +25,14 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     import json
 
-    from scarlet_tf.files import require_holding, require_place, user_cache, write_atomically
+    from scarlet_tf.files import check_contains, check_output_file, user_cache, write_atomically
     from scarlet_tf.machine import provenance
     from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "search_supernet")
-    require_place(f"{output}.json")
+    check_output_file(f"{output}.json")
     figure = json.loads((Path(_SEARCHES.value) / "figure6.json").read_text(encoding="utf-8"))
-    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    check_contains(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from oneshot.fronts import compare_fronts

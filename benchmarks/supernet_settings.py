@@ -23,12 +23,12 @@ PATHS, IMAGES = 39, 1000
 def main() -> None:
     import json
 
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
     from scarlet_tf.machine import provenance, usable_cores
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "supernet_settings")
-    require_place(f"{output}.json")
+    check_output_file(f"{output}.json")
     load_tensorflow(threads=share_out_threads(len(usable_cores())))
     from settings.page import make_page
     from settings.runs import measure

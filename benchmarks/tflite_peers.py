@@ -46,10 +46,10 @@ def main() -> None:
     from peers.plot import draw_bars
     from peers.result import make_result, measure_files
 
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
 
     output = _OUTPUT.value or str(Path(__file__).resolve().parents[1] / "zoo" / "results" / "tflite_peers")
-    require_place(f"{output}.json")
+    check_output_file(f"{output}.json")
     cache = _CACHE.value or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scarlet_tf" / "tflite_peers"
     files = make_files(choose_networks(_NETWORKS.value), _FORMATS.value, Path(cache).expanduser(), seed=_SEED.value)
     measured = measure_files(

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 TENSORFLOW = "tensorflow"
 BACKENDS = (TENSORFLOW, "jax", "torch", "openvino", "numpy")
@@ -39,26 +39,26 @@ def chosen_backend() -> tuple[str, str]:
         return TENSORFLOW, "default"
 
 
-def require_backend() -> str:
+def installed_backend() -> str:
     """Return the chosen backend; raise BackendError if Keras does not have it or it is not installed."""
     name, source = chosen_backend()
-    require_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
+    check_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
     if not _is_installed(name):
         what = "TensorFlow" if name == TENSORFLOW else f"the Keras backend {name!r}, set by {source},"
         raise BackendError(f"{what} is not installed: pip install {name}, or choose another with KERAS_BACKEND")
     return name
 
 
-def require_tensorflow(what: str) -> None:
+def check_tensorflow(what: str) -> None:
     """Raise BackendError unless Keras runs on TensorFlow, which `what` needs."""
     name, source = chosen_backend()
-    require_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
+    check_known(f"Keras backend (set by {source})", name, BACKENDS, error=BackendError)
     if name != TENSORFLOW:
         raise BackendError(
             f"{what} needs Keras's TensorFlow backend, but {source} sets {name!r}: set KERAS_BACKEND=tensorflow "
             "(models of scarlet_tf.zoo run on every backend)"
         )
-    require_backend()
+    installed_backend()
 
 
 def _is_installed(module: str) -> bool:

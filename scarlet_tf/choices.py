@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 
 
-def require_known(what: str, value: object, known: Collection[str], *, error: type[ValueError] = ValueError) -> None:
+def check_known(what: str, value: object, known: Collection[str], *, error: type[ValueError] = ValueError) -> None:
     """Raise `error` for an unknown option, naming it, the valid ones and the nearest of these.
 
     Options that contain the whole value are nearest: "mixed_float16" to "float16", though "float32" looks more alike.
@@ -21,7 +21,7 @@ def require_known(what: str, value: object, known: Collection[str], *, error: ty
         raise error(f"unknown {what} {value!r}: expected one of {tuple(known)}, nearest is {nearest!r}")
 
 
-def require_integer(what: str, value: object, *, least: int, error: type[ValueError] = ValueError) -> None:
+def check_integer(what: str, value: object, *, least: int, error: type[ValueError] = ValueError) -> None:
     """Raise `error` unless the value is an integer, not a bool, of at least `least`.
 
     Args:

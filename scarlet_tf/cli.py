@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from scarlet_tf.backend import TENSORFLOW, BackendError, require_backend, require_tensorflow
+from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -61,7 +61,7 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     Raises:
         BackendError: if Keras is set to another backend, or TensorFlow is not installed.
     """
-    require_tensorflow("this tool")
+    check_tensorflow("this tool")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for kind, count in (threads or {}).items():
         os.environ.setdefault(f"TF_NUM_{kind.upper()}OP_THREADS", str(count))
@@ -74,7 +74,7 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
 
 def load_keras() -> None:
     """Import Keras on the chosen backend; raise BackendError if that is unknown or not installed."""
-    if require_backend() == TENSORFLOW:
+    if installed_backend() == TENSORFLOW:
         load_tensorflow()
         return
     try:
@@ -143,7 +143,7 @@ def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
     if arguments and len(rest) - 1 != len(arguments):
         fail(f"expected {' '.join(arguments)}, got {' '.join(rest[1:]) or 'nothing'}")
     if len(rest) - 1 > len(arguments):
-        fail(f"unexpected argument {rest[1]!r}: everything is a flag, see --help")
+        fail(f"unexpected argument {rest[1]!r}: every option is a flag, see --help")
     return rest
 
 
@@ -161,7 +161,7 @@ def _what_is_missing() -> str:
     names = " and ".join(f"--{flag.name}" for flag in missing)
     what = f"is required: {missing[0].help.rstrip('.')}" if len(missing) == 1 else "are required"
     call = re.search(r"python tools/(?:.*\\\n)*.*", sys.modules["__main__"].__doc__ or "")
-    return f"{names} {what}; " + ("as in: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
+    return f"{names} {what}; " + ("for example: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
 
 
 def _guarded(main: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 _PACKAGE = Path(__file__).parent
 
@@ -34,7 +34,7 @@ def main() -> NoReturn:
             print(f"  {tool:{width}}  {doc.splitlines()[0]}")
         sys.exit(0)
     try:
-        require_known("tool", name.replace("_", "-"), tuple(known))
+        check_known("tool", name.replace("_", "-"), tuple(known))
     except ValueError as error:
         print(f"scarlet-tf: {error}", file=sys.stderr)
         sys.exit(2)

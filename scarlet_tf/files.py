@@ -129,7 +129,8 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             print(
-                f"warning: {folder} cannot be locked ({error.strerror}): let no other run write to it", file=sys.stderr
+                f"warning: {folder} cannot be locked ({error.strerror}): make sure that no other run writes to it",
+                file=sys.stderr,
             )
             return None
         if _same_file(path, descriptor):
@@ -154,10 +155,10 @@ def _in_use(folder: Path, descriptor: int) -> FolderInUseError:
         holder = f"process {record['pid']} on {record['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         holder = "another process"
-    return FolderInUseError(f"{folder} is in use by {holder}: wait until it ends, or choose another output folder")
+    return FolderInUseError(f"{folder} is in use by {holder}: wait until it ends, or choose another run directory")
 
 
-def require_free(folder: str | os.PathLike) -> None:
+def check_free(folder: str | os.PathLike) -> None:
     """Raise FolderInUseError early if another run holds a folder's lock; only `locked_folder` takes the lock."""
     folder = Path(folder)
     try:
@@ -180,7 +181,7 @@ def expand_user(path: str | os.PathLike) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ValueError(
-            f"{path}: no home folder is known for ~, expected HOME to be set or a path without it"
+            f"{path}: cannot expand ~, as no home folder is known: set HOME, or use a path without ~"
         ) from None
 
 
@@ -189,31 +190,31 @@ def user_cache() -> Path:
     return expand_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scarlet_tf"
 
 
-def require_place(path: str | os.PathLike) -> None:
+def check_output_file(path: str | os.PathLike) -> None:
     """Raise OSError if a result could not be written to this file later; a missing folder is no error."""
     path = Path(path)
-    _require_room(path)
+    _check_writable(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
 
 
-def require_new_folder(path: str | os.PathLike) -> None:
+def check_new_folder(path: str | os.PathLike) -> None:
     """Raise OSError if a folder cannot be created here, or already holds something."""
     path = Path(path)
-    _require_room(path)
+    _check_writable(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not an empty folder")
 
 
-def require_run_folder(path: str | os.PathLike) -> None:
+def check_run_folder(path: str | os.PathLike) -> None:
     """Raise OSError if a run directory can be neither created nor written to."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file: expected a folder, or a name for a new one")
-    _require_room(path / _LOCK)
+    _check_writable(path / _LOCK)
 
 
-def _require_room(path: Path) -> None:
+def _check_writable(path: Path) -> None:
     """Raise OSError unless the nearest existing folder above `path` is writable."""
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
@@ -222,7 +223,7 @@ def _require_room(path: Path) -> None:
         raise PermissionError(f"{path} cannot be written: no permission to write to the folder {above}")
 
 
-def require_holding(folder: str | os.PathLike, name: str, *, what: str) -> None:
+def check_contains(folder: str | os.PathLike, name: str, *, what: str) -> None:
     """Raise FileNotFoundError unless a folder contains the file `name`, as every `what` does."""
     if not (Path(folder) / name).is_file():
         raise FileNotFoundError(f"no {what} in {folder}: it has no {name}")

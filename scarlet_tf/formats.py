@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 FLOAT32 = "float32"
 QUANTIZATIONS = (FLOAT32, "float16", "dynamic", "int8", "int8_pure")
@@ -27,7 +27,7 @@ def current_name(name: str) -> str:
     return _FORMER_NAMES.get(name, name)
 
 
-def require_format(what: str, name: str, known: Collection[str] = FORMATS) -> str:
+def parse_format(what: str, name: str, known: Collection[str] = FORMATS) -> str:
     """Return the current name of a format that a user asks for; a former name prints a line on standard error.
 
     Args:
@@ -40,7 +40,7 @@ def require_format(what: str, name: str, known: Collection[str] = FORMATS) -> st
     """
     if name in _FORMER_NAMES:
         print(f"{what} {name!r} is now called {current_name(name)!r}", file=sys.stderr)
-    require_known(what, current_name(name), known)
+    check_known(what, current_name(name), known)
     return current_name(name)
 
 
@@ -70,7 +70,7 @@ def check_options(
     """Raise ValueError for an unknown option, naming the nearest valid one, and for options that exclude each other.
 
     Args:
-        quantize: a current name; see `require_format`.
+        quantize: a current name; see `parse_format`.
         has_representative: whether there are calibration images.
     """
     for label, value, known in (
@@ -79,12 +79,12 @@ def check_options(
         ("output_type", output_type, END_TYPES),
         ("optimize_for", optimize_for, TARGETS),
     ):
-        require_known(label, value, known)
+        check_known(label, value, known)
     integer = quantize.startswith("int8")
     for label, value in (("input_type", input_type), ("output_type", output_type)):
         if value != FLOAT32 and not integer:
             raise ValueError(f"{label} {value!r} needs quantize 'int8' or 'int8_pure', got {quantize!r}")
     if integer and not has_representative:
-        raise ValueError(f"quantize {quantize!r} needs representative images to calibrate with")
+        raise ValueError(f"quantize {quantize!r} needs a representative dataset to calibrate with")
     if not integer and has_representative:
-        raise ValueError(f"representative images calibrate quantize 'int8' and 'int8_pure' only, got {quantize!r}")
+        raise ValueError(f"a representative dataset needs quantize 'int8' or 'int8_pure', got {quantize!r}")

@@ -7,7 +7,7 @@ import re
 ImageSize = int | tuple[int, int]
 
 
-def check_image_size(value: object, *, what: str, error: type[ValueError] = ValueError) -> ImageSize:
+def canonical_image_size(value: object, *, what: str, error: type[ValueError] = ValueError) -> ImageSize:
     """Return a size in canonical form: an int for a square, else a tuple (height, width).
 
     Args:
@@ -41,7 +41,7 @@ def parse_image_size(text: str | None) -> ImageSize | None:
     if not numbers:
         raise ValueError(f"image_size must be one side in pixels, or HEIGHTxWIDTH such as 224x160, got {text!r}")
     height, width = numbers.groups()
-    return check_image_size(int(height) if width is None else (int(height), int(width)), what="image_size")
+    return canonical_image_size(int(height) if width is None else (int(height), int(width)), what="image_size")
 
 
 def describe_image_size(size: ImageSize) -> str:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 LAYOUTS = ("nhwc", "nchw")
 MIN_OPSET = 14  # the first with HardSwish
@@ -31,7 +31,7 @@ class MissingPackageError(ValueError):
     """Error for an optional package that is not installed; the message says how to install it."""
 
 
-def require_onnx() -> None:
+def check_onnx() -> None:
     """Raise MissingPackageError unless onnx and onnxruntime are installed, without importing them."""
     for package in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
@@ -46,14 +46,14 @@ def check_onnx_options(*, opset: int = DEFAULT_OPSET, layout: str = "nhwc", batc
         layout: one of LAYOUTS.
         batch_size: a fixed batch size, or None.
     """
-    require_onnx()
-    require_known("layout", layout, LAYOUTS)
+    check_onnx()
+    check_known("layout", layout, LAYOUTS)
     newest = _package("onnx").defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
         nearest = MIN_OPSET if opset < MIN_OPSET else newest
-        raise ValueError(f"opset must be from {MIN_OPSET} to {newest}, got {opset}: nearest is {nearest}")
+        raise ValueError(f"opset must be in {MIN_OPSET}..{newest}, got {opset}: nearest is {nearest}")
     if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        raise ValueError(f"batch_size must be >= 1, got {batch_size}")
 
 
 def read_onnx_record(path: str | os.PathLike) -> dict | None:
@@ -81,7 +81,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: str | os.PathLike, *, threads: int = 1) -> None:
-        require_onnx()
+        check_onnx()
         self._path = Path(path)
         if not self._path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
@@ -90,7 +90,7 @@ class OnnxModel:
         if len(sources) != 1 or len(results) != 1 or sources[0].type != "tensor(float)" or len(sources[0].shape) != 4:
             takes, gives = (", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (sources, results))
             raise OnnxFileError(
-                f"{path}: expected one float32 image and one output, its inputs are {takes}, its outputs {gives}"
+                f"{path}: expected one float32 image input and one output, got inputs {takes} and outputs {gives}"
             )
         self._input = sources[0].name
         self.record = self._record()
@@ -123,7 +123,7 @@ class OnnxModel:
         except ValueError as error:
             raise OnnxFileError(f"{self._path}: its record is not JSON: {error}") from error
         if not isinstance(record, dict) or record.get("layout", "nhwc") not in LAYOUTS:
-            raise OnnxFileError(f"{self._path}: its record is not one of this project")
+            raise OnnxFileError(f"{self._path}: its record was not written by this project")
         return record
 
 
@@ -133,7 +133,7 @@ def node_counts(graph) -> dict[str, int]:
 
 
 def _package(name: str) -> ModuleType:
-    require_onnx()
+    check_onnx()
     return importlib.import_module(name)
 
 
@@ -145,4 +145,4 @@ def _session(path: Path, *, threads: int):
     try:
         return runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the base class of ONNX Runtime's exceptions
-        raise OnnxFileError(f"{path}: not a model that ONNX Runtime can run: {error}") from error
+        raise OnnxFileError(f"{path}: ONNX Runtime cannot run the model: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarlet_tf.backend import BackendError, chosen_backend, require_backend, require_tensorflow
+from scarlet_tf.backend import BackendError, check_tensorflow, chosen_backend, installed_backend
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "zoo" / "weights" / "scarlet_fashion"
@@ -55,7 +55,7 @@ def test_settings_that_say_nothing(content, tmp_path, monkeypatch):
 def test_other_backends_are_refused(backend, naming, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     with pytest.raises(BackendError, match=naming) as refused:
-        require_tensorflow("this")
+        check_tensorflow("this")
     assert isinstance(refused.value, ImportError) and isinstance(refused.value, ValueError)
 
 
@@ -64,7 +64,7 @@ def test_a_backend_that_is_not_installed(backend, naming, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BackendError, match=rf"{naming}.* installed: pip install {backend}"):
-        require_backend()
+        installed_backend()
 
 
 CALLS = {

@@ -91,8 +91,8 @@ run(print)
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ([], "--input and --output are required; as in: python tools/make.py --output=a --input=b"),
-        (["--input=c"], "--output is required: Where to; as in: python tools/make.py --output=a --input=b"),
+        ([], "--input and --output are required; for example: python tools/make.py --output=a --input=b"),
+        (["--input=c"], "--output is required: Where to; for example: python tools/make.py --output=a --input=b"),
         (["--input=c", "--count=0"], "flag --count=0: 0 is not a positive integer"),
     ],
 )

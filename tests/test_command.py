@@ -79,7 +79,7 @@ def test_mistakes_are_one_line(installed, tmp_path):
     assert unknown.stderr.startswith("scarlet-tf: unknown tool 'export-tflit'") and "'export-tflite'" in unknown.stderr
     missing = call(installed, "export_tflite", "--model=scarlet_a", cwd=tmp_path)
     assert missing.returncode == 2 and missing.stderr.count("\n") == 1
-    assert "--output is required" in missing.stderr and "as in: scarlet-tf export-tflite" in missing.stderr
+    assert "--output is required" in missing.stderr and "for example: scarlet-tf export-tflite" in missing.stderr
 
 
 def test_importing_the_zoo_is_quiet():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf import files
-from scarlet_tf.files import FolderInUseError, locked_folder, require_free, require_run_folder, write_atomically
+from scarlet_tf.files import FolderInUseError, check_free, check_run_folder, locked_folder, write_atomically
 
 _HOLD = """
 import sys, time
@@ -53,8 +53,8 @@ def test_a_holder_that_cannot_be_read_is_another_process(tmp_path, content):
         with pytest.raises(FolderInUseError, match="is in use by another process"), locked_folder(tmp_path):
             raise AssertionError
         with pytest.raises(FolderInUseError, match="is in use by another process"):
-            require_free(tmp_path)
-    require_free(tmp_path)
+            check_free(tmp_path)
+    check_free(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -92,7 +92,10 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys,
     with locked_folder(tmp_path):
         pass
     warning = capsys.readouterr().err
-    assert warning == f"warning: {tmp_path} cannot be locked ({os.strerror(code)}): let no other run write to it\n"
+    assert (
+        warning
+        == f"warning: {tmp_path} cannot be locked ({os.strerror(code)}): make sure that no other run writes to it\n"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -109,13 +112,13 @@ def test_a_folder_that_is_only_read_is_not_locked(tmp_path, monkeypatch, code):
 def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file is a file: expected a folder"):
-        require_run_folder(tmp_path / "file")
+        check_run_folder(tmp_path / "file")
     with pytest.raises(NotADirectoryError, match="file is not a folder"):
-        require_run_folder(tmp_path / "file" / "run")
-    require_run_folder(tmp_path / "new" / "run")
+        check_run_folder(tmp_path / "file" / "run")
+    check_run_folder(tmp_path / "new" / "run")
     monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(PermissionError, match="no permission to write to the folder"):
-        require_run_folder(tmp_path)
+        check_run_folder(tmp_path)
 
 
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from scarlet_tf.formats import FORMATS, format_in_name, require_format
+from scarlet_tf.formats import FORMATS, format_in_name, parse_format
 
 
 def test_former_names_are_taken_with_a_line(capfd):
-    assert [require_format("quantize", name) for name in ("none", "fp32", "int8", "float32")] == [
+    assert [parse_format("quantize", name) for name in ("none", "fp32", "int8", "float32")] == [
         "float32",
         "float32",
         "int8",
@@ -17,7 +17,7 @@ def test_former_names_are_taken_with_a_line(capfd):
         "quantize 'fp32' is now called 'float32'",
     ]
     with pytest.raises(ValueError, match=r"unknown format 'fp16'.*nearest is 'float16'"):
-        require_format("format", "fp16")
+        parse_format("format", "fp16")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from scarlet_tf.arch import count, get_space, scale
 from scarlet_tf.arch.counting import strided
-from scarlet_tf.image_size import check_image_size, describe_image_size, height_and_width, parse_image_size
+from scarlet_tf.image_size import canonical_image_size, describe_image_size, height_and_width, parse_image_size
 
 
 @pytest.mark.parametrize(("text", "size"), [("224", 224), ("224x160", (224, 160)), ("96X96", 96), (" 7 x 5 ", (7, 5))])
@@ -12,14 +12,14 @@ def test_a_size_is_read_and_written(text, size):
 
 
 def test_a_size_has_one_form():
-    assert check_image_size([5, 5], what="it") == 5 and check_image_size([5, 4], what="it") == (5, 4)
+    assert canonical_image_size([5, 5], what="it") == 5 and canonical_image_size([5, 4], what="it") == (5, 4)
     assert height_and_width(5) == (5, 5) and height_and_width((5, 4)) == (5, 4)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 2.0, "5", None, (5,), (5, 0), (5, 4, 3), (None, None)])
 def test_anything_else_is_refused(value):
     with pytest.raises(ValueError, match=r"it must be an integer >= 1, or two of them .* got"):
-        check_image_size(value, what="it")
+        canonical_image_size(value, what="it")
 
 
 def test_multiply_adds_of_a_size_that_is_not_square():

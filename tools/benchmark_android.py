@@ -32,7 +32,7 @@ _ADB = flags.DEFINE_string("adb", "adb", "Name or path of the adb client.")
 
 
 def main() -> None:
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.latency.android import measure_android
     from scarlet_tf.latency.android_results import save_android
     from scarlet_tf.latency.android_settings import AndroidSettings, parse_threads
@@ -49,7 +49,7 @@ def main() -> None:
         timeout=_TIMEOUT.value,
         op_profile=_OP_PROFILE.value,
     )
-    require_place(_OUTPUT.value)
+    check_output_file(_OUTPUT.value)
     benchmark = measure_android(_MODELS.value, _BINARY.value, settings=settings, serial=_SERIAL.value, adb=_ADB.value)
     save_android(benchmark, _OUTPUT.value, command=sys.argv)
     facts = benchmark.device

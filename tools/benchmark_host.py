@@ -32,15 +32,15 @@ def main() -> None:
     import dataclasses
     from pathlib import Path
 
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.latency import find_failures, measure_host, save_json
     from scarlet_tf.tflite import TFLiteFileError
     from scarlet_tf.tflite.profile import profile_operators
 
     if flags.FLAGS["slowest"].present and not _OP_PROFILE.value:
-        raise ValueError("--slowest is the length of a list that --op_profile prints")
+        raise ValueError("--slowest needs --op_profile, which prints the slowest operators")
     if _OUTPUT.value:
-        require_place(_OUTPUT.value)
+        check_output_file(_OUTPUT.value)
     counts = {"threads": _THREADS.value, "runs": _RUNS.value, "warmup": _WARMUP.value}
     failures = find_failures(_MODELS.value)
     paths, profiles = [path for path in _MODELS.value if path not in failures], {}
@@ -72,11 +72,11 @@ def print_latencies(latencies) -> None:
             f"{latency.path:40} {latency.median_ms:10.2f} {latency.p10_ms:8.2f} {latency.p90_ms:8.2f} "
             f"{latency.ratio:7.3f} {latency.partitions:10} {latency.madds / 1e6:9.2f} {latency.utilisation:11.3f}"
         )
-    print(f"matrix product: {latencies[0].sgemm_gmadds:.1f} G multiply-adds a second, threads {latencies[0].threads}")
+    print(f"matrix product: {latencies[0].sgemm_gmadds:.1f} G multiply-adds per second, threads {latencies[0].threads}")
 
 
 def print_profile(latency, profile) -> None:
-    print(f"\n{latency.path}: operators one by one {profile.sum_ms:.2f} ms, the whole {latency.median_ms:.2f} ms")
+    print(f"\n{latency.path}: operators one by one {profile.sum_ms:.2f} ms, whole model {latency.median_ms:.2f} ms")
     print(f"{'kind':24} {'count':>5} {'ms':>9} {'share':>6} {'M MAdds':>9}")
     for kind in profile.kinds:
         print(f"{kind.kind:24} {kind.count:5} {kind.ms:9.3f} {kind.share:6.1%} {kind.madds / 1e6:9.2f}")

@@ -30,15 +30,15 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .weights.h5 or .keras file to
 
 
 def main() -> None:
-    from scarlet_tf.convert import convert_checkpoint, require_reader, require_suffix
-    from scarlet_tf.files import require_place
+    from scarlet_tf.convert import check_reader, check_weights_suffix, convert_checkpoint
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.zoo import resolve_spec
     from scarlet_tf.zoo.files import check_file
 
     spec = resolve_spec(_MODEL.value)
-    require_suffix(_OUTPUT.value)
-    require_place(_OUTPUT.value)
-    require_reader(check_file(_CHECKPOINT.value))
+    check_weights_suffix(_OUTPUT.value)
+    check_output_file(_OUTPUT.value)
+    check_reader(check_file(_CHECKPOINT.value))
     load_keras()
     done = convert_checkpoint(spec, _CHECKPOINT.value, _OUTPUT.value, key=_KEY.value)
     key = f", weights under the key {done.key!r}" if done.key else ""

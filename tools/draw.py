@@ -17,13 +17,13 @@ _LEGEND = flags.DEFINE_boolean("legend", True, "Include the legend.")
 
 
 def main() -> None:
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.report.picture import picture_format, write_as_named
     from scarlet_tf.zoo import resolve_spec
 
     picture_format(_OUTPUT.value)
-    require_place(_OUTPUT.value)
+    check_output_file(_OUTPUT.value)
     picture = draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value)
     write_as_named(_OUTPUT.value, picture)
     print(_OUTPUT.value)

@@ -63,21 +63,21 @@ def main() -> None:
         raise ValueError(
             "--model is required: a trained model's folder, a .keras file, a zoo name or a spec's JSON file"
         )
-    from scarlet_tf.choices import require_known
-    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.choices import check_known
+    from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.data.data_config import AUGMENTATIONS, SPLITS
-    from scarlet_tf.files import require_place, write_atomically
+    from scarlet_tf.files import check_output_file, write_atomically
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.training.pictures import FORMATS, draw_confusion, write_figure
-    from scarlet_tf.zoo import read_training, require_model
+    from scarlet_tf.zoo import check_model, read_training
 
     if _CONFUSION.value is not None:
-        require_known("ending of --confusion", Path(_CONFUSION.value).suffix.lower(), (*FORMATS, ".json"))
-        require_place(_CONFUSION.value)
-    require_known("split", _SPLIT.value, SPLITS)
+        check_known("ending of --confusion", Path(_CONFUSION.value).suffix.lower(), (*FORMATS, ".json"))
+        check_output_file(_CONFUSION.value)
+    check_known("split", _SPLIT.value, SPLITS)
     if _AUGMENT.value is not None:
-        require_known("augment", _AUGMENT.value, AUGMENTATIONS)
-    require_model(_MODEL.value, weights=_WEIGHTS.value)
+        check_known("augment", _AUGMENT.value, AUGMENTATIONS)
+    check_model(_MODEL.value, weights=_WEIGHTS.value)
     config = _trained_on(_MODEL.value, read_training(_MODEL.value))
     flagged = {
         "name": _DATASET.value,
@@ -90,8 +90,8 @@ def main() -> None:
     }
     config |= {name: value for name, value in flagged.items() if value is not None}
     if "name" not in config:
-        raise ValueError(f"--dataset is required: {_MODEL.value} does not say what it was trained on")
-    require_image_folder(config["name"])
+        raise ValueError(f"--dataset is required: {_MODEL.value} does not record its dataset")
+    check_image_folder(config["name"])
     load_tensorflow()
     from scarlet_tf.data import open_dataset
     from scarlet_tf.training.evaluation import evaluate

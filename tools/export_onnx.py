@@ -37,15 +37,15 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images."
 
 
 def main() -> None:
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.formats import check_ending
     from scarlet_tf.onnx_file import check_onnx_options
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.zoo import check_model
 
     options = {"opset": _OPSET.value, "layout": _LAYOUT.value, "batch_size": _BATCH.value}
     check_onnx_options(**options)
-    require_model(_MODEL.value, weights=_WEIGHTS.value)
-    require_place(_OUTPUT.value)
+    check_model(_MODEL.value, weights=_WEIGHTS.value)
+    check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".onnx")
     load_tensorflow()
     import keras
@@ -71,7 +71,7 @@ def main() -> None:
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, opset {_OPSET.value}, {_LAYOUT.value}; against Keras "
         f"on {len(images)} images: max error {check.max_error:.2e} ({check.relative_error:.2e} of the largest output), "
-        f"top-1 same {check.top1_agreement:.4f}"
+        f"same top-1 {check.top1_agreement:.4f}"
     )
 
 

@@ -33,11 +33,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and of the i
 
 
 def main() -> None:
-    from scarlet_tf.files import require_new_folder
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.files import check_new_folder
+    from scarlet_tf.zoo import check_model
 
-    require_model(_MODEL.value, weights=_WEIGHTS.value)
-    require_new_folder(_OUTPUT.value)
+    check_model(_MODEL.value, weights=_WEIGHTS.value)
+    check_new_folder(_OUTPUT.value)
     load_tensorflow()
     import keras
 

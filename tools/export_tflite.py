@@ -76,13 +76,13 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images."
 def main() -> None:
     from pathlib import Path
 
-    from scarlet_tf.data import require_image_folder
-    from scarlet_tf.files import require_place
-    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, require_format
+    from scarlet_tf.data import check_image_folder
+    from scarlet_tf.files import check_output_file
+    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, parse_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
-    from scarlet_tf.zoo import read_training, require_model, skipped_damaged
+    from scarlet_tf.zoo import check_model, read_training, skipped_damaged
 
-    quantize = require_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
+    quantize = parse_format("quantize", _QUANTIZE.value, QUANTIZATIONS)
     options = {
         "quantize": quantize,
         "input_type": _INPUT_TYPE.value,
@@ -93,11 +93,11 @@ def main() -> None:
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
     if learnt and _PREPROCESSING.value:
-        raise ValueError("include_preprocessing does not go with ranges learnt in training: give images")
-    require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
+        raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")
+    check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
-        require_image_folder(_DATASET.value)
-    require_place(_OUTPUT.value)
+        check_image_folder(_DATASET.value)
+    check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".tflite")
     training = read_training(_MODEL.value)
     load_tensorflow()
@@ -121,7 +121,7 @@ def main() -> None:
         print(line)
     if _SOFTMAX.value and (obstacle := client_obstacle(source.record.get("input"), input_type=_INPUT_TYPE.value)):
         print(
-            f"{obstacle}: give --include_preprocessing"
+            f"{obstacle}: use --include_preprocessing"
             + (" and --input_type=uint8" if options["input_type"] == "int8" else "")
         )
     path, images = _OUTPUT.value, source.images
@@ -129,7 +129,7 @@ def main() -> None:
         from scarlet_tf.compression import describe_int8, export_qat
 
         compression = (training or {}).get("compression") or {}
-        print("int8 with the ranges learnt in training")
+        print("int8 uses the ranges learnt in training")
         if "int8" in compression:
             print(describe_int8(compression["int8"]))
         ends = {name: options[name] for name in ("input_type", "output_type", "optimize_for")}
@@ -148,10 +148,10 @@ def main() -> None:
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, built-in only, {check.partitions} partitions; against "
         f"Keras on {len(checked)} {which}: max error {check.max_error:.2e} "
-        f"({check.relative_error:.2e} of the largest output), top-1 same {check.top1_agreement:.4f}"
+        f"({check.relative_error:.2e} of the largest output), same top-1 {check.top1_agreement:.4f}"
     )
     if learnt:
-        print("int8 ranges learnt on photographs clip noise: tools/verify.py compares the file on test images")
+        print("int8 ranges learnt on photographs clip noise: use tools/verify.py to compare the file on test images")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ _WEIGHTS = flags.DEFINE_string("weights", None, "Weights for a name, spec or gen
 
 
 def main() -> None:
-    from scarlet_tf.convert import export_checkpoint, require_torch, require_trained
-    from scarlet_tf.files import require_place
+    from scarlet_tf.convert import check_torch, check_trained, export_checkpoint
+    from scarlet_tf.files import check_output_file
 
-    require_trained(_MODEL.value, weights=_WEIGHTS.value)
-    require_place(_OUTPUT.value)
-    require_torch()
+    check_trained(_MODEL.value, weights=_WEIGHTS.value)
+    check_output_file(_OUTPUT.value)
+    check_torch()
     load_keras()
     done = export_checkpoint(_MODEL.value, _OUTPUT.value, weights=_WEIGHTS.value)
     print(

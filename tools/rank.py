@@ -33,16 +33,16 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 
 
 def main() -> None:
-    from scarlet_tf.choices import require_known
-    from scarlet_tf.files import locked_folder, require_free, require_holding, require_run_folder
+    from scarlet_tf.choices import check_known
+    from scarlet_tf.files import check_contains, check_free, check_run_folder, locked_folder
     from scarlet_tf.supernet.supernet_config import DRAWS, warn_if_unfinished
     from scarlet_tf.training.config import train_config
 
-    require_known("draw", _DRAW.value, DRAWS)
+    check_known("draw", _DRAW.value, DRAWS)
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
-    require_holding(_SUPERNET.value, "config.json", what="supernet")
-    require_run_folder(_OUTPUT.value)
-    require_free(_OUTPUT.value)
+    check_contains(_SUPERNET.value, "config.json", what="supernet")
+    check_run_folder(_OUTPUT.value)
+    check_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.supernet.ranking import rank

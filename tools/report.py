@@ -24,11 +24,11 @@ _METADATA = flags.DEFINE_string("metadata", None, "JSON file of texts for the fo
 def main() -> None:
     from pathlib import Path
 
-    from scarlet_tf.files import require_place
+    from scarlet_tf.files import check_output_file
     from scarlet_tf.report import check_metadata, collect_results, load_json, load_results, recorded_space, write_page
     from scarlet_tf.search import evaluated_models, search_history
 
-    require_place(_OUTPUT.value)
+    check_output_file(_OUTPUT.value)
     if Path(_OUTPUT.value).resolve() == Path(_ARCHIVE.value).resolve():
         raise ValueError(f"--output={_OUTPUT.value} is the archive: expected the name of a page, such as report.html")
     results = [result for path in _RESULTS.value for result in load_results(path)]

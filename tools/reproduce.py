@@ -16,7 +16,7 @@ stopped, run the same command again.
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
-from scarlet_tf.files import locked_folder, require_free, require_run_folder
+from scarlet_tf.files import check_free, check_run_folder, locked_folder
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Figure of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.", required=True)
@@ -64,8 +64,8 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
-    require_run_folder(_OUTPUT.value)
-    require_free(_OUTPUT.value)
+    check_run_folder(_OUTPUT.value)
+    check_free(_OUTPUT.value)
     print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())
 
 
@@ -105,7 +105,7 @@ def _figure4() -> str:
 
 
 def _figure6() -> str:
-    from scarlet_tf.files import require_holding
+    from scarlet_tf.files import check_contains
     from scarlet_tf.reproduce import Figure6Config
     from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
@@ -116,7 +116,7 @@ def _figure6() -> str:
         generations=_GENERATIONS.value,
         seeds=_SEEDS.value,
     )
-    require_holding(_SUPERNET.value, "config.json", what="supernet")
+    check_contains(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.reproduce import run_figure6, write_figure6
@@ -148,9 +148,9 @@ def _figure6() -> str:
 
 def _data():
     """Return the DataConfig of figures 1 and 4."""
-    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.data import DataConfig, check_image_folder
 
-    require_image_folder(_DATASET.value)
+    check_image_folder(_DATASET.value)
     return DataConfig(
         name=_DATASET.value,
         image_size=32,

@@ -64,9 +64,9 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 
 
 def main() -> None:
-    from scarlet_tf.choices import require_known
-    from scarlet_tf.files import require_free, require_holding, require_run_folder
-    from scarlet_tf.runs.strategy import make_strategy, require_strategy
+    from scarlet_tf.choices import check_known
+    from scarlet_tf.files import check_contains, check_free, check_run_folder
+    from scarlet_tf.runs.strategy import check_strategy, make_strategy
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.supernet_config import BN_MODES, warn_if_unfinished
@@ -82,12 +82,12 @@ def main() -> None:
         picks=_PICKS.value,
         seed=_SEED.value,
     )
-    require_strategy(_STRATEGY.value, tpu=_TPU.value)
-    require_known("BN mode", _BN.value, BN_MODES)
-    require_holding(_SUPERNET.value, "config.json", what="supernet")
-    require_run_folder(_OUTPUT.value)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_known("BN mode", _BN.value, BN_MODES)
+    check_contains(_SUPERNET.value, "config.json", what="supernet")
+    check_run_folder(_OUTPUT.value)
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
-        require_free(_OUTPUT.value)
+        check_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
     from scarlet_tf.runs.distribution import is_chief

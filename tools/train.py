@@ -114,22 +114,22 @@ _OVERRIDES = {
 
 def main() -> None:
     if not _OUTPUT.value:
-        raise ValueError("--output is required: the folder of the result")
+        raise ValueError("--output is required: the run directory to write")
     if bool(_MODEL.value) == bool(_INHERIT_FROM.value):
-        raise ValueError("give either --model or --inherit_from with --genome")
+        raise ValueError("expected either --model, or --inherit_from with --genome")
     if bool(_INHERIT_FROM.value) != bool(_GENOME.value):
-        raise ValueError("--inherit_from and --genome go together")
+        raise ValueError("--inherit_from and --genome must be set together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
-        raise ValueError("--weights does not go with --inherit_from, which brings its own")
+        raise ValueError("--weights cannot be combined with --inherit_from, which has its own weights")
     from pathlib import Path
 
-    from scarlet_tf.data import DataConfig, require_image_folder
+    from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.data.data_config import parse_validation
-    from scarlet_tf.files import require_free, require_holding, require_run_folder
+    from scarlet_tf.files import check_contains, check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
-    from scarlet_tf.runs.strategy import make_strategy, require_strategy
+    from scarlet_tf.runs.strategy import check_strategy, make_strategy
     from scarlet_tf.training.config import check_name, train_config
-    from scarlet_tf.zoo import require_model
+    from scarlet_tf.zoo import check_model
 
     overrides = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
     images = {
@@ -146,18 +146,18 @@ def main() -> None:
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
     (config.training if compressed else config).check_validation(validated=_VALIDATION.value is not None)
-    require_run_folder(_OUTPUT.value)
+    check_run_folder(_OUTPUT.value)
     if _NAME.value is not None:
         check_name(_NAME.value)
-    require_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value)
     if _INHERIT_FROM.value:
-        require_holding(_INHERIT_FROM.value, "config.json", what="supernet")
+        check_contains(_INHERIT_FROM.value, "config.json", what="supernet")
     else:
-        require_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
-    require_image_folder(_DATASET.value)
+        check_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
+    check_image_folder(_DATASET.value)
     ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
     if not ended_before and _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
-        require_free(_OUTPUT.value)
+        check_free(_OUTPUT.value)
     load_tensorflow()
     if compressed:
         line = _compress(config, images, intervals)
@@ -165,7 +165,7 @@ def main() -> None:
         strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
         line = _train(config, images, intervals, strategy=strategy)
     if ended_before:
-        print(f"{_OUTPUT.value}: this run had ended before, and nothing was trained; its result:")
+        print(f"{_OUTPUT.value}: this run was already complete, and nothing was trained; its result:")
     print(line)
 
 
@@ -211,7 +211,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
 
 def _compression(overrides: dict):
     if _INHERIT_FROM.value or _STRATEGY.value != "one_device":
-        raise ValueError("--qat, --prune and --cluster take a --model, on --strategy=one_device")
+        raise ValueError("--qat, --prune and --cluster need --model and --strategy=one_device")
     from scarlet_tf.compression import compression_config
 
     asked = {"qat": _QAT.value, "prune": _PRUNE.value, "cluster": _CLUSTER.value}

@@ -64,14 +64,14 @@ def main() -> None:
     import functools
 
     from scarlet_tf.arch import get_space
-    from scarlet_tf.data import DataConfig, require_image_folder
-    from scarlet_tf.files import require_free, require_run_folder
+    from scarlet_tf.data import DataConfig, check_image_folder
+    from scarlet_tf.files import check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.machine import usable_cores
-    from scarlet_tf.runs.strategy import make_strategy, require_strategy
+    from scarlet_tf.runs.strategy import check_strategy, make_strategy
     from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 
-    require_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value)
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -96,10 +96,10 @@ def main() -> None:
     )
     # Check the flags before the dataset, which determines classes and steps, is opened by TensorFlow.
     settings(space=space, steps=_STEPS.value or _WARMUP.value + 1)
-    require_image_folder(data.name)
-    require_run_folder(_OUTPUT.value)
+    check_image_folder(data.name)
+    check_run_folder(_OUTPUT.value)
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
-        require_free(_OUTPUT.value)
+        check_free(_OUTPUT.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.runs.distribution import is_chief
@@ -123,7 +123,7 @@ def main() -> None:
     if _PATHS.value:
         if is_chief(strategy):
             print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
-        Workers(strategy).meet()
+        Workers(strategy).barrier()
 
 
 if __name__ == "__main__":

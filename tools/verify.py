@@ -59,20 +59,20 @@ def main() -> None:
     import tempfile
     from pathlib import Path
 
-    from scarlet_tf.data import require_image_folder
-    from scarlet_tf.files import require_holding, require_place, write_atomically
-    from scarlet_tf.formats import require_format
+    from scarlet_tf.data import check_image_folder
+    from scarlet_tf.files import check_contains, check_output_file, write_atomically
+    from scarlet_tf.formats import parse_format
     from scarlet_tf.latency import find_failures
-    from scarlet_tf.onnx_file import OnnxModel, require_onnx
+    from scarlet_tf.onnx_file import OnnxModel, check_onnx
     from scarlet_tf.report import draw_architecture
-    from scarlet_tf.zoo import read_training, require_model, skipped_damaged
+    from scarlet_tf.zoo import check_model, read_training, skipped_damaged
     from scarlet_tf.zoo.cards import make_card
     from scarlet_tf.zoo.files import check_file
 
     if "onnx" in (_FORMATS.value or ()):
-        require_onnx()
-    asked = _FORMATS.value and [require_format("format", wanted) for wanted in _FORMATS.value]
-    require_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
+        check_onnx()
+    asked = _FORMATS.value and [parse_format("format", wanted) for wanted in _FORMATS.value]
+    check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     failures = find_failures(_TFLITE.value)  # before the slow part
     tflite = [path for path in _TFLITE.value if path not in failures]
     if failures and not (tflite or asked or _SAVED_MODEL.value or _ONNX.value or _CHECKPOINT.value):
@@ -82,17 +82,17 @@ def main() -> None:
     if _CHECKPOINT.value:
         check_file(_CHECKPOINT.value)
     elif _CHECKPOINT_KEY.value:
-        raise ValueError("--checkpoint_key says where in a --checkpoint the weights lie")
+        raise ValueError("--checkpoint_key needs --checkpoint")
     if _SAVED_MODEL.value:
-        require_holding(_SAVED_MODEL.value, "saved_model.pb", what="SavedModel")
+        check_contains(_SAVED_MODEL.value, "saved_model.pb", what="SavedModel")
     for path in filter(None, (_OUTPUT.value, _CARD.value)):
-        require_place(path)
+        check_output_file(path)
     card = make_card(_MODEL.value) if _CARD.value else None
     training = read_training(_MODEL.value)
     name = _DATASET.value or (training and training["data"]["name"])
     if name is None:
-        raise ValueError(f"{_MODEL.value} does not say which dataset it was trained on: give --dataset")
-    require_image_folder(name)
+        raise ValueError(f"{_MODEL.value} does not record its dataset: set --dataset")
+    check_image_folder(name)
     load_tensorflow()
     import numpy as np
 

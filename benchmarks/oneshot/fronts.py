@@ -43,8 +43,8 @@ def compare_fronts(
     rows = []
     for arm, paths in archives.items():
         for seed, path in enumerate(paths):
-            identity, found = search_history(path).identity, evaluated_models(path)
-            if identity["evaluator"] != evaluator.fingerprint:
+            definition, found = search_history(path).definition, evaluated_models(path)
+            if definition["evaluator"] != evaluator.fingerprint:
                 raise ValueError(f"{path}: was made with another supernet, other images or other BN settings")
             if len(found) < evaluations:
                 raise ValueError(f"{path}: has {len(found)} models, expected {evaluations}: is it finished?")
@@ -59,9 +59,9 @@ def compare_fronts(
                 "search": found.take(np.arange(evaluations)).values,
                 "uniform": measure(cheap_quantities(space), drawn) | {ACCURACY: accuracies},
             }
-            constraints = parse_constraints(identity["settings"]["constraints"])
+            constraints = parse_constraints(definition["settings"]["constraints"])
             measured = {name: front_figures(v, constraints=constraints, box=box) for name, v in values.items()}
-            rows.append({"arm": arm, "seed": seed, "constraints": identity["settings"]["constraints"], **measured})
+            rows.append({"arm": arm, "seed": seed, "constraints": definition["settings"]["constraints"], **measured})
     return rows
 
 

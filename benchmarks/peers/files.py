@@ -15,7 +15,7 @@ from tqdm import tqdm
 import scarlet_tf
 from scarlet_tf.cli import load_tensorflow
 from scarlet_tf.files import write_atomically
-from scarlet_tf.formats import QUANTIZATIONS, require_format
+from scarlet_tf.formats import QUANTIZATIONS, parse_format
 from scarlet_tf.tflite import optimize
 
 FORMATS = QUANTIZATIONS[:-1]  # int8_pure is for accelerators, not for XNNPACK
@@ -56,7 +56,7 @@ def make_files(
     """
     if not networks or not formats:
         raise ValueError("expected at least one network and one format")
-    formats = [require_format("format", form, FORMATS) for form in formats]
+    formats = [parse_format("format", form, FORMATS) for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
     sources = [_sources(_MADE_HERE_BY, _HERE), _sources(_MADE_BY, _THERE)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 SCARLET = {"SCARLET-A": "scarlet_a", "SCARLET-B": "scarlet_b", "SCARLET-C": "scarlet_c"}
 PEERS = ("EfficientNetB0", "MobileNetV2", "MobileNetV3Large")
@@ -23,7 +23,7 @@ def choose_networks(names: Sequence[str]) -> dict[str, Callable]:
         ValueError: for an unknown name.
     """
     for name in names:
-        require_known("network", name, NAMES)
+        check_known("network", name, NAMES)
     return {name: _scarlet(SCARLET[name]) if name in SCARLET else _peer(name) for name in names}
 
 

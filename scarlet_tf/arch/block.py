@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from scarlet_tf.choices import require_integer, require_known
+from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.image_size import ImageSize, height_and_width
 
 BLOCK_ACTIVATIONS = ("h_swish", "relu6")
@@ -23,13 +23,13 @@ class Counts(NamedTuple):
     params: int
 
 
-def require(condition: bool, message: str) -> None:
+def check_that(condition: bool, message: str) -> None:
     """Raise SpecError with this message unless the condition holds."""
     if not condition:
         raise SpecError(message)
 
 
-def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
+def check_integers(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> None:
     """Raise SpecError unless every value is an integer >= its lower bound.
 
     Args:
@@ -37,7 +37,7 @@ def require_ints(owner: str, lower_bounds: dict[str, tuple[object, int]]) -> Non
         lower_bounds: field name -> (value, lower bound).
     """
     for field, (value, least) in lower_bounds.items():
-        require_integer(f"{owner}: {field}", value, least=least, error=SpecError)
+        check_integer(f"{owner}: {field}", value, least=least, error=SpecError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,9 @@ class BlockSpec:
 
     def __post_init__(self) -> None:
         owner = f"block {self.kind!r}"
-        require_known("block kind", self.kind, tuple(BLOCK_KINDS), error=SpecError)
-        require_ints(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
-        require(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
+        check_known("block kind", self.kind, tuple(BLOCK_KINDS), error=SpecError)
+        check_integers(owner, {"in_channels": (self.in_channels, 1), "out_channels": (self.out_channels, 1)})
+        check_that(self.stride in (1, 2), f"{owner}: stride must be 1 or 2, got {self.stride!r}")
         BLOCK_KINDS[self.kind].check(self)
 
     @property
@@ -118,14 +118,14 @@ class InvertedResidual:
 
     def check(self, block: BlockSpec) -> None:
         owner = f"block {block.kind!r}"
-        require_ints(owner, {"hidden_channels": (block.hidden_channels, 1), "se_channels": (block.se_channels, 0)})
+        check_integers(owner, {"hidden_channels": (block.hidden_channels, 1), "se_channels": (block.se_channels, 0)})
         kernel = block.kernel_size
         odd = isinstance(kernel, int) and not isinstance(kernel, bool) and kernel >= 3 and kernel % 2 == 1
-        require(odd, f"{owner}: kernel_size must be an odd integer >= 3, got {kernel!r}")
-        require_known("activation", block.activation, BLOCK_ACTIVATIONS, error=SpecError)
-        require(isinstance(block.shortcut, bool), f"{owner}: shortcut must be a bool, got {block.shortcut!r}")
+        check_that(odd, f"{owner}: kernel_size must be an odd integer >= 3, got {kernel!r}")
+        check_known("activation", block.activation, BLOCK_ACTIVATIONS, error=SpecError)
+        check_that(isinstance(block.shortcut, bool), f"{owner}: shortcut must be a bool, got {block.shortcut!r}")
         addable = block.stride == 1 and block.in_channels == block.out_channels
-        require(
+        check_that(
             addable or not block.shortcut,
             f"{owner}: shortcut needs stride 1 and in_channels == out_channels, "
             f"got stride {block.stride}, {block.in_channels} -> {block.out_channels}",
@@ -154,7 +154,7 @@ class InvertedResidual:
         kernel = f"kernel {block.kernel_size}\N{MULTIPLICATION SIGN}{block.kernel_size}"
         words = f"{self.words}{kernel}, expansion {block.hidden_channels / block.in_channels:g}"
         words += "" if block.activation == "h_swish" else f", {block.activation}"
-        words += ", squeeze-excite" if block.has_se else ""
+        words += ", squeeze-and-excite" if block.has_se else ""
         return words + (", stride 2" if block.stride == 2 else "")
 
 
@@ -180,7 +180,11 @@ class Bare:
         owner = f"block {block.kind!r}"
         unused = (block.kernel_size, block.hidden_channels, block.se_channels, block.shortcut, block.activation)
         least = (1, 0, 0, False, "h_swish")
-        require(unused == least, f"{owner}: takes no kernel, hidden channels, SE, shortcut or activation, got {unused}")
+        check_that(
+            unused == least,
+            f"{owner}: accepts no kernel size, hidden channels, squeeze-and-excite, shortcut or activation, "
+            f"got {unused}",
+        )
 
     def counts(self, block: BlockSpec, size: ImageSize) -> Counts:
         return Counts(0, 0)
@@ -194,7 +198,7 @@ class Identity(Bare):
 
     def check(self, block: BlockSpec) -> None:
         super().check(block)
-        require(
+        check_that(
             block.in_channels == block.out_channels,
             f"block {block.kind!r}: cannot change the channel count, got {block.in_channels} -> {block.out_channels}",
         )

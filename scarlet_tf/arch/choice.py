@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from scarlet_tf.arch.block import BLOCK_ACTIVATIONS, BLOCK_KINDS, BlockSpec, SpecError
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 IDENTITIES = ("let", "identity")
 KINDS = tuple(kind for kind, rules in BLOCK_KINDS.items() if rules.expands) + IDENTITIES
@@ -42,16 +42,18 @@ class Choice:
     activation: str = _DEFAULT_ACTIVATION
 
     def __post_init__(self) -> None:
-        require_known("kind of choice", self.kind, KINDS, error=SpecError)
+        check_known("kind of choice", self.kind, KINDS, error=SpecError)
         if self.is_identity:
             given = (self.expansion, self.kernel_size, self.se, self.activation)
             if given != (0, 1, False, _DEFAULT_ACTIVATION):
-                raise SpecError(f"choice {self.kind!r} takes no expansion, kernel, SE or activation")
+                raise SpecError(
+                    f"choice {self.kind!r} accepts no expansion ratio, kernel size, squeeze-and-excite or activation"
+                )
             return
         number = isinstance(self.expansion, (int, float)) and not isinstance(self.expansion, bool)
         if not (number and 0 < self.expansion < math.inf):
             raise SpecError(
-                f"a choice of kind {self.kind!r} needs an expansion > 0, such as e6, got {self.expansion!r}"
+                f"a choice of kind {self.kind!r} needs an expansion ratio > 0 such as e6, got {self.expansion!r}"
             )
         self.block(8, out_channels=8, stride=1)
 
@@ -105,15 +107,15 @@ class Choice:
             SpecError: for an invalid text, naming the text and the word.
         """
         if not isinstance(text, str):
-            raise SpecError(f'a choice is a text such as "e6 k5 se" or "let", got {text!r}')
+            raise SpecError(f'a choice must be a string such as "e6 k5 se" or "let", got {text!r}')
         fields: dict[str, object] = {}
         for word in text.lower().split():
             field, value = _read(word, text)
             if field in fields:
-                raise SpecError(f"choice {text!r} gives {field} twice")
+                raise SpecError(f"choice {text!r} sets {field} twice")
             fields[field] = value
         if not fields:
-            raise SpecError('a choice is a text such as "e6 k5 se" or "let", got an empty one')
+            raise SpecError('a choice must be a string such as "e6 k5 se" or "let", got an empty string')
         try:
             return cls(**fields)
         except SpecError as error:
@@ -136,5 +138,5 @@ def _read(word: str, text: str) -> tuple[str, object]:
         if number is not None:
             return field, int(number) if number.is_integer() else number
     known = (*KINDS, *BLOCK_ACTIVATIONS, "se", "e3", "e6", "k3", "k5", "k7")
-    require_known(f"word in choice {text!r}:", word, known, error=SpecError)
+    check_known(f"word in choice {text!r}:", word, known, error=SpecError)
     raise AssertionError(word)

@@ -7,7 +7,7 @@ import math
 
 from scarlet_tf.arch.block import LET_KINDS, BlockSpec, SpecError
 from scarlet_tf.arch.spec import ArchSpec
-from scarlet_tf.image_size import ImageSize, check_image_size, describe_image_size
+from scarlet_tf.image_size import ImageSize, canonical_image_size, describe_image_size
 
 
 def round_filters(channels: int, width: float, *, divisor: int = 8) -> int:
@@ -55,7 +55,7 @@ def scale(
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
             raise SpecError(f"{label} must be a number > 0, got {value!r}")
     if resolution is not None:
-        resolution = check_image_size(resolution, what="resolution", error=SpecError)
+        resolution = canonical_image_size(resolution, what="resolution", error=SpecError)
     blocks, channels = [], round_filters(spec.first_channels, width)
     for block in _shallower(spec.blocks, depth) if depth < 1 else spec.blocks:
         for copy in range(math.ceil(depth)):

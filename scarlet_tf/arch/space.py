@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.arch.block import BlockSpec, SpecError, require
+from scarlet_tf.arch.block import BlockSpec, SpecError, check_that
 from scarlet_tf.arch.choice import Choice
 from scarlet_tf.arch.spec import ArchSpec
-from scarlet_tf.choices import require_known
-from scarlet_tf.image_size import ImageSize, check_image_size
+from scarlet_tf.choices import check_known
+from scarlet_tf.image_size import ImageSize, canonical_image_size
 
 Table = tuple[tuple[Choice, ...], ...]
 
@@ -59,21 +59,21 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         owner = f"space {self.name!r}"
-        resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
+        resolution = canonical_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
         object.__setattr__(self, "resolution", resolution)
         if self.choices is None:
             object.__setattr__(self, "choices", table_1())
         for field in ("out_channels", "strides", "choices"):
             value = getattr(self, field)
-            require(isinstance(value, tuple), f"{owner}: {field} must be a list, got {value!r}")
-        require(
+            check_that(isinstance(value, tuple), f"{owner}: {field} must be a list, got {value!r}")
+        check_that(
             bool(self.out_channels) and len(self.out_channels) == len(self.strides),
-            f"{owner}: out_channels and strides must have one entry a layer, "
+            f"{owner}: out_channels and strides must have one entry per layer, "
             f"got {len(self.out_channels)} and {len(self.strides)}",
         )
-        require(
+        check_that(
             len(self.choices) in (1, self.num_layers),
-            f"{owner}: choices must be those of each of {self.num_layers} layers, or of one for all, "
+            f"{owner}: choices must be one list for each of the {self.num_layers} layers, or one list for all, "
             f"got {len(self.choices)} lists",
         )
         for layer, options in enumerate(self.choices):
@@ -119,7 +119,7 @@ class SearchSpace:
         Args:
             kind: "let", "identity" or "none".
         """
-        require_known("identity", kind, ("let", "identity", "none"), error=SpecError)
+        check_known("identity", kind, ("let", "identity", "none"), error=SpecError)
         new = () if kind == "none" else (Choice(kind=kind),)
         choices = tuple(
             tuple(each for choice in options for each in (new if choice.is_identity else (choice,)))
@@ -145,7 +145,7 @@ class SearchSpace:
         try:
             return self.check([int(part) for part in text.split(",")])
         except ValueError as error:
-            raise SpecError(f"bad genome {text!r}: {error}") from error
+            raise SpecError(f"invalid genome {text!r}: {error}") from error
 
     def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Draw n genomes uniformly: (n, num_layers) int64."""
@@ -233,11 +233,13 @@ class SearchSpace:
         Raises:
             SpecError: for an invalid field or value, naming it and the nearest valid one.
         """
-        require(isinstance(data, dict), f"a search space is a JSON object, got {type(data).__name__}")
+        check_that(isinstance(data, dict), f"a search space must be a JSON object, got {type(data).__name__}")
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
         if "layers" in fields:
             for field in ("out_channels", "strides"):
-                require(field not in fields, f"a search space with layers says {field} there, not beside them")
+                check_that(
+                    field not in fields, f"a search space with layers must set {field} in each layer, not beside them"
+                )
             fields |= _read_layers(fields.pop("layers"), fields.pop("choices", {}))
         else:
             identity = {"plain": "identity"}.get(name := fields.pop("identity", "let"), name)
@@ -306,7 +308,7 @@ def get_space(name: str | os.PathLike, *, classes: int | None = None) -> SearchS
     if str(name).endswith(".json"):
         space = SearchSpace.load(name)
     else:
-        require_known("search space", name, list_spaces(), error=SpecError)
+        check_known("search space", name, list_spaces(), error=SpecError)
         space = _packaged(name)
     return space if classes is None else dataclasses.replace(space, classes=classes)
 
@@ -316,12 +318,12 @@ def _folder():
 
 
 def _check_choices(options: Sequence[Choice], *, owner: str) -> None:
-    require(len(options) > 0, f"{owner}: needs at least one choice, got none")
+    check_that(len(options) > 0, f"{owner}: needs at least one choice, got none")
     for option in options:
-        require(isinstance(option, Choice), f"{owner}: a choice must be a Choice, got {option!r}")
-        require(options.count(option) == 1, f"{owner}: choice {str(option)!r} is there twice")
+        check_that(isinstance(option, Choice), f"{owner}: a choice must be a Choice, got {option!r}")
+        check_that(options.count(option) == 1, f"{owner}: choice {str(option)!r} is listed twice")
     identities = [str(option) for option in options if option.is_identity]
-    require(len(identities) < 2, f"{owner}: has one identity at most, got {' and '.join(identities)}")
+    check_that(len(identities) < 2, f"{owner}: must have at most one identity, got {' and '.join(identities)}")
 
 
 def _identity_of_table_1(choices: Table) -> str | None:
@@ -336,8 +338,10 @@ def _identity_of_table_1(choices: Table) -> str | None:
 
 def _read_layers(layers: object, tables: object) -> dict:
     """Return the fields that a space file's "layers" and its named tables of choices describe."""
-    require(isinstance(layers, (list, tuple)) and len(layers) > 0, f"layers must be a list of objects, got {layers!r}")
-    require(isinstance(tables, dict), f"choices must be an object of named lists, got {tables!r}")
+    check_that(
+        isinstance(layers, (list, tuple)) and len(layers) > 0, f"layers must be a list of objects, got {layers!r}"
+    )
+    check_that(isinstance(tables, dict), f"choices must be an object of named lists, got {tables!r}")
     read = [_read_layer(layer, tables, index) for index, layer in enumerate(layers)]
     widths, strides, choices = zip(*read, strict=True)
     return {"out_channels": widths, "strides": strides, "choices": choices}
@@ -345,18 +349,18 @@ def _read_layers(layers: object, tables: object) -> dict:
 
 def _read_layer(layer: object, tables: dict, index: int) -> tuple[int, int, tuple[Choice, ...]]:
     owner = f"layer {index}"
-    require(isinstance(layer, dict), f"{owner} must be an object, got {layer!r}")
+    check_that(isinstance(layer, dict), f"{owner} must be an object, got {layer!r}")
     known = ("out_channels", "stride", "choices")
     for field in layer:
-        require_known(f"field of {owner}:", field, known, error=SpecError)
+        check_known(f"field of {owner}:", field, known, error=SpecError)
     missing = [field for field in known if field not in layer]
-    require(not missing, f"{owner} lacks {', '.join(missing)}")
+    check_that(not missing, f"{owner} lacks {', '.join(missing)}")
     options = layer["choices"]
     if isinstance(options, str):
-        require(bool(tables), f"{owner}: there is no table of choices {options!r}: the file has none")
-        require_known(f"table of choices in {owner}:", options, tuple(tables), error=SpecError)
+        check_that(bool(tables), f"{owner}: unknown table of choices {options!r}: the file defines none")
+        check_known(f"table of choices in {owner}:", options, tuple(tables), error=SpecError)
         options = tables[options]
-    require(isinstance(options, list), f"{owner}: choices must be a list or the name of one, got {options!r}")
+    check_that(isinstance(options, list), f"{owner}: choices must be a list or the name of a table, got {options!r}")
     try:
         return layer["out_channels"], layer["stride"], tuple(map(Choice.parse, options))
     except SpecError as error:
@@ -366,8 +370,8 @@ def _read_layer(layer: object, tables: dict, index: int) -> tuple[int, int, tupl
 def _make(cls: type[SearchSpace], fields: dict) -> SearchSpace:
     known = [field.name for field in dataclasses.fields(cls)]
     for field in fields:
-        require_known("field of a search space:", field, (*known, "layers"), error=SpecError)
+        check_known("field of a search space:", field, (*known, "layers"), error=SpecError)
     required = ("name", "out_channels", "strides")
     missing = [field for field in required if field not in fields]
-    require(not missing, f"a search space lacks {', '.join(missing)}")
+    check_that(not missing, f"a search space lacks {', '.join(missing)}")
     return cls(**fields)

@@ -12,9 +12,9 @@ import json
 import os
 from pathlib import Path
 
-from scarlet_tf.arch.block import BlockSpec, SpecError, require, require_ints
+from scarlet_tf.arch.block import BlockSpec, SpecError, check_integers, check_that
 from scarlet_tf.files import write_atomically
-from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
+from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
 
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
@@ -61,20 +61,22 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         owner = f"spec {self.name!r}"
-        require(isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string: {self.name!r}")
-        resolution = check_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
+        check_that(
+            isinstance(self.name, str) and self.name != "", f"spec name must be a non-empty string, got {self.name!r}"
+        )
+        resolution = canonical_image_size(self.resolution, what=f"{owner}: resolution", error=SpecError)
         object.__setattr__(self, "resolution", resolution)
         sizes = ("input_channels", "stem_channels", "first_channels", "tail_channels", "classes")
-        require_ints(owner, {field: (getattr(self, field), 1) for field in sizes})
-        require(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
+        check_integers(owner, {field: (getattr(self, field), 1) for field in sizes})
+        check_that(self.stem_stride in (1, 2), f"{owner}: stem_stride must be 1 or 2, got {self.stem_stride!r}")
         number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
-        require(number and 0 <= self.dropout < 1, f"{owner}: dropout must be in [0, 1), got {self.dropout!r}")
+        check_that(number and 0 <= self.dropout < 1, f"{owner}: dropout must be in [0, 1), got {self.dropout!r}")
         width = self.first_channels
         for i, block in enumerate(self.blocks):
-            require(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
-            require(
+            check_that(isinstance(block, BlockSpec), f"{owner}: block {i} must be a BlockSpec, got {block!r}")
+            check_that(
                 block.in_channels == width,
-                f"{owner}: block {i} takes {block.in_channels} channels, but the layer before it gives {width}",
+                f"{owner}: block {i} has {block.in_channels} input channels, but the layer before it outputs {width}",
             )
             width = block.out_channels
 
@@ -102,16 +104,18 @@ class ArchSpec:
         Raises:
             SpecError: for another format or version, and for unknown or missing fields.
         """
-        require(isinstance(data, dict), f"an ArchSpec is a JSON object, got {type(data).__name__}")
-        require(data.get("format") == FORMAT, f"not an ArchSpec: format is {data.get('format')!r}, not {FORMAT!r}")
+        check_that(isinstance(data, dict), f"an ArchSpec must be a JSON object, got {type(data).__name__}")
+        check_that(
+            data.get("format") == FORMAT, f"not an ArchSpec: expected format {FORMAT!r}, got {data.get('format')!r}"
+        )
         version = data.get("version")
-        require(version == FORMAT_VERSION, f"ArchSpec version {version!r} is not readable: expected {FORMAT_VERSION}")
+        check_that(version == FORMAT_VERSION, f"unsupported ArchSpec version {version!r}: expected {FORMAT_VERSION}")
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         blocks = fields.get("blocks")
-        require(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")
+        check_that(isinstance(blocks, (list, tuple)), f"ArchSpec blocks must be a list, got {blocks!r}")
         fields["blocks"] = tuple(_from_fields(BlockSpec, block) for block in blocks)
         if fields.get("genome") is not None:
-            require(isinstance(fields["genome"], (list, tuple)), f"genome must be a list, got {fields['genome']!r}")
+            check_that(isinstance(fields["genome"], (list, tuple)), f"genome must be a list, got {fields['genome']!r}")
             fields["genome"] = tuple(fields["genome"])
         return _from_fields(cls, fields)
 
@@ -144,12 +148,12 @@ class ArchSpec:
 
 
 def _from_fields(cls: type, fields: object):
-    require(isinstance(fields, dict), f"{cls.__name__} must be a JSON object, got {fields!r}")
+    check_that(isinstance(fields, dict), f"{cls.__name__} must be a JSON object, got {fields!r}")
     known = {field.name: field for field in dataclasses.fields(cls)}
     for key in fields:
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
             raise SpecError(f"{cls.__name__} has no field {key!r}: nearest is {nearest[0]!r}")
     missing = [n for n, f in known.items() if f.default is dataclasses.MISSING and n not in fields]
-    require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
+    check_that(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
     return cls(**fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.training.config import TrainConfig, train_config
 
 METHODS = ("qat", "prune", "cluster")
@@ -51,7 +51,7 @@ class CompressionConfig:
     clusters: int | None = None
 
     def __post_init__(self) -> None:
-        require_known("compression method", self.method, METHODS, error=CompressionError)
+        check_known("compression method", self.method, METHODS, error=CompressionError)
         for name, owner in (("sparsity", "prune"), ("clusters", "cluster")):
             value = getattr(self, name)
             if (value is not None) != (self.method == owner):
@@ -61,7 +61,9 @@ class CompressionConfig:
         if self.clusters is not None and not (isinstance(self.clusters, int) and 2 <= self.clusters <= 256):
             raise CompressionError(f"clusters must be an integer in 2..256, got {self.clusters!r}")
         if self.method == "prune" and (self.training.keep == "best" or self.training.patience):
-            raise CompressionError("keep=best and patience do not go with prune: sparsity grows during the run")
+            raise CompressionError(
+                "keep=best and patience cannot be combined with prune: sparsity grows during the run"
+            )
         for name in ("dropout", "ema", "frozen_epochs", "measured_images"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
@@ -92,7 +94,7 @@ def compression_config(
     asked = {"qat": qat or None, "prune": prune, "cluster": cluster}
     given = [method for method, value in asked.items() if value is not None]
     if len(given) > 1:
-        raise CompressionError(f"one compression at a time, got {' and '.join(given)}")
+        raise CompressionError(f"expected one compression method, got {' and '.join(given)}")
     if not given:
         return None
     (method,) = given

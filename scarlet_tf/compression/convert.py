@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.compression.config import CompressionError
 from scarlet_tf.compression.qat import QuantizedModel
 from scarlet_tf.compression.ranges import FILE, read_ranges
@@ -34,7 +34,7 @@ def open_qat(folder: str | os.PathLike):
     try:
         quantized.set_ranges(ranges)
     except ValueError as error:
-        raise CompressionError(f"{folder / FILE} does not belong to its model: {error}") from error
+        raise CompressionError(f"{folder / FILE} does not match its model: {error}") from error
     return quantized.model
 
 
@@ -55,7 +55,7 @@ def export_qat(
         path: the .tflite file.
         optimize_for, record: as in `export.export_tflite`.
     """
-    require_known("optimize_for", optimize_for, TARGETS)
+    check_known("optimize_for", optimize_for, TARGETS)
     content = convert_qat(folder, input_type=input_type, output_type=output_type, softmax=softmax)
     converted = rewrite(content) if optimize_for == XNNPACK else Converted(content=content, passes=())
     return write_converted(converted, path, quantize="int8", optimize_for=optimize_for, record=record)
@@ -73,8 +73,8 @@ def convert_qat(
         softmax: return probabilities instead of logits.
         input_type, output_type: "float32", "int8" or "uint8", as in `export.convert`; the input is a normalised image.
     """
-    require_known("input_type", input_type, END_TYPES)
-    require_known("output_type", output_type, END_TYPES)
+    check_known("input_type", input_type, END_TYPES)
+    check_known("output_type", output_type, END_TYPES)
     ends = {"input_type": input_type, "output_type": output_type}
     return convert_quantized(open_qat(folder), **ends, softmax=softmax)
 

@@ -122,8 +122,8 @@ def compare_int8(
 
 def describe_int8(record: Mapping) -> str:
     """Describe the result of `compare_int8` in one line."""
-    words = {QAT: "trained for int8", POST_TRAINING: "the same weights by post-training int8"}
-    words[OF_SOURCE] = "the weights before by post-training int8"
+    words = {QAT: "quantisation-aware training", POST_TRAINING: "post-training quantisation of the same weights"}
+    words[OF_SOURCE] = "post-training quantisation of the initial weights"
     shown = "; ".join(
         f"{words[name]} {record[name]['top1']:.4f} (logit error {record[name]['rms_error']:.3g})" for name in words
     )
@@ -131,10 +131,10 @@ def describe_int8(record: Mapping) -> str:
     if record["better"] == QAT:
         return line
     remedy = {
-        POST_TRAINING: "export with --representative_dataset for that",
-        OF_SOURCE: "train longer, or export that",
+        POST_TRAINING: "export with --representative_dataset to get it",
+        OF_SOURCE: "train longer, or export the initial model",
     }
-    return f"{line}. Better is {words[record['better']]}: {remedy[record['better']]}"
+    return f"{line}. The best is {words[record['better']]}: {remedy[record['better']]}"
 
 
 def _better(checks: Mapping[str, FormatCheck], *, images: int) -> str:

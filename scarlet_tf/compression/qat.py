@@ -171,7 +171,7 @@ class QuantizedModel:
         """Set ranges as `ranges` returns them. Raise ValueError unless the names match exactly."""
         variables = self._ranges()
         if wrong := sorted(variables.keys() ^ ranges.keys()):
-            raise ValueError(f"ranges do not fit model {self.model.name!r}: {wrong[0]} is on one side only")
+            raise ValueError(f"ranges do not fit model {self.model.name!r}: only one of the two has {wrong[0]}")
         for name, variable in variables.items():
             variable.assign(ranges[name])
 

@@ -79,7 +79,7 @@ def read_ranges(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read a file of `write_ranges`; CompressionError names a missing or damaged file."""
     path = Path(path)
     if not path.is_file():
-        raise CompressionError(f"{path.parent} was not trained with --qat: it holds no {path.name}")
+        raise CompressionError(f"{path.parent} was not trained with --qat: it has no {path.name}")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

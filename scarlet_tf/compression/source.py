@@ -58,9 +58,9 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
     """
     loaded = open_model(model, weights=weights)
     if loaded.spec is None:
-        raise CompressionError(f"{model}: a trained model's folder was expected, or a spec with weights; got a file")
+        raise CompressionError(f"{model}: expected a trained model's folder, or a spec with weights, got a file")
     if not loaded.from_file:
-        raise CompressionError(f"{model}: compression starts from trained weights, and it has none")
+        raise CompressionError(f"{model} has no trained weights, which compression starts from")
     network, spec = in_float32(loaded.model), loaded.spec
     original = get_weights(network)
     if any(block.kind == "let" for block in spec.blocks):

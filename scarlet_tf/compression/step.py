@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.optimizers import make_optimizer, make_schedule
 
-require_tensorflow("scarlet_tf.compression")
+check_tensorflow("scarlet_tf.compression")
 
 # Weight of the mean squared difference from a teacher's logits.
 DISTILLATION = 0.1

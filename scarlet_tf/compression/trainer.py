@@ -190,16 +190,18 @@ def _check_fit(source: Source, data: ImageData, config: CompressionConfig) -> No
     folder.check_fit(source.spec, data, config.training)
     images = (*data.config.image_shape, 3)
     if source.input_shape != images:
-        raise CompressionError(f"the model takes {source.input_shape}, the images are {images}")
+        raise CompressionError(
+            f"the model expects input shape {source.input_shape}, but the images have shape {images}"
+        )
     if source.class_names and list(source.class_names) != list(data.class_names):
         raise CompressionError(
-            f"{data.config.name!r} has other classes than the model was trained for, or another order: "
-            f"{_shown(data.class_names)}, not {_shown(source.class_names)}"
+            f"{data.config.name!r} must have the classes that the model was trained on, in the same order: "
+            f"expected {_shown(source.class_names)}, got {_shown(data.class_names)}"
         )
     for name in ("mean", "std"):
         given, wanted = getattr(data, name), getattr(source.preprocessing, name)
         if tuple(given) != wanted:
-            raise CompressionError(f"{name} of the images is {given}, the model was trained with {wanted}")
+            raise CompressionError(f"{name} of the images must be {wanted}, as in the model's training, got {given}")
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -3,13 +3,13 @@
 from scarlet_tf.convert.checkpoint_file import (
     Checkpoint,
     CheckpointFileError,
+    check_reader,
+    check_torch,
     read_checkpoint,
-    require_reader,
-    require_torch,
     write_checkpoint,
 )
-from scarlet_tf.convert.conversion import Conversion, convert_checkpoint, export_checkpoint, require_trained
-from scarlet_tf.convert.keras_file import require_suffix, write_keras_weights
+from scarlet_tf.convert.conversion import Conversion, check_trained, convert_checkpoint, export_checkpoint
+from scarlet_tf.convert.keras_file import check_weights_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import Pair, StateDictError, from_state_dict, pairs, read_counters, to_state_dict
 from scarlet_tf.convert.torch_network import checkpoint_function, torch_function
 from scarlet_tf.zoo.files import read_weights_record
@@ -20,6 +20,10 @@ __all__ = [
     "Conversion",
     "Pair",
     "StateDictError",
+    "check_reader",
+    "check_torch",
+    "check_trained",
+    "check_weights_suffix",
     "checkpoint_function",
     "convert_checkpoint",
     "export_checkpoint",
@@ -28,10 +32,6 @@ __all__ = [
     "read_checkpoint",
     "read_counters",
     "read_weights_record",
-    "require_reader",
-    "require_suffix",
-    "require_torch",
-    "require_trained",
     "to_state_dict",
     "torch_function",
     "write_checkpoint",

@@ -82,7 +82,7 @@ def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Check
         raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():
         raise CheckpointFileError(f"{path}: expected a file")
-    require_reader(path)
+    check_reader(path)
     with tempfile.TemporaryDirectory() as folder:
         problem = _run(path, Path(folder), key)
         if problem:
@@ -131,7 +131,7 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -
     Raises:
         CheckpointFileError: if PyTorch is not installed, or the file does not read back the same.
     """
-    require_torch()
+    check_torch()
     import torch
 
     tensors = {key: torch.from_numpy(np.array(array)) for key, array in state.items()}
@@ -142,17 +142,17 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -
             raise CheckpointFileError(f"{path}: what was written does not read the same")
 
 
-def require_reader(path: str | os.PathLike) -> None:
+def check_reader(path: str | os.PathLike) -> None:
     """Raise CheckpointFileError if the package that reads an existing file is not installed. Does not import it."""
     if not is_safetensors(Path(path)):
-        require_torch()
+        check_torch()
     elif importlib.util.find_spec("safetensors") is None:
         raise CheckpointFileError(
             f"{path}: the package safetensors is needed to read it: pip install 'scarlet-tf[safetensors]'"
         )
 
 
-def require_torch() -> None:
+def check_torch() -> None:
     """Raise CheckpointFileError if PyTorch is not installed. Does not import it."""
     if importlib.util.find_spec("torch") is None:
         raise CheckpointFileError(

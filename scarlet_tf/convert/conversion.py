@@ -12,7 +12,7 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.convert.checkpoint_file import read_checkpoint, write_checkpoint
-from scarlet_tf.convert.keras_file import require_suffix, write_keras_weights
+from scarlet_tf.convert.keras_file import check_weights_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, read_counters, to_state_dict
 from scarlet_tf.zoo.files import read_weights_record
 
@@ -52,7 +52,7 @@ def convert_checkpoint(
         ValueError: if it cannot be read (CheckpointFileError), belongs to another network (StateDictError, which names
             the network of the zoo that it fits), or the output has another suffix.
     """
-    require_suffix(output)
+    check_weights_suffix(output)
     found = read_checkpoint(checkpoint, key=key)
     try:
         weights = from_state_dict(spec, found.state)
@@ -82,7 +82,7 @@ def export_checkpoint(
             (StateDictError).
         OSError: if a file is missing or cannot be written.
     """
-    require_trained(model, weights=weights)
+    check_trained(model, weights=weights)
     from scarlet_tf.models import get_weights  # loads TensorFlow
     from scarlet_tf.zoo import open_model
 
@@ -93,18 +93,18 @@ def export_checkpoint(
     return _summary(arrays, hashlib.sha256(Path(output).read_bytes()).hexdigest())
 
 
-def require_trained(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> None:
-    """Check a model as `zoo.require_model` does, and raise ValueError if it has only its initial weights."""
-    from scarlet_tf.zoo import require_model
+def check_trained(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> None:
+    """Check a model as `zoo.check_model` does, and raise ValueError if it has only its initial weights."""
+    from scarlet_tf.zoo import check_model
 
-    if not require_model(model, weights=weights):
-        raise ValueError(f"{str(model)!r} has only its initial weights: say which file holds others")
+    if not check_model(model, weights=weights):
+        raise ValueError(f"{str(model)!r} has only initial weights: pass a weight file, .weights.h5 or .keras")
 
 
 def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
     record = read_weights_record(path)
     if record is None:
-        raise ValueError(f"{path} does not say which network it is: give the network, and this file as its weights")
+        raise ValueError(f"{path} does not record its network: pass the network, and this file as its weights")
     return ArchSpec.from_dict(record["spec"])
 
 

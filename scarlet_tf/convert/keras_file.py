@@ -18,7 +18,7 @@ from scarlet_tf.files import replaced_whole
 from scarlet_tf.zoo.files import WEIGHTS_SUFFIXES, add_weights_record
 
 
-def require_suffix(path: str | os.PathLike) -> Path:
+def check_weights_suffix(path: str | os.PathLike) -> Path:
     """Return the path. Raise ValueError unless it ends in one of WEIGHTS_SUFFIXES and is not a folder."""
     path = Path(path)
     if not path.name.endswith(WEIGHTS_SUFFIXES) or path.is_dir():
@@ -44,7 +44,7 @@ def write_keras_weights(
     from scarlet_tf.models import get_weights, set_weights  # loads TensorFlow
     from scarlet_tf.zoo import ModelFileError, create_model
 
-    path = require_suffix(path)
+    path = check_weights_suffix(path)
     model = create_model(spec)
     set_weights(model, weights)
     with replaced_whole(path) as temporary:
@@ -56,7 +56,7 @@ def write_keras_weights(
         back = get_weights(create_model(spec, weights=temporary))
         different = [name for name in weights if back[name].tobytes() != weights[name].tobytes()]
         if different:
-            raise ModelFileError(f"{path}: {different[0]} does not read as it was written")
+            raise ModelFileError(f"{path}: {different[0]} has other values when it is read back")
 
 
 def _record(spec: ArchSpec, source: Mapping[str, object]) -> dict:

@@ -62,7 +62,7 @@ def pairs(spec: ArchSpec) -> list[Pair]:
     if lets:
         raise StateDictError(
             f"{spec.name!r}: blocks {', '.join(map(str, lets))} are linearly equivalent transformations, for which "
-            "official checkpoints have no names: expected a network without"
+            "official checkpoints have no names: expected a network without LETs"
         )
     for index, block in enumerate(spec.blocks):
         if block.kind not in ("inverted_residual", "identity") or block.activation != "h_swish":
@@ -90,7 +90,7 @@ def from_state_dict(spec: ArchSpec, arrays: Mapping[str, np.ndarray]) -> dict[st
     wanted = pairs(spec)
     arrays = {key: np.asarray(array) for key, array in arrays.items()}
     optional = {pair.key for pair in wanted if pair.name is None}
-    _require_fit(spec, arrays, {pair.key: pair.shape for pair in wanted}, optional=optional)
+    _check_fit(spec, arrays, {pair.key: pair.shape for pair in wanted}, optional=optional)
     return {
         pair.name: np.ascontiguousarray(_as_float32(arrays[pair.key], pair.key).transpose(pair.axes))
         for pair in wanted
@@ -119,7 +119,7 @@ def to_state_dict(
     """
     wanted = pairs(spec)
     weights = {name: np.asarray(array) for name, array in weights.items()}
-    _require_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
+    _check_fit(spec, weights, {pair.name: pair.our_shape for pair in wanted if pair.name is not None})
     counters = counters or {}
     return {
         pair.key: np.array(counters.get(pair.key, 0), np.int64)
@@ -190,7 +190,7 @@ def _vector(name: str, key: str, size: int) -> Pair:
     return Pair(name=name, key=key, shape=(size,), axes=(0,))
 
 
-def _require_fit(
+def _check_fit(
     spec: ArchSpec,
     arrays: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int, ...]],
@@ -205,7 +205,7 @@ def _require_fit(
     problems = []
     if other:
         entries = [f"{name} found {arrays[name].shape}, expected {shapes[name]}" for name in other[:_NAMES_SHOWN]]
-        problems.append(f"{len(other)} of another shape: {'; '.join(entries)}")
+        problems.append(f"{len(other)} with another shape: {'; '.join(entries)}")
     if unexpected:
         entries = [_beside_nearest(name, arrays[name].shape, missing, shapes) for name in unexpected[:_NAMES_SHOWN]]
         problems.append(f"{len(unexpected)} unexpected: {'; '.join(entries)}")
@@ -229,13 +229,13 @@ def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
     """Convert to float32. Refuse what it does not hold exactly, non-finite values, and negative variances."""
     # bfloat16 is not one of NumPy's own dtypes, so it is no np.floating.
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
-        raise StateDictError(f"tensor {name} is of {array.dtype}, expected floating point")
+        raise StateDictError(f"tensor {name} has dtype {array.dtype}, expected a floating-point dtype")
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
     if not np.isfinite(array.astype(np.float64)).all():
-        raise StateDictError(f"tensor {name} holds values that are not finite")
+        raise StateDictError(f"tensor {name} has values that are not finite")
     if array.dtype.itemsize > 4 and not np.array_equal(values, array):
-        raise StateDictError(f"tensor {name} is of {array.dtype} and does not fit into float32 without rounding")
+        raise StateDictError(f"tensor {name} has {array.dtype} values that float32 cannot represent exactly")
     if name.endswith(("running_var", "moving_variance")) and values.min() < 0:
-        raise StateDictError(f"tensor {name} holds a variance of {values.min():g}, expected values >= 0")
+        raise StateDictError(f"tensor {name} has a variance of {values.min():g}, expected values >= 0")
     return values

@@ -4,7 +4,7 @@ TensorFlow is imported when `open_dataset` or `ImageData` is first used.
 """
 
 from scarlet_tf.data.classes import DataWarning
-from scarlet_tf.data.data_config import DataConfig, DataError, default_data_dir, require_image_folder
+from scarlet_tf.data.data_config import DataConfig, DataError, check_image_folder, default_data_dir
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.lazy import later
 
@@ -15,8 +15,8 @@ __all__ = [
     "DataError",
     "DataWarning",
     "ImageData",
+    "check_image_folder",
     "default_data_dir",
     "open_dataset",
     "prepare_fashion_mnist",
-    "require_image_folder",
 ]

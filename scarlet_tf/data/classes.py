@@ -40,7 +40,7 @@ def check_classes(name: str, counts: Mapping[str, Mapping[str, int] | None]) -> 
             named = _named(unknown, known=train)
             raise DataError(f"{name!r} has {split} images of classes without training images: {named}")
     if len(train) < 2:
-        raise DataError(f"{name!r} has images of a single class, {', '.join(train)!r}: training needs two")
+        raise DataError(f"{name!r} has only one class, {', '.join(train)!r}: training needs at least two")
     if untested := sorted(set(train) - set(counts["test"])):
         warnings.warn(f"{name!r} has no test images of {_named(untested)}", DataWarning, stacklevel=1)
     for one in sorted(train):
@@ -68,7 +68,7 @@ def match_classes(
     output_of = {known: output for output, known in enumerate(model_classes)}
     used = classes if used is None else used
     if unknown := [one for one in classes if one in used and one not in output_of]:
-        raise DataError(f"{name!r} has classes that the model does not know: {_named(unknown, known=model_classes)}")
+        raise DataError(f"{name!r} has classes that the model lacks: {_named(unknown, known=model_classes)}")
     return np.array([output_of.get(one, -1) for one in classes], np.int32)
 
 
@@ -80,7 +80,7 @@ def _named(names: Sequence[str], *, known: Collection[str] = ()) -> str:
 
 def _hinted(name: str, *, known: Collection[str]) -> str:
     if alike := _alike(name, known):
-        how = "by case only" if alike.lower() == name.lower() else "in its letters' codes only"
+        how = "only in case" if alike.lower() == name.lower() else "only in its Unicode encoding"
         return f"{name!r} ({alike!r} differs {how})"
     nearest = difflib.get_close_matches(name, sorted(known), n=1)
     return f"{name!r} (nearest is {nearest[0]!r})" if nearest else repr(name)

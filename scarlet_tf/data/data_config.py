@@ -6,9 +6,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-from scarlet_tf.choices import require_integer, require_known
+from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.files import expand_user, user_cache
-from scarlet_tf.image_size import ImageSize, check_image_size, height_and_width
+from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
 
 AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
@@ -29,7 +29,7 @@ def default_data_dir() -> Path:
     return user_cache() / "datasets"
 
 
-def require_image_folder(name: str) -> None:
+def check_image_folder(name: str) -> None:
     """Raise DataError if the folder of "folder:PATH" does not exist, or if a path lacks the prefix "folder:".
 
     Args:
@@ -37,7 +37,7 @@ def require_image_folder(name: str) -> None:
     """
     folder = _folder(name)
     if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
-        raise DataError(f"unknown dataset {name!r}: a folder of images is named 'folder:{name}'")
+        raise DataError(f"unknown dataset {name!r}: for an image folder, use 'folder:{name}'")
     if folder is not None and not folder.is_dir():
         raise DataError(
             f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
@@ -105,15 +105,15 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
             raise DataError(f"dataset name must be a tensorflow-datasets name or 'folder:PATH', got {self.name!r}")
-        size = check_image_size(self.image_size, what="image_size", error=DataError)
+        size = canonical_image_size(self.image_size, what="image_size", error=DataError)
         object.__setattr__(self, "image_size", size)
         for field in ("search_validation", "seed"):
-            require_integer(field, getattr(self, field), least=0, error=DataError)
+            check_integer(field, getattr(self, field), least=0, error=DataError)
         if (self.mean is None) != (self.std is None):
-            raise DataError(f"mean and std go together, got {self.mean!r} and {self.std!r}")
+            raise DataError(f"mean and std must be set together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:
             raise DataError(f"crop_share must be in (0, 1], got {self.crop_share!r}")
-        require_known("augment", self.augment, AUGMENTATIONS, error=DataError)
+        check_known("augment", self.augment, AUGMENTATIONS, error=DataError)
         share = self.validation if isinstance(self.validation, float) else 0.5
         named = isinstance(self.validation, str) and self.validation not in ("", "train", "search_validation")
         if not 0 < share < 1 or not (named or self.validation is None or isinstance(self.validation, float)):

@@ -58,8 +58,8 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
     train = source.num_examples("train")
     if train and config.search_validation >= train:
         raise DataError(
-            f"search_validation must leave training images: {config.search_validation} of {train} asked for "
-            f"in {config.name!r}"
+            f"search_validation must be smaller than the {train} training images of {config.name!r}, "
+            f"got {config.search_validation}"
         )
     if {"train", "test"} <= set(used):
         check_classes(config.name, {split: source.class_counts(split) for split in used})
@@ -80,7 +80,9 @@ def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataCo
         count = min(max(1, round(config.validation * len(own))), len(own) - 1)
         chosen[own[:count]] = True
     if not chosen.any():
-        raise DataError(f"validation={config.validation} holds out no image: {config.name!r} has one of each class")
+        raise DataError(
+            f"validation={config.validation} holds out no images: {config.name!r} has only one image of each class"
+        )
     return chosen
 
 
@@ -208,7 +210,7 @@ class ImageData:
         config = self.config
         counts = {split: count for split, count in self.num_examples.items() if split != "validation"}
         described = [
-            *(self._source.identity, self.class_names, counts, self.mean, self.std),
+            *(self._source.fingerprint, self.class_names, counts, self.mean, self.std),
             *(config.image_size, config.augment, config.search_validation, config.seed),
         ]
         if config.validation is not None:  # otherwise omitted, to match fingerprints from before this setting existed

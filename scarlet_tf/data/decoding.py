@@ -18,7 +18,7 @@ from scarlet_tf.data import augment
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.source import FolderSource, NamedSource, Source
 from scarlet_tf.files import user_cache, write_atomically
-from scarlet_tf.image_size import check_image_size, describe_image_size
+from scarlet_tf.image_size import canonical_image_size, describe_image_size
 
 
 def decode(encoded, *, channels: int):
@@ -48,8 +48,8 @@ def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> Data
             decode(source.read(*element)[0], channels=source.channels)
         except tf.errors.OpError as error:
             return DataError(
-                f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} does not decode: "
-                f"{_reason(error)}; --skip_damaged leaves such images out"
+                f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} cannot be decoded: "
+                f"{_reason(error)}; --skip_damaged skips such images"
             )
     return None
 
@@ -69,14 +69,14 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
     cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError):
         return {int(number): name for number, name in json.loads(cache.read_text(encoding="utf-8")).items()}
-    damaged = _check(source, split)
+    damaged = _find_damaged(source, split)
     with contextlib.suppress(OSError):  # a read-only home: the cache only saves time
         write_atomically(cache, json.dumps(damaged))
     return damaged
 
 
 @tf.autograph.experimental.do_not_convert
-def _check(source: Source, split: str) -> dict[int, str]:
+def _find_damaged(source: Source, split: str) -> dict[int, str]:
     def decoded(number, element):
         # tf.size uses the image: TensorFlow would not decode it otherwise.
         return number, tf.size(decode(source.read(*element)[0], channels=source.channels))
@@ -110,7 +110,7 @@ def decoded_arrays(
     Raises:
         DataError: if an image does not decode; names the first.
     """
-    shown = describe_image_size(check_image_size(size, what="image_size"))
+    shown = describe_image_size(canonical_image_size(size, what="image_size"))
     cache = source.cache_dir and source.cache_dir / f"{split}_{shown}.npz"
     if cache and (arrays := _read(cache, count=source.num_examples(split))):
         return arrays if rows is None else (arrays[0][rows], arrays[1][rows])

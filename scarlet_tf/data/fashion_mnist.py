@@ -89,7 +89,7 @@ def _debian_files(work: Path) -> Path | None:
             shutil.copyfileobj(packed, unpacked)
         found = hashlib.sha256((target / name).read_bytes()).hexdigest()
         if found != expected:
-            raise DataError(f"{source / name}.gz: SHA-256 of its content should be {expected}, is {found}")
+            raise DataError(f"{source / name}.gz: expected content with SHA-256 {expected}, got {found}")
     return target
 
 
@@ -135,8 +135,8 @@ def _download(builder) -> None:
         builder.download_and_prepare()
     except Exception as error:
         raise DataError(
-            f"Fashion-MNIST could be had neither from Debian's package {PACKAGE!r} (apt-get download) nor from its "
-            f"own server: {type(error).__name__}: {error}"
+            f"Fashion-MNIST can be downloaded neither from Debian's package {PACKAGE!r} (apt-get download) nor from "
+            f"its own server: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -148,4 +148,4 @@ def _check_labels(builder) -> None:
         labels = [int(example["label"]) for example in examples.as_numpy_iterator()]
         histogram = np.bincount(labels, minlength=10).tolist()
         if histogram != [count // 10] * 10:
-            raise DataError(f"{builder.data_path}: {split} should hold {count // 10} images a class, holds {histogram}")
+            raise DataError(f"{builder.data_path}: expected {count // 10} {split} images per class, found {histogram}")

@@ -78,7 +78,7 @@ class ImageFolder:
         return found
 
     @functools.cached_property
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Hex digest of the images' relative paths and sizes, independent of where the folder is."""
         paths = [path for split in self.splits for images in self.classes(split).values() for path in images]
         content = [[os.path.relpath(path, self.root), file_state(path)[0]] for path in sorted(paths)]
@@ -107,7 +107,7 @@ def _visible(folder: str) -> tuple[list[str], list[str]]:
                 if nothing or entry.is_file():  # not a pipe: opening it would block
                     images.append(entry.name)
             elif nothing:
-                raise DataError(f"{entry.path} is a link to nothing: {os.readlink(entry.path)}")
+                raise DataError(f"{entry.path} is a broken symbolic link to {os.readlink(entry.path)}")
     return sorted(folders), sorted(images)
 
 
@@ -130,9 +130,9 @@ def _class_name(split: Path, name: str) -> str:
     try:
         text = os.fsencode(name).decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"a class is called {os.fsencode(name)!r} in {split}, which is not UTF-8: rename it") from None
+        raise DataError(f"class folder {os.fsencode(name)!r} in {split} must have a name in UTF-8: rename it") from None
     if len(text.splitlines()) != 1:
-        raise DataError(f"a class is called {text!r} in {split}: a name is one line, rename it")
+        raise DataError(f"class folder {text!r} in {split} must have a name of one line: rename it")
     return text
 
 

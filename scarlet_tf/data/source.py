@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.data.data_config import (
     FOLDER_TEST_SPLITS,
     DataConfig,
     DataError,
+    check_image_folder,
     default_data_dir,
-    require_image_folder,
 )
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.folder import ImageFolder, file_state
@@ -56,7 +56,7 @@ class FolderSource:
         image_shape: (height, width, channels); height and width are None if images differ, channels is 1 or 3.
         mean, std: per channel, of pixels in [0, 1].
         cache_dir: folder for decoded arrays; None: they are not cached, because files in a folder may change.
-        identity: hex digest of the set of images, independent of where they are stored.
+        fingerprint: hex digest of the set of images, independent of where they are stored.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
     """
@@ -67,7 +67,7 @@ class FolderSource:
     cache_dir = None
 
     def __init__(self, config: DataConfig, *, leave_out: Collection[str] = ()) -> None:
-        require_image_folder(config.name)
+        check_image_folder(config.name)
         self.name = config.name
         named = isinstance(config.validation, str) and Path(config.validation).name == config.validation
         validation = [config.validation] if named and not config.validation.startswith(".") else []
@@ -91,8 +91,8 @@ class FolderSource:
         return list(self._splits)
 
     @property
-    def identity(self) -> str:
-        return self._folder.identity
+    def fingerprint(self) -> str:
+        return self._folder.fingerprint
 
     def num_examples(self, split: str) -> int:
         return sum(self.class_counts(split).values())
@@ -159,7 +159,7 @@ class NamedSource:
         if isinstance(config.validation, str):
             full = [name for name, info in self._builder.info.splits.items() if info.num_examples and name != "train"]
             self._splits |= _split_for_validation(config, full)
-        self.class_names, self.image_shape = _check_features(self._builder, config.name)
+        self.class_names, self.image_shape = _class_names_and_shape(self._builder, config.name)
         self.mean, self.std = statistics_of(self._builder.name)
 
     @property
@@ -215,16 +215,16 @@ class NamedSource:
         return encoded, label
 
     def state(self, split: str) -> str:
-        """Return the identity of the dataset, whose images never change."""
-        return self.identity
+        """Return the fingerprint of the dataset, whose images never change."""
+        return self.fingerprint
 
     @functools.cached_property
     def cache_dir(self) -> Path:
         """Folder for decoded arrays, beside the prepared dataset, which never changes."""
-        return Path(self._builder.data_dir).parent / f".decoded_{self.identity[:16]}"
+        return Path(self._builder.data_dir).parent / f".decoded_{self.fingerprint[:16]}"
 
     @functools.cached_property
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Hex digest of name, version, sizes and left-out examples, independent of where the dataset is stored."""
         info = self._builder.info
         content = [info.full_name, *([s.name, s.num_examples, s.num_bytes] for s in info.splits.values())]
@@ -241,14 +241,14 @@ def _split_for_validation(config: DataConfig, full: Sequence[str]) -> dict[str, 
         return {}
     if not full:
         raise DataError(f"no split for validation {config.validation!r}: {config.name!r} has only training images")
-    require_known("split for validation", config.validation, full, error=DataError)
+    check_known("split for validation", config.validation, full, error=DataError)
     return {config.validation: config.validation}
 
 
 def _named_builder(config: DataConfig):
     import tensorflow_datasets as tfds
 
-    require_image_folder(config.name)
+    check_image_folder(config.name)
     data_dir = str(config.data_dir or default_data_dir())
     try:
         builder = tfds.builder(config.name, data_dir=data_dir)
@@ -284,16 +284,16 @@ def _used_splits(builder) -> dict[str, str | None]:
     return {"train": "train" if "train" in full else None, "test": test}
 
 
-def _check_features(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:
+def _class_names_and_shape(builder, name: str) -> tuple[list[str], tuple[int | None, ...]]:
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise DataError(f"dataset {name!r} is not image classification: its features are {sorted(features)}")
+        raise DataError(f"dataset {name!r} is not for image classification: its features are {sorted(features)}")
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise DataError(
-            f"dataset {name!r}: images must be 8-bit with 1 or 3 channels, are {image.np_dtype.__name__} "
+            f"dataset {name!r}: images must be 8-bit with 1 or 3 channels, got {image.np_dtype.__name__} "
             f"with {image.shape[-1]}"
         )
     return list(label.names), tuple(image.shape)

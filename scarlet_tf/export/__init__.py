@@ -8,7 +8,7 @@ from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.policy import PolicyError, float32_policy, in_float32
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
 from scarlet_tf.export.tflite import Converted, convert, export_tflite
-from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, require_builtin_operations, verify
+from scarlet_tf.export.verify import ExportError, FormatCheck, VerifyReport, builtin_operations, verify
 from scarlet_tf.formats import END_TYPES, FORMATS, QUANTIZATIONS, TARGETS
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "PolicyError",
     "SlotReport",
     "VerifyReport",
+    "builtin_operations",
     "convert",
     "export_chain",
     "export_onnx",
@@ -40,7 +41,6 @@ __all__ = [
     "possible_formats",
     "prepare",
     "read_saved_record",
-    "require_builtin_operations",
     "verify",
     "verify_fold",
     "with_preprocessing",

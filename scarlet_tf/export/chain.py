@@ -12,8 +12,8 @@ from scarlet_tf.export.from_name import Exportable
 from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.export.tflite import export_tflite
-from scarlet_tf.formats import FORMATS, ONNX, SAVED_MODEL, require_format
-from scarlet_tf.onnx_file import MissingPackageError, require_onnx
+from scarlet_tf.formats import FORMATS, ONNX, SAVED_MODEL, parse_format
+from scarlet_tf.onnx_file import MissingPackageError, check_onnx
 from scarlet_tf.progress import progress
 
 
@@ -38,7 +38,7 @@ def possible_formats(model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Only ONNX can be left out: if its packages are not installed, or if the model has no ONNX form.
     """
     try:
-        require_onnx()
+        check_onnx()
     except MissingPackageError as error:
         return _without_onnx(error)
     from scarlet_tf.export.onnx_graph import OnnxExportError, onnx_graph
@@ -75,9 +75,9 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
         >>> export_chain(prepare("scarlet_a"), "exports", formats=["saved_model", "float32"]).tflite
         (PosixPath('exports/float32.tflite'),)
     """
-    folder, formats = Path(folder), dict.fromkeys(require_format("format", name) for name in formats)
+    folder, formats = Path(folder), dict.fromkeys(parse_format("format", name) for name in formats)
     if ONNX in formats:
-        require_onnx()
+        check_onnx()
     saved_model, onnx, tflite = [], [], []
     for wanted in progress(formats, "export", unit="file"):
         if wanted == SAVED_MODEL:

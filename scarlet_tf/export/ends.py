@@ -39,7 +39,7 @@ def with_softmax(model: keras.Model) -> keras.Model:
     if ending == PROBABILITIES:
         return model
     if ending != LOGITS:
-        raise ValueError(f"softmax needs a model that ends in logits, {model.name!r} ends in {ending}")
+        raise ValueError(f"softmax needs a model that ends in logits, but {model.name!r} ends in {ending}")
     scores = keras.layers.Softmax(name=PROBABILITIES, dtype="float32")(model.outputs[0])
     return keras.Model(model.inputs[0], scores, name=model.name)
 

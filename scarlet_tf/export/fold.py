@@ -127,7 +127,9 @@ def verify_fold(
     after = _logits(result.spec, result.weights, images, epsilon=epsilon)
     error = float(np.abs(after - before).max() / np.abs(before).max())
     if not error <= TOLERANCE:
-        raise FoldError(f"folding {spec.name!r} changed its output by {error:.2e} of its maximum, limit {TOLERANCE:g}")
+        raise FoldError(
+            f"folding {spec.name!r} changed its output by {error:.2e} of its maximum, above the limit {TOLERANCE:g}"
+        )
     return error
 
 

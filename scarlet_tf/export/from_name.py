@@ -96,14 +96,14 @@ def prepare(
         options = {"weights": weights, "include_preprocessing": include_preprocessing, "softmax": softmax}
         for option, given in options.items():
             if given:
-                raise ValueError(f"{option} does not go with {os.fspath(name)!r}: a SavedModel has its own")
+                raise ValueError(f"{option} cannot be set for {os.fspath(name)!r}: a SavedModel has its own")
         return _served(name, **wanted)
     loaded = open_model(name, weights=weights)
     model, preprocessing = in_float32(loaded.model), loaded.preprocessing
     class_names = _class_names(loaded)
     if include_preprocessing and model.input_shape[-1] != 3:
         raise ValueError(
-            f"include_preprocessing is for RGB images, {model.name!r} takes {model.input_shape[-1]} channels"
+            f"include_preprocessing needs RGB images, but {model.name!r} has {model.input_shape[-1]} input channels"
         )
     images = _images(model.input_shape, **wanted, preprocessing=preprocessing)
     if not loaded.from_file:
@@ -114,7 +114,7 @@ def prepare(
         model, result = fold_model(model, loaded.spec)
         slots = result.slots
     elif loaded.spec is None:
-        kept = "kept: a .keras file alone does not say what can be folded; export its folder instead"
+        kept = "kept: a .keras file alone does not record what can be folded; export its folder instead"
         lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
         slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
     inside = preprocessing if include_preprocessing else None
@@ -136,9 +136,9 @@ def prepare(
     if loaded.note:
         notes.append(loaded.note)
     if not loaded.from_file:
-        notes.append(f"{model.name} has random weights: none were given")
+        notes.append(f"{model.name} has random weights, as no weight file was given")
     if softmax:
-        notes.append(f"{model.name} {'ends in probabilities already' if scored else 'gets a softmax'}")
+        notes.append(f"{model.name} {'already ends in probabilities' if scored else 'gets a softmax'}")
     return Exportable(
         model=model,
         original=finished,
@@ -166,7 +166,9 @@ def _class_names(loaded: LoadedModel) -> list[str] | None:
     if loaded.training is not None:
         names = loaded.training.get("class_names")
         if names is not None and len(names) != classes:
-            raise ValueError(f"training.json names {len(names)} classes, {loaded.model.name!r} has {classes} outputs")
+            raise ValueError(
+                f"training.json names {len(names)} classes, but {loaded.model.name!r} has {classes} outputs"
+            )
         return names
     if loaded.spec is not None and loaded.from_file and classes == IMAGENET_CLASSES:
         return [name for _, name in imagenet_classes()]
@@ -184,7 +186,7 @@ def _served(path: str | os.PathLike, **wanted) -> Exportable:
             raise ValueError(f"{path}: its record is damaged: {error}") from error
     else:
         notes.append(
-            f"{path} does not say how its images are normalised: the dataset's mean and standard deviation are assumed"
+            f"{path} does not record how its images are normalised: assuming the dataset's mean and standard deviation"
         )
     return Exportable(
         model=served,

@@ -49,7 +49,7 @@ def quantize_to_int8(
     )
 
 
-def require_no_float_operation(content: bytes) -> None:
+def check_no_float_operation(content: bytes) -> None:
     """Raise ValueError, naming them, for operations that compute in float; see `Graph.float_operations`."""
     if left := Graph(content).float_operations():
-        raise ValueError(f"operations without an int8 form, which stayed float: {', '.join(sorted(left))}")
+        raise ValueError(f"operations that have no int8 version and stayed in float: {', '.join(sorted(left))}")

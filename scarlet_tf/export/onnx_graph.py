@@ -45,9 +45,9 @@ def onnx_graph(
     Raises:
         OnnxExportError: for a layer that has no ONNX form here, or a model without a fixed image size.
     """
-    _require_graph(model)
+    _check_graph(model)
     if len(model.input_shape) != 4 or None in model.input_shape[1:]:
-        raise OnnxExportError(f"expected images of one size, {model.name!r} takes {model.input_shape}")
+        raise OnnxExportError(f"expected a fixed image size, but {model.name!r} has input shape {model.input_shape}")
     graph = _Graph(output)
     image = "image" if layout == "nchw" else graph.node("Transpose", ["image"], name="image_nchw", perm=_NCHW)
     result = graph.add_model(model, _Map(image, (1, *model.input_shape[1:]))).name
@@ -109,7 +109,7 @@ class _Graph:
 
     def add_model(self, model: keras.Model, image: _Map) -> _Map:
         """Add the layers of a model with one input and one output, and return its result for the image."""
-        _require_graph(model)
+        _check_graph(model)
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
                 image = self._add_layer(layer, [image])
@@ -132,7 +132,7 @@ class _Graph:
             return self.add_model(layer, *inputs)
         kind = type(layer).__name__
         if kind not in _LAYERS:
-            raise OnnxExportError(f"layer {layer.name!r} is a {kind}, which has no ONNX form here")
+            raise OnnxExportError(f"layer {layer.name!r} is a {kind}, which cannot be exported to ONNX")
         if getattr(layer, "data_format", None) == "channels_first":
             raise OnnxExportError(f"layer {layer.name!r} is channels_first, expected channels_last")
         shapes = [source.shape for source in inputs]
@@ -148,7 +148,7 @@ class _Graph:
         if kind == "relu6":
             return self.clip(source, 6.0, name=f"{layer.name}_relu6")
         if kind not in _ACTIVATIONS:
-            raise OnnxExportError(f"layer {layer.name!r} has the activation {kind}, which has no ONNX form here")
+            raise OnnxExportError(f"layer {layer.name!r} has the activation {kind}, which cannot be exported to ONNX")
         operator, attributes = _ACTIVATIONS[kind]
         return self.node(operator, [source], name=f"{layer.name}_{kind}", **attributes)
 
@@ -182,14 +182,14 @@ class _Graph:
         ]
 
 
-def _require_graph(model) -> None:
+def _check_graph(model) -> None:
     if not isinstance(model, keras.Model):
-        raise OnnxExportError(f"ONNX files are made of Keras models, {model.name!r} is a SavedModel")
+        raise OnnxExportError(f"only Keras models can be exported to ONNX, but {model.name!r} is a SavedModel")
     if not getattr(model, "outputs", None):
-        raise OnnxExportError(f"{model.name!r} is a model of its own class, expected a functional or sequential one")
+        raise OnnxExportError(f"{model.name!r} is a subclassed model, expected a functional or sequential one")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         ends = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        raise OnnxExportError(f"expected a model with one input and one output, {model.name!r} has {ends}")
+        raise OnnxExportError(f"expected a model with one input and one output, but {model.name!r} has {ends}")
 
 
 def _call(tensor) -> tuple[keras.layers.Layer, int]:
@@ -306,7 +306,9 @@ def _zero_padding(graph: _Graph, layer, inputs: list[str], shape) -> str:
 
 def _relu(graph: _Graph, layer, inputs: list[str], shape) -> str:
     if layer.negative_slope or layer.threshold:
-        raise OnnxExportError(f"layer {layer.name!r} is a ReLU with a slope or threshold, which has no ONNX form here")
+        raise OnnxExportError(
+            f"layer {layer.name!r} is a ReLU with a slope or threshold, which cannot be exported to ONNX"
+        )
     if layer.max_value is None:
         return graph.node("Relu", inputs, name=layer.name)
     return graph.clip(*inputs, layer.max_value, name=layer.name)
@@ -338,7 +340,7 @@ def _flatten(graph: _Graph, layer, inputs: list[str], shape) -> str:
 
 def _dense(graph: _Graph, layer, inputs: list[str], shape) -> str:
     if len(shape) != 2:
-        raise OnnxExportError(f"layer {layer.name!r} is a Dense of {shape}, expected (batch, features)")
+        raise OnnxExportError(f"layer {layer.name!r} is a Dense with input shape {shape}, expected (batch, features)")
     constants = [graph.constant(f"{layer.name}_kernel", layer.kernel)]
     if layer.use_bias:
         constants.append(graph.constant(f"{layer.name}_bias", layer.bias))

@@ -51,7 +51,7 @@ def in_float32(model):
         if _is_quantized(name):
             raise PolicyError(
                 f"layer {layer!r} of {model.name!r} has the dtype policy {name!r}: expected a model that is not "
-                "quantized by Keras; export the original one, which the exporters quantize themselves"
+                "quantized by Keras; export the original one, because the exporters quantize it themselves"
             )
     if not policies:
         return model
@@ -64,10 +64,10 @@ def in_float32(model):
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PolicyError(
-            f"{model.name!r} has the dtype policy {names}, and Keras cannot make it again under float32: {reason}"
+            f"{model.name!r} has the dtype policy {names}, and Keras cannot rebuild it in float32: {reason}"
         ) from error
     if any("float64" in name for name in policies):
-        print(f"{model.name} is of dtype policy {names}: its weights are cast to float32", file=sys.stderr)
+        print(f"{model.name} has the dtype policy {names}: its weights are cast to float32", file=sys.stderr)
     return rebuilt
 
 

@@ -12,13 +12,13 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.served import SIGNATURE
-from scarlet_tf.files import require_new_folder, write_atomically
+from scarlet_tf.files import check_new_folder, write_atomically
 
-require_tensorflow("scarlet_tf.export")
+check_tensorflow("scarlet_tf.export")
 
 # Next to the graph, in the folder that TensorFlow reserves for files that it does not read itself.
 RECORD = Path("assets.extra") / "scarlet_tf.json"
@@ -48,7 +48,7 @@ def export_saved_model(
         >>> folder = export_saved_model(source.model, "a_saved_model", record=source.record)
     """
     path, model = Path(path), in_float32(model)
-    require_new_folder(path)
+    check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -28,7 +28,7 @@ class ServedModel:
         try:
             self._loaded = tf.saved_model.load(os.fspath(path))
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise ValueError(f"{path}: not a SavedModel that can be loaded: {error}") from error
+            raise ValueError(f"{path}: cannot be loaded as a SavedModel: {error}") from error
         if SIGNATURE not in self._loaded.signatures:
             raise ValueError(f"{path}: expected a signature {SIGNATURE!r}, got {sorted(self._loaded.signatures)}")
         self._function = self._loaded.signatures[SIGNATURE]
@@ -38,7 +38,7 @@ class ServedModel:
             raise ValueError(f"{path}: expected one input and one output, got {sorted(inputs)} and {sorted(outputs)}")
         ((self._input, spec),) = inputs.items()
         if spec.dtype != tf.float32 or spec.shape.rank != 4 or None in spec.shape.as_list()[1:]:
-            raise ValueError(f"{path}: expected float32 images of one size, got {spec.dtype.name} {spec.shape}")
+            raise ValueError(f"{path}: expected float32 images of a fixed size, got {spec.dtype.name} {spec.shape}")
         ((self.output_name, result),) = outputs.items()
         if result.dtype != tf.float32:
             raise ValueError(f"{path}: expected float32 outputs, got {result.dtype.name}: save it under policy float32")

@@ -14,12 +14,12 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
 from scarlet_tf.export.ends import output_name
-from scarlet_tf.export.integer import calibrate, quantize_to_int8, require_no_float_operation
+from scarlet_tf.export.integer import calibrate, check_no_float_operation, quantize_to_int8
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.verify import ExportError
 from scarlet_tf.files import write_atomically
-from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, XNNPACK, check_options, require_format
+from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, XNNPACK, check_options, parse_format
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
@@ -76,7 +76,7 @@ def export_tflite(
         >>> converted = export_tflite(source.model, "a.tflite", record=source.record)
         >>> print(*converted.passes)
     """
-    quantize = require_format("quantize", quantize, QUANTIZATIONS)
+    quantize = parse_format("quantize", quantize, QUANTIZATIONS)
     check_options(
         quantize=quantize,
         input_type=input_type,
@@ -147,7 +147,7 @@ def convert(
         ValueError: for an unknown option or invalid combination, and for missing or misshapen images.
         ExportError: if TensorFlow's converter rejects the model.
     """
-    quantize = require_format("quantize", quantize, QUANTIZATIONS)
+    quantize = parse_format("quantize", quantize, QUANTIZATIONS)
     has_images = representative is not None
     check_options(
         quantize=quantize,
@@ -162,7 +162,7 @@ def convert(
     if quantize == "int8_pure" and rewritten:
         content, reports = run_passes(_converted(converter), INT8_ONLY_PASSES)
         content = quantize_to_int8(calibrate(content, _feed(representative)), input_range=input_range, **ends)
-        require_no_float_operation(content)
+        check_no_float_operation(content)
         content, more = run_passes(content, AFTER_INT8_PASSES)
         return Converted(content=content, passes=reports + more)
     if quantize != FLOAT32:
@@ -177,7 +177,7 @@ def convert(
     if quantize.startswith("int8"):
         content = quantize_to_int8(content, input_range=input_range, **ends)
     if quantize == "int8_pure":
-        require_no_float_operation(content)
+        check_no_float_operation(content)
     return rewrite(content) if rewritten else Converted(content=content, passes=())
 
 
@@ -186,7 +186,7 @@ def _converted(converter) -> bytes:
         return converter.convert()
     except ConverterError as error:
         lines = [line.strip() for line in str(error).splitlines() if "error:" in line] or [str(error).strip()]
-        raise ExportError(f"TensorFlow's converter refuses the model: {lines[0][:500]}") from error
+        raise ExportError(f"TensorFlow's converter rejects the model: {lines[0][:500]}") from error
 
 
 def rewrite(content: bytes) -> Converted:
@@ -199,5 +199,5 @@ def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np
     """Return a function that feeds the calibration images to the converter, one at a time."""
     images = [image for batch in representative for image in np.asarray(batch, np.float32)[:, np.newaxis]]
     if not images:
-        raise ValueError("int8 needs representative images to calibrate with, got none")
+        raise ValueError("int8 needs a representative dataset to calibrate with, got none")
     return lambda: ([image] for image in progress(images, "calibrate", unit="image"))

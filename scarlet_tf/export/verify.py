@@ -96,7 +96,7 @@ class VerifyReport:
     def table(self) -> str:
         """Return the report as a plain-text table, one line per file."""
         columns = (
-            f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'top-1 same':>10}"
+            f"{'format':16} {'bytes':>12} {'ops':>5} {'parts':>5} {'max error':>10} {'relative':>10} {'same top-1':>10}"
         )
         lines = [f"{'file':32} {columns} accuracy"]
         accuracy = "-" if self.keras_accuracy is None else f"{self.keras_accuracy:.4f}"
@@ -160,62 +160,64 @@ def verify(
     """
     model = in_float32(model)
     if len(images) == 0 or (labels is not None and len(labels) != len(images)):
-        raise ValueError(f"expected images, and a label for each, got {len(images)} and {np.shape(labels)}")
+        raise ValueError(
+            f"expected at least one image, and one label for each, got {len(images)} and {np.shape(labels)}"
+        )
     if batch_size and len(images) % batch_size:
-        raise ValueError(f"expected a multiple of the batch size {batch_size}, got {len(images)} images")
+        raise ValueError(f"the number of images must be a multiple of the batch size {batch_size}, got {len(images)}")
     expected = _run(lambda batch: np.asarray(model(batch, training=False)), images, "keras", batch_size=_ANY_BATCH)
     asked = functools.partial(_as_file_ends, expected, ending=output_name(model))
     checks = []
     for path in saved_model:
         served = ServedModel(path)
         takes, gives = served.input_shape[1:], served.output_shape[1:]
-        _require_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
+        _check_same_ends(path, [takes], [gives], model=model, images=images, expected=expected)
         size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
         function = functools.partial(_outputs_of, served)
         own, note = _images_for(path, read_saved_record(path), images, preprocessing)
         outputs = _run(function, own, "SavedModel", batch_size=batch_size or _ANY_BATCH)
         ends = asked({"output": served.output_name})
-        checks.append(_check(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
+        checks.append(_compare(path, size, outputs, expected=ends, labels=labels, format=SAVED_MODEL, note=note))
     for path in tflite:
-        operations = require_builtin_operations(path)
+        operations = builtin_operations(path)
         interpreter = open_interpreter(path, threads=threads)
         ends = (interpreter.get_input_details(), interpreter.get_output_details())
         takes, gives = ([tuple(detail["shape"][1:].tolist()) for detail in details] for details in ends)
-        _require_same_ends(path, takes, gives, model=model, images=images, expected=expected)
+        _check_same_ends(path, takes, gives, model=model, images=images, expected=expected)
         record = read_record(path)
         own, note = _images_for(path, record, images, preprocessing)
         (source,) = interpreter.get_input_details()
-        _require_scale(path, source)
+        _check_scale(path, source)
         function = _tflite_function(interpreter, path)
         outputs = _run(function, own, Path(path).name, batch_size=int(source["shape"][0]))
         size = Path(path).stat().st_size
         made = {"operations": operations, "partitions": partition_count(interpreter)}
         made |= {"format": _recorded_format(record), "note": note}
-        checks.append(_check(path, size, outputs, expected=asked(record), labels=labels, **made))
+        checks.append(_compare(path, size, outputs, expected=asked(record), labels=labels, **made))
     for path in onnx:
         file = OnnxModel(path, threads=threads)
-        _require_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
+        _check_same_ends(path, [file.takes], [file.gives], model=model, images=images, expected=expected)
         if file.batch_size and len(images) % file.batch_size:
-            raise ExportError(f"{path} takes batches of {file.batch_size} images, got {len(images)} images in all")
+            raise ExportError(f"{path} needs a multiple of its batch size {file.batch_size}, got {len(images)} images")
         own, note = _images_for(path, file.record, images, preprocessing)
         outputs = _run(file, own, Path(path).name, batch_size=file.batch_size or _ANY_BATCH)
         size = Path(path).stat().st_size
         made = {"operations": file.operations(), "format": ONNX, "note": note}
-        checks.append(_check(path, size, outputs, expected=asked(file.record), labels=labels, **made))
+        checks.append(_compare(path, size, outputs, expected=asked(file.record), labels=labels, **made))
     for path, function in (others or {}).items():
         outputs = _run(function, images, Path(path).name, batch_size=_ANY_BATCH)
-        checks.append(_check(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
+        checks.append(_compare(path, Path(path).stat().st_size, outputs, expected=expected, labels=labels))
     return VerifyReport(
         model=model.name, images=len(images), keras_accuracy=_accuracy(expected, labels), formats=tuple(checks)
     )
 
 
-def require_builtin_operations(path: str | os.PathLike) -> dict[str, int]:
+def builtin_operations(path: str | os.PathLike) -> dict[str, int]:
     """Return a .tflite file's operation counts; raise ExportError if one is outside the built-in set."""
     operations = operation_counts(path)
     custom = [name for name in operations if name.startswith("custom:")]
     if custom:
-        raise ExportError(f"{path}: built-in operations only were expected, found {', '.join(custom)}")
+        raise ExportError(f"{path}: expected only built-in operations, found {', '.join(custom)}")
     return operations
 
 
@@ -236,25 +238,25 @@ def _outputs_of(served: ServedModel, images: np.ndarray) -> np.ndarray:
     return served(images).numpy()
 
 
-def _require_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
+def _check_same_ends(path, takes: list[tuple], gives: list[tuple], *, model, images, expected) -> None:
     """Raise ExportError unless a file's input and output shapes, without the batch, are the model's."""
     wanted = ([images.shape[1:]], [expected.shape[1:]])
     if (takes, gives) != wanted:
         found, asked = (
-            f"takes {' and '.join(map(_shown, ins))} and gives {' and '.join(map(_shown, outs))}"
+            f"input {' and '.join(map(_shown, ins))} and output {' and '.join(map(_shown, outs))}"
             for ins, outs in ((takes, gives), wanted)
         )
-        raise ExportError(f"{path} is of another model: it {found}, {model.name!r} {asked}")
+        raise ExportError(f"{path} is a file of another model: it has {found}, but {model.name!r} has {asked}")
 
 
 def _shown(shape: tuple) -> str:
     return " x ".join("any" if size is None else str(size) for size in shape) or "a number"
 
 
-def _require_scale(path, source: Mapping) -> None:
+def _check_scale(path, source: Mapping) -> None:
     if source["dtype"] != np.float32 and not source["quantization"][0]:
         raise ExportError(
-            f"{path} takes {np.dtype(source['dtype'])} without a scale: expected float32 or quantized images"
+            f"{path} has {np.dtype(source['dtype'])} input without a scale: expected float32 or quantized input"
         )
 
 
@@ -296,7 +298,7 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
     if preprocessing is None:
         return images, None
     if (record or {}).get("input") is None:
-        return images, f"{path} does not say how its images are normalised: it was given them as the model takes them"
+        return images, f"{path} does not record how its images are normalised: the model's preprocessing was used"
     try:
         wanted = Preprocessing.from_dict(record["input"])
     except ValueError as error:
@@ -304,10 +306,10 @@ def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing |
     if (wanted.mean, wanted.std) == (preprocessing.mean, preprocessing.std):
         return images, None
     kind = "pixels" if wanted == wanted.of_pixels() else "its own normalisation"
-    return preprocessing.convert(images, to=wanted), f"{path} was given {kind}, as its record says"
+    return preprocessing.convert(images, to=wanted), f"{path} was checked with {kind}, as in its record"
 
 
-def _check(
+def _compare(
     path, size, outputs, *, expected, labels, operations=None, partitions=None, format=None, note=None
 ) -> FormatCheck:
     differences = np.abs(outputs - expected)

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 _ADVICE = {
-    "unauthorized": "unlock it and accept its question about USB debugging",
+    "unauthorized": "unlock it and allow USB debugging when it asks",
     "offline": "reconnect it, or call `adb reconnect`",
-    "no permissions": "this user may not open it; udev rules for Android devices are missing",
+    "no permissions": "this user has no permission to open it; install udev rules for Android devices",
 }
 _COMMAND_SECONDS = 60  # timeout of all commands except pushes and measurements
 _PUSH_SECONDS = 900
@@ -53,7 +53,7 @@ class Adb:
         if found is None:
             raise AndroidError(
                 f"no adb client {program!r}: install Android's platform tools (Debian: apt-get install adb), "
-                "or say where it is with --adb"
+                "or give its path with --adb"
             )
         self._program = found
         self.serial = _choose(self._devices(), serial)
@@ -74,13 +74,13 @@ class Adb:
         try:
             result = self._run("-s", self.serial, "push", str(local), remote, seconds=_PUSH_SECONDS)
         except subprocess.TimeoutExpired:
-            raise AndroidError(f"{local} was not on the device {_PUSH_SECONDS} s after the copy began") from None
+            raise AndroidError(f"copying {local} to the device took longer than {_PUSH_SECONDS} s") from None
         if result.returncode == 0:
             return
         said = result.stderr + result.stdout
         if "No space left on device" in said:
             raise AndroidError(
-                f"device {self.serial} is full: {local} takes {local.stat().st_size} bytes, "
+                f"device {self.serial} is full: {local} needs {local.stat().st_size} bytes, "
                 f"free: {self._free_space(remote)}"
             )
         if self.serial not in self._states():
@@ -96,7 +96,7 @@ class Adb:
     def _lost(self, result: subprocess.CompletedProcess) -> AndroidError:
         state = self._states().get(self.serial, "not connected")
         return AndroidError(
-            f"device {self.serial} was lost (now {state}); adb says: {last_line(result.stderr) or 'nothing'}"
+            f"device {self.serial} was lost (now {state}); adb printed: {last_line(result.stderr) or 'nothing'}"
         )
 
     def _states(self) -> dict[str, str]:
@@ -147,7 +147,7 @@ def _choose(devices: list[tuple[str, str, str]], serial: str | None) -> str:
         raise AndroidError(f"several Android devices: choose one with --serial: {listed}")
     if serial is None:
         serial = devices[0][0]
-    require_known("device", serial, list(states), error=AndroidError)
+    check_known("device", serial, list(states), error=AndroidError)
     if states[serial] != "device":
         raise AndroidError(
             f"device {serial} cannot be used ({states[serial]}): "

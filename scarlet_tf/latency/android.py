@@ -156,11 +156,12 @@ def _read(result: ShellResult, settings: AndroidSettings) -> BenchmarkRun:
 def _check(facts: DeviceFacts, settings: AndroidSettings, binary: str | os.PathLike, abi: str) -> None:
     if facts.abis and abi not in facts.abis:
         raise AndroidError(
-            f"{binary} is built for {abi}, but device {facts.serial} executes {', '.join(facts.abis)}: {GET_BINARY}"
+            f"{binary} is built for {abi}, but device {facts.serial} supports {', '.join(facts.abis)}: {GET_BINARY}"
         )
     if facts.cpus and not all(f"cpu{cpu}" in facts.cpus for cpu in settings.cpus):
         raise AndroidError(
-            f"cpu_mask {settings.cpu_mask!r} names CPUs {sorted(settings.cpus)}; the device has {', '.join(facts.cpus)}"
+            f"cpu_mask {settings.cpu_mask!r} names CPUs {sorted(settings.cpus)}, but the device has "
+            f"{', '.join(facts.cpus)}"
         )
 
 
@@ -177,8 +178,8 @@ def _identify(path: Path) -> dict[str, str | int]:
 
 
 def _identify_model(path: Path) -> dict[str, str | int]:
-    identity = _identify(path)
+    record = _identify(path)
     with open(path, "rb") as file:
         if file.read(8)[4:] != b"TFL3":  # the schema's file identifier
-            raise AndroidError(f"{path} is no .tflite file")
-    return identity
+            raise AndroidError(f"{path} is not a .tflite file")
+    return record

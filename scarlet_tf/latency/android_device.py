@@ -101,7 +101,7 @@ def binary_abi(path: Path) -> str:
     with open(path, "rb") as file:
         head = file.read(20)
     if head[:4] != b"\x7fELF" or len(head) < 20:
-        raise AndroidError(f"{path} is no executable for Android (it begins with {head[:12]!r}): {GET_BINARY}")
+        raise AndroidError(f"{path} is not an Android executable (it begins with {head[:12]!r}): {GET_BINARY}")
     machine = int.from_bytes(head[18:20], "little")
     return _ABIS.get(machine, f"machine {machine}")
 
@@ -116,7 +116,7 @@ def device_folder(adb: Adb, warnings: list[str]) -> Iterator[str]:
     try:
         made = adb.shell(f"mkdir {folder}")
         if made.exit_code:
-            raise AndroidError(f"no folder can be made on device {adb.serial}: {made.output.strip()}")
+            raise AndroidError(f"cannot create a folder on device {adb.serial}: {made.output.strip()}")
         yield folder
     except BaseException as error:
         left = _remove(adb, folder)
@@ -138,6 +138,6 @@ def run_in_folder(adb: Adb, folder: str, command: str, *, seconds: float) -> She
 def _remove(adb: Adb, folder: str) -> str | None:
     try:
         removed = adb.shell(f"[ -f {folder}/pid ] && kill -9 $(cat {folder}/pid); rm -rf {folder}")
-        return f"{folder} is left on the device: {removed.output.strip()}" if removed.exit_code else None
+        return f"{folder} cannot be deleted from the device: {removed.output.strip()}" if removed.exit_code else None
     except AndroidError:
-        return f"{folder} is left on device {adb.serial}"
+        return f"{folder} cannot be deleted from device {adb.serial}"

@@ -109,7 +109,7 @@ def save_android(benchmark: AndroidBenchmark, path: str | os.PathLike, *, comman
 
 def _thermal_warnings(before: Thermal, after: Thermal) -> list[str]:
     if before.status is None or after.status is None:
-        return ["the device does not tell its thermal status: throttling shows in the times alone"]
+        return ["the device does not report its thermal status: only the times can show throttling"]
     names = [f"{status} ({THERMAL_STATUS[min(status, 6)]})" for status in (before.status, after.status)]
     if after.status > before.status:
         return [f"the thermal status rose from {names[0]} to {names[1]}: the device throttles"]
@@ -125,11 +125,13 @@ def _latency_warnings(latency: AndroidLatency, settings: AndroidSettings) -> lis
     third = len(times) // 3
     if third and np.median(times[-third:]) > SLOWER * np.median(times[:third]):
         slower = np.median(times[-third:]) / np.median(times[:third])
-        warnings.append(f"{name}: the last third of the rounds took {slower:.2f} times the first third: throttling?")
+        warnings.append(
+            f"{name}: the last third of the rounds took {slower:.2f} times as long as the first: throttling?"
+        )
     taken = taken_by(settings.delegate, latency.rounds[-1].delegations) if settings.delegate else []
     if latency.rounds[-1].partial or any(entry["total"] and entry["nodes"] < entry["total"] for entry in taken):
         nodes = ", ".join(f"{entry['delegate']} {entry['nodes']}/{entry['total']}" for entry in taken)
-        warnings.append(f"{name}: the delegate runs a part of the model only (nodes: {nodes or 'not printed'})")
+        warnings.append(f"{name}: the delegate runs only part of the model (nodes: {nodes or 'not printed'})")
     if settings.op_profile and latency.op_profile is None:
         warnings.append(f"{name}: benchmark_model printed no op profile")
     return warnings

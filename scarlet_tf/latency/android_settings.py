@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.latency.adb import AndroidError
 
 DELEGATES = ("xnnpack", "gpu", "nnapi")
@@ -16,7 +16,7 @@ def parse_threads(words: Sequence[str]) -> tuple[int, ...]:
     """Parse thread counts such as "4". Raise AndroidError for anything but whole numbers."""
     for word in words:
         if not word.strip().isdecimal():
-            raise AndroidError(f"threads must be whole numbers separated by commas, such as 1,4; got {word!r}")
+            raise AndroidError(f"threads must be integers separated by commas, such as 1,4, got {word!r}")
     return tuple(int(word) for word in words)
 
 
@@ -56,20 +56,22 @@ class AndroidSettings:
 
     def __post_init__(self) -> None:
         if not self.threads:
-            raise AndroidError("no thread count to measure with")
+            raise AndroidError("threads must have at least one thread count, got none")
         least = {"runs": 1, "warmup": 0, "rounds": 1, "cooldown": 0, "min_seconds": 0, "timeout": 1}
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise AndroidError(f"{name} must be >= {bound}, got {getattr(self, name)}")
         for count in self.threads:
             if count < 1 or self.threads.count(count) > 1:
-                raise AndroidError(f"threads must be different numbers >= 1, got {count} in {list(self.threads)}")
+                raise AndroidError(f"threads must be distinct integers >= 1, got {count} in {list(self.threads)}")
         if self.delegate is not None:
-            require_known("delegate", self.delegate, DELEGATES, error=AndroidError)
+            check_known("delegate", self.delegate, DELEGATES, error=AndroidError)
         if self.cpu_mask is not None and not (
             re.fullmatch(r"(0x)?[0-9a-fA-F]{1,16}", self.cpu_mask) and int(self.cpu_mask, 16)
         ):
-            raise AndroidError(f"cpu_mask must be hexadecimal and not 0, such as f0 for CPUs 4 to 7: {self.cpu_mask!r}")
+            raise AndroidError(
+                f"cpu_mask must be hexadecimal and not 0, such as f0 for CPUs 4 to 7, got {self.cpu_mask!r}"
+            )
 
     @property
     def cpus(self) -> frozenset[int]:

@@ -110,19 +110,19 @@ def parse_run(text: str) -> BenchmarkRun:
     """Parse the output of one run. Raise AndroidError if timings are missing, contradictory or not positive."""
     times = _summary(text)
     if times is None:
-        raise AndroidError(f"output of benchmark_model without timings; its last line: {last_line(text)!r}")
+        raise AndroidError(f"benchmark_model printed no timings; its last line: {last_line(text)!r}")
     for line in list(_STATISTICS.finditer(text))[-1:]:  # the one before is the warm-up's
         statistics = _statistics(int(line[1]), line[2])
         if not statistics["count"]:
-            raise AndroidError("benchmark_model counted no inference")
+            raise AndroidError("benchmark_model reported 0 inferences")
         if not math.isclose(statistics["mean_ms"], times["mean_ms"], rel_tol=0.01, abs_tol=0.006):  # LiteRT rounds
             raise AndroidError(
-                f"output of benchmark_model contradicts itself: mean {statistics['mean_ms']} ms in {line[0]!r}, "
+                f"benchmark_model's output is inconsistent: mean {statistics['mean_ms']} ms in {line[0]!r}, "
                 f"{times['mean_ms']} ms in the summary"
             )
         times |= statistics
     if not times["mean_ms"] > 0 or times.get("median_ms", 1) <= 0:
-        raise AndroidError("benchmark_model printed a time below a microsecond: too short to compare")
+        raise AndroidError("benchmark_model reported a time below a microsecond: too short to compare")
     return BenchmarkRun(
         **times,
         memory_mb=_memory(text),
@@ -151,7 +151,7 @@ def parse_op_profile(text: str) -> list[dict] | None:
         rows.append({column: _op_value(column, cell) for column, cell in zip(columns, cells, strict=True)})
     nodes = re.search(r"Number of nodes executed: (\d+)", table)
     if nodes and int(nodes[1]) != len(rows):
-        raise AndroidError(f"op profile of {len(rows)} rows, but benchmark_model says {nodes[1]} nodes")
+        raise AndroidError(f"benchmark_model's op profile has {len(rows)} rows, but it reported {nodes[1]} nodes")
     return rows
 
 
@@ -169,13 +169,13 @@ def refused_delegate(text: str, delegate: str) -> str | None:
         text,
     )
     if said:
-        return f"the {name} delegate was not used: benchmark_model says {said[0]!r}"
+        return f"the {name} delegate was not used: benchmark_model printed {said[0]!r}"
     created = delegate == "xnnpack" and "Created TensorFlow Lite XNNPACK delegate for CPU" in text
     if created or taken_by(delegate, _delegations(text)) or re.search(rf"[Aa]pplied {name} delegate", text):
         return None
     if re.search(rf"Unconsumed cmdline flags:.*--use_{delegate}", text):
-        return f"the {name} delegate was not used: this benchmark_model knows no flag --use_{delegate}"
-    return f"the {name} delegate was not used: benchmark_model does not say that it was applied"
+        return f"the {name} delegate was not used: this benchmark_model has no flag --use_{delegate}"
+    return f"the {name} delegate was not used: benchmark_model did not report that it was applied"
 
 
 def taken_by(delegate: str, delegations: list[dict]) -> list[dict]:
@@ -196,9 +196,9 @@ def explain_failure(text: str, exit_code: int) -> str:
     errors = [line.split("ERROR: ", 1)[1].strip() for line in text.splitlines() if "ERROR: " in line]
     reasons = "; ".join(list(dict.fromkeys(error for error in errors if error not in ("", "Benchmarking failed.")))[:3])
     if failed := re.search(r"Failed to apply (\w+) delegate", text):
-        return f"the {failed[1]} delegate was not used: it failed to apply: {reasons or 'no reason is given'}"
+        return f"the {failed[1]} delegate was not used: it failed to apply: {reasons or 'no reason given'}"
     if reasons:
-        return f"benchmark_model refused the model (exit code {exit_code}): {reasons}"
+        return f"benchmark_model rejected the model (exit code {exit_code}): {reasons}"
     return f"benchmark_model failed with exit code {exit_code}; its last line: {last_line(text)!r}"
 
 

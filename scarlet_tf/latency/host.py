@@ -147,7 +147,7 @@ def _ready(path: str | os.PathLike, *, threads: int, seed: int):
     try:
         check_inputs(interpreter)
     except ValueError as error:
-        raise TFLiteFileError(f"{path}: not a model that can be run: {error}") from error
+        raise TFLiteFileError(f"{path}: the model cannot be run: {error}") from error
     for detail, value in zip(interpreter.get_input_details(), random_inputs(interpreter, seed), strict=True):
         interpreter.set_tensor(detail["index"], value)
     invoke(interpreter, label=path)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras as keras3
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.layers import (
     BatchNorm,
     conv_bn,
@@ -100,7 +100,7 @@ def build(
 
 
 def _pooled(x, pooling: str, *, keras):
-    require_known("pooling", pooling, POOLINGS)
+    check_known("pooling", pooling, POOLINGS)
     layers = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
     return layers[pooling](name=f"{pooling}_pool")(x)
 

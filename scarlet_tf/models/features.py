@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 _PARTS = re.compile(r"(stem|separable|block\d+)_")
 
@@ -38,8 +38,8 @@ def feature_extractor(model, levels: Sequence[str] | None = None):
     found = _last_layers(model)
     if not found:
         raise ValueError(
-            f"{model.name!r} has none of these networks' layers: expected a model of build or create_model; where one "
-            "is a layer of another model, that layer"
+            f"{model.name!r} has no layers of these networks: expected a model from build or create_model; if it is a "
+            "layer of another model, pass that layer"
         )
     if levels is None:
         levels = [level for level in DEFAULT_LEVELS if level in found] or list(found)
@@ -48,7 +48,7 @@ def feature_extractor(model, levels: Sequence[str] | None = None):
     if not levels:
         raise ValueError(f"expected at least one level of {tuple(found)}, got {levels!r}")
     for level in levels:
-        require_known("level", level, tuple(found))
+        check_known("level", level, tuple(found))
     outputs = {level: found[level].output for level in levels}
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return type(model)(inputs, outputs, name=f"{model.name}_features")

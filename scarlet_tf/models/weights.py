@@ -40,7 +40,7 @@ def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
     problems = [f"missing {name}" for name in variables if name not in weights]
     problems += [f"unexpected {name}" for name in weights if name not in variables]
     problems += [
-        f"{name} has shape {tuple(np.shape(weights[name]))}, the model wants {tuple(variable.shape)}"
+        f"{name} has shape {tuple(np.shape(weights[name]))}, expected {tuple(variable.shape)}"
         for name, variable in variables.items()
         if name in weights and tuple(np.shape(weights[name])) != tuple(variable.shape)
     ]

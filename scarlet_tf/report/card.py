@@ -55,7 +55,8 @@ class Card:
     def markdown(self) -> str:
         parts = [
             f"# {self.name}",
-            f"![{self.name}: colour is the kernel, height the expansion, a frame means SE]({self.picture})",
+            f"![{self.name}: colour is the kernel, height the expansion ratio, a frame means squeeze-and-excite]"
+            f"({self.picture})",
             self._facts(),
             f"## Images\n\n{self._images()}",
             f"## Weights\n\n{self.weights}",
@@ -108,7 +109,7 @@ class Card:
     def _start(self) -> str:
         if origin := self.training.get("started_from"):
             return origin
-        return "weights that its record does not name" if self.training.get("inherited_weights") else "random weights"
+        return "unnamed weights" if self.training.get("inherited_weights") else "random weights"
 
     def _images(self) -> str:
         numbers = "; ".join(
@@ -116,22 +117,25 @@ class Card:
             for label, values in (("mean", self.mean), ("standard deviation", self.std))
         )
         return (
-            f"RGB, divided by 255, then per channel less the mean, over the standard deviation: {numbers}.\n"
-            "`include_preprocessing=True`, or `--include_preprocessing` when exporting, puts that into the graph."
+            f"RGB, divided by 255, then normalised per channel: {numbers}.\n"
+            "`include_preprocessing=True`, or `--include_preprocessing` when exporting, puts this into the graph."
         )
 
     def _use(self) -> str:
         if self.published:
             return (
-                "Image classification on phones and other small machines, and, by `zoo.feature_extractor`, a backbone\n"
-                "for detection and segmentation. Nothing here was trained on ImageNet; the accuracy above is the\n"
-                "paper's, of the authors' weights. Random weights classify nothing. Classes, and what they leave out,\n"
-                "are ImageNet's: not for decisions about people, and not without tests on one's own images."
+                "Image classification on phones and other small devices, and, with `zoo.feature_extractor`, a\n"
+                "backbone for detection and segmentation. This project trained nothing on ImageNet; the\n"
+                "accuracy above is the paper's, for the authors' weights. Random weights classify nothing. The\n"
+                "classes, and their gaps, are ImageNet's: do not use it for decisions about people, or without\n"
+                "tests on your own images."
             )
-        trained = f"on {self.training['data']['name']}" if self.training else "on images unknown to this card"
+        trained = (
+            f"on {self.training['data']['name']}" if self.training else "on a dataset that this card does not know"
+        )
         return (
-            f"Image classification as its training, {trained}, taught it: of its classes, and of images like those\n"
-            "that it saw. Accuracy elsewhere has to be measured there."
+            f"Trained {trained}: it classifies only that dataset's classes, in images like that dataset's.\n"
+            "Measure its accuracy on other images before use."
         )
 
     def _export(self) -> str:
@@ -148,9 +152,9 @@ class Card:
     def _checked(self) -> str:
         report = self.verification
         trained = report["keras_accuracy"] is not None
-        rows = ["| form | bytes | operations | partitions | error / largest output |", "|---|---|---|---|---|"]
+        rows = ["| format | bytes | operations | partitions | error / largest output |", "|---|---|---|---|---|"]
         if trained:
-            rows = [f"{rows[0]} top-1 as Keras | top-1 |", f"{rows[1]}---|---|"]
+            rows = [f"{rows[0]} same top-1 | top-1 |", f"{rows[1]}---|---|"]
             rows.append(f"| Keras | | | | | | {report['keras_accuracy']:.4f} |")
         for check in report["formats"]:
             cells = [
@@ -162,10 +166,11 @@ class Card:
                 *([f"{check['top1_agreement']:.4f}", f"{check['accuracy']:.4f}"] if trained else []),
             ]
             rows.append(f"| {' | '.join(cells)} |")
-        kind, then = ("trained", "") if trained else ("random", " What int8 does to accuracy needs trained weights.")
+        kind, then = ("trained", "") if trained else ("random", " Only trained weights show how int8 affects accuracy.")
         return (
-            f"Every form against Keras, with {kind} weights on {report['images']:,} images, by `tools/verify.py`;\n"
-            f"partitions are the pieces that XNNPACK runs.{then}\n\n" + "\n".join(rows)
+            f"Every format compared with Keras by `tools/verify.py`, with {kind} weights on "
+            f"{report['images']:,} images;\n"
+            f"partitions are the parts of the graph that XNNPACK runs.{then}\n\n" + "\n".join(rows)
         )
 
     def _speed(self) -> str:

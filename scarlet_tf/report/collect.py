@@ -17,7 +17,7 @@ TIMED = {name: name for name in ("median_ms", "p10_ms", "p90_ms")}
 
 
 def collect_results(folder: str | os.PathLike) -> dict:
-    """Read one result, as `results.check_results` takes it, from a folder that train.py wrote.
+    """Read one result, as `results.merge_results` takes it, from a folder that train.py wrote.
 
     Reads spec.json and training.json, and if they exist verify.json (from verify.py) and latency.json (from
     benchmark_host.py). Every file of a known format adds columns. Its format is the one that verify.py recorded, else
@@ -31,10 +31,10 @@ def collect_results(folder: str | os.PathLike) -> dict:
     """
     folder = Path(folder)
     if not (folder / "training.json").exists():
-        raise ReportError(f"{folder} holds no trained model: it has no training.json")
+        raise ReportError(f"no trained model in {folder}: it has no training.json")
     spec = ArchSpec.load(folder / "spec.json")
     if spec.genome is None:
-        raise ReportError(f"{folder}/spec.json has no genome: only models of a search space can be shown")
+        raise ReportError(f"{folder}/spec.json has no genome: expected a model of a search space")
     try:
         training = load_json(folder / "training.json")
         columns = {"keras_top1": training["test"]["top1"], "started_from": _start(training, spec)}
@@ -52,7 +52,7 @@ def _start(training: dict, spec: ArchSpec) -> str:
     """Describe the weights before training, and LETs: with them, the network differs from the one that was searched."""
     start = "random weights"
     if training["inherited_weights"]:
-        start = training["started_from"] or "weights without a name"
+        start = training["started_from"] or "unnamed weights"
     return f"{start}; LETs kept" if any(block.kind == "let" for block in spec.blocks) else start
 
 

@@ -233,7 +233,7 @@ def _legend(blocks: Iterable[BlockSpec]) -> tuple[_Sample, ...]:
     return (
         *samples,
         _Sample(_legend_block(3, expansion=6), "expansion 6 (low: 3)", 168),
-        _Sample(_legend_block(3, se=True), "squeeze-excite", 132),
+        _Sample(_legend_block(3, se=True), "squeeze-and-excite", 154),
         _Sample(BlockSpec(kind="identity", in_channels=8, out_channels=8), "identity", 92),
         _Sample(BlockSpec(kind="let", in_channels=8, out_channels=8), f"LET (1{_TIMES}1 conv)", 132),
     )

@@ -13,8 +13,8 @@ from scarlet_tf.files import write_atomically
 from scarlet_tf.image_size import describe_image_size
 from scarlet_tf.report.drawing import draw_legend
 from scarlet_tf.report.payload import ReportError, check_space, embed_json, make_payload, settings_of
-from scarlet_tf.report.quantities import is_number, phrase, write_constraint
-from scarlet_tf.report.results import check_results
+from scarlet_tf.report.quantities import format_constraint, is_number, phrase
+from scarlet_tf.report.results import merge_results
 from scarlet_tf.report.tables import gallery, make_rows, models_table
 from scarlet_tf.search import Models, SearchHistory
 
@@ -37,7 +37,7 @@ def build_page(
         history: `search_history` of the archive, finished or not, with at least one generation.
         evaluated: `evaluated_models` of the same archive.
         space: the search's space.
-        results: of trained models, as `check_results` takes them.
+        results: of trained models, as `merge_results` takes them.
         metadata: facts for the footer, text or numbers by name. "title" is the page's heading. "dataset", "machine",
             "date", "search_command" (made the search) and "command" (made the page) are usual; others are shown too.
 
@@ -47,8 +47,8 @@ def build_page(
     metadata = check_metadata(metadata or {})
     check_space(history, space)
     if not history.generations:
-        raise ReportError("this search has not finished a generation yet: there is nothing to show")
-    checked = check_results(results, space)
+        raise ReportError("the search has no finished generation yet")
+    checked = merge_results(results, space)
     rows = make_rows(history, evaluated, space, checked)
     payload = make_payload(history, evaluated, space, names=[row.name for row in rows if row.picked])
     title = str(metadata.get("title", f"Search in the space “{space.name}”"))
@@ -83,10 +83,10 @@ def write_page(
 def check_metadata(metadata: object) -> dict[str, str | float]:
     """Return the metadata as a dict. Raise ReportError unless it is an object of texts and numbers."""
     if not isinstance(metadata, Mapping):
-        raise ReportError(f"metadata must be an object of texts and numbers, got {type(metadata).__name__}")
+        raise ReportError(f"metadata must be a JSON object of strings and numbers, got {type(metadata).__name__}")
     for key, value in metadata.items():
         if not isinstance(key, str) or not (isinstance(value, str) or is_number(value)):
-            raise ReportError(f"metadata {key!r} must be a text or a number, got {value!r}")
+            raise ReportError(f"metadata {key!r} must be a string or a number, got {value!r}")
     return dict(metadata)
 
 
@@ -98,7 +98,7 @@ def _subtitle(history: SearchHistory) -> str:
     objectives, constraints = settings_of(history)
     verbs = {"max": "maximise", "min": "minimise"}
     aims = ", ".join(f"{verbs[o.direction]} {phrase(o.name)} (weight {o.weight:g})" for o in objectives)
-    bounds = " and ".join(map(write_constraint, constraints)) or "no constraints"
+    bounds = " and ".join(map(format_constraint, constraints)) or "no constraints"
     return f"Weighted NSGA-II: {aims}; {bounds}."
 
 
@@ -117,7 +117,7 @@ def _tiles(history: SearchHistory, evaluated: Models) -> str:
 
 
 def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, str | float]) -> str:
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     mixture = {name.replace("_", " "): value for name, value in settings["mixture"].items() if is_number(value)}
     size = describe_image_size(space.resolution)
     facts: list[tuple[str, object]] = [
@@ -128,7 +128,7 @@ def _footer(history: SearchHistory, space: SearchSpace, metadata: Mapping[str, s
         ("Mutation", ", ".join(f"{name} {value:g}" for name, value in mixture.items())),
         ("Mutators", ", ".join(settings["mutators"])),
         ("Seed", settings["seed"]),
-        ("Evaluator", history.identity["evaluator"]),
+        ("Evaluator", history.definition["evaluator"]),
     ]
     facts += [
         (_METADATA_LABELS.get(key, key.replace("_", " ").capitalize()), value)

@@ -30,19 +30,21 @@ class ReportError(ValueError):
 
 def recorded_space(history: SearchHistory) -> SearchSpace:
     """Return the search space that the search's archive records."""
-    return SearchSpace.from_dict(history.identity["space"])
+    return SearchSpace.from_dict(history.definition["space"])
 
 
 def check_space(history: SearchHistory, space: SearchSpace) -> None:
     """Raise ReportError unless the search was made in this space."""
     recorded = recorded_space(history)
     if recorded != space:
-        raise ReportError(f"the search was made in space {recorded.name!r}, which differs from {space.name!r} given")
+        raise ReportError(
+            f"the search ran in space {recorded.name!r}, which differs from the given space {space.name!r}"
+        )
 
 
 def settings_of(history: SearchHistory) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
     """Return the objectives and constraints of a search."""
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     known = (ACCURACY, *settings["quantities"])
     objectives = parse_objectives(settings["objectives"], known=known)
     return objectives, parse_constraints(settings["constraints"], known=known)

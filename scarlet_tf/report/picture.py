@@ -11,7 +11,7 @@ from pathlib import Path
 
 import resvg_py
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.files import write_atomically
 
 _FONT = "DejaVu Sans"
@@ -22,7 +22,7 @@ FORMATS = (".svg", ".png")
 def picture_format(path: str | Path) -> str:
     """Return the suffix of a file name. Raise ValueError if it is not one of FORMATS."""
     ending = Path(path).suffix.lower()
-    require_known("ending of a picture's name", ending, FORMATS)
+    check_known("ending of a picture's name", ending, FORMATS)
     return ending
 
 

@@ -32,7 +32,7 @@ def unit(name: str) -> str:
     return _UNITS.get(name, "plain")
 
 
-def write_value(value: float, *, unit: str) -> str:
+def format_value(value: float, *, unit: str) -> str:
     """Format a value with its unit.
 
     0.5123 -> "51.23 %", 365310000 -> "365.3 M", 96300 -> "96.3 k", 1234567 -> "1,234,567 B", 12.3 -> "12.3".
@@ -55,9 +55,9 @@ def significant(value: float, digits: int) -> str:
     return np.format_float_positional(float(f"{value:.{digits}g}"), trim="-")
 
 
-def write_constraint(constraint: Constraint) -> str:
+def format_constraint(constraint: Constraint) -> str:
     """Format a constraint: madds<500000000 -> "MAdds < 500.0 M"."""
-    return f"{phrase(constraint.name)} {constraint.op} {write_value(constraint.bound, unit=unit(constraint.name))}"
+    return f"{phrase(constraint.name)} {constraint.op} {format_value(constraint.bound, unit=unit(constraint.name))}"
 
 
 def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
@@ -65,9 +65,9 @@ def effort_labels(constraints: tuple[Constraint, ...]) -> list[str]:
     accuracy, cheap = _split(constraints)
     return [
         "evaluated, feasible",
-        *(f"evaluated, breaks {write_constraint(c)}" for c in accuracy),
-        *(f"not evaluated, breaks {write_constraint(c)}" for c in cheap),
-        "not evaluated, known already",
+        *(f"evaluated, breaks {format_constraint(c)}" for c in accuracy),
+        *(f"not evaluated, breaks {format_constraint(c)}" for c in cheap),
+        "not evaluated, already known",
     ]
 
 

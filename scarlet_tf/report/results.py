@@ -11,7 +11,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.formats import FLOAT32, FORMATS, PLAIN, QUANTIZATIONS
 from scarlet_tf.report.payload import ReportError
-from scarlet_tf.report.quantities import MISSING, is_number, write_value
+from scarlet_tf.report.quantities import MISSING, format_value, is_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Result:
     columns: dict[str, float | str | None]
 
 
-def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
+def merge_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -> list[Result]:
     """Validate results, and merge entries of the same genome, such as training's and the exporter's.
 
     Args:
@@ -92,14 +92,14 @@ def check_results(results: Sequence[Mapping[str, object]], space: SearchSpace) -
     """
     merged: dict[tuple[int, ...], Result] = {}
     for position, entry in enumerate(results):
-        result = _check(entry, space, owner=f"result {position}")
+        result = _parse_result(entry, space, owner=f"result {position}")
         before = merged.get(result.genome)
         merged[result.genome] = _merge(before, result) if before else result
     return list(merged.values())
 
 
 def load_results(path: str | os.PathLike) -> list[dict]:
-    """Read a JSON list of results, as `check_results` takes them.
+    """Read a JSON list of results, as `merge_results` takes them.
 
     Raises:
         ReportError: for a damaged file; the message names its path.
@@ -133,14 +133,14 @@ def columns_given(results: Sequence[Result]) -> list[str]:
     return [key for key in COLUMNS if key in given] + [key for key in given if key not in COLUMNS]
 
 
-def write_cell(key: str, value: float | str | None) -> str:
+def format_cell(key: str, value: float | str | None) -> str:
     """Format a cell's text, not escaped."""
     if value is None:
         return MISSING
-    return value if isinstance(value, str) else write_value(value, unit=column_of(key).unit)
+    return value if isinstance(value, str) else format_value(value, unit=column_of(key).unit)
 
 
-def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
+def _parse_result(entry: object, space: SearchSpace, *, owner: str) -> Result:
     if not isinstance(entry, Mapping) or set(entry) != {"name", "genome", "columns"}:
         got = sorted(map(str, entry)) if isinstance(entry, Mapping) else type(entry).__name__
         raise ReportError(f"{owner}: expected an object with name, genome and columns, got {got}")
@@ -149,7 +149,7 @@ def _check(entry: object, space: SearchSpace, *, owner: str) -> Result:
         raise ReportError(f"{owner}: name must be a non-empty string, got {name!r}")
     owner = f"{owner}, {name!r}"
     if not isinstance(genome, (str, list, tuple)):
-        raise ReportError(f"{owner}: genome must be a list or text like '4,8,2', got {genome!r}")
+        raise ReportError(f"{owner}: genome must be a list or a string such as '4,8,2', got {genome!r}")
     try:
         genome = space.parse(genome) if isinstance(genome, str) else space.check(genome)
     except ValueError as error:
@@ -177,7 +177,7 @@ def _merge(before: Result, after: Result) -> Result:
     columns = dict(before.columns)
     for key, value in after.columns.items():
         if None not in (columns.get(key), value) and columns[key] != value:
-            raise ReportError(f"results of {after.name!r} contradict: {key} is {columns[key]!r} and {value!r}")
+            raise ReportError(f"results of {after.name!r} conflict: {key} is both {columns[key]!r} and {value!r}")
         if columns.get(key) is None:
             columns[key] = value
     return dataclasses.replace(before, columns=columns)

@@ -11,8 +11,8 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.report.drawing import draw_architecture
-from scarlet_tf.report.quantities import MISSING, label, phrase, unit, write_value
-from scarlet_tf.report.results import Result, column_of, columns_given, write_cell
+from scarlet_tf.report.quantities import MISSING, format_value, label, phrase, unit
+from scarlet_tf.report.results import Result, column_of, columns_given, format_cell
 from scarlet_tf.search import Models, SearchHistory
 from scarlet_tf.search.objectives import ACCURACY
 
@@ -99,8 +99,8 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _body_row(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) -> str:
-    cells = [write_value(row.values[n], unit=unit(n)) if n in row.values else MISSING for n in quantities]
-    cells += [write_cell(key, row.columns.get(key)) for key in columns]
+    cells = [format_value(row.values[n], unit=unit(n)) if n in row.values else MISSING for n in quantities]
+    cells += [format_cell(key, row.columns.get(key)) for key in columns]
     genome = ",<wbr>".join(map(str, row.genome))
     name = escape(row.name)
     if row.row is not None:
@@ -119,7 +119,7 @@ def gallery(rows: Sequence[ModelRow], space: SearchSpace) -> str:
 
 def _figure(row: ModelRow, space: SearchSpace) -> str:
     facts = " · ".join(
-        f"{write_value(row.values[name], unit=unit(name))} {phrase(name)}"
+        f"{format_value(row.values[name], unit=unit(name))} {phrase(name)}"
         for name in _FIRST_QUANTITIES
         if name in row.values
     )

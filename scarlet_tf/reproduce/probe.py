@@ -45,7 +45,7 @@ class PathProbe:
             "interval": f"{every} steps",
         }
         if self.path.exists():
-            self._require_same(_read(self.path)[0])
+            self._check_same(_read(self.path)[0])
 
     def __call__(self, step: int, supernet: Supernet) -> None:
         if step % self.every:
@@ -57,7 +57,7 @@ class PathProbe:
         lines = [self._subject, *kept, {"step": step, "accuracies": accuracies.tolist()}]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
-    def _require_same(self, subject: dict) -> None:
+    def _check_same(self, subject: dict) -> None:
         for what, own in self._subject.items():
             if subject[what] != own:
                 raise ValueError(

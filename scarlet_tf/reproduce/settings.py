@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.data import DataConfig
 from scarlet_tf.reproduce.spaces import stand_in
 
@@ -51,7 +51,7 @@ class Figure1Config:
     def __post_init__(self) -> None:
         stand_in(self.space)
         for arm in self.arms:
-            require_known("arm", arm, tuple(ARMS))
+            check_known("arm", arm, tuple(ARMS))
         if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
             raise ValueError(f"arms must be different ones, 'let' among them, got {','.join(self.arms)}")
         for field in ("seeds", "steps", "paths", "images", "measurements"):

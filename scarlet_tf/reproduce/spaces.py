@@ -11,7 +11,7 @@ import dataclasses
 
 from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.arch.scaling import round_filters
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 SPACES = ("small", "double", "deep")
 SIDE = 32
@@ -21,7 +21,7 @@ _DEEP_WIDTH = 0.25
 
 def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
     """Return one of SPACES. Raise ValueError for another name."""
-    require_known("space", name, SPACES)
+    check_known("space", name, SPACES)
     small = get_space("small", classes=classes)
     if name == "small":
         return small

@@ -152,12 +152,12 @@ class CheckpointStore:
                 checkpoint = read_checkpoint(path, kind=self.kind)
             except CheckpointError as error:
                 failure = error
-                warnings.warn(f"{error}; trying the one before", stacklevel=2)
+                warnings.warn(f"{error}; trying the previous checkpoint", stacklevel=2)
                 continue
             if self.fingerprint not in (None, checkpoint.metadata["fingerprint"]):
                 raise CheckpointError(
-                    f"checkpoint {path} was made with other settings{self._difference(checkpoint)}: "
-                    f"use the same flags, or another output folder for a new run"
+                    f"checkpoint {path} was saved with other settings{self._difference(checkpoint)}: "
+                    f"use the same flags, or another run directory for a new run"
                 )
             return checkpoint
         if failure:

@@ -111,6 +111,5 @@ def naming_lost_workers(resumed_from: str) -> Iterator[None]:
         yield
     except _LOST as error:
         raise WorkerLostError(
-            f"a worker was lost ({type(error).__name__}): start all workers again, and the run goes on from "
-            f"{resumed_from}"
+            f"a worker was lost ({type(error).__name__}): restart all workers to resume from {resumed_from}"
         ) from error

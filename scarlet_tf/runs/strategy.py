@@ -7,31 +7,31 @@ import os
 import sys
 from collections.abc import Sequence
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 _TF_CONFIG = (
-    'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS ONE}}, '
+    'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS WORKER}}, '
     "see docs/several_machines.md"
 )
 
 
-def require_strategy(name: str, *, tpu: str = "") -> None:
+def check_strategy(name: str, *, tpu: str = "") -> None:
     """Check the arguments of `make_strategy`, and TF_CONFIG, without importing TensorFlow.
 
     Raises:
         ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if TF_CONFIG
             does not name workers and the task of this one: TensorFlow would then assume that there are no others.
     """
-    require_known("strategy", name, STRATEGIES)
+    check_known("strategy", name, STRATEGIES)
     if tpu and name != "tpu":
-        raise ValueError(f"tpu {tpu!r} goes with strategy 'tpu', got {name!r}")
+        raise ValueError(f"tpu {tpu!r} needs strategy 'tpu', got {name!r}")
     if name == "multi_worker":
         text = os.environ.get("TF_CONFIG")
         if not text:
             raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {_TF_CONFIG}")
         if not _names_workers(text):
-            raise ValueError(f"TF_CONFIG is {text!r}: {_TF_CONFIG}")
+            raise ValueError(f"invalid TF_CONFIG {text!r}: {_TF_CONFIG}")
 
 
 def _names_workers(tf_config: str) -> bool:
@@ -54,9 +54,9 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
         tpu: name of a TPU; "local": this machine's; "": the one that the environment names.
 
     Raises:
-        ValueError: as `require_strategy`, and if the TPU cannot be used.
+        ValueError: as `check_strategy`, and if the TPU cannot be used.
     """
-    require_strategy(name, tpu=tpu)
+    check_strategy(name, tpu=tpu)
     import tensorflow as tf
 
     if name == "one_device":
@@ -67,12 +67,15 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     if name == "multi_worker":
         workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
         if sum(map(len, workers.values())) > 1:  # TensorFlow waits silently and ignores signals
-            print("waiting for all workers in TF_CONFIG; until they are there only kill -9 ends this", file=sys.stderr)
+            print(
+                "waiting for all workers in TF_CONFIG; until they have started, only kill -9 stops this",
+                file=sys.stderr,
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, OSError, tf.errors.OpError) as error:
-        raise ValueError(f"no TPU {tpu or 'in the environment'}: {error}") from error
+        raise ValueError(f"cannot connect to the TPU {tpu or 'named in the environment'}: {error}") from error
     return tf.distribute.TPUStrategy(resolver)

@@ -11,7 +11,7 @@ from scarlet_tf.runs.loop import WorkerLostError, naming_lost_workers
 class Workers:
     """The processes of a MultiWorkerMirroredStrategy; a single process with any other strategy, or with None.
 
-    All processes must call the same methods in the same order; `tell` on the chief matches `hear` on the others.
+    All processes must call the same methods in the same order; `broadcast` on the chief goes with `receive` elsewhere.
 
     Attributes:
         count: number of processes, including the chief.
@@ -19,39 +19,39 @@ class Workers:
         lost: whether another process has ended. The others are then no longer contacted, as they may never answer.
 
     Raises:
-        WorkerLostError: from any method, if another process has ended. Once that is known, `tell` without rows no
+        WorkerLostError: from any method, if another process has ended. Once that is known, `broadcast` without rows no
             longer raises it.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy | None, *, name: str = "0") -> None:
+    def __init__(self, strategy: tf.distribute.Strategy | None, *, fingerprint: str = "0") -> None:
         """Determine the number of processes and the index of this one.
 
         Args:
             strategy: the strategy of the run.
-            name: fingerprint of what all must have in common, up to 16 hexadecimal digits; `hear` checks the chief's.
+            fingerprint: of what all must have in common, up to 16 hexadecimal digits; `receive` checks the chief's.
         """
         self.lost = False
-        self._strategy, self._name = strategy, int(name, 16) // 2  # 63 bits
+        self._strategy, self._fingerprint = strategy, int(fingerprint, 16) // 2  # 63 bits
         self._local = len(strategy.extended.worker_devices) if strategy else 1  # replicas in this process
         self.count = strategy.num_replicas_in_sync // self._local if strategy else 1
         self.index = 0 if self.count == 1 else _index(strategy.cluster_resolver)
 
-    def tell(self, rows: np.ndarray) -> np.ndarray:
+    def broadcast(self, rows: np.ndarray) -> np.ndarray:
         """Broadcast (n, k) integers from the chief and return them; with n = 0 the others end."""
         if self.count > 1 and (len(rows) or not self.lost):
-            self.add(np.array([self._name, len(rows)]))
+            self.add(np.array([self._fingerprint, len(rows)]))
             if len(rows):
                 self.add(rows.astype(np.int64))
         return rows
 
-    def hear(self, width: int) -> np.ndarray:
-        """Receive (n, width) int64 from the chief; raise ValueError if the chief has another `name`."""
-        name, n = self.add(np.zeros(2, np.int64))
-        if name != self._name:
-            raise ValueError("this worker has another supernet, other images or other settings than the chief")
+    def receive(self, width: int) -> np.ndarray:
+        """Receive (n, width) int64 from the chief; raise ValueError if the chief has another `fingerprint`."""
+        fingerprint, n = self.add(np.zeros(2, np.int64))
+        if fingerprint != self._fingerprint:
+            raise ValueError("the supernet, images and settings of this worker must be the chief's, got different ones")
         return self.add(np.zeros((n, width), np.int64)) if n else np.empty((0, width), np.int64)
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until all have called this; the others count a worker that ends before as lost."""
         self.add(np.zeros(1, np.int64))
 
@@ -65,7 +65,7 @@ class Workers:
             return tf.constant(values if first else np.zeros_like(values))
 
         if self.lost:
-            raise WorkerLostError("a worker was lost before: start all workers again")
+            raise WorkerLostError("a worker was lost earlier: restart all workers")
         try:
             with naming_lost_workers("its last generation"):
                 given = self._strategy.experimental_distribute_values_from_function(contribution)

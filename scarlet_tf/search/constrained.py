@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.choices import require_integer
+from scarlet_tf.choices import check_integer
 from scarlet_tf.search.evaluator import Evaluator, evaluate_checked
 from scarlet_tf.search.objectives import ACCURACY, CheapQuantity, Constraint, measure
 from scarlet_tf.search.operators import Proposals, genome_key
@@ -55,7 +55,7 @@ class Patience:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            require_integer(f"patience: {name}", value, least=1)
+            check_integer(f"patience: {name}", value, least=1)
 
 
 def collect(

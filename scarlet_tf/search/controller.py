@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scarlet_tf.choices import require_integer
+from scarlet_tf.choices import check_integer
 from scarlet_tf.search.objectives import ACCURACY, Objective, costs, weights
 from scarlet_tf.search.operators import Parents, draw, genome_key
 from scarlet_tf.search.policy import Batch, Policy, ValueBaseline
@@ -66,7 +66,7 @@ class ControllerConfig:
     memory: float = 0.98
 
     def __post_init__(self) -> None:
-        require_integer("controller: epochs", self.epochs, least=1)
+        check_integer("controller: epochs", self.epochs, least=1)
         ranges = {
             "a number > 0": (("learning_rate", "ridge"), lambda x: x > 0),
             "a number >= 0": (("entropy",), lambda x: x >= 0),

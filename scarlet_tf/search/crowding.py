@@ -64,7 +64,7 @@ def weighted_crowding(costs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     costs, weights = np.asarray(costs, np.float64), np.asarray(weights, np.float64)
     if weights.shape != costs.shape[1:]:
-        raise ValueError(f"expected {costs.shape[1]} weights, one an objective, got shape {weights.shape}")
+        raise ValueError(f"expected {costs.shape[1]} weights, one per objective, got shape {weights.shape}")
     counted = weights > 0
     return crowding_by_objective(costs)[:, counted] @ weights[counted]
 

@@ -26,9 +26,9 @@ def evaluate_checked(evaluator: Evaluator, genomes: np.ndarray) -> np.ndarray:
     """Return the evaluator's accuracies, (n,) float64; raise ValueError unless they are n numbers in [0, 1]."""
     accuracy = np.asarray(evaluator.evaluate(genomes), np.float64)
     if accuracy.shape != (len(genomes),):
-        raise ValueError(f"the evaluator must give {len(genomes)} accuracies, got shape {accuracy.shape}")
+        raise ValueError(f"the evaluator must return {len(genomes)} accuracies, got shape {accuracy.shape}")
     if not ((accuracy >= 0) & (accuracy <= 1)).all():
         bad = int(np.flatnonzero(~((accuracy >= 0) & (accuracy <= 1)))[0])
         genome = ",".join(map(str, genomes[bad]))
-        raise ValueError(f"the evaluator must give accuracies in [0, 1], got {accuracy[bad]} for genome {genome}")
+        raise ValueError(f"the evaluator must return accuracies in [0, 1], got {accuracy[bad]} for genome {genome}")
     return accuracy

@@ -16,7 +16,7 @@ class SearchHistory:
     """The generations of a search so far.
 
     Attributes:
-        identity: "space" (fields of SearchSpace), "evaluator" (fingerprint) and "settings".
+        definition: "space" (fields of SearchSpace), "evaluator" (fingerprint) and "settings".
         generations: the population of each generation; the first is P_0 with Q_0, 2n models drawn uniformly.
         summaries: the summary of each generation.
         operators: for each generation, the number of its evaluated models by operator.
@@ -24,7 +24,7 @@ class SearchHistory:
         picked: the K picked models, by rank and then from the best to the worst first objective; empty before the end.
     """
 
-    identity: dict
+    definition: dict
     generations: tuple[Members, ...]
     summaries: tuple[Summary, ...]
     operators: tuple[dict[str, int], ...]
@@ -35,7 +35,7 @@ class SearchHistory:
     def final(self) -> Members:
         """The last population; raises ValueError before generation 0 is finished."""
         if not self.generations:
-            raise ValueError("this search has not finished a generation yet: there is no population to show")
+            raise ValueError("the search has no finished generation yet")
         return self.generations[-1]
 
     @property
@@ -71,7 +71,7 @@ def history_of(archive: Archive) -> SearchHistory:
     generations = range(archive.last_generation + 1)
     models, picks = archive.models(), archive.picks()
     return SearchHistory(
-        identity=archive.identity,
+        definition=archive.identity,
         generations=tuple(archive.members(generation) for generation in generations),
         summaries=tuple(archive.summary(generation) for generation in generations),
         operators=tuple(archive.operators(generation) for generation in generations),

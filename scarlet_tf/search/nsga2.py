@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_integer
+from scarlet_tf.choices import check_integer
 from scarlet_tf.search.archive import Archive, ArchiveError, open_archive
 from scarlet_tf.search.constrained import Evaluated, Patience, collect
 from scarlet_tf.search.controller import ReinforcedMutation
@@ -84,7 +84,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name, least in {"population": 2, "generations": 1, "seed": 0, "picks": 1}.items():
-            require_integer(f"search: {name}", getattr(self, name), least=least)
+            check_integer(f"search: {name}", getattr(self, name), least=least)
         if self.picks > self.population:
             raise ValueError(f"search: picks must be at most the population, {self.population}, got {self.picks}")
 
@@ -153,11 +153,11 @@ class Search:
                 or cannot be written.
             SearchStalledError: if no more feasible models are found; names the constraint.
         """
-        with open_archive(self._path, identity=self.identity(evaluator)) as archive:
+        with open_archive(self._path, identity=self.definition(evaluator)) as archive:
             last = archive.last_generation
             if last > self.config.generations:
                 raise ArchiveError(
-                    f"{archive.path}: is at generation {last} already, beyond the {self.config.generations} asked for"
+                    f"{archive.path}: has generation {last} already, expected at most {self.config.generations}"
                 )
             restore_states(self._mutators, archive.mutators(last) if last >= 0 else self._initial_states)
             known = {genome_key(genome) for genome in archive.models().genomes}
@@ -171,7 +171,7 @@ class Search:
             archive.write_picks(members.models.ids[chosen])
             return history_of(archive)
 
-    def identity(self, evaluator: Evaluator) -> dict[str, object]:
+    def definition(self, evaluator: Evaluator) -> dict[str, object]:
         """Return the JSON values that determine the course of the search; not generations, picks and patience."""
         return {
             "space": self.space.to_dict(),

@@ -54,7 +54,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
-            raise ObjectiveError(f"an objective's name must be a word such as 'accuracy', got {self.name!r}")
+            raise ObjectiveError(f"an objective's name must be an identifier such as 'accuracy', got {self.name!r}")
         if self.direction not in DIRECTIONS:
             nearest = _nearest(self.direction, DIRECTIONS)
             raise ObjectiveError(f"objective {self.name!r}: unknown direction {self.direction!r}: {nearest}")
@@ -84,7 +84,7 @@ class Constraint:
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
-            raise ObjectiveError(f"a constraint's name must be a word such as 'madds', got {self.name!r}")
+            raise ObjectiveError(f"a constraint's name must be an identifier such as 'madds', got {self.name!r}")
         if self.op not in OPERATORS:
             raise ObjectiveError(f"constraint on {self.name!r}: the operator must be '<' or '>', got {self.op!r}")
         if not math.isfinite(self.bound):
@@ -93,7 +93,7 @@ class Constraint:
             hint = f": did you mean '{self.name}{self.op}{_exact(self.bound / 100)}'?" if 1 < self.bound <= 100 else ""
             raise ObjectiveError(f"constraint '{self}': accuracy is a fraction, so the bound must be in 0..1{hint}")
         if (self.name, self.op, self.bound) in ((ACCURACY, ">", 1), (ACCURACY, "<", 0)):
-            raise ObjectiveError(f"constraint '{self}': no accuracy is, as it lies in 0..1")
+            raise ObjectiveError(f"constraint '{self}' cannot be satisfied: accuracy is in 0..1")
 
     def __str__(self) -> str:
         return f"{self.name}{self.op}{_exact(self.bound)}"
@@ -137,7 +137,8 @@ def parse_objectives(text: str, *, known: Collection[str] = QUANTITIES) -> tuple
         fields = part.strip().split(":")
         if len(fields) != 3:
             raise ObjectiveError(
-                f"bad objective {part.strip()!r}: expected NAME:max:WEIGHT or NAME:min:WEIGHT, such as accuracy:max:0.4"
+                f"invalid objective {part.strip()!r}: expected NAME:max:WEIGHT or NAME:min:WEIGHT, such as "
+                "accuracy:max:0.4"
             )
         weight = _number(fields[2], owner=f"objective {part.strip()!r}", what="weight")
         objectives.append(Objective(name=fields[0], direction=fields[1], weight=weight))
@@ -158,7 +159,7 @@ def parse_constraints(text: str, *, known: Collection[str] = QUANTITIES) -> tupl
         op = next((op for op in OPERATORS if op in part), None)
         if op is None:
             raise ObjectiveError(
-                f"bad constraint {part.strip()!r}: expected NAME<NUMBER or NAME>NUMBER, as madds<500e6"
+                f"invalid constraint {part.strip()!r}: expected NAME<NUMBER or NAME>NUMBER, such as madds<500e6"
             )
         name, _, number = part.partition(op)
         bound = _number(number, owner=f"constraint {part.strip()!r}", what="bound")
@@ -170,7 +171,7 @@ def _number(text: str, *, owner: str, what: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ObjectiveError(f"bad {owner}: the {what} must be a number, got {text.strip()!r}") from None
+        raise ObjectiveError(f"invalid {owner}: the {what} must be a number, got {text.strip()!r}") from None
 
 
 def check_objectives(objectives: Sequence[Objective], *, known: Collection[str]) -> tuple[Objective, ...]:
@@ -180,7 +181,7 @@ def check_objectives(objectives: Sequence[Objective], *, known: Collection[str])
         if name not in known:
             raise ObjectiveError(f"unknown objective {name!r}: {_nearest(name, known)}")
         if names.count(name) > 1:
-            raise ObjectiveError(f"objective {name!r} is given {names.count(name)} times: expected each one once")
+            raise ObjectiveError(f"objective {name!r} is given {names.count(name)} times, expected once")
     total = sum(objective.weight for objective in objectives)
     if not math.isclose(total, 1, abs_tol=1e-6):
         raise ObjectiveError(
@@ -234,7 +235,7 @@ def from_table(table: Sequence[Sequence[float]], *, constant: float = 0.0) -> Ch
     """
     rows = [np.array(row, np.float64) for row in table]
     if not rows or any(row.ndim != 1 or not row.size for row in rows):
-        raise ValueError(f"a quantity's table must be a list of numbers for every layer, got {table!r}")
+        raise ValueError(f"a quantity's table must have a list of numbers for every layer, got {table!r}")
     filled = np.full((len(rows), max(map(len, rows))), np.nan)
     for layer, row in enumerate(rows):
         filled[layer, : len(row)] = row
@@ -245,7 +246,9 @@ def add_quantities(cheap: Mapping[str, CheapQuantity], more: Mapping[str, CheapQ
     """Return both mappings merged; raise ObjectiveError for a name that is taken or not an identifier."""
     for name in more:
         if name in (ACCURACY, *cheap) or not name.isidentifier():
-            raise ObjectiveError(f"a further quantity must have a name of its own such as 'latency_ms', got {name!r}")
+            raise ObjectiveError(
+                f"the name of a further quantity must be a new identifier such as 'latency_ms', got {name!r}"
+            )
     return {**cheap, **more}
 
 
@@ -254,7 +257,7 @@ def measure(cheap: Mapping[str, CheapQuantity], genomes: np.ndarray) -> dict[str
     values = {name: np.asarray(quantity(genomes)) for name, quantity in cheap.items()}
     for name, column in values.items():
         if column.shape != (len(genomes),) or not np.isfinite(column).all():
-            raise ValueError(f"quantity {name!r} must give {len(genomes)} finite numbers, got shape {column.shape}")
+            raise ValueError(f"quantity {name!r} must return {len(genomes)} finite numbers, got shape {column.shape}")
     return values
 
 

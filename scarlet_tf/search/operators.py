@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.search.objectives import ACCURACY, Objective
 
 CROSSOVER = "crossover"
@@ -99,7 +99,7 @@ def changeable_layers(num_choices: Sequence[int]) -> np.ndarray:
     """Return the indices of layers with more than one choice; raise ValueError if there are none."""
     layers = np.flatnonzero(np.array(num_choices) > 1)
     if not layers.size:
-        raise ValueError("a search needs a layer with two choices or more, got one in each")
+        raise ValueError("a search needs a layer with at least two choices, got one choice in each layer")
     return layers
 
 
@@ -273,10 +273,10 @@ class MutationMixture:
             ValueError: for an unknown mutator, or if all shares are 0.
         """
         for name in names:
-            require_known("mutator", name, tuple(self.shares))
+            check_known("mutator", name, tuple(self.shares))
         shares = np.array([self.shares[name] for name in names], np.float64)
         if not shares.sum() > 0:
-            raise ValueError(f"the shares of the mutators {list(names)} are all 0: nothing would mutate")
+            raise ValueError(f"a mutator's share must be > 0, got 0 for all of {list(names)}")
         return shares / shares.sum()
 
 
@@ -295,15 +295,15 @@ def parse_mutation(text: str) -> MutationMixture:
     for part in text.split(","):
         name, colon, number = (field.strip() for field in part.partition(":"))
         if not colon:
-            raise ValueError(f"bad mutation {part.strip()!r}: expected NAME:SHARE, such as random:0.2")
-        require_known("mutator", name, tuple(shares))
+            raise ValueError(f"invalid mutation {part.strip()!r}: expected NAME:SHARE, such as random:0.2")
+        check_known("mutator", name, tuple(shares))
         if name in given:
-            raise ValueError(f"mutator {name!r} is given twice in {text!r}: expected each one once")
+            raise ValueError(f"mutator {name!r} is given twice in {text!r}, expected once")
         given.add(name)
         try:
             shares[name] = float(number)
         except ValueError:
-            raise ValueError(f"bad mutation {part.strip()!r}: the share must be a number, got {number!r}") from None
+            raise ValueError(f"invalid mutation {part.strip()!r}: the share must be a number, got {number!r}") from None
     mixture = MutationMixture(**shares)
     total = sum(shares.values())
     if not math.isclose(total, 1, abs_tol=1e-6):

@@ -113,7 +113,7 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ArchiveError(f"{path}: is damaged: {error}") from error
+        raise ArchiveError(f"{path} is damaged: {error}") from error
 
 
 def _scalars(summary: Summary) -> dict[str, float]:

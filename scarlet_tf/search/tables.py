@@ -52,7 +52,7 @@ def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable]:
     for text in texts:
         name, colon, path = text.partition(":")
         if not colon or not path:
-            raise ObjectiveError(f"bad quantity {text!r}: expected NAME:FILE, such as latency_ms:table.json")
+            raise ObjectiveError(f"invalid quantity {text!r}: expected NAME:FILE, such as latency_ms:table.json")
         add_quantities(dict.fromkeys((*QUANTITIES[1:], *tables)), {name: None})
         tables[name] = read_table(path)
     return tables

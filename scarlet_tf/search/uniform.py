@@ -60,7 +60,9 @@ def evaluate_uniform(
 
 def _draw(space: SearchSpace, *, count: int, seed: int) -> np.ndarray:
     if not 1 <= count <= space.size:
-        raise ValueError(f"models to draw must be 1..{space.size}, those of space {space.name!r}, got {count}")
+        raise ValueError(
+            f"the number of models to draw must be in 1..{space.size}, the size of space {space.name!r}, got {count}"
+        )
     rng = np.random.default_rng([seed, 0, 1])  # differs from those of a search, which use [seed, generation]
     drawn: dict[bytes, np.ndarray] = {}
     while len(drawn) < count:
@@ -76,7 +78,7 @@ def _read(path: Path, owner: dict) -> list[float]:
         stored = json.loads(path.read_text(encoding="utf-8"))
         accuracies = stored.pop("accuracies")
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
-        raise ValueError(f"{path}: is damaged or holds no evaluated models") from None
+        raise ValueError(f"{path} is damaged or has no evaluated models") from None
     if stored != owner:
         different = next(name for name in owner if stored.get(name) != owner[name])
         raise ValueError(f"{path}: its models are of another {different}: {stored.get(different)!r}")

@@ -88,7 +88,7 @@ class SupernetEvaluator:
             used.append(len(self.calibration))
         self.fingerprint = fingerprint(used)
         self._num_layers = trained.space.num_layers
-        self._workers = Workers(strategy, name=self.fingerprint)
+        self._workers = Workers(strategy, fingerprint=self.fingerprint)
         self._replicas = []  # (device, evaluator) pairs; device None: TensorFlow's default
         for device in strategy.extended.worker_devices if strategy else (None,):
             with tf.device(device):
@@ -98,7 +98,7 @@ class SupernetEvaluator:
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         """Return top-1 accuracies of genomes: (n, num_layers) ints -> (n,) float64 in [0, 1]."""
-        return self._evaluate_together(self._workers.tell(np.asarray(genomes)))
+        return self._evaluate_together(self._workers.broadcast(np.asarray(genomes)))
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Return an iterator over batches of held-out images (b, H, W, 3) float32 and labels (b,) ints."""
@@ -106,12 +106,12 @@ class SupernetEvaluator:
 
     def serve(self) -> None:
         """Evaluate this worker's share of the chief's genomes until the chief calls `close`."""
-        while len(genomes := self._workers.hear(self._num_layers)):
+        while len(genomes := self._workers.receive(self._num_layers)):
             self._evaluate_together(genomes)
 
     def close(self) -> None:
         """End `serve` on the other workers, if there are any."""
-        self._workers.tell(np.empty((0, self._num_layers), np.int64))
+        self._workers.broadcast(np.empty((0, self._num_layers), np.int64))
 
     def _evaluate_together(self, genomes: np.ndarray) -> np.ndarray:
         order = np.lexsort(genomes.T[::-1])

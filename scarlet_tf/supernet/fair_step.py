@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import num_paths
 from scarlet_tf.supernet.supernet import Supernet
@@ -62,8 +62,8 @@ def make_fair_step(
         step(images, labels, routes, learning_rate) -> {"loss", "accuracy"}: means over the paths and the global
         batch, before the update. Images and labels are a replica's batch, or PerReplica values.
     """
-    require_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
-    require_known("precision", precision, PRECISIONS)
+    check_known("shared_gradient", shared_gradient, SHARED_GRADIENTS)
+    check_known("precision", precision, PRECISIONS)
     dtype = precision.removeprefix("mixed_")
     variables = supernet.trainable_variables
     shared = {variable.ref() for variable in supernet.shared_variables}

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.image_size import height_and_width
 from scarlet_tf.progress import progress
 from scarlet_tf.supernet.blocks import GivenStatistics, OwnStatistics, block_forward, stem_forward, tail_forward
@@ -88,7 +88,7 @@ class PathEvaluator:
     def __init__(
         self, supernet: Supernet, *, bn: str, calibration: np.ndarray | None = None, chunk: int | None = None
     ) -> None:
-        require_known("BN mode", bn, BN_MODES)
+        check_known("BN mode", bn, BN_MODES)
         if bn == "recalibrated" and (calibration is None or len(calibration) == 0):
             raise ValueError("recalibrated BN needs calibration images, got none")
         self.space = supernet.space

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from scarlet_tf.arch import SearchSpace, count
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.intervals import bootstrap
@@ -49,7 +49,7 @@ def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uni
     Raises:
         ValueError: if `models` is below 2 or the space is too small, or `draw` is unknown.
     """
-    require_known("draw", draw, DRAWS)
+    check_known("draw", draw, DRAWS)
     if models < 2:
         raise ValueError(f"a ranking needs 2 or more models, got {models}")
     rng = np.random.default_rng(seed)

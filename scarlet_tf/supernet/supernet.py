@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, SearchSpace
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.models import block_name, build, set_weights
 from scarlet_tf.supernet.blocks import BatchStatistics, in_order, stem_forward, tail_forward
 from scarlet_tf.supernet.mixed import (
@@ -22,7 +22,7 @@ from scarlet_tf.supernet.mixed import (
 )
 from scarlet_tf.supernet.sampler import runs_of_choices
 
-require_tensorflow("scarlet_tf.supernet")
+check_tensorflow("scarlet_tf.supernet")
 
 
 class _ConvBn:

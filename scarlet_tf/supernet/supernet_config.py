@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import require_integer, require_known
+from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
 
@@ -39,7 +39,7 @@ class InitConfig:
     residual_gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        require_known("LET initialisation", self.let, LET_INITS)
+        check_known("LET initialisation", self.let, LET_INITS)
         if not self.residual_gamma >= 0:
             raise ValueError(f"residual_gamma must be >= 0, got {self.residual_gamma!r}")
 
@@ -80,14 +80,15 @@ class SupernetConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
-        require_known("precision", self.precision, PRECISIONS)
+        check_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
+        check_known("precision", self.precision, PRECISIONS)
         if self.space.resolution != self.data.image_size:
             raise ValueError(
-                f"the space is for {self.space.resolution} px, but the data settings say {self.data.image_size} px"
+                f"the space and the data config must have the same image size, got {self.space.resolution} and "
+                f"{self.data.image_size} px"
             )
         for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
-            require_integer(field, getattr(self, field), least=least)
+            check_integer(field, getattr(self, field), least=least)
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
         for field in ("learning_rate", "momentum", "weight_decay"):

@@ -90,7 +90,7 @@ def _train_supernet(
     if data.num_classes != space.classes:
         raise ValueError(f"the space has {space.classes} classes, but {config.data.name!r} has {data.num_classes}")
     settings = config.to_dict()
-    _require_same(output, settings)
+    _check_same(output, settings)
     store = CheckpointStore(
         output,
         kind=KIND,
@@ -100,7 +100,7 @@ def _train_supernet(
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
-    _require_same_start(strategy, start)
+    _check_same_start(strategy, start)
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
@@ -153,7 +153,7 @@ def _train_supernet(
     return supernet
 
 
-def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
+def _check_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
     """Raise CheckpointError if the workers start from different steps: their weights would silently diverge."""
     workers = Workers(strategy)
     starts = np.zeros(workers.count, np.int64)
@@ -161,11 +161,12 @@ def _require_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
     starts = workers.add(starts)
     if np.ptp(starts):
         raise CheckpointError(
-            f"the workers would go on from steps {', '.join(map(str, starts))}: give all an output folder they share"
+            f"the workers would resume from different steps, {', '.join(map(str, starts))}: give all the same run "
+            "directory"
         )
 
 
-def _require_same(output: Path, settings: dict) -> None:
+def _check_same(output: Path, settings: dict) -> None:
     """Raise CheckpointError if the run directory has a config.json with other settings.
 
     Before the first checkpoint, `skip_damaged` may differ, so that a run that met a damaged image can be restarted.
@@ -179,8 +180,7 @@ def _require_same(output: Path, settings: dict) -> None:
         return
     if difference := name_differences(before, settings):
         raise CheckpointError(
-            f"{output} holds a supernet with other settings ({difference}): use the same flags, or another output "
-            "folder"
+            f"{output} has a supernet with other settings ({difference}): use the same flags, or another run directory"
         )
 
 
@@ -190,7 +190,7 @@ def _without_skipping(settings: dict) -> dict:
 
 
 def _claim_folder(output: Path, settings: dict) -> None:
-    """Write config.json if it is missing or has other settings that `_require_same` accepted."""
+    """Write config.json if it is missing or has other settings that `_check_same` accepted."""
     path = output / "config.json"
     if not path.exists() or _read_settings(path) != settings:
         output.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ def first_run(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None
             np.savez(folder / "inputs.npz", *inputs)
         answer = _answer(folder)
         if problem := answer.get("error"):
-            raise TFLiteFileError(f"{label}: not a model that can be run: {explain_refusal(content, problem)}")
+            raise TFLiteFileError(f"{label}: the model cannot be run: {explain_refusal(content, problem)}")
         with np.load(folder / "arrays.npz") as arrays:
             given = [arrays[name] for name in arrays if name.startswith("input")]
             outputs = [arrays[name] for name in arrays if name.startswith("output")]
@@ -79,7 +79,7 @@ def _answer(folder: Path) -> dict:
     except subprocess.TimeoutExpired:
         return {"error": f"it did not finish within {_PATIENCE} s"}
     if process.returncode < 0:
-        return {"error": f"the interpreter died of it ({signal.Signals(-process.returncode).name})"}
+        return {"error": f"the interpreter crashed ({signal.Signals(-process.returncode).name})"}
     if process.returncode:
         return {"error": (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]}
     return json.loads((folder / "answer.json").read_text(encoding="utf-8"))

@@ -33,10 +33,12 @@ def check_inputs(interpreter: Interpreter) -> None:
         name, signature = source["name"], source["shape_signature"].tolist()
         kind = np.dtype(source["dtype"])
         if kind.kind not in NUMBERS:
-            raise ValueError(f"input {name!r} holds {'text' if kind.kind in 'SUO' else kind}, expected numbers")
+            raise ValueError(f"input {name!r} has the type {'text' if kind.kind in 'SUO' else kind}, expected numbers")
         if -1 in signature[1:]:
             sizes = ", ".join(map(str, signature))
-            raise ValueError(f"input {name!r} has open sizes besides the batch, ({sizes}): convert it with fixed ones")
+            raise ValueError(
+                f"input {name!r} has unknown sizes besides the batch, ({sizes}): convert it with fixed ones"
+            )
 
 
 def random_inputs(interpreter: Interpreter, seed: int = 0) -> list[np.ndarray]:

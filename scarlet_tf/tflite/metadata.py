@@ -91,16 +91,16 @@ def client_obstacle(pixels: Mapping | None, *, input_type: str) -> str | None:
         input_type: dtype of the file's input.
     """
     if input_type == "int8":
-        return "MediaPipe Tasks takes float32 or uint8 images, not int8"
+        return "MediaPipe Tasks accepts float32 or uint8 images, not int8"
     if pixels is None:
-        return "MediaPipe Tasks has to know the normalisation, which is not known here"
+        return "MediaPipe Tasks needs the normalisation, which is unknown"
     mean, std = np.asarray(pixels["mean"]), np.asarray(pixels["std"])
     if not mean.any() and np.all(std == 1 / 255):
         return None
     if input_type != "float32":
-        return f"MediaPipe Tasks gives a file of {input_type} images the pixels as they are"
+        return f"MediaPipe Tasks does not normalise {input_type} images"
     if np.ptp(mean) or np.ptp(std):
-        return "MediaPipe Tasks normalises all channels alike, which this model does not"
+        return "MediaPipe Tasks normalises all channels alike, but this model does not"
     return None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.files import require_place, write_atomically
+from scarlet_tf.files import check_output_file, write_atomically
 from scarlet_tf.formats import XNNPACK
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes import PassReport
@@ -94,7 +94,7 @@ def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PAS
     rewritten, reports = run_passes(content, passes)
     after = probe(rewritten, label=f"{label}, rewritten", inputs=before.inputs)
     if [array.shape for array in after.outputs] != [array.shape for array in before.outputs]:
-        raise TFLiteFileError(f"{label}: rewritten, its outputs have other sizes: the file states wrong ones")
+        raise TFLiteFileError(f"{label}: after rewriting, its outputs have other sizes: the file declares wrong ones")
     return Optimized(
         content=rewritten,
         passes=reports,
@@ -127,14 +127,14 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
     source, target = Path(source), Path(target)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
-    require_place(target)
+    check_output_file(target)
     result = optimize(source.read_bytes(), label=str(source))
     if max_error is None:
         max_error = math.inf if result.rounds_anew else EXACT
     if not result.relative_error <= max_error:
         raise TFLiteFileError(
-            f"{source}: rewritten, its outputs differ by {result.relative_error:.2e} of the largest, "
-            f"limit {max_error:g}"
+            f"{source}: after rewriting, its outputs differ by {result.relative_error:.2e} of the largest output, "
+            f"above the limit {max_error:g}"
         )
     result = dataclasses.replace(result, content=_with_true_record(result.content, label=str(source)))
     write_atomically(target, result.content)

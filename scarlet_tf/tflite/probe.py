@@ -27,7 +27,7 @@ def probe(content: bytes, *, label: str, inputs: Sequence[np.ndarray] | None = N
     run = first_run(content, label=label, inputs=inputs)
     problem = _other_than_real_outputs(run) or _other_than_one_plain_graph(content)
     if problem:
-        raise TFLiteFileError(f"{label}: not a model that can be rewritten or cut: {' '.join(problem.split())}")
+        raise TFLiteFileError(f"{label}: the model cannot be rewritten or cut: {' '.join(problem.split())}")
     return run
 
 
@@ -36,7 +36,7 @@ def _other_than_real_outputs(run: Probe) -> str | None:
         kinds = {*run.other_outputs, *(str(output.dtype) for output in run.outputs if output.dtype.kind == "c")}
         return f"expected outputs of real numbers, got {', '.join(sorted(kinds))}"
     if not run.outputs or not all(output.size for output in run.outputs):
-        return "it gives no output, or an empty one"
+        return "it has no output, or an empty one"
     return None
 
 
@@ -55,10 +55,10 @@ def _unchecked(model: schema.ModelT) -> str | None:
     """Return what is wrong with values that the interpreter ignores but a rewritten file must preserve, or None."""
     buffers, tensors = len(model.buffers or []), len(model.subgraphs[0].tensors or [])
     if not buffers or (model.buffers[0].data is not None and len(model.buffers[0].data)):
-        return "buffer 0 must be there and empty"
+        return "buffer 0 must exist and be empty"
     external = model.externalBuffers or any(tensor.externalBuffer for tensor in model.subgraphs[0].tensors or [])
     if external or any(buffer.offset > 1 for buffer in model.buffers):
-        return "its constants lie outside of the flatbuffer"
+        return "its constants are outside the flatbuffer"
     stray = [entry.buffer for entry in model.metadata or [] if entry.buffer >= buffers]
     if stray:
         return f"its metadata points to buffer {stray[0]} of {buffers}"

@@ -149,7 +149,7 @@ def _open_part(
         part.invoke()
     except (ValueError, RuntimeError) as error:
         name = graph.name(operator)
-        raise TFLiteFileError(f"{label}: operator {position}, {name}, does not run by itself: {error}") from error
+        raise TFLiteFileError(f"{label}: operator {position}, {name}, cannot be run on its own: {error}") from error
     return part
 
 

@@ -84,7 +84,7 @@ def _parsed(content: bytes) -> dict:
     except ValueError as error:
         raise TFLiteFileError(f"its record is not JSON: {error}") from error
     if not isinstance(record, dict):
-        raise TFLiteFileError(f"its record is not a JSON object but {type(record).__name__}")
+        raise TFLiteFileError(f"its record must be a JSON object, got {type(record).__name__}")
     if isinstance(record.get("quantize"), str):
         record["quantize"] = current_name(record["quantize"])
     return record

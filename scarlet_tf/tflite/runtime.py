@@ -37,7 +37,7 @@ def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interprete
         allocate(interpreter)
     except (ValueError, RuntimeError) as error:
         reason = explain_refusal(path.read_bytes(), str(error))
-        raise TFLiteFileError(f"{path}: not a model that can be run: {reason}") from error
+        raise TFLiteFileError(f"{path}: the model cannot be run: {reason}") from error
     return interpreter
 
 
@@ -46,7 +46,7 @@ def invoke(interpreter: Interpreter, *, label: str | os.PathLike) -> None:
     try:
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:
-        raise TFLiteFileError(f"{label}: not a model that can be run: {_shown(str(error))}") from error
+        raise TFLiteFileError(f"{label}: the model cannot be run: {_shown(str(error))}") from error
 
 
 def explain_refusal(content: bytes, message: str) -> str:
@@ -54,9 +54,9 @@ def explain_refusal(content: bytes, message: str) -> str:
     if not content:
         return "the file is empty"
     if content[4:8] != _MARK:
-        return "the file is of another kind: it lacks the mark TFL3 of .tflite files"
+        return "the file is not a .tflite file: it lacks the identifier TFL3"
     if "valid Flatbuffer" in message:
-        return f"the file is cut short or damaged ({len(content):,} bytes)"
+        return f"the file is truncated or damaged ({len(content):,} bytes)"
     return _shown(message)
 
 

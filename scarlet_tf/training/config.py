@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from scarlet_tf.choices import require_known
+from scarlet_tf.choices import check_known
 from scarlet_tf.data.data_config import AUGMENTATIONS
 
 OPTIMIZERS = ("rmsprop", "sgd", "adam")
@@ -78,28 +78,30 @@ class TrainConfig:
     class_weight: str = "none"
 
     def __post_init__(self) -> None:
-        require_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
-        require_known("schedule", self.schedule, SCHEDULES, error=TrainConfigError)
-        require_known("augment", self.augment, AUGMENTATIONS, error=TrainConfigError)
+        check_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
+        check_known("schedule", self.schedule, SCHEDULES, error=TrainConfigError)
+        check_known("augment", self.augment, AUGMENTATIONS, error=TrainConfigError)
         for name in ("batch_size", "reference_batch"):
-            self._require(name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1")
-        self._require("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "an integer in 0..2**31-1")
+            self._check_field(
+                name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1"
+            )
+        self._check_field("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "an integer in 0..2**31-1")
         for name in ("epochs", "learning_rate", "decay_epochs", "decay_rate", "epsilon"):
-            self._require(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number > 0")
+            self._check_field(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number > 0")
         for name in ("momentum", "rho", "label_smoothing", "ema"):
-            self._require(name, _is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "in [0, 1)")
+            self._check_field(name, _is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "in [0, 1)")
         for name in ("warmup_epochs", "frozen_epochs", "l2"):
-            self._require(name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number >= 0")
-        self._require("frozen_epochs", self.frozen_epochs <= self.epochs, f"at most the {self.epochs} epochs")
+            self._check_field(name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number >= 0")
+        self._check_field("frozen_epochs", self.frozen_epochs <= self.epochs, f"at most the {self.epochs} epochs")
         measured = self.measured_images
-        self._require("measured_images", isinstance(measured, int) and measured >= 0, "an integer >= 0")
-        require_known("keep", self.keep, KEPT, error=TrainConfigError)
-        require_known("class_weight", self.class_weight, CLASS_WEIGHTS, error=TrainConfigError)
+        self._check_field("measured_images", isinstance(measured, int) and measured >= 0, "an integer >= 0")
+        check_known("keep", self.keep, KEPT, error=TrainConfigError)
+        check_known("class_weight", self.class_weight, CLASS_WEIGHTS, error=TrainConfigError)
         patience = self.patience
-        self._require("patience", type(patience) is int and patience >= 0, "an integer >= 0")
-        self._require("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
+        self._check_field("patience", type(patience) is int and patience >= 0, "an integer >= 0")
+        self._check_field("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
 
-    def _require(self, name: str, ok: bool, expected: str) -> None:
+    def _check_field(self, name: str, ok: bool, expected: str) -> None:
         if not ok:
             raise TrainConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
@@ -146,7 +148,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 def check_name(name: str) -> None:
     """Raise TrainConfigError unless files and TensorFlow graphs can have this name."""
     if not _NAME.fullmatch(name):
-        raise TrainConfigError(f"name must be letters, digits, '_', '-' and '.', the first no sign, got {name!r}")
+        raise TrainConfigError(
+            f"name must start with a letter or digit and consist of letters, digits, '_', '-' and '.', got {name!r}"
+        )
 
 
 FEW_STEPS = 10  # per epoch; with fewer, schedules and averages have little effect
@@ -240,10 +244,10 @@ def train_config(recipe: str, **overrides) -> TrainConfig:
         >>> train_config("finetune", batch_size=64).peak_learning_rate
         0.002
     """
-    require_known("recipe", recipe, tuple(_RECIPES), error=TrainConfigError)
+    check_known("recipe", recipe, tuple(_RECIPES), error=TrainConfigError)
     fields = tuple(field.name for field in dataclasses.fields(TrainConfig))
     for name in overrides:
-        require_known("training setting", name, fields, error=TrainConfigError)
+        check_known("training setting", name, fields, error=TrainConfigError)
     try:
         return dataclasses.replace(_RECIPES[recipe], **overrides)
     except TrainConfigError as error:

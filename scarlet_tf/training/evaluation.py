@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.data import ImageData
 from scarlet_tf.progress import progress
 
-require_tensorflow("scarlet_tf.training")
+check_tensorflow("scarlet_tf.training")
 
 TOP = 5  # with this many classes or fewer, top-5 would always be 1
 
@@ -94,9 +94,11 @@ class Evaluator:
         known = data.num_classes if class_names is None else len(class_names)
         if classes != known:
             whose = repr(data.config.name) if class_names is None else "its list of class names"
-            raise ValueError(f"model {model.name!r} has {classes} classes, {whose} has {known}")
+            raise ValueError(f"model {model.name!r} has {classes} classes, but {whose} has {known}")
         if model.input_shape[1:] not in (images, (None, None, 3)):
-            raise ValueError(f"model {model.name!r} takes {model.input_shape[1:]}, the images are {images}")
+            raise ValueError(
+                f"model {model.name!r} expects input shape {model.input_shape[1:]}, but the images have shape {images}"
+            )
         self._data = data
         self._class_names = class_names
         softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax

@@ -58,18 +58,19 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
     """Raise TrainConfigError if network, images and settings do not fit together."""
     if spec.classes != data.num_classes:
         raise TrainConfigError(
-            f"spec {spec.name!r} has {spec.classes} classes, {data.config.name!r} has {data.num_classes}"
+            f"spec {spec.name!r} has {spec.classes} classes, but {data.config.name!r} has {data.num_classes}"
         )
     if config.augment != data.config.augment:
         raise TrainConfigError(
-            f"augment is {config.augment!r} in the training settings, {data.config.augment!r} in the data's"
+            f"augment must be the same in both configs, got {config.augment!r} for training and "
+            f"{data.config.augment!r} for data"
         )
     if config.batch_size > data.num_examples["train"]:
         images = data.num_examples["train"]
         better = suggest_batch_size(images, config.batch_size) or images
         raise TrainConfigError(
-            f"batch_size must be at most the {images} training images, got {config.batch_size}: {better} makes "
-            f"{images // better} step{'s' * (images // better > 1)} an epoch"
+            f"batch_size must be at most the {images} training images, got {config.batch_size}: {better} gives "
+            f"{images // better} step{'s' * (images // better > 1)} per epoch"
         )
     config.check_validation(validated="validation" in data.num_examples)
     if config.batch_size % replicas:
@@ -97,8 +98,8 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
         raise TrainConfigError(f"{path} is damaged: {error}; delete it to train again") from error
     if not same:
         raise TrainConfigError(
-            f"{output} holds the result of other settings ({_difference(output, result, settings)}): "
-            "choose another output folder"
+            f"{output} has the result of a run with other settings ({_difference(output, result, settings)}): "
+            "choose another run directory"
         )
     return result
 
@@ -114,7 +115,7 @@ def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> s
     else:
         ended |= {"config": result.get("config"), "replicas": result.get("replicas")}
     recorded = {name: value for name, value in settings.items() if name != "weights"}
-    return name_differences(ended, recorded) or "the weights that it began with"
+    return name_differences(ended, recorded) or "the initial weights"
 
 
 def _to_json(result: dict) -> str:

@@ -28,7 +28,7 @@ def notes_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
         return
     count, left = data.num_examples["validation"], data.num_examples["train"]
     if isinstance(data.config.validation, float):
-        images = f"{count} of the training images, {left} are left"
+        images = f"{count} held-out training images, {left} remain for training"
     else:
         images = f"{count} images of the split {data.config.validation!r}"
     yield f"validation of the {'averaged ' if config.ema else ''}weights after every epoch: {images}"
@@ -42,16 +42,16 @@ def warnings_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
     if better := suggest_batch_size(count, batch):
         made = f"{count // batch} step{'s' * (count // batch > 1)}"
         yield (
-            f"{count} training images in batches of {batch} make {made} an epoch, --batch_size={better} makes "
+            f"{count} training images in batches of {batch} give {made} per epoch, --batch_size={better} gives "
             f"{count // better}"
         )
     if "validation" not in data.num_examples:
         return
     if data.config.validation == "test" and (config.keep == "best" or config.patience):
-        yield "the test images choose the weights (--validation=test): the test accuracy will be too high"
+        yield "the weights are chosen on the test images (--validation=test): the test accuracy will be too high"
     for name, images in zip(data.class_names, data.class_counts("validation"), strict=True):
         if not images:
-            yield f"class {name!r} has no validation image"
+            yield f"class {name!r} has no validation images"
 
 
 def statistics_warning(data: ImageData, config: TrainConfig) -> Iterator[str]:
@@ -65,7 +65,7 @@ def statistics_warning(data: ImageData, config: TrainConfig) -> Iterator[str]:
         images = min(config.measured_images or MEASURED_IMAGES, count)
         yield (
             f"{moved} step{'s' * (moved > 1)} are too few for moving batch normalisation statistics, which are "
-            f"measured on {images} training images instead; more epochs or a smaller batch make more steps"
+            f"measured on {images} training images instead; more epochs or a smaller batch size give more steps"
         )
 
 

@@ -42,7 +42,9 @@ def balanced_class_weights(data: ImageData) -> np.ndarray:
     """
     counts = data.class_counts("train")
     if absent := [name for name, count in zip(data.class_names, counts, strict=True) if not count]:
-        raise TrainConfigError(f"class_weight=balanced needs training images of every class, {absent[0]!r} has none")
+        raise TrainConfigError(
+            f"class_weight=balanced needs training images of every class, but {absent[0]!r} has none"
+        )
     return counts.sum() / (len(counts) * counts)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.backend import require_tensorflow
+from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer, make_schedule
 
-require_tensorflow("scarlet_tf.training")
+check_tensorflow("scarlet_tf.training")
 
 
 class TrainState:

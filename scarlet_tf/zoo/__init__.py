@@ -1,7 +1,7 @@
 """The published networks by name, and Keras models of them. Loads TensorFlow when the first model is made or read."""
 
 from scarlet_tf.lazy import later
-from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.checks import check_model
 from scarlet_tf.zoo.files import (
     MissingWeightsError,
     ModelFileError,
@@ -45,6 +45,7 @@ __all__ = [
     "ModelInfo",
     "Preprocessing",
     "StartingPoint",
+    "check_model",
     "create_model",
     "decode_predictions",
     "feature_extractor",
@@ -57,7 +58,6 @@ __all__ = [
     "read_preprocessing",
     "read_training",
     "register",
-    "require_model",
     "resolve_spec",
     "scarlet_a",
     "scarlet_a2",

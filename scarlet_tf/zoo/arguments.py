@@ -15,7 +15,7 @@ from scarlet_tf.zoo.weights import IMAGENET
 _SMALLEST_SIDE = 32  # as in keras.applications, for networks that downsample five times
 
 
-def require_keras(keras) -> None:
+def check_keras(keras) -> None:
     """Raise ValueError for anything but the module keras (3) or tf_keras."""
     if not isinstance(keras, ModuleType) or not hasattr(keras, "Model"):
         raise ValueError(f"`keras` should be the module keras or tf_keras. Received keras={keras!r}")

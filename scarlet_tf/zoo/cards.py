@@ -45,7 +45,9 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
             verification=_read(folder / "verify.json"),
         )
     if folder.name.endswith(".keras"):
-        raise ValueError(f"{os.fspath(model)!r} does not say what it is: a card wants a folder, a name or a spec")
+        raise ValueError(
+            f"{os.fspath(model)!r} does not record its network: expected a trained model's folder, a zoo name or a spec"
+        )
     spec, results = resolve_spec(model), Path(results) if results else None
     info = model_info(spec)
     published = info.paper_top1 is not None
@@ -74,7 +76,7 @@ def _weights(name: str) -> str:
     if name not in RELEASED:
         return "The authors are not known to have released any; `tools/train.py` trains them."
     return (
-        "The authors hand out a PyTorch checkpoint after a questionnaire, to which\n"
+        "The authors provide a PyTorch checkpoint to those who fill in a questionnaire, to which\n"
         f"{OFFICIAL} links. Then, with the extra `torch` installed:\n\n"
         f"```text\npython tools/convert_torch.py --model={name} --checkpoint=FILE --output={name}.weights.h5\n```"
     )
@@ -93,7 +95,7 @@ def _latency(name: str, peers: Mapping) -> dict:
         rows += [(f"{file['format']}, {form}", file["partitions"], ratio) for ratio in ratios]
     machine = peers["machine"]
     source = (
-        f"Against keras.applications' {PEER}, converted plainly to the same kind of file: medians of ratios of "
+        f"Relative to keras.applications' {PEER} in a plain file of the same format: medians of the ratios of "
         f"{peers['rounds']}\ninterleaved rounds by `{peers['command']}`, {peers['date']}, {machine['cpu']}, threads "
         f"{peers['threads']}, seed {peers['seed']}."
     )

@@ -11,7 +11,7 @@ from scarlet_tf.zoo.registry import resolve_spec
 from scarlet_tf.zoo.weights import IMAGENET, imagenet_weights
 
 
-def require_model(
+def check_model(
     model: str | os.PathLike,
     *,
     weights: str | os.PathLike | None = None,
@@ -35,7 +35,7 @@ def require_model(
             there, a bad spec or genome, missing weights, and weights for a model that has its own.
 
     Example:
-        >>> require_model("scarlet_a")  # a name without weights
+        >>> check_model("scarlet_a")  # a name without weights
         False
     """
     path = Path(model)
@@ -46,7 +46,7 @@ def require_model(
         check_file(path)
         if not keras_file:
             raise ValueError(
-                f"{path} does not say which network it is: expected the folder that it lies in, or a network's name, "
+                f"{path} does not record its network: expected the folder that contains it, or a network's name, "
                 "spec or genome, with this file as its weights"
             )
     elif path.is_dir():
@@ -57,7 +57,7 @@ def require_model(
     if weights is None:
         return has_weights
     if has_weights:
-        raise ValueError(f"weights {str(weights)!r}: {str(model)!r} has its own weights")
+        raise ValueError(f"weights {str(weights)!r} cannot be set: {str(model)!r} has its own weights")
     if weights == IMAGENET:
         imagenet_weights(spec.name)
     else:

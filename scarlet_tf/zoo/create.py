@@ -13,7 +13,7 @@ from scarlet_tf.arch import ArchSpec, scale
 from scarlet_tf.image_size import ImageSize
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
-from scarlet_tf.zoo.arguments import check_arguments, require_keras, resolve_input_shape
+from scarlet_tf.zoo.arguments import check_arguments, check_keras, resolve_input_shape
 from scarlet_tf.zoo.files import check_weights_file
 from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, read_preprocessing
 from scarlet_tf.zoo.registry import get_spec, resolve_spec
@@ -73,7 +73,7 @@ def create_model(
         >>> model = create_model("scarlet_a", classes=10, input_shape=(160, 160, 3))
         >>> backbone = create_model("scarlet_c", include_top=False, pooling="avg")
     """
-    require_keras(keras)
+    check_keras(keras)
     unscaled = resolve_spec(model)
     spec = scale(unscaled, width=width, depth=depth, resolution=resolution, dropout=dropout_rate)
     if classes is not None:

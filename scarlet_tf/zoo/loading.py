@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from scarlet_tf.arch import ArchSpec
-from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.checks import check_model
 from scarlet_tf.zoo.create import create_model
 from scarlet_tf.zoo.files import check_file, load_keras_file, read_training
 from scarlet_tf.zoo.preprocessing import (
@@ -64,7 +64,7 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
         >>> trained = open_model("zoo/weights/scarlet_fashion")
         >>> mean, std = trained.mean_and_std
     """
-    require_model(model, weights=weights)
+    check_model(model, weights=weights)
     path = Path(model)
     if path.name.endswith(".keras"):
         return _loaded(load_keras_file(path), path)

@@ -34,14 +34,16 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if (self.channel_order, self.divisor) != ("RGB", 255.0):
-            raise ValueError(f"expected RGB pixels over 255, got {self.channel_order!r} over {self.divisor!r}")
+            raise ValueError(
+                f"expected RGB pixels divided by 255, got {self.channel_order!r} divided by {self.divisor!r}"
+            )
         for name in ("mean", "std"):
             values = np.asarray(getattr(self, name))
             if values.shape != (3,) or values.dtype.kind not in "if" or not np.isfinite(values).all():
                 raise ValueError(f"{name} must be three numbers, got {getattr(self, name)!r}")
             object.__setattr__(self, name, tuple(map(float, values)))
         if min(self.std) <= 0:
-            raise ValueError(f"std must be above 0, got {list(self.std)}")
+            raise ValueError(f"std must be > 0, got {list(self.std)}")
         if not all(type(side) is int for side in (self.resize, self.crop)) or not 1 <= self.crop <= self.resize:
             raise ValueError(f"crop and resize must be integers, 1 <= crop <= resize, got {self.crop}, {self.resize}")
 
@@ -129,8 +131,8 @@ def read_preprocessing(source: str | os.PathLike) -> Preprocessing | None:
 def describe_assumption(path: str | os.PathLike) -> str:
     """Return the sentence for a model for which `read_preprocessing` found nothing."""
     return (
-        f"{os.fspath(path)} does not say how its images are normalised: ImageNet's mean and standard deviation "
-        "are assumed"
+        f"{os.fspath(path)} does not record how its images are normalised: assuming ImageNet's mean and standard "
+        "deviation"
     )
 
 
@@ -143,7 +145,7 @@ def _of_training(training: Mapping, path: Path) -> Preprocessing:
         share = IMAGENET_PREPROCESSING.crop_share if data.get("augment") == "inception" else 1.0
         return Preprocessing.from_settings(mean=data["mean"], std=data["std"], crop_share=data.get("crop_share", share))
     except ValueError as error:
-        raise ModelFileError(f"{path} does not say how images are normalised: in data, {error}") from error
+        raise ModelFileError(f"{path} does not record how images are normalised: in data, {error}") from error
 
 
 def preprocess_input(x, data_format: str | None = None):

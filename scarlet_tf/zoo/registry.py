@@ -115,9 +115,9 @@ def register(spec: ArchSpec) -> None:
         >>> register(scale(get_spec("scarlet_a"), width=0.5, name="half"))
     """
     if spec.name in _TABLE or _REGISTERED.get(spec.name, spec) != spec:
-        raise ValueError(f"a model {spec.name!r} is known already: expected another name")
+        raise ValueError(f"model name {spec.name!r} is already taken: expected another name")
     if {",", ":"} & set(spec.name) or spec.name.endswith((".json", ".keras")):
-        raise ValueError(f"model name {spec.name!r}: expected no comma or colon, and not the ending of a file")
+        raise ValueError(f"model name {spec.name!r} must not contain a comma or colon, or end in .json or .keras")
     _REGISTERED[spec.name] = spec
 
 
@@ -133,7 +133,7 @@ def get_spec(name: str) -> ArchSpec:
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
-    _require_known(name)
+    _check_known(name)
     return _published(name)
 
 
@@ -162,16 +162,16 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
         space, colon, genome = text.rpartition(":")
         if colon and re.fullmatch(r"[\d,\s]+", genome):
             return get_space(space).spec(get_space(space).parse(genome))
-        _refuse_path(text)
+        _check_not_a_path(text)
         if "," in text:
             return get_space("scarlet").spec(get_space("scarlet").parse(text))
         return get_spec(text)
     if isinstance(model, (Sequence, np.ndarray)):
         return get_space("scarlet").spec(model)
-    raise SpecError(f"a model is a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
+    raise SpecError(f"a model must be a name, a spec's JSON file, a genome or an ArchSpec, got {type(model).__name__}")
 
 
-def _refuse_path(text: str) -> None:
+def _check_not_a_path(text: str) -> None:
     path = Path(text)
     if path.exists():
         kind, spec = "folder" if path.is_dir() else "file", path / "spec.json"
@@ -209,7 +209,7 @@ def model_info(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ModelInfo
     if spec.name in _TABLE and spec == _published(spec.name):
         stated = _stated(_TABLE[spec.name])
     else:
-        stated = {"source": f"search space {spec.space!r}" if spec.space else "a spec of one's own"}
+        stated = {"source": f"search space {spec.space!r}" if spec.space else "custom spec"}
     return ModelInfo(
         name=spec.name,
         genome=spec.genome,
@@ -232,7 +232,7 @@ def _stated(entry: _Entry) -> dict:
     }
 
 
-def _require_known(name: str) -> None:
+def _check_known(name: str) -> None:
     known = list_models()
     if name not in known:
         nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0)[0]

@@ -12,7 +12,7 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.image_size import ImageSize
 from scarlet_tf.models import get_weights
-from scarlet_tf.zoo.checks import require_model
+from scarlet_tf.zoo.checks import check_model
 from scarlet_tf.zoo.files import ModelFileError, read_training
 from scarlet_tf.zoo.loading import open_model
 from scarlet_tf.zoo.preprocessing import (
@@ -84,7 +84,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
         >>> start.weights is None
         True
     """
-    require_model(model, weights=weights, keras_file=False)
+    check_model(model, weights=weights, keras_file=False)
     if Path(model).is_dir():
         loaded = open_model(model, weights=weights)
         return StartingPoint(

@@ -194,12 +194,12 @@ def test_lets_are_folded_before_anything_is_compressed(tmp_path):
 def test_ranges_of_another_model_or_damaged_ones_are_refused(untrained, tmp_path):
     for name in ("spec.json", "model.keras", "training.json"):
         (tmp_path / name).write_bytes((untrained / name).read_bytes())
-    with pytest.raises(CompressionError, match=r"was not trained with --qat: it holds no qat\.npz"):
+    with pytest.raises(CompressionError, match=r"was not trained with --qat: it has no qat\.npz"):
         convert_qat(tmp_path)
     path = tmp_path / "qat.npz"
     write_ranges(path, {"quant_stem_relu6/output_min": np.float32(0), "quant_stem_relu6/output_max": np.float32(6)})
     assert read_ranges(path)["quant_stem_relu6/output_max"] == 6
-    with pytest.raises(CompressionError, match=r"qat\.npz does not belong to its model: .* is on one side only"):
+    with pytest.raises(CompressionError, match=r"qat\.npz does not match its model: .* only one of the two has"):
         convert_qat(tmp_path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CompressionError, match=r"qat\.npz is damaged"):
@@ -212,7 +212,9 @@ def test_images_of_another_size_are_refused(untrained, data, tmp_path):
     import dataclasses
 
     source = dataclasses.replace(open_source(untrained), input_shape=(32, 32, 3))
-    with pytest.raises(CompressionError, match=r"the model takes \(32, 32, 3\), the images are \(16, 16, 3\)"):
+    with pytest.raises(
+        CompressionError, match=r"the model expects input shape \(32, 32, 3\), but the images have shape \(16, 16, 3\)"
+    ):
         compress(source, data, compression_config("small", qat=True, batch_size=12), output=tmp_path / "o")
     assert not list(tmp_path.iterdir())
 
@@ -220,12 +222,12 @@ def test_images_of_another_size_are_refused(untrained, data, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--qat", "--prune=0.5"], "one compression at a time, got qat and prune"),
+        (["--qat", "--prune=0.5"], "expected one compression method, got qat and prune"),
         (["--prune=1.5"], "sparsity must be in (0, 1), got 1.5"),
         (["--cluster=300"], "clusters must be an integer in 2..256, got 300"),
-        (["--qat", "--strategy=mirrored"], "take a --model, on --strategy=one_device"),
+        (["--qat", "--strategy=mirrored"], "need --model and --strategy=one_device"),
         (["--qat", "--dropout=0.1"], "dropout must be 0 in compression"),
-        (["--qat"], "compression starts from trained weights"),
+        (["--qat"], "has no trained weights, which compression starts from"),
     ],
 )
 def test_bad_flags_of_the_tool_are_one_line_and_exit_2(flags, message, tmp_path, call_tool):

@@ -78,7 +78,7 @@ def test_another_networks_checkpoint_names_the_network(stand_in, tmp_path):
 def test_a_bad_value_of_the_network_itself_names_no_network(monkeypatch, official, tmp_path):
     bad = official | {"classifier.bias": np.full(1000, np.nan, np.float32)}
     monkeypatch.setattr(conversion, "read_checkpoint", lambda path, key: Checkpoint(state=bad, sha256="ab" * 32))
-    with pytest.raises(StateDictError, match=r"c\.pth: tensor classifier\.bias holds values that are not finite$"):
+    with pytest.raises(StateDictError, match=r"c\.pth: tensor classifier\.bias has values that are not finite$"):
         convert_checkpoint(C, "c.pth", tmp_path / "new" / "c.weights.h5")
 
 
@@ -94,7 +94,7 @@ def test_a_failed_conversion_leaves_what_was_there(file, small_weights, tmp_path
     output = tmp_path / file
     output.write_bytes(b"before")
     monkeypatch.setattr(zoo, "create_model", lambda spec, weights=None: build(spec))  # reads back other weights
-    with pytest.raises(zoo.ModelFileError, match="does not read as it was written"):
+    with pytest.raises(zoo.ModelFileError, match="has other values when it is read back"):
         write_keras_weights(output, SMALL, small_weights, source=SOURCE)
     assert output.read_bytes() == b"before" and [path.name for path in tmp_path.iterdir()] == [file]
 
@@ -118,7 +118,7 @@ def test_files_without_a_record(tmp_path):
     model.save(tmp_path / "m.keras")
     assert read_weights_record(tmp_path / "w.weights.h5") is None
     assert read_weights_record(tmp_path / "m.keras") is None
-    with pytest.raises(ValueError, match=r"m\.keras does not say which network it is"):
+    with pytest.raises(ValueError, match=r"m\.keras does not record its network"):
         export_checkpoint(tmp_path / "m.keras", tmp_path / "o.pth")
 
 
@@ -158,5 +158,5 @@ def test_export_hands_over_the_official_state_dict(file, small_weights, tmp_path
 
 
 def test_initial_weights_are_not_exported(tmp_path):
-    with pytest.raises(ValueError, match="'scarlet_c' has only its initial weights"):
+    with pytest.raises(ValueError, match="'scarlet_c' has only initial weights"):
         export_checkpoint("scarlet_c", tmp_path / "o.pth")

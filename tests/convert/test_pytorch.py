@@ -87,8 +87,8 @@ def test_another_network_is_refused_with_what_was_found_beside_what_was_expected
     other = [key for key in expected if key in found and found[key] != expected[key]]
     message = str(refused.value)
     assert message.startswith(
-        f"tensors do not fit 'scarlet_a' (found {len(found)} tensors, expected {len(expected)}): {len(other)} of "
-        f"another shape: {other[0]} found {found[other[0]]}, expected {expected[other[0]]}; {other[1]} found "
+        f"tensors do not fit 'scarlet_a' (found {len(found)} tensors, expected {len(expected)}): {len(other)} "
+        f"with another shape: {other[0]} found {found[other[0]]}, expected {expected[other[0]]}; {other[1]} found "
     )
     assert f", {len(missing)} missing: {missing[0]} {expected[missing[0]]}; {missing[1]}" in message
     assert not unexpected or f", {len(unexpected)} unexpected: {unexpected[0]}" in message
@@ -114,14 +114,14 @@ def test_other_names_are_shown_beside_the_nearest_expected(official):
         ({"classifier.scale": np.zeros(3, np.float32)}, r"1 unexpected: classifier\.scale \(3,\)$"),
         ({"classifier.bias": np.zeros(10, np.float32)}, r"classifier.bias found \(10,\), expected \(1000,\)"),
         ({"stem.1.num_batches_tracked": np.zeros(1, np.int64)}, r"num_batches_tracked found \(1,\), expected \(\)"),
-        ({"stem.1.weight": np.full(32, np.nan, np.float32)}, "stem.1.weight holds values that are not finite"),
-        ({"stem.1.weight": np.full(32, np.inf, np.float16)}, "stem.1.weight holds values that are not finite"),
-        ({"stem.1.weight": np.ones(32, np.int32)}, "stem.1.weight is of int32"),
-        ({"stem.1.weight": np.full(32, 0.1)}, "stem.1.weight is of float64 and does not fit"),
-        ({"stem.1.weight": np.full(32, 1e300)}, "stem.1.weight is of float64 and does not fit"),
+        ({"stem.1.weight": np.full(32, np.nan, np.float32)}, "stem.1.weight has values that are not finite"),
+        ({"stem.1.weight": np.full(32, np.inf, np.float16)}, "stem.1.weight has values that are not finite"),
+        ({"stem.1.weight": np.ones(32, np.int32)}, "stem.1.weight has dtype int32"),
+        ({"stem.1.weight": np.full(32, 0.1)}, "stem.1.weight has float64 values that float32 cannot"),
+        ({"stem.1.weight": np.full(32, 1e300)}, "stem.1.weight has float64 values that float32 cannot"),
         (
             {"stem.1.running_var": np.arange(32.0) - 1},
-            "stem.1.running_var holds a variance of -1, expected values >= 0",
+            "stem.1.running_var has a variance of -1, expected values >= 0",
         ),
     ],
 )
@@ -154,7 +154,7 @@ def test_our_weights_are_checked_on_the_way_out(official):
         to_state_dict(C, {key.replace("tail_bn/beta", "tail_bn/betta"): array for key, array in weights.items()})
     with pytest.raises(StateDictError, match=r"classifier/bias found \(1000,\), expected \(10,\)"):
         to_state_dict(dataclasses.replace(C, classes=10), weights)
-    with pytest.raises(StateDictError, match="tail_bn/moving_variance holds a variance of -2, expected values >= 0"):
+    with pytest.raises(StateDictError, match="tail_bn/moving_variance has a variance of -2, expected values >= 0"):
         to_state_dict(C, weights | {"tail_bn/moving_variance": np.full(1280, -2.0, np.float32)})
 
 

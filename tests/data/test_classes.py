@@ -11,11 +11,11 @@ from scarlet_tf.data.classes import check_classes, match_classes
     ("train", "test", "message"),
     [
         (["cat", "dog"], ["cat", "dog", "fish"], "has test images of classes without training images: 'fish'"),
-        (["cat", "dog"], ["Cat", "dog"], "without training images: 'Cat' ('cat' differs by case only)"),
-        (["caf\u00e9", "bar"], ["cafe\u0301", "bar"], "('caf\u00e9' differs in its letters' codes only)"),
+        (["cat", "dog"], ["Cat", "dog"], "without training images: 'Cat' ('cat' differs only in case)"),
+        (["caf\u00e9", "bar"], ["cafe\u0301", "bar"], "('caf\u00e9' differs only in its Unicode encoding)"),
         (["tomato", "pear"], ["tomatoes"], "'tomatoes' (nearest is 'tomato')"),
         ([*"xyz"], [*"abcdefg"], "'a', 'b', 'c', 'd', 'e' and 2 more"),
-        (["cat"], ["cat"], "has images of a single class, 'cat': training needs two"),
+        (["cat"], ["cat"], "has only one class, 'cat': training needs at least two"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(train, test, message):
@@ -38,7 +38,7 @@ def test_what_is_probably_not_meant_is_warned_of(train, test, message):
 def test_classes_are_matched_by_name():
     model = ["fish", "cat", "dog"]
     np.testing.assert_array_equal(match_classes("set", ["dog", "fish"], model_classes=model), [2, 0])
-    with pytest.raises(DataError, match=r"does not know: 'Dog' \('dog' differs by case only\), 'bird'$"):
+    with pytest.raises(DataError, match=r"lacks: 'Dog' \('dog' differs only in case\), 'bird'$"):
         match_classes("set", ["bird", "Dog", "cat"][::-1], model_classes=model)
 
 

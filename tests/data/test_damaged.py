@@ -50,7 +50,7 @@ def test_a_damaged_image_is_named_however_it_is_met(folder, way, split):
     path = folder / split / "red" / "1.png"
     path.write_bytes(JPEG[: len(JPEG) // 2])
     with pytest.raises(
-        DataError, match=rf"^image {path} in split '{split}' of 'folder:.*' does not decode: .*Invalid JPEG"
+        DataError, match=rf"^image {path} in split '{split}' of 'folder:.*' cannot be decoded: .*Invalid JPEG"
     ):
         use(opened(folder, **way), split)
 
@@ -72,9 +72,7 @@ def test_every_kind_of_damage_is_named_and_can_be_left_out(folder, content, reas
         path.symlink_to("/not/there.jpg")
     else:
         path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=rf"{path} .* does not decode: .*{reason}.*--skip_damaged leaves such images out$"
-    ):
+    with pytest.raises(DataError, match=rf"{path} .* cannot be decoded: .*{reason}.*--skip_damaged skips such images$"):
         use(opened(folder, augment="inception"), "test")
     with pytest.warns(DataWarning, match=rf"1 damaged image: {path}$"):
         data = opened(folder, skip_damaged=True)
@@ -101,8 +99,8 @@ def test_the_check_is_made_once_and_again_after_a_change(folder, monkeypatch):
     from scarlet_tf.data import decoding
 
     checks = []
-    real = decoding._check
-    monkeypatch.setattr(decoding, "_check", lambda source, split: checks.append(split) or real(source, split))
+    real = decoding._find_damaged
+    monkeypatch.setattr(decoding, "_find_damaged", lambda source, split: checks.append(split) or real(source, split))
     path = folder / "train" / "red" / "1.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:20])

@@ -116,11 +116,11 @@ def test_a_moved_folder_keeps_its_fingerprint(folder):
         ({"image_size": 0}, "image_size must be an integer >= 1, or two .* got 0"),
         ({"image_size": "32"}, "image_size must be an integer"),
         ({"search_validation": -1}, "search_validation must be an integer >= 0"),
-        ({"search_validation": 24}, "must leave training images: 24 of 24"),
+        ({"search_validation": 24}, "must be smaller than the 24 training images .* got 24"),
         ({"augment": "flip"}, "unknown augment 'flip'.*nearest is 'flips'"),
         ({"name": "folder:"}, "dataset name must be"),
         ({"name": "folder:/does/not/exist"}, "no image folder at /does/not/exist"),
-        ({"name": "/does/not/exist"}, "a folder of images is named 'folder:/does/not/exist'"),
+        ({"name": "/does/not/exist"}, "for an image folder, use 'folder:/does/not/exist'"),
         ({"name": "fashion_mnits"}, "unknown dataset 'fashion_mnits'.*nearest is 'fashion_mnist'"),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_folder_without_images_or_test_split_is_refused(tmp_path, folder):
 
 def test_a_damaged_image_is_named(folder):
     (folder / "train" / "red" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    with pytest.raises(DataError, match=r"red/1\.png in split 'train' .* does not decode"):
+    with pytest.raises(DataError, match=r"red/1\.png in split 'train' .* cannot be decoded"):
         batches(opened(folder), 1)
 
 

@@ -32,13 +32,13 @@ def test_hidden_names_are_neither_classes_nor_images_at_any_depth(tmp_path):
     assert ImageFolder(tmp_path).splits == ("train",) and not ImageFolder(tmp_path).strays("train")
 
 
-def test_hidden_files_do_not_change_the_identity(tmp_path):
+def test_hidden_files_do_not_change_the_fingerprint(tmp_path):
     make(tmp_path, "train/cat/1.jpg")
-    before = ImageFolder(tmp_path).identity
+    before = ImageFolder(tmp_path).fingerprint
     make(tmp_path, "train/.DS_Store", "train/cat/.ipynb_checkpoints/1.jpg", "train/cat/Thumbs.db")
-    assert ImageFolder(tmp_path).identity == before
+    assert ImageFolder(tmp_path).fingerprint == before
     make(tmp_path, "train/cat/2.jpg")
-    assert ImageFolder(tmp_path).identity != before
+    assert ImageFolder(tmp_path).fingerprint != before
 
 
 def test_suffixes_in_any_case_are_images_and_other_files_are_not(tmp_path):
@@ -80,7 +80,7 @@ def test_loops_of_links_end(tmp_path):
 def test_a_link_to_nothing_where_a_folder_may_be_is_named(link, tmp_path):
     make(tmp_path, "train/cat/1.jpg")
     (tmp_path / link).symlink_to("/not/there")
-    with pytest.raises(DataError, match=rf"{link} is (a link to nothing: /not/there|not a folder)"):
+    with pytest.raises(DataError, match=rf"{link} is (a broken symbolic link to /not/there|not a folder)"):
         found(tmp_path)
 
 
@@ -118,7 +118,8 @@ def test_class_names_are_any_text(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [(b"caf\xe9", "which is not UTF-8: rename it"), (b"a\nb", "a name is one line")]
+    ("name", "message"),
+    [(b"caf\xe9", "must have a name in UTF-8: rename it"), (b"a\nb", "must have a name of one line")],
 )
 def test_class_names_that_no_label_file_can_hold_are_refused(name, message, tmp_path):
     make(tmp_path, f"train/{os.fsdecode(name)}/1.jpg")

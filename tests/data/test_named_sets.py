@@ -75,7 +75,9 @@ def test_a_damaged_decoded_copy_is_made_again(tmp_path):
 
 
 def test_a_set_that_is_not_image_classification_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"'toy_numbers' is not image classification: its features are \['number'\]"):
+    with pytest.raises(
+        DataError, match=r"'toy_numbers' is not for image classification: its features are \['number'\]"
+    ):
         open_dataset(DataConfig(name="toy_numbers", image_size=32, data_dir=tmp_path))
 
 
@@ -114,7 +116,7 @@ def test_a_changed_archive_is_refused(tmp_path, monkeypatch):
     for name in fm._FILES:
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(b"other"))
     monkeypatch.setattr(fm, "INSTALLED", tmp_path)
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: SHA-256 of its content should be c59f468a"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: expected content with SHA-256 c59f468a"):
         fm.prepare_fashion_mnist(tmp_path / "data")
     assert not (tmp_path / "data" / "fashion_mnist").exists()
 

@@ -53,7 +53,9 @@ def test_endings(case):
     model = make()
     assert output_name(model) == ending
     if ending == "features":
-        with pytest.raises(ValueError, match=f"softmax needs a model that ends in logits, '{model.name}' ends in feat"):
+        with pytest.raises(
+            ValueError, match=f"softmax needs a model that ends in logits, but '{model.name}' ends in feat"
+        ):
             with_softmax(model)
         return
     scored = with_softmax(model)
@@ -114,13 +116,13 @@ def test_another_number_of_class_names(count, tmp_path):
     shutil.copytree(SHIPPED, folder)
     training = json.loads((folder / "training.json").read_text())
     (folder / "training.json").write_text(json.dumps(training | {"class_names": ["a"] * count}))
-    with pytest.raises(ValueError, match=f"training.json names {count} classes, 'scarlet_fashion' has 10 outputs"):
+    with pytest.raises(ValueError, match=f"training.json names {count} classes, but 'scarlet_fashion' has 10 outputs"):
         prepare(folder, examples=1)
 
 
 def test_a_saved_model_has_its_own_end(scored, tmp_path):
     export_saved_model(scored.model, tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"softmax does not go with '.*saved': a SavedModel has its own"):
+    with pytest.raises(ValueError, match=r"softmax cannot be set for '.*saved': a SavedModel has its own"):
         prepare(tmp_path / "saved", softmax=True)
 
 

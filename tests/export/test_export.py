@@ -11,11 +11,11 @@ from rounding import network_limit, rounding_limit
 from scarlet_tf.arch import get_space
 from scarlet_tf.export import (
     ExportError,
+    builtin_operations,
     convert,
     export_saved_model,
     export_tflite,
     fold_model,
-    require_builtin_operations,
     verify,
 )
 from scarlet_tf.models import build, set_weights
@@ -153,8 +153,11 @@ def test_folded_model_exports_without_its_lets(random_weights, images, tmp_path)
         ({"output_type": "uint16"}, "unknown output_type 'uint16'.*nearest is 'uint8'"),
         ({"output_type": "int8", "quantize": "dynamic"}, "output_type 'int8' needs quantize 'int8'.*got 'dynamic'"),
         ({"input_type": "uint8"}, "needs quantize 'int8' or 'int8_pure', got 'float32'"),
-        ({"quantize": "int8"}, "needs representative images"),
-        ({"quantize": "float16", "representative": []}, "calibrate quantize 'int8' and 'int8_pure' only"),
+        ({"quantize": "int8"}, "needs a representative dataset"),
+        (
+            {"quantize": "float16", "representative": []},
+            "a representative dataset needs quantize 'int8' or 'int8_pure'",
+        ),
         ({"quantize": "int8", "representative": []}, "got none"),
     ],
 )
@@ -177,11 +180,11 @@ def test_custom_operations_are_refused(tmp_path):
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     (tmp_path / "flex.tflite").write_bytes(converter.convert())
     with pytest.raises((ExportError, TFLiteFileError), match="FlexMatrixInverse"):
-        require_builtin_operations(tmp_path / "flex.tflite")
+        builtin_operations(tmp_path / "flex.tflite")
 
 
 def test_verify_refuses(model, images, exported, tmp_path):
-    with pytest.raises(ValueError, match="a label for each"):
+    with pytest.raises(ValueError, match="one label for each"):
         verify(model, images, labels=np.zeros(3, int))
     whole = (exported / "float32.tflite").read_bytes()
     (tmp_path / "cut.tflite").write_bytes(whole[: len(whole) // 2])
@@ -197,11 +200,13 @@ def test_files_of_another_model_are_refused(model, images, exported):
     other_images = np.zeros((2, 48, 48, 3), np.float32)
     for kind, name in (("tflite", "float32.tflite"), ("saved_model", "saved_model")):
         for asked, given, ends in (
-            (larger, other_images, "48 x 48 x 3 and gives 10"),
-            (fewer, images, "3 and gives 7"),
+            (larger, other_images, "48 x 48 x 3 and output 10"),
+            (fewer, images, "3 and output 7"),
         ):
             with pytest.raises(ExportError) as refused:
                 verify(asked, given, **{kind: (exported / name,)})
             message = str(refused.value)
-            assert message.startswith(f"{exported / name} is of another model: it takes 32 x 32 x 3 and gives 10, ")
+            assert message.startswith(
+                f"{exported / name} is a file of another model: it has input 32 x 32 x 3 and output 10, "
+            )
             assert message.endswith(ends)

@@ -214,7 +214,7 @@ def test_saved_models_of_other_types_are_refused(tmp_path, dtype, which):
 def test_a_model_that_the_converter_refuses_is_one_line(tmp_path):
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, keras.ops.erfinv(keras.layers.Flatten()(image)), name="odd")
-    with pytest.raises(ValueError, match="TensorFlow's converter refuses the model: ") as refused:
+    with pytest.raises(ValueError, match="TensorFlow's converter rejects the model: ") as refused:
         export_tflite(model, tmp_path / "a.tflite")
     assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
 
@@ -222,7 +222,7 @@ def test_a_model_that_the_converter_refuses_is_one_line(tmp_path):
 def test_the_tools_take_a_file_of_another_policy(weights, tmp_path, call_tool):
     made_under("float64", weights).save(tmp_path / "m.keras")
     done = call_tool("export_tflite", "--model=m.keras", "--output=a.tflite", cwd=tmp_path)
-    assert done.returncode == 0 and "float64" in done.stderr and "top-1 same 1.0000" in done.stdout
+    assert done.returncode == 0 and "float64" in done.stderr and "same top-1 1.0000" in done.stdout
     quantized(weights).save(tmp_path / "q.keras")
     for tool, output in (("export_tflite", "b.tflite"), ("export_saved_model", "saved")):
         done = call_tool(tool, "--model=q.keras", f"--output={output}", cwd=tmp_path)

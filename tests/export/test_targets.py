@@ -120,7 +120,7 @@ def test_saved_model_folder_is_exported(model, images, tmp_path):
     (check,) = verify(model, images, tflite=(tmp_path / "a.tflite",)).formats
     assert check.relative_error <= 2 * network_limit(SPEC) and check.partitions == 1
     assert read_record((tmp_path / "a.tflite").read_bytes())["model"] == "saved"
-    with pytest.raises(ValueError, match="weights does not go with"):
+    with pytest.raises(ValueError, match="weights cannot be set for"):
         prepare(tmp_path / "saved", weights="w.weights.h5")
 
 
@@ -129,5 +129,5 @@ def test_a_saved_model_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a signature 'serving_default', got \\[\\]"):
         ServedModel(tmp_path / "empty")
     (tmp_path / "empty" / "saved_model.pb").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="not a SavedModel that can be loaded"):
+    with pytest.raises(ValueError, match="cannot be loaded as a SavedModel"):
         ServedModel(tmp_path / "empty")

@@ -46,7 +46,7 @@ def test_a_batch_of_any_size(batch, model, tmp_path):
 
 def test_integers_that_say_no_scale_are_refused(model, tmp_path):
     (tmp_path / "a.tflite").write_bytes(converted(model, 1, kind=tf.int32))
-    with pytest.raises(ExportError, match=r"a\.tflite takes int32 without a scale: expected float32 or quantized"):
+    with pytest.raises(ExportError, match=r"a\.tflite has int32 input without a scale: expected float32 or quantized"):
         verify(model, np.zeros((1, 4, 4, 3), np.float32), tflite=[tmp_path / "a.tflite"])
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_fails_is_named_and_the_other_checked(tmp_path, call_tool):
     done = call_tool("verify", f"--model={SHIPPED}", *flags, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("verify.py: ")]
-    assert "bad.tflite: not a model that can be run: operator" in line and "Mine, failed to prepare" in line
+    assert "bad.tflite: the model cannot be run: operator" in line and "Mine, failed to prepare" in line
     (row,) = json.loads((tmp_path / "v.json").read_text())["formats"]
     assert row["path"] == "good.tflite" and row["top1_agreement"] == 1.0
     done = call_tool("verify", f"--model={SHIPPED}", "--tflite=bad.tflite", "--output=w.json", cwd=tmp_path)

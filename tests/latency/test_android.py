@@ -37,7 +37,7 @@ def test_ratio_holds_when_the_device_slows_down_and_the_times_warn(device, model
     benchmark = measure(device, models, binary)
     assert benchmark.latencies[1].ratio == 2.0
     assert benchmark.warnings == tuple(
-        f"{path}, threads 1: the last third of the rounds took 5.00 times the first third: throttling?"
+        f"{path}, threads 1: the last third of the rounds took 5.00 times as long as the first: throttling?"
         for path in models
     )
 
@@ -122,7 +122,7 @@ def test_what_the_device_does_not_tell(device, models, binary):
     assert (facts.model, facts.soc, facts.android, facts.abis) == (None, None, None, ())
     assert facts.cpus["cpu7"] == {"governor": None, "max_khz": 2367000}
     assert benchmark.thermal_before == Thermal(status=None, temperatures=None)
-    assert benchmark.warnings == ("the device does not tell its thermal status: throttling shows in the times alone",)
+    assert benchmark.warnings == ("the device does not report its thermal status: only the times can show throttling",)
 
 
 def test_thermal_zones_stand_in_for_the_service(device):
@@ -142,7 +142,7 @@ def test_partial_delegation_warns(device, models, binary, form):
     device.set(fault="partial", form=form)
     benchmark = measure(device, models[:1], binary, rounds=1, delegate="gpu")
     assert benchmark.warnings == (
-        f"{models[0]}, threads 1: the delegate runs a part of the model only (nodes: TfLiteGpuDelegateV2 54/559)",
+        f"{models[0]}, threads 1: the delegate runs only part of the model (nodes: TfLiteGpuDelegateV2 54/559)",
     )
 
 

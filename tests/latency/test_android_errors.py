@@ -47,13 +47,13 @@ def test_no_adb(device, models, binary):
         (
             [["FAKE0001", "unauthorized"]],
             None,
-            "device FAKE0001 cannot be used (unauthorized): unlock it and accept its question",
+            "device FAKE0001 cannot be used (unauthorized): unlock it and allow USB debugging",
         ),
         ([["FAKE0001", "offline"]], None, "device FAKE0001 cannot be used (offline): reconnect it"),
         (
             [["FAKE0001", "no permissions (user in plugdev group; are your udev rules wrong?); see [http://x]"]],
             None,
-            "device FAKE0001 cannot be used (no permissions): this user may not open it",
+            "device FAKE0001 cannot be used (no permissions): this user has no permission to open it",
         ),
         ([["FAKE0001", "recovery"]], None, "device FAKE0001 cannot be used (recovery): its state must be `device`"),
     ],
@@ -72,20 +72,20 @@ def test_one_of_several_devices_by_its_serial(device, models, binary):
 def test_full_device(device, models, binary):
     device.set(free=100)  # the binary takes 64 bytes, a model 16
     message = refusal(device, models, binary, rounds=1)
-    assert message == f"device FAKE0001 is full: {models[0]} takes {models[0].stat().st_size} bytes, free: 1.2M"
+    assert message == f"device FAKE0001 is full: {models[0]} needs {models[0].stat().st_size} bytes, free: 1.2M"
 
 
 def test_binary_that_is_missing_or_none(device, models, binary, tmp_path):
     assert "android_aarch64_benchmark_model" in refusal(device, models, None)
     assert f"no such file: {tmp_path}/absent" in refusal(device, models, tmp_path / "absent")
     binary.write_bytes(b"<?xml version='1.0'?><Error>NoSuchKey</Error>")
-    assert "is no executable for Android (it begins with b'<?xml versio')" in refusal(device, models, binary)
+    assert "is not an Android executable (it begins with b'<?xml versio')" in refusal(device, models, binary)
 
 
 def test_binary_for_another_abi(device, models, binary):
     device.set_abis("armeabi-v7a,armeabi")
     message = refusal(device, models, binary)
-    assert f"{binary} is built for arm64-v8a, but device FAKE0001 executes armeabi-v7a, armeabi" in message
+    assert f"{binary} is built for arm64-v8a, but device FAKE0001 supports armeabi-v7a, armeabi" in message
     assert device.runs == []
 
 
@@ -105,10 +105,10 @@ def test_binary_that_the_device_cannot_execute(device, models, binary):
         (
             "refuse",
             None,
-            "refused the model (exit code 1): Node number 57 (BATCH_MATMUL) failed to prepare.; Failed to",
+            "rejected the model (exit code 1): Node number 57 (BATCH_MATMUL) failed to prepare.; Failed to",
         ),
-        ("garbage", None, "without timings; its last line: '<html><body>404 Not Found</body></html>'"),
-        ("contradiction", None, "contradicts itself: mean 5.0 ms in 'INFO: count=3"),
+        ("garbage", None, "printed no timings; its last line: '<html><body>404 Not Found</body></html>'"),
+        ("contradiction", None, "output is inconsistent: mean 5.0 ms in 'INFO: count=3"),
         ("failed_delegate", "gpu", "the GPU delegate was not used: it failed to apply: TfLiteGpuDelegate Init: MUL"),
         ("unsupported", "nnapi", "says 'NNAPI acceleration is unsupported on this platform'"),
         (
@@ -116,8 +116,8 @@ def test_binary_that_the_device_cannot_execute(device, models, binary):
             "nnapi",
             "says 'Though NNAPI delegate is explicitly applied, the model graph will not be executed",
         ),
-        ("unknown_flag", "gpu", "this benchmark_model knows no flag --use_gpu"),
-        ("silent", "gpu", "benchmark_model does not say that it was applied"),
+        ("unknown_flag", "gpu", "this benchmark_model has no flag --use_gpu"),
+        ("silent", "gpu", "benchmark_model did not report that it was applied"),
     ],
 )
 def test_failures_of_the_binary(device, models, binary, fault, delegate, message):
@@ -143,17 +143,17 @@ def test_device_that_vanishes_is_named_with_what_is_left_on_it(device, models, b
         measure_android(models, binary, settings=AndroidSettings(**QUICK), adb=device.adb)
     (left,) = device.files  # nobody can remove it
     assert str(caught.value) == (
-        f"{models[1]}: device FAKE0001 was lost (now not connected); adb says: nothing; "
-        f"/data/local/tmp/{left} is left on device FAKE0001"
+        f"{models[1]}: device FAKE0001 was lost (now not connected); adb printed: nothing; "
+        f"/data/local/tmp/{left} cannot be deleted from device FAKE0001"
     )
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threads": ()}, "no thread count"),
-        ({"threads": (0,)}, "threads must be different numbers >= 1, got 0"),
-        ({"threads": (2, 2)}, "threads must be different numbers >= 1, got 2"),
+        ({"threads": ()}, "at least one thread count"),
+        ({"threads": (0,)}, "threads must be distinct integers >= 1, got 0"),
+        ({"threads": (2, 2)}, "threads must be distinct integers >= 1, got 2"),
         ({"runs": 0}, "runs must be >= 1, got 0"),
         ({"warmup": -1}, "warmup must be >= 0, got -1"),
         ({"rounds": 0}, "rounds must be >= 1, got 0"),
@@ -172,12 +172,12 @@ def test_settings_out_of_range(settings, message):
 
 def test_thread_counts_from_words():
     assert parse_threads(["1", " 4"]) == (1, 4)
-    with pytest.raises(AndroidError, match="threads must be whole numbers separated by commas, such as 1,4; got 'two'"):
+    with pytest.raises(AndroidError, match="threads must be integers separated by commas, such as 1,4, got 'two'"):
         parse_threads(["1", "two"])
 
 
 def test_mask_of_cpus_that_the_device_has_not(device, models, binary):
-    assert "cpu_mask '300' names CPUs [8, 9]; the device has cpu0, cpu1" in refusal(
+    assert "cpu_mask '300' names CPUs [8, 9], but the device has cpu0, cpu1" in refusal(
         device, models, binary, cpu_mask="300"
     )
 
@@ -185,7 +185,7 @@ def test_mask_of_cpus_that_the_device_has_not(device, models, binary):
 def test_models_that_are_missing_or_none(device, models, binary, tmp_path):
     assert refusal(device, [], binary) == "no .tflite files to measure"
     models[1].write_bytes(b"PK\x03\x04 cut short")
-    assert refusal(device, models, binary) == f"{models[1]} is no .tflite file"
+    assert refusal(device, models, binary) == f"{models[1]} is not a .tflite file"
     with pytest.raises(FileNotFoundError, match=r"no such file: .*absent\.tflite"):
         measure_android([tmp_path / "absent.tflite"], binary, settings=AndroidSettings(), adb=device.adb)
 
@@ -225,7 +225,7 @@ def test_tool_says_one_line_and_writes_nothing(device, models, binary, tmp_path)
     result = subprocess.run(command(device, models, binary, output), capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith(f"benchmark_android.py: {models[0]}: benchmark_model refused the model")
+    assert result.stderr.startswith(f"benchmark_android.py: {models[0]}: benchmark_model rejected the model")
     assert not output.exists() and device.files == []
 
 

@@ -109,7 +109,7 @@ def test_op_profile_of_litert_has_no_starts():
 def test_op_profile_that_is_missing_or_cut():
     assert parse_op_profile(read("percentiles_cpu")) is None
     cut = read("litert_op_profile").replace("Number of nodes executed: 5", "Number of nodes executed: 6")
-    with pytest.raises(AndroidError, match="5 rows, but benchmark_model says 6 nodes"):
+    with pytest.raises(AndroidError, match="5 rows, but it reported 6 nodes"):
         parse_op_profile(cut)
 
 
@@ -121,11 +121,11 @@ def test_equal_times_are_printed_once():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "without timings; its last line: ''"),
-        ("INFO: STARTING!\n<html>\n", "without timings; its last line: '<html>'"),
-        (read("percentiles_cpu").split("INFO: Inference timings")[0], "without timings"),
-        (f"count=5 first=9 curr=9 min=8 max=9 avg=8.5 std=1\n{TIMINGS}17", "contradicts itself: mean 0.0085 ms"),
-        (f"count=0\n{TIMINGS}nan", "counted no inference"),
+        ("", "printed no timings; its last line: ''"),
+        ("INFO: STARTING!\n<html>\n", "printed no timings; its last line: '<html>'"),
+        (read("percentiles_cpu").split("INFO: Inference timings")[0], "printed no timings"),
+        (f"count=5 first=9 curr=9 min=8 max=9 avg=8.5 std=1\n{TIMINGS}17", "output is inconsistent: mean 0.0085 ms"),
+        (f"count=0\n{TIMINGS}nan", "reported 0 inferences"),
         (f"count=5 curr=0(all same)\n{TIMINGS}0", "below a microsecond"),
     ],
 )
@@ -145,9 +145,9 @@ def test_delegates_that_were_used():
     [
         ("percentiles_nnapi_not_used", "nnapi", "the model graph will not be executed by the delegate"),
         ("tensorflow_2_nnapi_failed", "nnapi", "Failed to apply NNAPI delegate"),
-        ("percentiles_cpu", "gpu", "does not say that it was applied"),
-        ("litert_gpu", "gpu", "does not say that it was applied"),
-        ("tensorflow_1_android", "xnnpack", "does not say that it was applied"),
+        ("percentiles_cpu", "gpu", "did not report that it was applied"),
+        ("litert_gpu", "gpu", "did not report that it was applied"),
+        ("tensorflow_1_android", "xnnpack", "did not report that it was applied"),
     ],
 )
 def test_delegates_that_were_not(name, delegate, reason):
@@ -157,7 +157,11 @@ def test_delegates_that_were_not(name, delegate, reason):
 @pytest.mark.parametrize(
     ("text", "exit_code", "reason"),
     [
-        (read("percentiles_model_refused"), 1, "refused the model (exit code 1): tensorflow/lite/kernels/batch_matmul"),
+        (
+            read("percentiles_model_refused"),
+            1,
+            "rejected the model (exit code 1): tensorflow/lite/kernels/batch_matmul",
+        ),
         (read("tensorflow_2_nnapi_failed"), 1, "the NNAPI delegate was not used: it failed to apply: NN API returned"),
         ("INFO: STARTING!\nSegmentation fault\n", 139, "killed by SIGSEGV; its last line: 'Segmentation fault'"),
         ("sh: ./benchmark_model: not executable: 64-bit ELF file", 126, "cannot execute the binary: sh: ./benchmark"),

@@ -73,8 +73,8 @@ def test_operation_counts(tflite_file):
 def test_truncated_files(tflite_file, tmp_path, share):
     whole = tflite_file.read_bytes()
     (tmp_path / "cut.tflite").write_bytes(whole[: int(share * len(whole))])
-    problem = "the file is cut short or damaged" if share else "the file is empty"
-    with pytest.raises(TFLiteFileError, match=rf"cut\.tflite: not a model that can be run: {problem}"):
+    problem = "the file is truncated or damaged" if share else "the file is empty"
+    with pytest.raises(TFLiteFileError, match=rf"cut\.tflite: the model cannot be run: {problem}"):
         measure_host([tmp_path / "cut.tflite"])
 
 

@@ -31,5 +31,5 @@ def test_operators(code, weights, output, madds):
 
 def test_damaged_file(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"\0\0\0\0TFL3")
-    with pytest.raises(TFLiteFileError, match=r"a\.tflite: not a model that can be run"):
+    with pytest.raises(TFLiteFileError, match=r"a\.tflite: the model cannot be run"):
         count_madds(tmp_path / "a.tflite")

@@ -44,7 +44,7 @@ def test_operands_are_those_of_the_spec(network):
 
 def test_damaged_file_dies_elsewhere(network):
     _, plain, _ = network
-    with pytest.raises(TFLiteFileError, match=r"a\.tflite: not a model that can be run"):
+    with pytest.raises(TFLiteFileError, match=r"a\.tflite: the model cannot be run"):
         profile_operators(plain.read_bytes()[:500], label="a.tflite")
 
 
@@ -69,7 +69,7 @@ def test_tool(network, tmp_path, call_tool):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--slowest=3"], "--slowest is the length of a list that --op_profile prints"),
+        (["--slowest=3"], "--slowest needs --op_profile, which prints the slowest operators"),
         (["--output=/dev/null/latency.json"], "/dev/null is not a folder"),
         (["--op_profile", "--slowest=0"], "slowest"),
     ],

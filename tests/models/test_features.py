@@ -56,7 +56,7 @@ def test_default_levels_are_those_that_there_are(space, levels):
 def test_unknown_level():
     with pytest.raises(ValueError, match=r"unknown level 'P7'.*nearest is 'P"):
         feature_extractor(zoo.scarlet_c(), levels=("P7",))
-    with pytest.raises(ValueError, match="'other' has none of these networks' layers"):
+    with pytest.raises(ValueError, match="'other' has no layers of these networks"):
         feature_extractor(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="other"))
     with pytest.raises(ValueError, match=r"levels must be a list such as \['P2'\], got 'P2'"):
         feature_extractor(zoo.scarlet_c(), levels="P2")

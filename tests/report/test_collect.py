@@ -4,7 +4,7 @@ import pytest
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import COLUMNS, ReportError, collect_results
-from scarlet_tf.report.results import check_results
+from scarlet_tf.report.results import merge_results
 
 SPACE = get_space("small")
 GENOME = (1, 12, 3, 4, 12, 9)
@@ -38,7 +38,7 @@ def test_reads_what_is_there(folder):
     for kind, ms in (("int8_pure", 1.0), ("float32", 0.2)):
         columns |= {f"{kind}_median_ms": ms, f"{kind}_p10_ms": ms, f"{kind}_p90_ms": 2 * ms}
     assert result["columns"] == columns
-    (checked,) = check_results([result], SPACE)
+    (checked,) = merge_results([result], SPACE)
     assert checked.genome == GENOME
     assert set(columns) - set(COLUMNS) == {"started_from"}
 
@@ -68,7 +68,7 @@ def test_results_of_former_names_are_read(folder):
     columns = collect_results(folder)["columns"]
     assert (columns["float32_bytes"], columns["float32_median_ms"], columns["int8_median_ms"]) == (1000, 1, 0)
     old = {"fp32_top1": 0.9, "fp32_bytes": 1000, "latency_median_ms": 1, "latency_p10_ms": 2, "latency_p90_ms": 3}
-    (result,) = check_results([{"name": "m", "genome": list(GENOME), "columns": old}], SPACE)
+    (result,) = merge_results([{"name": "m", "genome": list(GENOME), "columns": old}], SPACE)
     assert result.columns == {
         "float32_top1": 0.9,
         "float32_bytes": 1000,
@@ -87,7 +87,7 @@ def test_a_model_of_inherited_weights_and_lets_is_called_so(folder):
 
 
 def test_refuses_a_folder_without_a_model_or_with_a_damaged_one(tmp_path, folder):
-    with pytest.raises(ReportError, match=r"absent holds no trained model: it has no training\.json"):
+    with pytest.raises(ReportError, match=r"no trained model in .*absent: it has no training\.json"):
         collect_results(tmp_path / "absent")
     (folder / "training.json").write_text("{}")
     with pytest.raises(ReportError, match=r"model_0: a results file lacks 'test'"):

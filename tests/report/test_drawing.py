@@ -80,7 +80,7 @@ def test_lets_and_scaled_networks():
 def test_every_layer_says_what_it_is():
     titles = [title.text for title in ET.fromstring(draw_architecture(spec("C"))).findall(".//{*}title")]
     assert titles[0] == "C" and len(titles) == 20
-    assert titles[1] == "Layer 0: kernel 5\u00d75, expansion 3, squeeze-excite, stride 2"
+    assert titles[1] == "Layer 0: kernel 5\u00d75, expansion 3, squeeze-and-excite, stride 2"
     assert titles[4] == "Layer 3: identity"
 
 

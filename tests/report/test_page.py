@@ -11,7 +11,7 @@ import pytest
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import ReportError, build_page, recorded_space, write_page
-from scarlet_tf.report.quantities import write_value
+from scarlet_tf.report.quantities import format_value
 
 VOID = {"meta", "input", "br", "wbr"}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028"
@@ -110,9 +110,9 @@ def test_embedded_data_equal_the_archive(page, searched):
 )
 def test_the_front_is_first_drawn_over_the_searches_own_objectives(searched, objectives, axes):
     history, evaluated, space = searched
-    settings = history.identity["settings"]
+    settings = history.definition["settings"]
     settings = settings | {"objectives": objectives, "quantities": [*settings["quantities"], "latency_ms"]}
-    history = dataclasses.replace(history, identity=history.identity | {"settings": settings})
+    history = dataclasses.replace(history, definition=history.definition | {"settings": settings})
     values = evaluated.values | {"latency_ms": evaluated.values["madds"] / 1e8}
     shown = embedded(build_page(history, dataclasses.replace(evaluated, values=values), space))["axes"]
     assert shown == {"x": axes[0], "y": "accuracy", "size": axes[1]}
@@ -191,8 +191,8 @@ def test_hostile_texts_stay_texts(searched):
     "change, message",
     [
         ({"genome": [1, 2]}, "result 0, 'm': a genome of space 'scarlet' has 19 genes, got 2"),
-        ({"genome": "1,x"}, "result 0, 'm': bad genome '1,x'"),
-        ({"genome": 3}, "genome must be a list or text"),
+        ({"genome": "1,x"}, "result 0, 'm': invalid genome '1,x'"),
+        ({"genome": 3}, "genome must be a list or a string"),
         ({"name": ""}, "name must be a non-empty string"),
         ({"columns": []}, "columns must be an object"),
         ({"columns": {"keras_top1": 91.2}}, r"keras_top1 must be a fraction in \[0, 1\], got 91.2"),
@@ -208,15 +208,15 @@ def test_bad_results_are_named(searched, change, message):
 
 
 def test_contradicting_results_are_refused(searched):
-    with pytest.raises(ReportError, match=r"'b' contradict: keras_top1 is 0\.5 and 0\.6"):
+    with pytest.raises(ReportError, match=r"'b' conflict: keras_top1 is both 0\.5 and 0\.6"):
         build_page(*searched, results=[result([0] * 19, "a", keras_top1=0.5), result([0] * 19, "b", keras_top1=0.6)])
 
 
 def test_bad_metadata_space_and_models_are_refused(searched):
     history, evaluated, space = searched
-    with pytest.raises(ReportError, match="metadata 'machine' must be a text or a number"):
+    with pytest.raises(ReportError, match="metadata 'machine' must be a string or a number"):
         build_page(history, evaluated, space, metadata={"machine": ["a"]})
-    with pytest.raises(ReportError, match="made in space 'scarlet', which differs from 'small'"):
+    with pytest.raises(ReportError, match="ran in space 'scarlet', which differs from the given space 'small'"):
         build_page(history, evaluated, get_space("small"))
     with pytest.raises(ReportError, match=r"model \d+ of the history is not among the 5 evaluated"):
         build_page(history, evaluated.take(np.arange(5)), space)
@@ -228,7 +228,7 @@ def test_an_unfinished_search_has_a_page_and_an_unstarted_one_has_none(searched)
     empty = dataclasses.replace(history, picked=history.picked.take(np.arange(0)))
     page = build_page(empty, evaluated, space)
     assert embedded(page)["picks"] == [] and "No models are picked yet" in page and ", unfinished" in page
-    with pytest.raises(ReportError, match="has not finished a generation"):
+    with pytest.raises(ReportError, match="has no finished generation"):
         build_page(dataclasses.replace(empty, generations=(), summaries=(), operators=()), evaluated, space)
 
 
@@ -256,5 +256,5 @@ def test_size_of_a_full_search(searched):
 
 
 def test_values_are_written_without_an_exponent(written):
-    assert [write_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
-    assert write_value(1234.5, unit="ms") == "1230 ms"
+    assert [format_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
+    assert format_value(1234.5, unit="ms") == "1230 ms"

@@ -39,7 +39,7 @@ def test_footer_tells_how_the_page_was_made(page):
         ({"archive": b"no archive"}, "archive: "),
         ({"results": b"{"}, "results: not JSON"),
         ({"results": b"{}"}, "results: expected a JSON list of results, got dict"),
-        ({"metadata": b"[]"}, "metadata must be an object of texts and numbers, got list"),
+        ({"metadata": b"[]"}, "metadata must be a JSON object of strings and numbers, got list"),
         ({"metadata": b"\xff"}, "metadata: not JSON"),
     ],
 )

@@ -34,7 +34,7 @@ def test_damaged_newest_is_passed_over_with_a_warning(tmp_path, damage):
     if damage == "flipped":
         data[len(data) // 2] ^= 1
     path.write_bytes({"truncated": data[:-100], "zeroed": bytes(len(data)), "flipped": data, "empty": b""}[damage])
-    with pytest.warns(UserWarning, match=r"checkpoint-0000000002.npz is damaged.*trying the one before"):
+    with pytest.warns(UserWarning, match=r"checkpoint-0000000002.npz is damaged.*trying the previous checkpoint"):
         assert store(tmp_path).restore().step == 1
 
 
@@ -47,7 +47,7 @@ def test_all_damaged_is_an_error_and_none_is_not(tmp_path):
 
 def test_other_settings_kind_or_version_are_refused(tmp_path, monkeypatch):
     path = store(tmp_path).save(1, ARRAYS)
-    with pytest.raises(CheckpointError, match=r"made with other settings"):
+    with pytest.raises(CheckpointError, match=r"saved with other settings"):
         store(tmp_path, fingerprint="g").restore()
     assert store(tmp_path, fingerprint=None).restore().step == 1
     store(tmp_path, settings={"rate": 0.1, "steps": 5}).save(2, ARRAYS)

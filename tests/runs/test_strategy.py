@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.runs.strategy import make_strategy, require_strategy
+from scarlet_tf.runs.strategy import check_strategy, make_strategy
 
 CLUSTER = {"worker": ["first:9000", "second:9000"]}
 
@@ -23,7 +23,7 @@ def test_strategies_by_name():
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_worker_that_tf_config_names(index, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", tf_config(index))
-    require_strategy("multi_worker")
+    check_strategy("multi_worker")
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_a_worker_that_tf_config_names(index, monkeypatch):
     [
         (None, "'multi_worker' needs the environment variable TF_CONFIG: expected"),
         ("", "'multi_worker' needs the environment variable TF_CONFIG: expected"),
-        ("workers", "TF_CONFIG is 'workers': expected"),
-        ("{}", "TF_CONFIG is '{}': expected"),
+        ("workers", "invalid TF_CONFIG 'workers': expected"),
+        ("{}", "invalid TF_CONFIG '{}': expected"),
         (tf_config(2), '"index": 2.*: expected .*see docs/several_machines.md'),
         (tf_config(0, cluster={"chief": ["first:9000"]}), '"chief": .*: expected'),
     ],
@@ -46,7 +46,7 @@ def test_a_worker_that_would_be_alone_is_refused(text, message, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("tpu", "name"), [("", "in the environment"), ("grpc://10.0.0.2:8470", "grpc://10.0.0.2:8470")]
+    ("tpu", "name"), [("", "named in the environment"), ("grpc://10.0.0.2:8470", "grpc://10.0.0.2:8470")]
 )
 def test_the_named_tpu_is_asked_for(tpu, name, monkeypatch):
     asked = []
@@ -56,11 +56,11 @@ def test_the_named_tpu_is_asked_for(tpu, name, monkeypatch):
         raise tf.errors.NotFoundError(None, None, "not there")
 
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", resolver)
-    with pytest.raises(ValueError, match=f"^no TPU {name}: not there$"):
+    with pytest.raises(ValueError, match=f"^cannot connect to the TPU {name}: not there$"):
         make_strategy("tpu", tpu=tpu)
     assert asked == [tpu]
 
 
 def test_a_tpu_belongs_to_its_strategy():
-    with pytest.raises(ValueError, match="tpu 'x' goes with strategy 'tpu', got 'mirrored'"):
+    with pytest.raises(ValueError, match="tpu 'x' needs strategy 'tpu', got 'mirrored'"):
         make_strategy("mirrored", tpu="x")

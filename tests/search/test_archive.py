@@ -122,7 +122,7 @@ def test_flipped_bytes_are_refused_or_harmless(copy, finished):
 
 def _plain(history):
     columns = [(m.models.ids.tolist(), m.ranks.tolist(), m.models.genomes.tolist()) for m in history.generations]
-    return columns, history.summaries, history.picked.values["accuracy"].tolist(), history.identity
+    return columns, history.summaries, history.picked.values["accuracy"].tolist(), history.definition
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_another_search(synthetic, copy, change, message):
 
 
 def test_ahead_of_what_is_asked(synthetic, copy):
-    with pytest.raises(ArchiveError, match="at generation 2 already, beyond the 1 asked for"):
+    with pytest.raises(ArchiveError, match="has generation 2 already, expected at most 1"):
         synthetic.search(copy, generations=1).run(synthetic.SyntheticEvaluator(19))
 
 

@@ -95,7 +95,7 @@ def test_bad_patience(patience):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ([0.5], "must give 2 accuracies"),
+        ([0.5], "must return 2 accuracies"),
         ([0.5, 1.5], "got 1.5 for genome 3,4"),
         ([np.nan, 0.5], "got nan for genome 1,2"),
     ],

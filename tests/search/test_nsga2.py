@@ -107,7 +107,7 @@ def test_a_stalled_search_names_the_constraint(synthetic, tmp_path):
     with pytest.raises(SearchStalledError, match=r"'madds<1000000' rejects"):
         search.run(synthetic.SyntheticEvaluator(19))
     assert search_history(tmp_path / "a.sqlite").generations == ()
-    with pytest.raises(ValueError, match="not finished a generation"):
+    with pytest.raises(ValueError, match="no finished generation"):
         _ = search_history(tmp_path / "a.sqlite").final
     constraints = (Constraint(name="accuracy", op=">", bound=0.9),)
     with pytest.raises(SearchStalledError, match=r"satisfies 'accuracy>0.9'"):
@@ -158,7 +158,7 @@ def test_default_mutators_are_those_with_a_share(synthetic):
     evaluator = synthetic.SyntheticEvaluator(19)
     mixtures = (MutationMixture(), MutationMixture(random=1.0, reinforced=0.0, roulette=0.0))
     mutators = [
-        synthetic.search(None, mixture=mixture).identity(evaluator)["settings"]["mutators"] for mixture in mixtures
+        synthetic.search(None, mixture=mixture).definition(evaluator)["settings"]["mutators"] for mixture in mixtures
     ]
     assert [list(names) for names in mutators] == [["random", "reinforced", "roulette"], ["random"]]
 

@@ -130,7 +130,7 @@ def test_mixture_renormalises_over_what_is_there():
     np.testing.assert_allclose(mixture.probabilities(["random", "roulette"]), [0.2 / 0.35, 0.15 / 0.35])
     with pytest.raises(ValueError, match=r"unknown mutator 'roulete'.*nearest is 'roulette'"):
         mixture.probabilities(["roulete"])
-    with pytest.raises(ValueError, match="all 0"):
+    with pytest.raises(ValueError, match="0 for all"):
         op.MutationMixture(random=0).probabilities(["random"])
 
 
@@ -149,8 +149,8 @@ def test_mutation_as_text():
     ("text", "complaint"),
     [
         ("random:0.2,reinforcd:0.8", "unknown mutator 'reinforcd'.*nearest is 'reinforced'"),
-        ("random", "bad mutation 'random': expected NAME:SHARE"),
-        ("", "bad mutation ''"),
+        ("random", "invalid mutation 'random': expected NAME:SHARE"),
+        ("", "invalid mutation ''"),
         ("random:some", "share must be a number, got 'some'"),
         ("random:0.5,random:0.5", "'random' is given twice"),
         ("random:0.5,roulette:0.4", "must sum to 1, got 0.9"),

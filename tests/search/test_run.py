@@ -126,5 +126,5 @@ def test_what_an_evaluator_was_set_to_is_named(tmp_path):
     with pytest.raises(ArchiveError, match=r"archive.sqlite: .* its evaluator's images was 500, is 600; use the same"):
         search(bn="moving", images=600)
     (tmp_path / "evaluator.json").write_text('{"bn": "mov')
-    with pytest.raises(ArchiveError, match=r"evaluator.json: is damaged"):
+    with pytest.raises(ArchiveError, match=r"evaluator.json is damaged"):
         search(bn="moving", images=500)

@@ -79,7 +79,7 @@ def test_bad_files(tmp_path, content, message):
 @pytest.mark.parametrize("name", ["accuracy", "madds", "params", "latency ms", "", "latency"])
 def test_names_are_words_of_their_own(name, table):
     _, path = table
-    with pytest.raises(ObjectiveError, match="must have a name of its own"):
+    with pytest.raises(ObjectiveError, match="must be a new identifier"):
         parse_quantities([f"latency:{path}", f"{name}:{path}"])
 
 

@@ -61,7 +61,7 @@ def test_a_whole_space(tmp_path):
     tiny = SearchSpace(name="tiny", out_channels=(8,), strides=(1,), resolution=8)
     genomes, _ = evaluate_uniform(tiny, Counting(), path=tmp_path / "u.json", count=13, seed=0)
     assert sorted(genomes[:, 0].tolist()) == list(range(13))
-    with pytest.raises(ValueError, match=r"must be 1..13, those of space 'tiny', got 14"):
+    with pytest.raises(ValueError, match=r"must be in 1..13, the size of space 'tiny', got 14"):
         evaluate_uniform(tiny, Counting(), path=tmp_path / "u.json", count=14, seed=0)
 
 
@@ -76,5 +76,5 @@ def test_another_owner_or_damage_is_refused(tmp_path):
     assert path.read_text() == before
     for content in (before[:-20], "[]", json.dumps({"seed": 0}), "\x00"):
         path.write_text(content)
-        with pytest.raises(ValueError, match=r"u.json: is damaged or holds no evaluated models"):
+        with pytest.raises(ValueError, match=r"u.json is damaged or has no evaluated models"):
             evaluate_uniform(SPACE, Counting(), path=path, count=10, seed=0)

@@ -143,7 +143,7 @@ def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrup
 def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tiny_space, tmp_path):
     def claim(**changes):
         settings = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, **changes), steps=1).to_dict()
-        supernet_trainer._require_same(tmp_path, settings)
+        supernet_trainer._check_same(tmp_path, settings)
         supernet_trainer._claim_folder(tmp_path, settings)
         return json.loads((tmp_path / "config.json").read_text())["data"]
 
@@ -159,7 +159,7 @@ def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tin
 def test_other_settings_are_refused(uninterrupted, tiny_data, tmp_path):
     process = start(uninterrupted, tiny_data, steps=STEPS + 1)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode != 0 and "holds a supernet with other settings (steps was 12, is 13):" in errors
+    assert process.returncode != 0 and "has a supernet with other settings (steps was 12, is 13):" in errors
     with pytest.raises(CheckpointError, match=r"no supernet in"):
         load_supernet(tmp_path)
 
@@ -220,7 +220,7 @@ def test_workers_that_see_other_checkpoints_are_refused(monkeypatch, tmp_path, t
 
     monkeypatch.setattr(supernet_trainer, "Workers", TwoWorkers)
     config = SupernetConfig(space=tiny_space, data=tiny_data, steps=9)
-    with pytest.raises(CheckpointError, match=r"workers would go on from steps 6, 0: give all an output folder they"):
+    with pytest.raises(CheckpointError, match=r"workers would resume from different steps, 6, 0: give all the same"):
         train_supernet(config, tmp_path, strategy=make_strategy("one_device"))
 
 

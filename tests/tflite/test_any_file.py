@@ -106,8 +106,8 @@ def custom(new_graph, name=b"Mine"):
 
 OUTSIDE = [np.int32([99])]
 FAILS = {
-    "open_sides": (lambda g: open_batch(g, (-1, -1, 3)), "'in0' has open sizes besides the batch, (-1, -1, -1, 3)"),
-    "text": (text_input, "input 'in0' holds text, expected numbers"),
+    "open_sides": (lambda g: open_batch(g, (-1, -1, 3)), "'in0' has unknown sizes besides the batch, (-1, -1, -1, 3)"),
+    "text": (text_input, "input 'in0' has the type text, expected numbers"),
     "custom": (custom, "operator 0, Mine, failed to prepare: "),
     "flex": (lambda g: custom(g, b"FlexErf"), "operator 0, FlexErf, failed to prepare: "),
     "shapes": (
@@ -153,7 +153,7 @@ def test_batches_are_one_and_indices_lie_in_their_tables(folder):
 def test_files_that_fail_say_why(name, folder):
     path = folder / f"{name}.tflite"
     found = find_failures([path])[str(path)]
-    assert found.startswith(f"{path}: not a model that can be run: ") and FAILS[name][1] in found and "\n" not in found
+    assert found.startswith(f"{path}: the model cannot be run: ") and FAILS[name][1] in found and "\n" not in found
     with pytest.raises(TFLiteFileError):
         measure_host([path], runs=1, warmup=0)
 
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_cut_is_measured_all_the_same(folder, tmp_path, ca
     flags = ["--runs=2", "--op_profile", "--output=l.json"]
     done = call_tool("benchmark_host", f"--models={models}", *flags, cwd=tmp_path)
     assert done.returncode == 2 and len(said(done)) == 1
-    assert "branches.tflite: not a model that can be rewritten or cut: expected one subgraph, got 3" in done.stderr
+    assert "branches.tflite: the model cannot be rewritten or cut: expected one subgraph, got 3" in done.stderr
     branched, plain = json.loads((tmp_path / "l.json").read_text())
     assert branched["median_ms"] > 0 and branched["op_profile"] is None and "one subgraph" in branched["error"]
     assert plain["op_profile"]["operators"][0]["kind"] == "RELU" and done.stdout.count("operators one by one") == 1
@@ -208,7 +208,7 @@ def test_a_file_that_kills_the_interpreter(monkeypatch, tmp_path):
     monkeypatch.setattr("scarlet_tf.tflite.first_look._PROGRAM", program)
     (tmp_path / "a.tflite").write_bytes(bytes(4) + b"TFL3")
     found = find_failures([tmp_path / "a.tflite"])
-    assert found[str(tmp_path / "a.tflite")].endswith(": the interpreter died of it (SIGSEGV)")
+    assert found[str(tmp_path / "a.tflite")].endswith(": the interpreter crashed (SIGSEGV)")
 
 
 @pytest.mark.parametrize("stated", [1, 5])
@@ -250,10 +250,10 @@ def test_operators_are_timed_on_what_they_get(name, folder):
 @pytest.mark.parametrize(
     ("name", "naming"),
     [
-        ("branches", "not a model that can be rewritten or cut: expected one subgraph, got 3"),
-        ("text", "holds text, expected numbers"),
+        ("branches", "the model cannot be rewritten or cut: expected one subgraph, got 3"),
+        ("text", "has the type text, expected numbers"),
         ("custom", "operator 0, Mine"),
-        ("open_sides", "open sizes besides the batch"),
+        ("open_sides", "unknown sizes besides the batch"),
     ],
 )
 def test_files_that_are_not_rewritten(name, naming, folder, tmp_path, call_tool):
@@ -267,7 +267,7 @@ def test_complex_outputs_are_measured_and_not_rewritten(new_graph, tmp_path):
     assert first_run(content, label="a").outputs[0].dtype == np.complex64
     with pytest.raises(
         TFLiteFileError,
-        match="a: not a model that can be rewritten or cut: expected outputs of real numbers, got complex64",
+        match="a: the model cannot be rewritten or cut: expected outputs of real numbers, got complex64",
     ):
         probe(content, label="a")
 

@@ -163,16 +163,16 @@ def test_labels_of_another_number(count, classifier):
         ([0.5] * 3, [0.25] * 3, "float32", None),
         ([0.5, 0.4, 0.5], [0.25] * 3, "float32", "all channels alike"),
         ([0.5] * 3, [0.25, 0.25, 0.2], "float32", "all channels alike"),
-        ([0.5] * 3, [0.25] * 3, "uint8", "uint8 images the pixels as they are"),
+        ([0.5] * 3, [0.25] * 3, "uint8", "does not normalise uint8 images"),
         ([0.0] * 3, [1 / 255] * 3, "uint8", None),
         ([0.0] * 3, [1 / 255] * 3, "float32", None),
-        ([0.0] * 3, [1.0] * 3, "uint8", "uint8 images"),
+        ([0.0] * 3, [1.0] * 3, "uint8", "not normalise uint8 images"),
     ],
 )
 def test_what_keeps_a_client_from_normalising(mean, std, input_type, obstacle):
     found = client_obstacle({"mean": mean, "std": std}, input_type=input_type)
     assert (found is None) == (obstacle is None) and (obstacle or "") in (found or "")
-    assert "not known" in client_obstacle(None, input_type=input_type)
+    assert "is unknown" in client_obstacle(None, input_type=input_type)
 
 
 def test_it_stays_and_is_replaced(depthwise):

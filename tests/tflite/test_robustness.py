@@ -166,7 +166,7 @@ REFUSED = {
     drop_options: "",
     swap_options: "",
     second_subgraph: "expected one subgraph, got 2",
-    open_sides: "has open sizes besides the batch, (-1, -1, -1, 3): convert it with fixed ones",
+    open_sides: "has unknown sizes besides the batch, (-1, -1, -1, 3): convert it with fixed ones",
     huge_input: "",
     impossible_input: "",
     negative_input: "",
@@ -174,7 +174,7 @@ REFUSED = {
     stray_metadata: "its metadata points to buffer 999 of",
     stray_signature: "999",
     full_buffer_0: "",
-    no_outputs: "it gives no output, or an empty one",
+    no_outputs: "it has no output, or an empty one",
     two_scales: "",
     axis_out_of_range: "",
 }
@@ -187,7 +187,7 @@ def test_refused(change, content, tmp_path):
     with pytest.raises(TFLiteFileError) as caught:
         optimize_file(source, tmp_path / "b.tflite")
     message = str(caught.value)
-    assert message.startswith(f"{source}: not a model that can be r") and REFUSED[change] in message
+    assert message.startswith(f"{source}: the model cannot be r") and REFUSED[change] in message
     assert len(message.splitlines()) == 1 and os.listdir(tmp_path) == ["a.tflite"]
 
 
@@ -215,10 +215,10 @@ TOOL_ERRORS = [
     (["folder", "b.tflite"], "no such file: folder"),
     (["missing.tflite", "b.tflite"], "no such file: missing.tflite"),
     (["in.tflite", "text/b.tflite"], "text is not a folder"),
-    (["empty", "b.tflite"], "empty: not a model that can be run: the file is empty"),
-    (["text", "b.tflite"], "text: not a model that can be run: the file is of another kind"),
+    (["empty", "b.tflite"], "empty: the model cannot be run: the file is empty"),
+    (["text", "b.tflite"], "text: the model cannot be run: the file is not a .tflite file"),
     (["--max_error=-1", "in.tflite", "b.tflite"], "max_error"),
-    (["--max_error=0", "in.tflite", "b.tflite"], "of the largest, limit 0"),
+    (["--max_error=0", "in.tflite", "b.tflite"], "of the largest output, above the limit 0"),
 ]
 
 
@@ -260,12 +260,12 @@ def test_records_that_cannot_be_read(content, tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(add_record(content, ["a list"]))
     for use in (read_record, lambda path: optimize_file(path, tmp_path / "b.tflite")):
-        with pytest.raises(TFLiteFileError, match=r"a\.tflite: its record is not a JSON object but list"):
+        with pytest.raises(TFLiteFileError, match=r"a\.tflite: its record must be a JSON object, got list"):
             use(path)
     with pytest.raises(FileNotFoundError, match=r"no such file: .*absent\.tflite"):
         read_record(tmp_path / "absent.tflite")
     path.write_bytes(content[:500])
-    with pytest.raises(TFLiteFileError, match=r"a\.tflite: not a model.*cut short or damaged \(500 bytes\)"):
+    with pytest.raises(TFLiteFileError, match=r"a\.tflite: the model cannot.*truncated or damaged \(500 bytes\)"):
         read_record(path)
     assert os.listdir(tmp_path) == ["a.tflite"]
 

@@ -76,7 +76,9 @@ def ending_in(graph, *outputs):
 def test_sizes_that_agree_but_are_wrong(padded, tmp_path):
     content = behind(Graph(padded), Op.NEG, Type.FLOAT32, (1, 9, 10, 3), schema.NegOptionsT())
     (tmp_path / "a.tflite").write_bytes(content)
-    with pytest.raises(TFLiteFileError, match="rewritten, its outputs have other sizes: the file states wrong ones"):
+    with pytest.raises(
+        TFLiteFileError, match="after rewriting, its outputs have other sizes: the file declares wrong ones"
+    ):
         optimize_file(tmp_path / "a.tflite", tmp_path / "b.tflite")
     assert os.listdir(tmp_path) == ["a.tflite"]
 

@@ -29,9 +29,12 @@ SELECTING = [
     (["--patience=3"], "patience=3 needs validation images"),
     (["--qat", "--patience=3"], "patience=3 needs validation images"),
     (["--validation=0.1", "--patience=-1"], "patience must be an integer >= 0, got -1"),
-    (["--validation=0.1", "--prune=0.5", "--keep=best"], "keep=best and patience do not go with prune"),
+    (["--validation=0.1", "--prune=0.5", "--keep=best"], "keep=best and patience cannot be combined with prune"),
     (["--class_weight=balancd"], "nearest is 'balanced'"),
-    (["--name=a/b"], "name must be letters, digits, '_', '-' and '.', the first no sign, got 'a/b'"),
+    (
+        ["--name=a/b"],
+        "name must start with a letter or digit and consist of letters, digits, '_', '-' and '.', got 'a/b'",
+    ),
 ]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
@@ -62,10 +65,10 @@ CASES = [
     ("export_onnx", ["--model=scarlet_a", TFLITE], "ending of --output must be '.onnx', got 'o"),
     ("export_tflite", ["--model=scarlet_a", "--output=o.onnx"], "ending of --output must be '.tflite', got 'o.onnx'"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=flaot16"], "nearest is 'float16'"),
-    ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=int8"], "needs representative images"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=int8"], "needs a representative dataset"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--weights=absent.keras"], "no such file: absent.keras"),
     ("export_torch", ["--model=scarlet_d", PTH], "nearest is 'scarlet_"),
-    ("export_torch", ["--model=scarlet_a", PTH], "only its initial weights"),
+    ("export_torch", ["--model=scarlet_a", PTH], "only initial weights"),
     ("make_cards", ["--models=scarlet_a,scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
     ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: it has no config.json"),
@@ -83,7 +86,7 @@ CASES = [
     ("search", ["--supernet=absent", OUTPUT], "no supernet in absent"),
     ("search", ["--supernet=there", OUTPUT, "--images=0"], "images=0"),
     ("search", ["--supernet=absent", OUTPUT, "--quantity=latency"], "expected NAME:FILE"),
-    ("search", ["--supernet=absent", OUTPUT, "--quantity=madds:t.json"], "a name of its own such as 'latency_ms'"),
+    ("search", ["--supernet=absent", OUTPUT, "--quantity=madds:t.json"], "a new identifier such as 'latency_ms'"),
     (
         "search",
         ["--supernet=absent", OUTPUT, "--quantity=ms:absent.json"],
@@ -94,7 +97,7 @@ CASES = [
     ("search", ["--supernet=absent", OUTPUT, "--constraints=accuracy>40"], "did you mean 'accuracy>0.4'?"),
     ("train", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("train", ["--model=absent.json", OUTPUT], "no such file: absent.json"),
-    ("train", ["--model=there/file.keras", OUTPUT], "file.keras does not say which network it is"),
+    ("train", ["--model=there/file.keras", OUTPUT], "file.keras does not record its network"),
     ("train", ["--model=scarlet_a", OUTPUT, "--recipe=papr"], "nearest is 'paper'"),
     ("train", ["--model=scarlet_a", OUTPUT, "--prune=2.0"], "sparsity must be in (0, 1), got 2.0"),
     ("train", ["--model=scarlet_a", OUTPUT, "--strategy=mirored"], "nearest is 'mirrored'"),
@@ -111,7 +114,7 @@ CASES = [
     ("train_supernet", ["--output=there/file.keras"], "file.keras is a file: expected a folder"),
     ("reproduce", ["--figure=1", "--output=there/file.keras"], "file.keras is a file: expected a folder"),
     *[
-        (tool, [*flags, OUTPUT, "--tpu=t"], "tpu 't' goes with strategy 'tpu', got 'one_device'")
+        (tool, [*flags, OUTPUT, "--tpu=t"], "tpu 't' needs strategy 'tpu', got 'one_device'")
         for tool, flags in DISTRIBUTED
     ],
     ("train_supernet", ["--precision=float16", OUTPUT], "nearest is 'mixed_float16'"),
@@ -120,7 +123,7 @@ CASES = [
         for tool, flags in DISTRIBUTED
     ],
     ("verify", ["--model=scarlet_d"], "nearest is 'scarlet_"),
-    ("verify", ["--model=scarlet_a"], "give --dataset"),
+    ("verify", ["--model=scarlet_a"], "set --dataset"),
     ("verify", [f"--model={SHIPPED}", "--tflite=absent.tflite"], "no such file: absent.tflite"),
     ("verify", [f"--model={SHIPPED}", "--saved_model=there"], "no SavedModel in there: it has no saved_model.pb"),
     ("verify", [f"--model={SHIPPED}", "--formats=int9"], "nearest is 'int8'"),

@@ -92,9 +92,11 @@ def test_a_user_without_a_home_is_told_what_to_set(tmp_path, call_tool, monkeypa
     monkeypatch.setattr("pwd.getpwuid", unknown)
     for name in ("HOME", "SCARLET_TF_DATA", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    assert_one_line(call_tool("prepare_fashion_mnist", cwd=tmp_path), "~/.cache: no home folder is known for ~")
+    assert_one_line(
+        call_tool("prepare_fashion_mnist", cwd=tmp_path), "~/.cache: cannot expand ~, as no home folder is known"
+    )
     done = call_tool("evaluate", "--model=scarlet_a", "--dataset=folder:~nobody-here/images", cwd=tmp_path)
-    assert_one_line(done, "~nobody-here/images: no home folder is known for ~")
+    assert_one_line(done, "~nobody-here/images: cannot expand ~, as no home folder is known")
 
 
 def test_more_images_than_files_may_be_open(tmp_path, bright_images):

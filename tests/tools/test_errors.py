@@ -89,8 +89,12 @@ def test_stray_argument(name, tmp_path, call_tool):
 
 
 BAD_VALUES = [
-    ("train_supernet", [], "--output is required: Folder of the run; as in: python tools/train_supernet.py --space="),
-    ("report", [], "--archive and --output are required; as in: python tools/report.py"),
+    (
+        "train_supernet",
+        [],
+        "--output is required: Folder of the run; for example: python tools/train_supernet.py --space=",
+    ),
+    ("report", [], "--archive and --output are required; for example: python tools/report.py"),
     ("train_supernet", ["--space=smal", "--output=o"], "nearest is 'small'"),
     ("train_supernet", ["--dataset=fashion_mnits", "--output=o"], "fashion_mnist"),
     ("train_supernet", ["--shared_gradient=meen", "--output=o"], "nearest is 'mean'"),
@@ -125,11 +129,11 @@ BAD_VALUES = [
     ("convert_torch", ["--model=scarlet_a", "--checkpoint=absent.pth", "--output=o.weights.h5"], "absent.pth"),
     ("convert_torch", ["--model=scarlet_a", "--checkpoint=a.pth", "--output=o.h5"], "ends in .weights.h5 or .keras"),
     ("export_torch", ["--model=absent.keras", "--output=o.pth"], "absent.keras"),
-    ("export_torch", ["--model=scarlet_a", "--output=o.pth"], "only its initial weights"),
+    ("export_torch", ["--model=scarlet_a", "--output=o.pth"], "only initial weights"),
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
     ("optimize_tflite", ["absent.tflite"], "expected in.tflite out.tflite, got absent.tflite"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
-    ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "m holds no trained model"),
+    ("report", ["--archive=absent.sqlite", "--output=o.html", "--models=m"], "no trained model in"),
 ]
 
 

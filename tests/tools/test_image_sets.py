@@ -103,7 +103,7 @@ def test_evaluate_takes_a_set_of_some_of_the_classes(trained, call_tool, tmp_pat
 def test_evaluate_refuses_other_classes_by_name(trained, call_tool, tmp_path):
     images = write_images(tmp_path / "images", ["Blue", "purple", "red"], splits=["test"])
     done = call_tool("evaluate", f"--model={trained}", f"--dataset=folder:{images}", cwd=tmp_path)
-    refused(done, "evaluate", "classes that the model does not know", "'Blue' ('blue' differs by case only), 'purple'")
+    refused(done, "evaluate", "classes that the model lacks", "'Blue' ('blue' differs only in case), 'purple'")
 
 
 def test_verify_matches_classes_and_calibrates_without_a_square(trained, call_tool, tmp_path):
@@ -143,7 +143,7 @@ def test_a_damaged_image_is_one_line_or_left_out(tool, trained, call_tool, tmp_p
         (images / split / "red" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
     flags = [f"--model={trained}", *(flag.format(images=f"folder:{images}") for flag in TOOLS[tool])]
     done = call_tool(tool, *flags, cwd=tmp_path)
-    refused(done, tool, "red/0.png", "does not decode", "--skip_damaged")
+    refused(done, tool, "red/0.png", "cannot be decoded", "--skip_damaged")
     assert not (tmp_path / "a.tflite").exists()
     done = call_tool(tool, *flags, "--skip_damaged", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -176,16 +176,19 @@ def test_training_on_images_that_are_not_square(call_tool, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: (root / "test" / "red").rename(root / "test" / "Red"), "'Red' ('red' differs by case only)"),
+        (lambda root: (root / "test" / "red").rename(root / "test" / "Red"), "'Red' ('red' differs only in case)"),
         (lambda root: [shutil.rmtree(root / "train" / name) for name in ("blue", "green")], "without training images"),
         (
             lambda root: [shutil.rmtree(root / s / n) for s in ("train", "test") for n in ("blue", "green")],
-            "single class",
+            "only one class",
         ),
         (lambda root: shutil.rmtree(root / "test"), "no test images in"),
         (lambda root: (shutil.rmtree(root / "test"), (root / "test").write_text("")), "/test is not a folder"),
         (lambda root: shutil.rmtree(root / "train"), "no train images in"),
-        (lambda root: (root / "train" / "pink").symlink_to("nowhere"), "train/pink is a link to nothing: nowhere"),
+        (
+            lambda root: (root / "train" / "pink").symlink_to("nowhere"),
+            "train/pink is a broken symbolic link to nowhere",
+        ),
     ],
 )
 def test_sets_that_cannot_be_trained_on_are_refused_by_name(change, message, call_tool, tmp_path):

@@ -74,16 +74,16 @@ def test_supernet_search_training_export_and_report(space_file, bright_images, c
     ("change", "message"),
     [
         ({"layers": []}, "layers must be a list of objects"),
-        ({"strides": [2]}, "a search space with layers says strides there"),
+        ({"strides": [2]}, "a search space with layers must set strides in each layer"),
         ({"layer": 1}, "unknown field of a search space: 'layer'.*nearest is 'layers'"),
         ({"choices": {"early": ["e4 k3"]}}, "unknown table of choices in layer 4: 'late'.*nearest is 'early'"),
         ({"choices": {"early": ["e4 k4"], "late": ["let"]}}, "layer 0: choice 'e4 k4': .*odd integer >= 3, got 4"),
-        ({"choices": {"early": ["e4 k3 e5"], "late": ["let"]}}, "choice 'e4 k3 e5' gives expansion twice"),
-        ({"choices": {"early": ["let", "identity"], "late": ["let"]}}, "layer 0: has one identity at most"),
-        ({"choices": {"early": ["e4 k3", "k3 e4"], "late": ["let"]}}, "layer 0: choice 'e4 k3' is there twice"),
+        ({"choices": {"early": ["e4 k3 e5"], "late": ["let"]}}, "choice 'e4 k3 e5' sets expansion twice"),
+        ({"choices": {"early": ["let", "identity"], "late": ["let"]}}, "layer 0: must have at most one identity"),
+        ({"choices": {"early": ["e4 k3", "k3 e4"], "late": ["let"]}}, "layer 0: choice 'e4 k3' is listed twice"),
         ({"choices": {"early": ["e4 q3"], "late": ["let"]}}, "unknown word in choice 'e4 q3': 'q3'"),
-        ({"choices": {"early": ["se"], "late": ["let"]}}, "choice 'se': .*needs an expansion > 0"),
-        ({"choices": {"early": ["let k3"], "late": ["let"]}}, "choice 'let k3': .*takes no expansion, kernel"),
+        ({"choices": {"early": ["se"], "late": ["let"]}}, "choice 'se': .*needs an expansion ratio > 0"),
+        ({"choices": {"early": ["let k3"], "late": ["let"]}}, "choice 'let k3': .*accepts no expansion ratio, kernel"),
     ],
 )
 def test_bad_files_are_one_line(space_file, change, message, call_tool, tmp_path):

@@ -116,7 +116,7 @@ def test_evaluate(given, tool, tmp_path):
     shutil.copy(given.model / "model.keras", tmp_path / "copy.keras")
     out, err = tool("evaluate", "--model=copy.keras", f"--dataset={given.data}")
     assert not close(json.loads(out)["loss"], given.loss)
-    assert err.count("\n") == 1 and "copy.keras does not say how its images are normalised" in err
+    assert err.count("\n") == 1 and "copy.keras does not record how its images are normalised" in err
     preprocessing = {"mean": MEAN, "std": STD, "resize": 256, "crop": 224}
     add_weights_record(tmp_path / "copy.keras", {"preprocessing": preprocessing})
     for flags in (["--model=copy.keras"], [f"--model={given.model}/spec.json", "--weights=copy.keras"]):
@@ -151,7 +151,7 @@ def test_tflite_files(given, tool, tmp_path):
     assert list(errors) == files
     for name, error in errors.items():
         assert error <= (0.2 if "i" in name.split(".")[0] else 1e-4), name
-    assert out.count("was given pixels, as its record says") == 3
+    assert out.count("was checked with pixels, as in its record") == 3
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_saved_models(given, tool, tmp_path):
         assert report["keras_accuracy"] == given.accuracy and report["formats"][0]["relative_error"] <= 0.2
     (tmp_path / "n" / "assets.extra" / "scarlet_tf.json").unlink()  # as other programs write them
     out, _ = tool("verify", f"--model={given.model}", "--saved_model=n", "--output=report.json")
-    assert "n does not say how its images are normalised: it was given them as the model takes them" in out
+    assert "n does not record how its images are normalised: the model's preprocessing was used" in out
     assert json.loads((tmp_path / "report.json").read_text())["formats"][0]["relative_error"] <= 1e-4
 
 
@@ -208,7 +208,7 @@ def test_compressed_folders_are_compressed_and_exported_again(given, tool, tmp_p
         loss = check_compressed(tool, tmp_path / name, source_loss=loss, augment=augment)
     record = json.loads((tmp_path / "qq" / "training.json").read_text())
     assert record["compression"]["int8"]["images"] == 12
-    assert "int8 files, top-1 on 12 test images: trained for int8" in out
+    assert "int8 files, top-1 on 12 test images: quantisation-aware training" in out
     int8 = ["--quantize=int8", f"--representative_dataset={given.data}"]
     for name, more in (("pruned", int8), ("q", ["--quantize=int8"]), ("qq", ["--quantize=int8"]), ("qq", int8)):
         tool("export_tflite", f"--model={name}", f"--output={name}.tflite", *more)
@@ -281,5 +281,5 @@ def test_a_folder_without_statistics_is_one_line(name, flags, given, call_tool, 
     data = [f"--dataset={given.data}"] if name == "train" else []
     done = call_tool(name, model, *flags, *data, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "training.json does not say how images are normalised" in done.stderr
+    assert done.stderr.count("\n") == 1 and "training.json does not record how images are normalised" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]

@@ -112,23 +112,23 @@ def test_nothing_is_asked_of_the_others_once_one_is_lost():
             self.asked += 1
             raise tf.errors.UnavailableError(None, None, "Connection reset by peer")
 
-    workers = Workers(None, name="ab" * 8)
+    workers = Workers(None, fingerprint="ab" * 8)
     workers.count, workers._strategy = 2, Strategy()
     for _ in range(2):
         with pytest.raises(WorkerLostError, match="a worker was lost"):
-            workers.tell(np.array([[4, 7]]))
+            workers.broadcast(np.array([[4, 7]]))
     assert workers.lost
-    workers.tell(np.empty((0, 2), np.int64))  # as the evaluator does when it is closed
+    workers.broadcast(np.empty((0, 2), np.int64))  # as the evaluator does when it is closed
     assert workers._strategy.asked == 1
 
 
 def test_a_worker_with_another_supernet_or_other_settings_is_refused():
-    chief, same, other = (Workers(None, name=name) for name in ("ab" * 8, "ab" * 8, "cd" * 8))
-    told = iter([np.array([chief._name, 1]), np.array([[4, 7]]), np.array([chief._name, 1])])
-    same.add = other.add = lambda values: next(told)
-    np.testing.assert_array_equal(same.hear(2), [[4, 7]])
-    with pytest.raises(ValueError, match="has another supernet, other images or other settings than the chief"):
-        other.hear(2)
+    chief, same, other = (Workers(None, fingerprint=name) for name in ("ab" * 8, "ab" * 8, "cd" * 8))
+    sent = iter([np.array([chief._fingerprint, 1]), np.array([[4, 7]]), np.array([chief._fingerprint, 1])])
+    same.add = other.add = lambda values: next(sent)
+    np.testing.assert_array_equal(same.receive(2), [[4, 7]])
+    with pytest.raises(ValueError, match="settings of this worker must be the chief's, got different ones"):
+        other.receive(2)
 
 
 def test_a_table_is_an_objective_and_a_constraint(here, tmp_path, call_tool):

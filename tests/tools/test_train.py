@@ -47,7 +47,7 @@ def test_training_then_evaluating(here, call_tool):
     assert result["started_from"] is None
     again = call_tool("train", *flags, cwd=here).stdout.splitlines()
     assert again == [
-        f"{run.name}: this run had ended before, and nothing was trained; its result:",
+        f"{run.name}: this run was already complete, and nothing was trained; its result:",
         trained.stdout.strip(),
     ]
     for model, *more in ([run.name], [f"{run.name}/model.keras", data]):
@@ -69,7 +69,7 @@ def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool, one_layer_s
     trained = call_tool("train", *flags, f"--dataset={images.name}", "--output=run", cwd=here)
     assert trained.returncode == 0, trained.stderr
     assert ArchSpec.load(here / "run" / "spec.json") == space.spec((3,), let=True)
-    warning = "warning: 16 training images in batches of 16 make 1 step an epoch, --batch_size=8 makes 2"
+    warning = "warning: 16 training images in batches of 16 give 1 step per epoch, --batch_size=8 gives 2"
     assert warning in trained.stderr.splitlines()
     record = json.loads((here / "run" / "training.json").read_text())
     assert record["inherited_weights"] and record["started_from"] == "path 3 of a supernet"
@@ -84,8 +84,8 @@ def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool, one_layer_s
     ("tool", "flags", "message"),
     [
         ("train", ["--model=spec.json"], "--output is required"),
-        ("train", ["--output=run"], "give either --model or --inherit_from with --genome"),
-        ("train", ["--output=run", "--inherit_from=net"], "--inherit_from and --genome go together"),
+        ("train", ["--output=run"], "expected either --model, or --inherit_from with --genome"),
+        ("train", ["--output=run", "--inherit_from=net"], "--inherit_from and --genome must be set together"),
         ("train", ["--output=run", "--model=m", "--recipe=papr"], "unknown recipe 'papr'"),
         ("train", ["--output=run", "--model=m", "--epochs=-1"], "epochs must be a number > 0, got -1.0"),
         ("train", ["--output=run", "--model=m", "--strategy=mirored"], "nearest is 'mirrored'"),

@@ -96,7 +96,7 @@ def test_images_are_normalised_as_asked(pictures):
     )
     pixels = own * np.float32([0.229, 0.224, 0.225]) + np.float32([0.485, 0.456, 0.406])
     np.testing.assert_allclose(given, (pixels - 0.5) / np.float32([0.5, 0.25, 1.0]), atol=1e-5)
-    with pytest.raises(DataError, match="mean and std go together"):
+    with pytest.raises(DataError, match="mean and std must be set together"):
         DataConfig(name="fashion_mnist", image_size=16, mean=(0.5, 0.5, 0.5))
 
 

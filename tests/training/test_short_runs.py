@@ -109,7 +109,9 @@ def test_class_weights_scale_the_loss_of_each_image(runs):
 
 def test_a_class_without_training_images_is_named(data, monkeypatch):
     monkeypatch.setattr(type(data), "class_counts", lambda self, split: np.array([3, 0, 2]))
-    with pytest.raises(TrainConfigError, match="class_weight=balanced needs training images of every class, 'green'"):
+    with pytest.raises(
+        TrainConfigError, match="class_weight=balanced needs training images of every class, but 'green'"
+    ):
         balanced_class_weights(data)
 
 
@@ -117,8 +119,8 @@ def test_warnings_before_a_run(pictures):
     on_test = open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16, validation="test"))
     few = train_config("small", batch_size=24, keep="best")
     assert list(warnings_before(on_test, few)) == [
-        "48 training images in batches of 24 make 2 steps an epoch, --batch_size=8 makes 6",
-        "the test images choose the weights (--validation=test): the test accuracy will be too high",
+        "48 training images in batches of 24 give 2 steps per epoch, --batch_size=8 gives 6",
+        "the weights are chosen on the test images (--validation=test): the test accuracy will be too high",
     ]
     (note,) = notes_before(on_test, few)
     assert note == "validation of the averaged weights after every epoch: 12 images of the split 'test'"
@@ -152,7 +154,10 @@ def test_the_tool_trains_uneven_classes_and_names_the_result(runs, uneven, tmp_p
     assert tuned.returncode == 0, tuned.stderr
     notes = tuned.stdout.splitlines()
     assert notes[0] == "class weights: blue 0.5833, green 1.167, red 2.333"
-    assert notes[1] == "validation of the averaged weights after every epoch: 7 of the training images, 21 are left"
+    assert (
+        notes[1]
+        == "validation of the averaged weights after every epoch: 7 held-out training images, 21 remain for training"
+    )
     assert "averaged weights of step" in notes[2] and "top-5" not in tuned.stdout
     assert "10 steps are too few for moving batch normalisation statistics" in tuned.stderr
     record = json.loads((tmp_path / "second" / "training.json").read_text())

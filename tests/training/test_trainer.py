@@ -51,10 +51,12 @@ def test_a_finished_run_is_returned_and_another_refused(runs, pictures, finished
     output, result = finished
     before = (output / "model.keras").stat().st_mtime_ns
     assert runs.tiny_run(pictures, output, epochs=10) == result
-    with pytest.raises(TrainConfigError, match=r"holds the result of other settings \(config.seed was 0, is 1\):"):
+    with pytest.raises(
+        TrainConfigError, match=r"has the result of a run with other settings \(config.seed was 0, is 1\):"
+    ):
         runs.tiny_run(pictures, output, epochs=10, seed=1)
     weights = {name: array + 0.01 for name, array in runs.saved_weights(output).items()}
-    with pytest.raises(TrainConfigError, match=r"other settings \(the weights that it began with\):"):
+    with pytest.raises(TrainConfigError, match=r"other settings \(the initial weights\):"):
         runs.tiny_run(pictures, output, epochs=10, weights=weights)
     assert (output / "model.keras").stat().st_mtime_ns == before
 
@@ -76,11 +78,11 @@ def test_misfits_are_named(runs, pictures, tmp_path):
     data = open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16, augment="flip_crop"))
     config = train_config("small", batch_size=12, augment="flip_crop")
     ten_classes = get_space("small").spec((12,) * 6)
-    with pytest.raises(TrainConfigError, match=r"has 10 classes, 'folder:.*' has 3"):
+    with pytest.raises(TrainConfigError, match=r"has 10 classes, but 'folder:.*' has 3"):
         train(ten_classes, data, config, output=tmp_path)
-    with pytest.raises(TrainConfigError, match="augment is 'none' in the training settings, 'flip_crop' in the data's"):
+    with pytest.raises(TrainConfigError, match="got 'none' for training and 'flip_crop' for data"):
         train(runs.tiny_spec(), data, train_config("small", batch_size=12, augment="none"), output=tmp_path)
-    with pytest.raises(TrainConfigError, match="at most the 48 training images, got 64: 8 makes 6 steps an epoch"):
+    with pytest.raises(TrainConfigError, match="at most the 48 training images, got 64: 8 gives 6 steps per epoch"):
         train(runs.tiny_spec(), data, train_config("small", batch_size=64, augment="flip_crop"), output=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -99,7 +101,7 @@ def test_evaluation_by_hand(pictures):
         assert metrics.recall == {"blue": 0.0, "green": 0.0, "red": 1.0}
         expected = np.log(np.exp([0.0, 1.0, 3.0]).sum()) - 4 / 3
         assert metrics.loss == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match=r"takes \(16, 16, 3\), the images are \(20, 20, 3\)"):
+    with pytest.raises(ValueError, match=r"expects input shape \(16, 16, 3\), but the images have shape \(20, 20, 3\)"):
         evaluate(model, open_dataset(DataConfig(name=f"folder:{pictures}", image_size=20)), "test")
 
 

@@ -65,7 +65,7 @@ def stopped(runs, pictures, tmp_path_factory):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, stopped):
-    with pytest.raises(ValueError, match=r"was made with other settings \(config.learning_rate was 0.1, is 0.2\)"):
+    with pytest.raises(ValueError, match=r"was saved with other settings \(config.learning_rate was 0.1, is 0.2\)"):
         runs.tiny_run(pictures, stopped, **STOPPED, learning_rate=0.2)
 
 

@@ -47,7 +47,7 @@ def test_a_card_lists_twenty_classes(monkeypatch):
     many = {"class_names": [f"a|{n}" for n in range(123)], "inherited_weights": True}
     text = dataclasses.replace(card, training=card.training | many).markdown()
     assert card.name == "scarlet_fashion" and "a\\|0, a\\|1, " in text and "a\\|19 and 103 more |" in text
-    assert "| started from | weights that its record does not name |" in text
+    assert "| started from | unnamed weights |" in text
 
 
 def test_card_of_a_trained_folder(tmp_path, call_tool):

@@ -249,10 +249,10 @@ def test_registered_models_are_known_by_name(monkeypatch):
     assert zoo.list_models("m*") == ["mine"] and zoo.get_spec("mine") == mine
     assert zoo.model_info("mine").madds == count(mine).madds
     assert zoo.create_model("mine").name == "mine"
-    for name, message in (("scarlet_a", "known already"), ("a,b", "comma"), ("a.json", "ending of a file")):
+    for name, message in (("scarlet_a", "already taken"), ("a,b", "comma"), ("a.json", "or end in")):
         with pytest.raises(ValueError, match=message):
             zoo.register(get_space("small").spec((0, 12, 1, 7, 11, 12), name=name))
-    with pytest.raises(ValueError, match="known already"):
+    with pytest.raises(ValueError, match="already taken"):
         zoo.register(get_space("small").spec((0, 12, 1, 7, 11, 12), name="mine"))
 
 

@@ -35,9 +35,9 @@ def test_records_and_data_settings_give_it_back(preprocessing):
         ({"mean": (0.5, 0.5)}, r"mean must be three numbers, got \(0.5, 0.5\)"),
         ({"mean": ("0.5",) * 3}, "mean must be three numbers"),
         ({"mean": (float("nan"), 0, 0)}, "mean must be three numbers"),
-        ({"std": (0.5, 0, 0.5)}, r"std must be above 0, got \[0.5, 0.0, 0.5\]"),
+        ({"std": (0.5, 0, 0.5)}, r"std must be > 0, got \[0.5, 0.0, 0.5\]"),
         ({"resize": 200}, "1 <= crop <= resize, got 224, 200"),
-        ({"channel_order": "BGR"}, "expected RGB pixels over 255, got 'BGR'"),
+        ({"channel_order": "BGR"}, "expected RGB pixels divided by 255, got 'BGR'"),
     ],
 )
 def test_impossible_values_are_refused(fields, message):
@@ -66,7 +66,7 @@ def test_a_folder_says_it_and_older_ones_by_their_augmentation(tmp_path):
     [
         ("{", "training.json: not JSON"),
         ("[]", "training.json: expected a JSON object, got list"),
-        ({}, "training.json does not say how images are normalised: in data, it has no mean and std"),
+        ({}, "training.json does not record how images are normalised: in data, it has no mean and std"),
         ({"data": {"mean": [0.5] * 3}}, "it has no mean and std"),
         ({"data": {"mean": [0.5] * 3, "std": [0.5]}}, r"std must be three numbers, got \[0.5\]"),
         ({"data": {"mean": [0.5] * 3, "std": [0.5] * 3, "crop_share": 2}}, r"crop_share must be in \(0, 1\], got 2"),

@@ -36,7 +36,7 @@ def test_a_genome_may_name_its_space(tmp_path):
     assert mine.name.startswith("mine_") and mine.blocks == small.spec(genome).blocks
     for model, error, message in (
         ("smal:3,12,1,7,11,0", ValueError, "unknown search space 'smal'.*nearest is 'small'"),
-        ("small:3,12", ValueError, "bad genome '3,12': .* has 6 genes, got 2"),
+        ("small:3,12", ValueError, "invalid genome '3,12': .* has 6 genes, got 2"),
         ("nowhere.json:3,12", FileNotFoundError, "no such file: nowhere.json"),
     ):
         with pytest.raises(error, match=message):
