@@ -110,15 +110,28 @@ def _share_one_heap() -> None:
 
 
 def command_line(*, without: Collection[str] = ()) -> str:
-    """Return the command that called this tool, to be recorded with its output: `python tools/NAME.py` and its flags.
+    """Return the command that called this tool, to be recorded with its output: `_call` and the flags that were given.
 
     Args:
         without: names of flags to omit: those that set where files are and do not affect the result.
     """
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
+    return _as_called(shlex.join([*_call(), *given]))
+
+
+def _call() -> list[str]:
+    """Return how this tool is called: python tools/NAME.py, or python -m FOLDER.NAME for its file __main__.py."""
     script = Path(sys.argv[0]).resolve()
-    return _as_called(shlex.join(["python", f"{script.parent.name}/{script.name}", *given]))
+    folder = script.parent
+    if script.name == "__main__.py":
+        return ["python", "-m", f"{folder.parent.name}.{folder.name}"]
+    return ["python", f"{folder.name}/{script.name}"]
+
+
+def _name() -> str:
+    """Return the tool's name in messages: "train.py", or "benchmarks.search"."""
+    return os.path.basename(_call()[-1])
 
 
 def _as_called(text: str) -> str:
@@ -131,7 +144,7 @@ def _as_called(text: str) -> str:
 def fail(*messages: object) -> NoReturn:
     """Print each message as one line on standard error and exit with code 2."""
     for message in messages:
-        print(f"{os.path.basename(sys.argv[0])}: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"{_name()}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -160,7 +173,8 @@ def _what_is_missing() -> str:
     missing = [flag for flag in own if _is_required(flag) and flag.value is None]
     names = " and ".join(f"--{flag.name}" for flag in missing)
     what = f"is required: {missing[0].help.rstrip('.')}" if len(missing) == 1 else "are required"
-    call = re.search(r"python tools/(?:.*\\\n)*.*", sys.modules["__main__"].__doc__ or "")
+    doc = sys.modules["__main__"].__doc__ or ""
+    call = re.search(rf"python (?:tools/|-m ){re.escape(_name())}(?:.*\\\n)*.*", doc)
     return f"{names} {what}; " + ("for example: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
 
 
@@ -187,7 +201,7 @@ def _guarded(main: Callable[[], None]) -> None:
 def _show_warning(message, category, filename, lineno, file=None, line=None, *, show_others: Callable) -> None:
     """Print a warning of this project as one line, and any other as Python does."""
     if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
-        print(f"{os.path.basename(sys.argv[0])}: warning: {message}", file=sys.stderr)
+        print(f"{_name()}: warning: {message}", file=sys.stderr)
     else:
         show_others(message, category, filename, lineno, file, line)
 

@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).parent
 def tools() -> dict[str, Path]:
     """Return the files of all tools by command, such as "export-tflite".
 
-    A wheel has the tools inside the package; a checkout has them beside it.
+    A wheel has the tools inside the package, without rank and reproduce; a checkout has all of them beside it.
     """
     folder = _PACKAGE / "tools" if (_PACKAGE / "tools").is_dir() else _PACKAGE.parent / "tools"
     return {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))}

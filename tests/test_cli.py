@@ -32,6 +32,17 @@ def test_command_line_is_what_was_given(tmp_path):
     ]
 
 
+def test_a_package_is_called_by_its_name(tmp_path):
+    script = tmp_path / "experiments" / "trial" / "__main__.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(SCRIPT)
+    call = [sys.executable, "-m", "experiments.trial", "--seed=2"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["python -m experiments.trial --seed=2"] * 2
+    refused = subprocess.run([*call, "--names", "a", "b"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stderr.startswith("experiments.trial: unexpected argument 'b'")
+
+
 def test_a_users_choice_of_kernels_stays(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     load_tensorflow()

@@ -19,7 +19,6 @@ MODULES = (
     "convert.pytorch",
     "data.data_config",
     "export.fold",
-    "intervals",
     "latency.android_settings",
     "models.features",
     "report.drawing",

@@ -7,6 +7,9 @@ holds models/, log.jsonl, rank.json, rank.svg, rank.png and rank.md. To resume a
 command again. With more --models or --repeats, only what is missing is trained.
 """
 
+import sys
+from pathlib import Path
+
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
@@ -33,9 +36,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 
 
 def main() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for benchmarks, which is not installed
+    from benchmarks.rank.random_models import DRAWS
     from scarlet_tf.choices import check_known
     from scarlet_tf.files import check_contains, check_free, check_run_folder, locked_folder
-    from scarlet_tf.supernet.supernet_config import DRAWS, warn_if_unfinished
+    from scarlet_tf.supernet.supernet_config import warn_if_unfinished
     from scarlet_tf.training.config import train_config
 
     check_known("draw", _DRAW.value, DRAWS)
@@ -45,8 +50,8 @@ def main() -> None:
     check_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
-    from scarlet_tf.supernet.ranking import rank
-    from scarlet_tf.supernet.ranking_page import make_ranking_page
+    from benchmarks.rank.ranking import rank
+    from benchmarks.rank.ranking_page import make_ranking_page
 
     with locked_folder(_OUTPUT.value):
         result = rank(

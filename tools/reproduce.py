@@ -13,6 +13,9 @@ The run directory holds figureN.json, .svg, .png and .md, and a folder for every
 stopped, run the same command again.
 """
 
+import sys
+from pathlib import Path
+
 from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run
@@ -62,6 +65,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 
 
 def main() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for benchmarks, which is not installed
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
     check_run_folder(_OUTPUT.value)
@@ -70,8 +74,8 @@ def main() -> None:
 
 
 def _figure1() -> str:
+    from benchmarks.figure1.figure1_config import Figure1Config
     from scarlet_tf.machine import usable_cores
-    from scarlet_tf.reproduce import Figure1Config
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     config = Figure1Config(
@@ -84,7 +88,8 @@ def _figure1() -> str:
         learning_rate=_RATE.value,
     )
     load_tensorflow(threads=share_out_threads(len(usable_cores())))
-    from scarlet_tf.reproduce import run_figure1, write_figure1
+    from benchmarks.figure1.figure1_arms import run_figure1
+    from benchmarks.figure1.figure1_page import write_figure1
 
     with locked_folder(_OUTPUT.value):
         arms = run_figure1(config, _OUTPUT.value)
@@ -97,7 +102,8 @@ def _figure4() -> str:
     data = _data()
     config = train_config("small", epochs=_EPOCHS.value)
     load_tensorflow()
-    from scarlet_tf.reproduce import run_figure4, write_figure4
+    from benchmarks.figure4.figure4_page import write_figure4
+    from benchmarks.figure4.meta_model import run_figure4
 
     with locked_folder(_OUTPUT.value):
         trained = run_figure4(data, config, _OUTPUT.value, seeds=_SEEDS.value)
@@ -105,8 +111,8 @@ def _figure4() -> str:
 
 
 def _figure6() -> str:
+    from benchmarks.figure6.figure6_searches import Figure6Config, run_figure6
     from scarlet_tf.files import check_contains
-    from scarlet_tf.reproduce import Figure6Config
     from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
     config = Figure6Config(
@@ -119,7 +125,7 @@ def _figure6() -> str:
     check_contains(_SUPERNET.value, "config.json", what="supernet")
     warn_if_unfinished(_SUPERNET.value)
     load_tensorflow()
-    from scarlet_tf.reproduce import run_figure6, write_figure6
+    from benchmarks.figure6.figure6_page import write_figure6
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
     trained = load_supernet(_SUPERNET.value)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
+_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # metadata
 _NUMBERED = 15  # largest number of classes for which the cells of a confusion matrix show their numbers
 _NAMED = 60  # largest number of classes for which rows and columns show class names
 _NAME_LENGTH = 24
@@ -85,11 +86,15 @@ def draw_curves(log: str | os.PathLike) -> Figure:
 
 
 def write_figure(path: str | os.PathLike, figure: Figure) -> None:
-    """Write a figure in the format of the suffix of `path`, one of FORMATS."""
-    content = io.BytesIO()
-    with warnings.catch_warnings():
+    """Write a figure in the format of the suffix of `path`, one of FORMATS; equal figures give equal files."""
+    import matplotlib
+
+    content, ending = io.BytesIO(), Path(path).suffix.lower()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "scarlet-tf"}):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # class names may use any script
-        figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=120, bbox_inches="tight")
+        figure.savefig(
+            content, format=ending.removeprefix("."), dpi=120, bbox_inches="tight", metadata=_UNDATED.get(ending)
+        )
     write_atomically(path, content.getvalue())
 
 

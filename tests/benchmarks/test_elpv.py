@@ -7,12 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from cells.baseline import build_network
-from cells.images import choose_test, find_labels, read_labels, write_folder
-from cells.page import make_page
-from cells.result import OURS, choose_epochs, measure, summarize
-from cells.runs import Arm, train_seed
 
+from benchmarks.elpv.elpv_page import OURS, choose_epochs, make_page, measure, summarize
+from benchmarks.elpv.photographs import choose_test, find_labels, read_labels, write_folder
+from benchmarks.elpv.trainings import Arm, build_network, train_seed
 from scarlet_tf.machine import provenance
 from scarlet_tf.training.config import train_config
 from scarlet_tf.zoo import StartingPoint
@@ -125,7 +123,7 @@ def test_page_shows_every_arm_with_its_intervals(runs):
     counts = {"train": {"defective": 20, "functional": 80}, "test": {"defective": 10, "functional": 10}}
     page = make_page(
         {
-            **provenance("python benchmarks/elpv.py"),
+            **provenance("python -m benchmarks.elpv"),
             "images": counts,
             "side": 32,
             "arms": {"finetuned": "tiny, fine-tuned", "scratch": "tiny, from scratch"},
@@ -168,7 +166,7 @@ def test_baseline_is_the_minimalistic_network_with_quick_statistics():
 
 @pytest.mark.slow
 def test_trains_an_arm_then_the_baseline_and_reads_both_the_second_time(labels, tmp_path, two_layer_space, monkeypatch):
-    monkeypatch.setattr("cells.baseline.build_network", tiny_network)
+    monkeypatch.setattr("benchmarks.elpv.trainings.build_network", tiny_network)
     write_folder(tmp_path / "images", labels)
     start = StartingPoint(spec=two_layer_space.spec(np.zeros(two_layer_space.num_layers, int)))
     config = train_config("small", epochs=2, batch_size=8, class_weight="balanced")

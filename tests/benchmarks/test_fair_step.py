@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from fair.network import count_work, reduced_space
 from forked import ForkedProcess
 
+from benchmarks.fair_step.least_work import count_work, reduced_space
 from scarlet_tf.arch import SearchSpace, count
 from scarlet_tf.supernet import Supernet
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "fair_step.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "fair_step" / "__main__.py"
 TINY = SearchSpace(name="tiny", out_channels=(16, 24, 24), strides=(1, 2, 1), resolution=32, classes=10)
 
 

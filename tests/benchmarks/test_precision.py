@@ -1,28 +1,18 @@
 """Rounding errors of the exported files against float64, beside Keras's own."""
 
-import importlib
+import json
 from pathlib import Path
 
 import pytest
-from absl import flags
 
+from benchmarks.precision.rounding_errors import errors, make_page, open_trained, random_errors
 from scarlet_tf.arch import get_space
 
-SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
-
-
-@pytest.fixture(scope="module")
-def precision():
-    """Import the script, then remove its flags: tools called by other tests define flags of the same names."""
-    known = set(flags.FLAGS)
-    module = importlib.import_module("precision")
-    for name in set(flags.FLAGS) - known:
-        delattr(flags.FLAGS, name)
-    return module
+ZOO = Path(__file__).parents[2] / "zoo"
 
 
 @pytest.mark.slow
-def test_random_networks(precision, tmp_path):
+def test_random_networks(tmp_path):
     """At most twice Keras's own error, in the mean over 2 networks and 16 images each.
 
     A mean of m errors of independent images scatters by their spread, about half of the mean, over the root of m: here
@@ -30,15 +20,20 @@ def test_random_networks(precision, tmp_path):
     """
     pytest.importorskip("onnxruntime")
     get_space("small").spec((3, 12, 7, 12, 11, 12), let=True).save(tmp_path / "spec.json")
-    found = precision.random_errors(str(tmp_path / "spec.json"), seeds=2, images=16)
+    found = random_errors(str(tmp_path / "spec.json"), seeds=2, images=16)
     assert {name: len(values) for name, values in found.items()} == {"keras": 32, "onnx": 32, "tflite": 32}
     assert 0 < found["keras"].mean() < 1e-3
     assert max(found["onnx"].mean(), found["tflite"].mean()) <= 2 * found["keras"].mean()
 
 
 @pytest.mark.slow
-def test_trained_network(precision):
+def test_trained_network():
     pytest.importorskip("onnxruntime")
-    source, images = precision.open_trained(str(SHIPPED), limit=100)
-    found = precision.errors(source, images)
+    source, images = open_trained(str(ZOO / "weights" / "scarlet_fashion"), limit=100)
+    found = errors(source, images)
     assert all(0 < values.max() <= 1e-5 for values in found.values()), found
+
+
+def test_recorded_page_is_that_of_the_recorded_numbers():
+    result = json.loads((ZOO / "results" / "precision.json").read_text())
+    assert make_page(result) == (ZOO / "results" / "precision.md").read_text()

@@ -3,22 +3,18 @@
 import importlib.metadata
 import itertools
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mutation.accuracy import OBJECTIVES, SyntheticAccuracy
-from mutation.methods import METHODS, run_method
-from mutation.overhead import measure_overhead
-from mutation.result import make_markdown, summarise
-from mutation.store import RunStore
 
+from benchmarks.search.methods import METHODS, OBJECTIVES, RunStore, SyntheticAccuracy, run_method
+from benchmarks.search.overhead import measure_overhead
+from benchmarks.search.search_page import make_page, summarise
 from scarlet_tf.arch import SearchSpace, get_space
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search.py"
+RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "search.json"
 TINY = SearchSpace(name="tiny", out_channels=(16, 24, 24), strides=(1, 2, 1), resolution=32)
 
 
@@ -74,20 +70,22 @@ def test_overhead_leaves_evaluation_out(monkeypatch):
             late[:] += 3600
             return super().evaluate(genomes)
 
-    monkeypatch.setattr("mutation.overhead.SyntheticAccuracy", Slow)
-    monkeypatch.setattr("mutation.overhead._now", lambda: np.array([time.process_time(), time.perf_counter()]) + late)
+    def now():
+        return np.array([time.process_time(), time.perf_counter()]) + late
+
+    monkeypatch.setattr("benchmarks.search.overhead.SyntheticAccuracy", Slow)
+    monkeypatch.setattr("benchmarks.search.overhead._now", now)
     overhead = measure_overhead(get_space("small"), population=10, generations=3)
     assert set(overhead) == {"without controller", "with controller"}
     for milliseconds in overhead.values():
         assert 0 < milliseconds["cpu_ms"] < 60_000 and 0 < milliseconds["wall_ms"] < 600_000
 
 
-def test_script_goes_on_where_it_was(tmp_path):
+def test_script_goes_on_where_it_was(tmp_path, call_experiment):
     flags = ["--population=10", "--evaluations=30", "--timed=2", "--objectives=separable", f"--output={tmp_path / 'o'}"]
 
     def call(*more):
-        command = [sys.executable, str(SCRIPT), *flags, f"--cache={tmp_path / 'cache'}", *more]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return call_experiment("search", *flags, f"--cache={tmp_path / 'cache'}", *more, cwd=tmp_path)
 
     result = call("--methods=random", "--seeds=1")
     assert result.returncode == 0, result.stderr[-2000:]
@@ -103,9 +101,9 @@ def test_script_goes_on_where_it_was(tmp_path):
         ("roulette", 1),
     ]
     assert result["runs"][0]["hypervolume"] == 0.123  # not run again
-    assert make_markdown(result) == (tmp_path / "o.md").read_text()
+    assert make_page(result) == (tmp_path / "o.md").read_text()
     assert result["command"] == (  # where files lie is left out
-        "python benchmarks/search.py --seeds=2 --methods=random,roulette --objectives=separable --population=10 "
+        "python -m benchmarks.search --seeds=2 --methods=random,roulette --objectives=separable --population=10 "
         "--evaluations=30 --timed=2"
     )
     assert call("--part=overhead", "--seeds=7").returncode == 0
@@ -115,9 +113,8 @@ def test_script_goes_on_where_it_was(tmp_path):
 
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
-    recorded = SCRIPT.parents[1] / "zoo" / "results" / "search.json"
-    result = json.loads(recorded.read_text())
-    assert make_markdown(result) == recorded.with_suffix(".md").read_text()
+    result = json.loads(RECORDED.read_text())
+    assert make_page(result) == RECORDED.with_suffix(".md").read_text()
     assert summarise(result["runs"]) == result["summary"]
 
 
@@ -145,8 +142,7 @@ def test_runs_of_another_size_are_not_taken(tmp_path):
         ("--output=/dev/null/search", "/dev/null is not a folder"),
     ],
 )
-def test_bad_values(flag, naming, tmp_path):
-    command = [sys.executable, str(SCRIPT), flag]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+def test_bad_values(flag, naming, tmp_path, call_experiment):
+    result = call_experiment("search", flag, cwd=tmp_path)
     assert result.returncode == 2 and naming in result.stderr and len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

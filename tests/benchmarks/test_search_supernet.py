@@ -1,24 +1,22 @@
 """The benchmark of a supernet's searches: equal evaluations, equal accuracies, and what the script refuses."""
 
 import json
-import subprocess
-import sys
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
-from oneshot.fronts import compare_fronts, front_figures
-from oneshot.page import make_page
-from oneshot.throughput import evaluate_alone, last_children, time_evaluation
 
+from benchmarks.figure6.figure6_searches import UNCONSTRAINED, Figure6Config, arm_archive, run_figure6
+from benchmarks.search_supernet.search_supernet_page import make_page
+from benchmarks.search_supernet.throughput import evaluate_alone, last_children, time_evaluation
+from benchmarks.search_supernet.uniform_fronts import compare_fronts, front_figures
 from scarlet_tf.arch import get_space
-from scarlet_tf.reproduce.figure6 import UNCONSTRAINED, Figure6Config, arm_archive, run_figure6
 from scarlet_tf.search import evaluated_models, parse_constraints, parse_objectives
 from scarlet_tf.search.objectives import DEFAULT_OBJECTIVES, cheap_quantities, cost_box
 from scarlet_tf.supernet import PathEvaluator, Supernet
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search_supernet.py"
+RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "search_supernet.json"
 SPACE = get_space("small")
 CONFIG = Figure6Config(draws=30, population=8, generations=5, seeds=2)
 
@@ -130,7 +128,7 @@ def test_page_shows_every_seed_and_the_medians():
 
     pairs = [(0.5, 0.4), (0.7, 0.3), (0.6, 0.2)]
     result = {
-        "command": "python benchmarks/search_supernet.py",
+        "command": "python -m benchmarks.search_supernet",
         "date": "2026-01-01",
         "machine": {"cpu": "a CPU", "architecture": "x", "cores": 2, "cores_used": 1},
         "versions": {"numpy": "2"},
@@ -166,9 +164,8 @@ def test_page_shows_every_seed_and_the_medians():
 
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
-    recorded = SCRIPT.parents[1] / "zoo" / "results" / "search_supernet.json"
-    result = json.loads(recorded.read_text())
-    assert make_page(result) == recorded.with_suffix(".md").read_text()
+    result = json.loads(RECORDED.read_text())
+    assert make_page(result) == RECORDED.with_suffix(".md").read_text()
     speed = result["throughput"]
     seconds = {way: np.array(taken) for way, taken in speed["seconds"].items()}
     for way, taken in seconds.items():
@@ -177,12 +174,13 @@ def test_recorded_page_is_that_of_the_recorded_numbers():
     assert speed["together_over_one_by_one"] == pytest.approx(np.median(together))
 
 
-def test_searches_that_are_not_there(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--supernet=absent", "--searches=absent", "--output=o"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+def test_searches_that_are_not_there(tmp_path, call_experiment):
+    result = call_experiment("search_supernet", "--supernet=absent", "--searches=absent", "--output=o", cwd=tmp_path)
     assert result.returncode == 2 and "absent/figure6.json" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
     (tmp_path / "figure6.json").write_text("{}")
-    command = [sys.executable, str(SCRIPT), "--supernet=absent", "--searches=.", "--output=o"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    result = call_experiment("search_supernet", "--supernet=absent", "--searches=.", "--output=o", cwd=tmp_path)
     assert result.returncode == 2 and "no supernet in absent" in result.stderr
+    result = call_experiment("search_supernet", cwd=tmp_path)
+    example = "python -m benchmarks.search_supernet --supernet=runs/quickstart/supernet --searches=runs/figure6"
+    assert "are required; as in: " in result.stderr and result.stderr.endswith(f"{example}\n")

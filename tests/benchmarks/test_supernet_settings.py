@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from settings.page import make_page
-from settings.runs import BASE, measure, variants
 
+from benchmarks.intervals import t_interval
+from benchmarks.supernet_settings.variants import BASE, make_page, measure, variants
 from scarlet_tf.data import DataConfig
-from scarlet_tf.intervals import t_interval
 from scarlet_tf.supernet import SupernetConfig, SupernetEvaluator, load_supernet
 
 RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "supernet_settings.json"

@@ -1,26 +1,21 @@
-"""The peers' benchmark with tiny networks: files, figures, table and picture; and what the script refuses."""
+"""The peers' benchmark with tiny networks: files, figures, table and chart; and what the command refuses."""
 
 import json
 import shutil
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
-import peers.files
 import pytest
-from peers.files import NetworkFile, make_files
-from peers.networks import NAMES, choose_networks
-from peers.page import make_markdown
-from peers.plot import draw_bars
-from peers.result import Measured, make_result, measure_files
 
+from benchmarks.tflite_peers import peer_files
+from benchmarks.tflite_peers.measurements import Measured, make_result, measure_files
+from benchmarks.tflite_peers.peer_files import NAMES, NetworkFile, choose_networks, make_files
+from benchmarks.tflite_peers.peers_page import draw_bars, make_page
 from scarlet_tf.latency import HostLatency
 from scarlet_tf.machine import machine
 from scarlet_tf.tflite import count_madds
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tflite_peers.py"
+RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "tflite_peers.json"
 NETWORKS = ("SCARLET-A", "EfficientNetB0")
 FORMATS = ("float32", "int8")
 KINDS = [(name, form, rewritten) for name in NETWORKS for form in FORMATS for rewritten in (False, True)]
@@ -51,18 +46,17 @@ def files(tmp_path_factory):
     return first
 
 
-@pytest.mark.parametrize("changed", ["networks.py", "files.py"])
-def test_files_are_of_the_benchmarks_own_sources_too(changed, tmp_path, monkeypatch):
-    monkeypatch.setattr(peers.files, "_convert", lambda *_, **__: None)
-    monkeypatch.setattr(peers.files, "_rewrite", lambda path: path)
+def test_files_are_of_the_benchmarks_own_source_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(peer_files, "_convert", lambda *_, **__: None)
+    monkeypatch.setattr(peer_files, "_rewrite", lambda path: path)
 
     def name():
         return make_files({"a": None}, ["float32"], tmp_path / "cache", seed=0)[0].path.name
 
     before = name()
-    monkeypatch.setattr(peers.files, "_HERE", shutil.copytree(peers.files._HERE, tmp_path / "peers"))
+    monkeypatch.setattr(peer_files, "_HERE", shutil.copytree(peer_files._HERE, tmp_path / "peers"))
     assert name() == before
-    with open(tmp_path / "peers" / changed, "a") as source:
+    with open(tmp_path / "peers" / "peer_files.py", "a") as source:
         source.write("# another one\n")
     assert name() != before
 
@@ -86,15 +80,14 @@ def pairs(files):
 
 
 def test_recorded_page_is_that_of_the_recorded_numbers():
-    recorded = SCRIPT.parents[1] / "zoo" / "results" / "tflite_peers.json"
-    page = make_markdown(json.loads(recorded.read_text()), picture="tflite_peers.svg")
-    assert page == recorded.with_suffix(".md").read_text()
+    page = make_page(json.loads(RECORDED.read_text()), picture="tflite_peers.svg")
+    assert page == RECORDED.with_suffix(".md").read_text()
 
 
 @pytest.mark.slow
-def test_result_page_and_picture(files):
+def test_result_and_page(files):
     measured = measure_files(files, threads=1, rounds=4, warmup=1, seed=0)
-    result = make_result(measured, command="python benchmarks/tflite_peers.py --rounds=4", seed=0, warmup=1)
+    result = make_result(measured, command="python -m benchmarks.tflite_peers --rounds=4", seed=0, warmup=1)
     assert json.loads(json.dumps(result)) == result
     assert (result["rounds"], result["warmup"], result["threads"], result["seed"]) == (4, 1, 1, 0)
     assert result["machine"] == machine()
@@ -103,16 +96,33 @@ def test_result_page_and_picture(files):
     for row in result["files"]:
         assert 0 < row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
         assert row["partitions"] >= 1 and row["bytes"] > 1000 and len(row["sha256"]) == 64
-    page = make_markdown(result, picture="tflite_peers.svg")
+    page = make_page(result, picture="tflite_peers.svg")
     table = [line for line in page.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 8 and len({line.count("|") for line in table}) == 1
-    assert "    python benchmarks/tflite_peers.py --rounds=4\n" in page
-    picture = ET.fromstring(draw_bars(result))
-    bars = [group for group in picture.iter("{http://www.w3.org/2000/svg}g") if group.get("class")]
-    assert [bar.get("class") for bar in bars] == ["plain", "rewritten"] * 4
-    widths = [float(bar.find("{http://www.w3.org/2000/svg}rect").get("width")) for bar in bars]
-    medians = [row["median_ms"] for row in result["files"]]
-    assert np.allclose(widths, 560 * np.array(medians) / max(medians), atol=0.06)
+    assert "    python -m benchmarks.tflite_peers --rounds=4\n" in page
+
+
+def test_chart_has_a_bar_for_every_file_grouped_by_network():
+    result = json.loads(RECORDED.read_text())
+    files = result["files"]
+    figure = draw_bars(result)
+    (axes,) = figure.axes
+    (bars,) = axes.containers
+    assert [bar.get_width() for bar in bars] == [file["median_ms"] for file in files]
+    assert [bar.get_facecolor()[3] for bar in bars] == [1.0 if file["rewritten"] else 0.45 for file in files]
+    assert len({bar.get_facecolor()[:3] for bar in bars}) == len({file["format"] for file in files}) == 4
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == list(dict.fromkeys(file["network"] for file in files))
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in bars]
+    for name, place in zip(names, axes.get_yticks(), strict=True):
+        own = [middle for middle, file in zip(middles, files, strict=True) if file["network"] == name]
+        assert place == pytest.approx(np.mean(own)) and max(own) - min(own) == pytest.approx(len(own) - 1)
+    assert [text.get_text() for text in axes.texts] == [f"{file['median_ms']:.1f}" for file in files]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["float32", "float16", "dynamic", "int8", "pale: plain", "full: rewritten"]
+    files[0]["median_ms"] = float("nan")
+    with pytest.raises(ValueError, match="'times' needs finite numbers"):
+        draw_bars(result)
 
 
 def test_ratios_are_of_the_same_round(tmp_path):
@@ -123,7 +133,7 @@ def test_ratios_are_of_the_same_round(tmp_path):
     ]
     rounds = np.array([1.0, 3.0, 9.0])  # a machine that slows down
     measured = [fake(file, tuple(rounds * (position + 1))) for position, file in enumerate(files)]
-    result = make_result(measured, command="python benchmarks/tflite_peers.py", seed=0, warmup=0)
+    result = make_result(measured, command="python -m benchmarks.tflite_peers", seed=0, warmup=0)
     ratios = {(" ".join(r["numerator"]), " ".join(r["denominator"])): r for r in result["ratios"]}
     assert {pair: ratio["median"] for pair, ratio in ratios.items()} == {
         ("SCARLET-A float32 rewritten", "SCARLET-A float32 plain"): 2.0,
@@ -169,18 +179,6 @@ def test_unknown_names(tmp_path):
     assert list(choose_networks(NAMES)) == list(NAMES)
 
 
-def call(*arguments, cwd):
-    command = [sys.executable, "-X", "importtime", str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60)
-
-
-def test_help_loads_no_tensorflow(tmp_path):
-    result = call("--help", cwd=tmp_path)
-    assert result.returncode == 0 and "--networks: " in result.stdout and "--rounds: " in result.stdout
-    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
-    assert not imported & {"tensorflow", "keras", "numpy"}
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -190,8 +188,8 @@ def test_help_loads_no_tensorflow(tmp_path):
         (["--rounds=0"], "rounds"),
     ],
 )
-def test_refuses(flags, message, tmp_path):
-    result = call("--output=peers", "--cache=cache", *flags, cwd=tmp_path)
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+def test_refuses(flags, message, tmp_path, call_experiment):
+    result = call_experiment("tflite_peers", "--output=peers", "--cache=cache", *flags, cwd=tmp_path)
+    lines = result.stderr.splitlines()
     assert result.returncode == 2 and len(lines) == 1 and message in lines[0]
     assert not result.stdout and not list(tmp_path.iterdir())

@@ -54,3 +54,12 @@ def test_curves_show_what_the_log_holds(tmp_path):
     assert shown["validation loss"] == [[2, 0.7]] and shown["validation balanced accuracy"] == [[2, 0.4]]
     assert loss.lines[0].get_xydata().tolist() == [[1, 1], [2, 0.5], [3, 1 / 3]]
     assert len(accuracy.lines) == 3 and rate.lines[0].get_ydata().tolist() == [0.1] * 3
+
+
+def test_equal_figures_are_equal_files(tmp_path):
+    for ending in ("png", "svg", "pdf"):
+        for name in ("a", "again"):
+            write_figure(tmp_path / f"{name}.{ending}", draw_confusion([[8, 2], [1, 9]], class_names=["cat", "dog"]))
+        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"again.{ending}").read_bytes()
+    assert "<dc:date>" not in (tmp_path / "a.svg").read_text()
+    assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()

@@ -1,1 +1,0 @@
-"""Fine-tuning on photographs of solar cells: this project's recipes against a short plain Keras training."""

@@ -1,1 +1,0 @@
-"""Searches of a trained supernet against uniform draws, and the time to evaluate models."""
