@@ -2,20 +2,32 @@
 
 README.md is the home page; BUILD.md, CHANGELOG.md and the pages and pictures of zoo/ keep their paths. Links are
 written so that they work in the repository: `docs/zoo.md` in README.md, `../zoo/results/rank.md` in docs/search.md.
+
+The notebook docs/walkthrough.ipynb becomes a page, with the outputs of its executed copy, runs/walkthrough.ipynb.
 """
 
+import logging
 import re
 from pathlib import Path
 
+import nbformat
 from mkdocs.structure.files import File
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[2]
 HOME = "index.md"
 # A folder of the repository that a page links to as a whole is the page that stands for it in the site.
 FOLDERS = {"zoo/results": "results.md", "zoo/cards": "zoo.md"}
+NOTEBOOK = "walkthrough.ipynb"
+NOTEBOOK_PAGE = "walkthrough.md"
+
+log = logging.getLogger(f"mkdocs.{__name__}")
 
 
 def on_files(files, config):
+    files.remove(files.get_file_from_path(NOTEBOOK))
+    for name, content in render_notebook().items():
+        files.append(File.generated(config, name, content=content))
     files.append(File.generated(config, HOME, abs_src_path=str(ROOT / "README.md")))
     for name in ("BUILD.md", "CHANGELOG.md"):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
@@ -26,11 +38,36 @@ def on_files(files, config):
     return files
 
 
+def render_notebook() -> dict[str, str | bytes]:
+    """Return the notebook's page and its pictures, by their names in the site."""
+    notebook = with_outputs(nbformat.read(ROOT / "docs" / NOTEBOOK, as_version=4))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # standard error is progress and warnings
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    pictures = {"output_files_dir": "walkthrough_files", "unique_key": "walkthrough"}
+    page, found = MarkdownExporter().from_notebook_node(notebook, resources=pictures)
+    return {NOTEBOOK_PAGE: page} | found["outputs"]
+
+
+def with_outputs(notebook):
+    """Return the executed copy of a notebook; without one, or if its cells differ, the notebook itself."""
+    path = ROOT / "runs" / NOTEBOOK
+    if not path.exists():
+        log.info("docs/%s is shown without its outputs: there is no executed copy at %s", NOTEBOOK, path)
+        return notebook
+    executed = nbformat.read(path, as_version=4)
+    if [cell.source for cell in executed.cells] == [cell.source for cell in notebook.cells]:
+        return executed
+    log.warning("docs/%s is shown without its outputs: execute it again, %s has other cells", NOTEBOOK, path)
+    return notebook
+
+
 def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri in (HOME, "BUILD.md"):
         markdown = re.sub(r"(\]\(|src=\")docs/", r"\1", markdown).replace("](README.md", f"]({HOME}")
     elif "/" not in page.file.src_uri:
         markdown = markdown.replace("](../README.md", f"]({HOME}").replace("](../", "](")
+    markdown = markdown.replace(f"]({NOTEBOOK}", f"]({NOTEBOOK_PAGE}")
     for folder, stands_for in FOLDERS.items():
         markdown = markdown.replace(f"]({folder})", f"]({stands_for})")
     return markdown

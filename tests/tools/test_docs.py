@@ -14,6 +14,7 @@ SET_UP = {
     "python3 -m venv .venv",
     ".venv/bin/python -m pip install --constraint constraints.txt --editable '.[test]'",
     ".venv/bin/python -m pip install --constraint constraints.txt --editable '.[docs]'",
+    ".venv/bin/jupyter nbconvert --to notebook --execute --output-dir=runs docs/walkthrough.ipynb",
     ".venv/bin/mkdocs build --strict",
 }
 PRINTED = {  # by the python block of the page, of which a page has one
