@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.intervals import Estimate, t_interval
+from benchmarks.uniform import evaluate_uniform
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search import Constraint, Evaluator, Models, SearchConfig, SearchHistory
 from scarlet_tf.search.objectives import ACCURACY
 from scarlet_tf.search.pareto import non_dominated_ranks
 from scarlet_tf.search.run import ARCHIVE, search_into
-from scarlet_tf.search.uniform import evaluate_uniform
 
 UNCONSTRAINED = "unconstrained"
 _DRAW_SEED = 1000  # far from the searches' seeds

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.uniform import evaluate_uniform
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.search import Constraint, Evaluator, Objective, evaluated_models, parse_constraints, search_history
 from scarlet_tf.search.objectives import (
@@ -18,7 +19,6 @@ from scarlet_tf.search.objectives import (
     scaled_costs,
 )
 from scarlet_tf.search.pareto import hypervolume
-from scarlet_tf.search.uniform import evaluate_uniform
 
 
 def compare_fronts(

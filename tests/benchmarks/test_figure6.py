@@ -15,9 +15,9 @@ from benchmarks.figure6.figure6_searches import (
     run_figure6,
 )
 from benchmarks.intervals import t_interval
+from benchmarks.uniform import evaluate_uniform
 from scarlet_tf.arch import get_space
 from scarlet_tf.search import ArchiveError, search_history
-from scarlet_tf.search.uniform import evaluate_uniform
 
 SPACE = get_space("small")
 CONFIG = Figure6Config(quantiles=(0.5, 0.25), draws=40, population=10, generations=4, seeds=2)

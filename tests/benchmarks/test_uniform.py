@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.uniform import evaluate_uniform
 from scarlet_tf.arch import SearchSpace, get_space
-from scarlet_tf.search.uniform import evaluate_uniform
 
 SPACE = get_space("small")
 
