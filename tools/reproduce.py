@@ -67,7 +67,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for benchmarks, which is not installed
     if _FIGURE.value == "6" and _SUPERNET.value is None:
-        raise ValueError("figure 6 searches a supernet: expected --supernet=FOLDER, that train_supernet.py wrote")
+        raise ValueError("figure 6 searches a supernet: expected --supernet, a run directory of train_supernet.py")
     check_run_folder(_OUTPUT.value)
     check_free(_OUTPUT.value)
     print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())

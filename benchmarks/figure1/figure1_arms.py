@@ -195,7 +195,7 @@ class PathProbe:
             if subject[what] != own:
                 raise ValueError(
                     f"{self.path} was measured with other {what}: {subject[what]}, now {own}; "
-                    "expected the same or another output folder"
+                    "use the same settings, or another run directory"
                 )
 
 
@@ -214,7 +214,7 @@ def _read(path: Path) -> tuple[dict, list[dict]]:
     except (ValueError, AttributeError, TypeError):
         raise ValueError(
             f"{path} is not a record of measured paths, with a first line on what was measured: "
-            "expected another output folder"
+            "use another run directory"
         ) from None
     return subject, records
 

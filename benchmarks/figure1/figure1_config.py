@@ -53,7 +53,7 @@ class Figure1Config:
         for arm in self.arms:
             check_known("arm", arm, tuple(ARMS))
         if "let" not in self.arms or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be different ones, 'let' among them, got {','.join(self.arms)}")
+            raise ValueError(f"arms must be distinct and include 'let', got {','.join(self.arms)}")
         for field in ("seeds", "steps", "paths", "images", "measurements"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be >= 1, got {getattr(self, field)}")

@@ -46,7 +46,7 @@ class Figure6Config:
     def __post_init__(self) -> None:
         if not self.quantiles or len({arm_name(quantile) for quantile in self.quantiles}) < len(self.quantiles):
             raise ValueError(
-                f"quantiles must be different ones in six digits, at least one, got {list(self.quantiles)}"
+                f"quantiles must be one or more numbers that differ in six digits, got {list(self.quantiles)}"
             )
         for quantile in self.quantiles:
             if not 0 < quantile < 1:

@@ -35,7 +35,7 @@ def draw_genomes(space: SearchSpace, models: int, *, seed: int, draw: str = "uni
         drawn = np.stack([_of_some_depth(space, rng) for _ in range(_MOST_DRAWS * models)])
     _, first = np.unique(drawn, axis=0, return_index=True)
     if len(first) < models:
-        raise ValueError(f"space {space.name!r} has {space.size} models, too few to draw {models} different ones")
+        raise ValueError(f"space {space.name!r} has {space.size} models, too few to draw {models} distinct ones")
     return drawn[np.sort(first)[:models]]
 
 

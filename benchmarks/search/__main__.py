@@ -73,7 +73,7 @@ def _compare() -> dict:
             check_known(what, value, known)
     size = {"population": _POPULATION.value, "evaluations": _EVALUATIONS.value}
     if size["evaluations"] % size["population"] or size["evaluations"] < 3 * size["population"]:
-        raise ValueError(f"evaluations must be a multiple of the population, at least 3 of it, got {size}")
+        raise ValueError(f"evaluations must be a multiple of the population, at least three times it, got {size}")
     space, seeds = get_space("scarlet"), range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
     store = RunStore(Path(_CACHE.value) if _CACHE.value else user_cache() / "search_benchmark", **size)
     wanted = [(o, method, seed) for seed in seeds for o in _OBJECTIVES.value for method in _METHODS.value]

@@ -86,7 +86,7 @@ def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Check
     with tempfile.TemporaryDirectory() as folder:
         problem = _run(path, Path(folder), key)
         if problem:
-            raise CheckpointFileError(f"{path}: not a checkpoint that can be read: {' '.join(problem.split())}")
+            raise CheckpointFileError(f"{path}: cannot be read as a checkpoint: {' '.join(problem.split())}")
         found = json.loads((Path(folder) / "found.json").read_text(encoding="utf-8"))
         with np.load(Path(folder) / "arrays.npz", allow_pickle=False) as arrays:
             state = {name: arrays[f"tensor{n}"] for n, name in enumerate(found["names"])}
@@ -115,7 +115,7 @@ def unwrapped(state: Mapping[str, np.ndarray], *, key: str = "") -> dict[str, np
             inner = ".".join(filter(None, [key, prefix.removesuffix(".")]))
             raise CheckpointFileError(
                 f"{len(names) - len(without)} of its {len(names)} names begin with {prefix!r}, the others do not, such "
-                f"as {without[0]!r}: expected all or none; --key={inner} takes those alone"
+                f"as {without[0]!r}: expected all or none; --key={inner} selects only those that do"
             )
         names = {old: name.removeprefix(prefix) for old, name in names.items()}
     names = {old: _INSERTED.sub("", name) for old, name in names.items()}
@@ -139,7 +139,7 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -
         torch.save({"model_state": tensors}, temporary)
         back = read_checkpoint(temporary).state
         if list(back) != list(state) or any(back[key].tobytes() != state[key].tobytes() for key in state):
-            raise CheckpointFileError(f"{path}: what was written does not read the same")
+            raise CheckpointFileError(f"{path}: the written file does not read back the same")
 
 
 def check_reader(path: str | os.PathLike) -> None:

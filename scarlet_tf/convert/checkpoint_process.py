@@ -103,7 +103,7 @@ def check_zip(path: Path, size: int) -> None:
                 )
             for member in members:
                 if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-                    raise Refused(f"member {member.filename!r} is compressed, which PyTorch's are not")
+                    raise Refused(f"member {member.filename!r} is compressed, but PyTorch stores members uncompressed")
             if (total := sum(member.file_size for member in members)) > size:
                 raise Refused(f"its members declare {total:,} bytes, the file has {size:,}")
             damaged = archive.testzip()
@@ -186,7 +186,7 @@ def _from_bytes(name: str, *, dtype: str, shape: list[int], data: bytes) -> np.n
     if dtype == "BF16":
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
     if not re.fullmatch("F(16|32|64)|[IU](8|16|32|64)|BOOL", dtype):
-        raise Refused(f"tensor {name} is of {dtype}, expected real numbers of 16, 32 or 64 bits")
+        raise Refused(f"tensor {name} has dtype {dtype}, expected real numbers of 16, 32 or 64 bits")
     numpy_type = "?" if dtype == "BOOL" else f"<{dtype[0].lower()}{int(dtype[1:]) // 8}"
     return np.frombuffer(data, numpy_type).reshape(shape)
 

@@ -28,7 +28,7 @@ from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
 VERSION = 1
-GO_ON = "use the same settings, or another output folder"
+GO_ON = "use the same settings, or another run directory"
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -277,18 +277,18 @@ def _checked_identity(path: str | os.PathLike, connection: sqlite3.Connection) -
         raise ArchiveError(f"{path}: has archive version {version}, this program reads version {VERSION}")
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
-        raise ArchiveError(f"{path}: is damaged: {' '.join(complaint.split())}")
+        raise ArchiveError(f"{path} is damaged: {' '.join(complaint.split())}")
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     try:
         identity = json.loads(meta["identity"])
     except (KeyError, TypeError, json.JSONDecodeError):
-        raise ArchiveError(f"{path}: is damaged: it does not say which search it belongs to") from None
+        raise ArchiveError(f"{path} is damaged: it does not say which search it belongs to") from None
     if meta.get("picks") != _digest(connection, identity, _PICKS):
-        raise ArchiveError(f"{path}: is damaged: its identity or its picks are not as they were written")
+        raise ArchiveError(f"{path} is damaged: its settings or picks were changed")
     stored = connection.execute("SELECT generation, digest FROM generations ORDER BY generation").fetchall()
     for expected, (generation, digest) in enumerate(stored):
         if generation != expected or digest != _digest(connection, identity, _GENERATION, (generation,)):
-            raise ArchiveError(f"{path}: is damaged: generation {expected} is not as it was written")
+            raise ArchiveError(f"{path} is damaged: generation {expected} was changed")
     return identity
 
 
@@ -317,13 +317,13 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         match error:
             case sqlite3.IntegrityError():
-                problem = "is another process searching with it?"
+                problem = "another process has written to it"
             case sqlite3.OperationalError(sqlite_errorname="SQLITE_IOERR_SHORT_READ"):
-                problem = "is damaged: it ends too early"
+                problem = "the file is damaged: it ends too early"
             case sqlite3.OperationalError():
                 problem = "cannot be read or written"
             case sqlite3.Error():
-                problem = "is damaged or not a search archive"
+                problem = "the file is damaged or not a search archive"
             case _:
                 problem = "cannot be written"
         raise ArchiveError(f"{path}: {problem} ({error})") from error

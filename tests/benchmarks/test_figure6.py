@@ -167,7 +167,7 @@ def test_recorded_page_is_that_of_the_recorded_numbers():
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"between 0 and 1, got 1.0"):
         Figure6Config(quantiles=(1.0,))
-    with pytest.raises(ValueError, match=r"different ones in six digits, at least one, got \[\]"):
+    with pytest.raises(ValueError, match=r"one or more numbers that differ in six digits, got \[\]"):
         Figure6Config(quantiles=())
     with pytest.raises(ValueError, match=r"in six digits, at least one, got \[0.5, 0.5000001\]"):
         Figure6Config(quantiles=(0.5, 0.5000001))  # one name for both arms

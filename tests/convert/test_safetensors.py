@@ -64,7 +64,7 @@ def test_a_key_is_a_prefix_of_names(tmp_path):
         (["module.a", "b"], "1 of its 2 names begin with 'module.', the others do not, such as 'b': expected all or"),
         (["_orig_mod.a", "_orig_mod.b", "c"], "2 of its 3 names begin with '_orig_mod.'"),
         (["module._orig_mod.a", "module.b"], "1 of its 2 names begin with '_orig_mod.'"),
-        (["model.a", "loss.a"], "--key=state_dict.model takes those alone"),
+        (["model.a", "loss.a"], "--key=state_dict.model selects only those that do"),
         (["a._orig_mod.b", "a.b"], "without the prefixes of wrappers, two of its names are 'a.b'"),
     ],
 )
@@ -79,7 +79,7 @@ HOSTILE = {
     "huge_header": (struct.pack("<Q", 1 << 60) + b"{}", "header too large"),
     "no_json": (struct.pack("<Q", 4) + b'{"a"', "invalid JSON in header"),
     "deep": (struct.pack("<Q", 90_000) + b'{"a":' * 18_000, "recursion limit"),
-    "no_object": (struct.pack("<Q", 2) + b"[]", "not a checkpoint that can be read"),
+    "no_object": (struct.pack("<Q", 2) + b"[]", "cannot be read as a checkpoint"),
 }
 
 
@@ -95,10 +95,10 @@ TENSORS = {
     "twice": (ENTRY[:-1] + b"," + ENTRY[1:].replace(b"[1]", b"[1,1]"), "two entries 'a'"),
     "more_than_there": ({"a": entry("F32", [1000], 4000)}, "not fully covered"),
     "too_large": ({"a": entry("F32", [1 << 62, 4], 4)}, "overflow"),
-    "other_size": ({"a": entry("F32", [2], 4)}, "not a checkpoint that can be read"),
-    "overlapping": ({"a": entry("F32", [1], 4), "b": entry("F32", [1], 4)}, "not a checkpoint that can be read"),
-    "float8": ({"a": entry("F8_E4M3", [4], 4)}, "tensor a is of F8_E4M3, expected real numbers"),
-    "complex": ({"a": entry("C64", [], 8)}, "not a checkpoint that can be read"),
+    "other_size": ({"a": entry("F32", [2], 4)}, "cannot be read as a checkpoint"),
+    "overlapping": ({"a": entry("F32", [1], 4), "b": entry("F32", [1], 4)}, "cannot be read as a checkpoint"),
+    "float8": ({"a": entry("F8_E4M3", [4], 4)}, "tensor a has dtype F8_E4M3, expected real numbers"),
+    "complex": ({"a": entry("C64", [], 8)}, "cannot be read as a checkpoint"),
     "no_tensors": ({"__metadata__": {"format": "pt"}}, "expected a state dict"),
     "unprintable": ({"a\n\x1b[31m": entry("F32", [1], 4)}, "not printable text"),
 }  # fmt: skip

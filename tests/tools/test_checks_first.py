@@ -81,7 +81,7 @@ CASES = [
     ("reproduce", ["--figure=4", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--population=1"], "integer >= 2, got 1"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--quantiles=1"], "between 0 and 1, got 1.0"),
-    ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--quantiles=0.5,0.5000001"], "different ones"),
+    ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--quantiles=0.5,0.5000001"], "differ in six digits"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--calibration_images=0"], "calibration_images=0"),
     ("search", ["--supernet=absent", OUTPUT], "no supernet in absent"),
     ("search", ["--supernet=there", OUTPUT, "--images=0"], "images=0"),
