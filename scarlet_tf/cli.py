@@ -109,6 +109,11 @@ def _share_one_heap() -> None:
         c_library.mallopt(arena_max, 1)
 
 
+def usable_cores() -> list[int]:
+    """Return the numbers of the cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def command_line(*, without: Collection[str] = ()) -> str:
     """Return the command that called this tool, to be recorded with its output: `_call` and the flags that were given.
 

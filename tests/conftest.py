@@ -12,8 +12,7 @@ from absl import flags
 from spaces import FEW_CHOICES
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.cli import load_tensorflow
-from scarlet_tf.machine import usable_cores
+from scarlet_tf.cli import load_tensorflow, usable_cores
 
 # Before TensorFlow is loaded, here and in the processes that tests start: errors only and oneDNN, as the tools set it,
 # so that all compute alike; and programs compiled in one piece, which takes half the time for small ones.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
 from scarlet_tf.files import check_free, check_run_folder, locked_folder
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Figure of the paper.", required=True)
@@ -75,7 +75,6 @@ def main() -> None:
 
 def _figure1() -> str:
     from benchmarks.figure1.figure1_config import Figure1Config
-    from scarlet_tf.machine import usable_cores
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     config = Figure1Config(

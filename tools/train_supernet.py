@@ -16,7 +16,7 @@ accuracy of random paths.
 
 from absl import flags
 
-from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.cli import load_tensorflow, run, usable_cores
 
 _SPACE = flags.DEFINE_string(
     "space", "small", "Search space: small (32x32 images), scarlet (the paper's), or a .json file."
@@ -67,7 +67,6 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.files import check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
-    from scarlet_tf.machine import usable_cores
     from scarlet_tf.runs.strategy import check_strategy, make_strategy
     from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 

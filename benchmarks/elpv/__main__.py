@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
 
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Random seeds, separated by commas; each trains every arm once.")
 _RUNS = flags.DEFINE_string("runs", "runs/elpv", "Folder of the images and the trained models.")
@@ -21,8 +21,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; d
 
 def main() -> None:
     from benchmarks.elpv.photographs import find_labels, write_folder
+    from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
-    from scarlet_tf.machine import provenance, usable_cores
 
     output = choose_output(_OUTPUT.value, "elpv")
     seeds = [int(seed) for seed in _SEEDS.value]

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from benchmarks.intervals import Estimate, t_interval
+from benchmarks.machine import describe
 from benchmarks.result_files import remarks
-from scarlet_tf.machine import describe
 
 OURS = ("finetuned", "scratch")
 BASELINES = {

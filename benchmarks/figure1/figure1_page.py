@@ -12,9 +12,9 @@ from benchmarks.charts import add_legend, draw_band, draw_histogram, new_chart
 from benchmarks.figure1.figure1_arms import Arm, compare
 from benchmarks.figure1.figure1_config import Figure1Config
 from benchmarks.intervals import Estimate, estimates_to_dict
+from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, seeds_in_words, write_result
 from benchmarks.stand_in_spaces import IDENTITY
-from scarlet_tf.machine import describe, provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,11 +10,11 @@ import numpy as np
 from benchmarks.charts import draw_band, new_chart
 from benchmarks.figure4.meta_model import META_GENOME, Trained, compare_relu, meta_genome
 from benchmarks.intervals import Estimate, estimates_to_dict
+from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, seeds_in_words, write_result
 from benchmarks.stand_in_spaces import IDENTITY
 from scarlet_tf.data import DataConfig
 from scarlet_tf.image_size import height_and_width
-from scarlet_tf.machine import describe, provenance
 from scarlet_tf.training.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.charts import add_legend, draw_band, draw_points, new_chart
 from benchmarks.figure6.figure6_searches import UNCONSTRAINED, Figure6Config, SearchArm, compare_identity
 from benchmarks.intervals import Estimate, estimates_to_dict
+from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, seeds_in_words, supernet_in_words, write_result
-from scarlet_tf.machine import describe, provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -26,8 +26,8 @@ _SHIPPED = Path(__file__).resolve().parents[2] / "zoo" / "weights" / "scarlet_fa
 
 
 def main() -> None:
+    from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
-    from scarlet_tf.machine import provenance
     from scarlet_tf.onnx_file import check_onnx
     from scarlet_tf.zoo import check_model
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.machine import describe
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.export import export_onnx, export_tflite, prepare
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.machine import describe
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.onnx_file import OnnxModel
 from scarlet_tf.tflite import open_interpreter

@@ -17,12 +17,12 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from benchmarks.intervals import bootstrap
+from benchmarks.machine import provenance
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking_page import draw_ranking, make_ranking_page
 from benchmarks.result_files import write_result
 from scarlet_tf.arch import count
 from scarlet_tf.data import open_dataset
-from scarlet_tf.machine import provenance
 from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.supernet import SupernetEvaluator, TrainedSupernet, load_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES

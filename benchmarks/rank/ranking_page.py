@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.charts import draw_points, new_chart
 from benchmarks.intervals import Estimate
+from benchmarks.machine import describe
 from benchmarks.result_files import remarks
-from scarlet_tf.machine import describe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

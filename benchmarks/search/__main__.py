@@ -39,11 +39,11 @@ _CACHE = flags.DEFINE_string("cache", None, "Folder of finished runs; default: i
 def main() -> None:
     import json
 
+    from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
     from benchmarks.search.overhead import measure_overhead
     from benchmarks.search.search_page import make_page
     from scarlet_tf.arch import get_space
-    from scarlet_tf.machine import provenance
 
     output = choose_output(_OUTPUT.value, "search")
     measured = provenance(command_line(without=("output", "cache")), packages=("numpy", "pymoo"))

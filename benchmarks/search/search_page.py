@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.intervals import bootstrap
+from benchmarks.machine import describe
 from benchmarks.search.methods import METHODS
-from scarlet_tf.machine import describe
 
 FIGURES = ("hypervolume", "hypervolume_all", "best_accuracy")
 OURS = "mixture"

@@ -25,9 +25,9 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     import json
 
+    from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
     from scarlet_tf.files import check_contains, user_cache
-    from scarlet_tf.machine import provenance
     from scarlet_tf.supernet.supernet_config import warn_if_unfinished
 
     output = choose_output(_OUTPUT.value, "search_supernet")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.machine import describe
 from benchmarks.result_files import supernet_in_words
-from scarlet_tf.machine import describe
 from scarlet_tf.supernet.supernet_config import BN_MODES
 
 _WAYS = {

@@ -8,7 +8,7 @@ rate. To resume the benchmark, run the same command again. Writes a .json and a 
 
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run
+from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
 
 _STEPS = flags.DEFINE_integer("steps", 200, "Number of fair steps of each supernet.", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of supernets trained per setting.", lower_bound=1)
@@ -19,8 +19,8 @@ PATHS, IMAGES = 39, 1000
 
 
 def main() -> None:
+    from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
-    from scarlet_tf.machine import provenance, usable_cores
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     output = choose_output(_OUTPUT.value, "supernet_settings")

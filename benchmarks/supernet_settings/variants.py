@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.intervals import Estimate, t_interval
+from benchmarks.machine import describe
 from benchmarks.result_files import remarks
-from scarlet_tf.machine import describe
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import InitConfig, SupernetConfig, SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.machine import provenance
 from benchmarks.tflite_peers.peer_files import IMAGES, SCARLET, NetworkFile
 from scarlet_tf.latency import HostLatency, measure_host
-from scarlet_tf.machine import provenance
 
 FORMAT = "scarlet_tf.tflite_peers"
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.charts import check_finite, new_chart
-from scarlet_tf.machine import describe
+from benchmarks.machine import describe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

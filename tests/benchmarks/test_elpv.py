@@ -11,7 +11,7 @@ import pytest
 from benchmarks.elpv.elpv_page import OURS, choose_epochs, make_page, measure, summarize
 from benchmarks.elpv.photographs import choose_test, find_labels, read_labels, write_folder
 from benchmarks.elpv.trainings import Arm, build_network, train_seed
-from scarlet_tf.machine import provenance
+from benchmarks.machine import provenance
 from scarlet_tf.training.config import train_config
 from scarlet_tf.zoo import StartingPoint
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.machine import machine
 from benchmarks.tflite_peers import peer_files
 from benchmarks.tflite_peers.measurements import Measured, make_result, measure_files
 from benchmarks.tflite_peers.peer_files import NAMES, NetworkFile, choose_networks, make_files
 from benchmarks.tflite_peers.peers_page import draw_bars, make_page
 from scarlet_tf.latency import HostLatency
-from scarlet_tf.machine import machine
 from scarlet_tf.tflite import count_madds
 
 RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "tflite_peers.json"

@@ -4,19 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.machine import describe, machine, provenance
+from benchmarks.machine import describe, machine, provenance
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_records_what_times_depend_on():
-    code = "import json; from scarlet_tf.machine import machine; print(json.dumps(machine()))"
+    code = "import json; from benchmarks.machine import machine; print(json.dumps(machine()))"
     one = min(os.sched_getaffinity(0))
     command = ["taskset", "-c", str(one), sys.executable, "-c", code]
     threads = {"OMP_NUM_THREADS": "3", "TF_NUM_INTRAOP_THREADS": "2"}
     alone = os.environ | threads | {"HOME": "/nowhere", "USER": "nobody"}
-    found = json.loads(subprocess.run(command, env=alone, capture_output=True, text=True, check=True).stdout)
+    called = subprocess.run(command, env=alone, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(called.stdout)
     assert (found["affinity"], found["cores_used"]) == ([one], 1)
     assert found["threads"].items() >= threads.items()
     assert found["cores"] == os.cpu_count() and found["system"] == "Linux"

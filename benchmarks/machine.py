@@ -9,6 +9,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scarlet_tf.cli import usable_cores
+
 _CPU_FLAGS = ("sse4_1", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 _ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "sve")
 _THREADS = (
@@ -53,11 +55,6 @@ def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:
         ", ".join(f"{name} {version}" for name, version in versions.items()),
     ]
     return "; ".join(part for part in parts if part)
-
-
-def usable_cores() -> list[int]:
-    """Return the numbers of the cores that this process may run on."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def machine() -> dict:
