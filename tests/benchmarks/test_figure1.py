@@ -221,7 +221,7 @@ def test_settings_that_do_not_fit_are_refused(tiny_data):
         Figure1Config(data=tiny_data, measurements=3)
     with pytest.raises(ValueError, match=r"'plane'.*nearest is 'plain'"):
         Figure1Config(data=tiny_data, arms=("let", "plane"))
-    with pytest.raises(ValueError, match=r"'let' among them, got plain,none"):
+    with pytest.raises(ValueError, match=r"include 'let', got plain,none"):
         Figure1Config(data=tiny_data, arms=("plain", "none"))
     with pytest.raises(ValueError, match=r"'depe'.*nearest is 'deep'"):
         Figure1Config(data=tiny_data, space="depe")

@@ -183,4 +183,4 @@ def test_searches_that_are_not_there(tmp_path, call_experiment):
     assert result.returncode == 2 and "no supernet in absent" in result.stderr
     result = call_experiment("search_supernet", cwd=tmp_path)
     example = "python -m benchmarks.search_supernet --supernet=runs/quickstart/supernet --searches=runs/figure6"
-    assert "are required; as in: " in result.stderr and result.stderr.endswith(f"{example}\n")
+    assert "are required; for example: " in result.stderr and result.stderr.endswith(f"{example}\n")

@@ -105,7 +105,7 @@ BAD_VALUES = [
     ("rank", ["--supernet=absent", "--output=o"], "absent"),
     ("reproduce", ["--figure=2", "--output=o"], "figure"),
     ("reproduce", ["--figure=1", "--output=o", "--steps=401"], "5 measurements do not divide 401 steps"),
-    ("reproduce", ["--figure=6", "--output=o"], "expected --supernet=FOLDER"),
+    ("reproduce", ["--figure=6", "--output=o"], "expected --supernet, a run directory"),
     ("reproduce", ["--figure=6", "--output=o", "--supernet=absent"], "absent"),
     ("reproduce", ["--figure=6", "--output=o", "--supernet=absent", "--quantiles=half"], "got 'half'"),
     ("search", ["--supernet=absent", "--output=o"], "absent"),

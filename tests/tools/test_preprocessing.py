@@ -163,7 +163,7 @@ def test_saved_models(given, tool, tmp_path):
         assert close(served(image=tf.constant(images))["logits"].numpy(), given.logits)
         out, _ = tool("verify", f"--model={given.model}", f"--saved_model={name}", "--output=report.json")
         (row,) = json.loads((tmp_path / "report.json").read_text())["formats"]
-        assert row["relative_error"] <= 1e-4 and ("given pixels" in out) == (name == "p")
+        assert row["relative_error"] <= 1e-4 and ("checked with pixels" in out) == (name == "p")
         # And a SavedModel where a model is expected: calibrated and verified on the images that it was made for.
         int8 = ["--quantize=int8", "--input_type=uint8", f"--representative_dataset={given.data}"]
         tool("export_tflite", f"--model={name}", f"--output={name}.tflite", *int8)
