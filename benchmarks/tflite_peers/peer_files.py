@@ -34,7 +34,7 @@ _NORM_IMAGES = 8
 _MADE_HERE_BY = ("peer_files.py",)
 _MADE_BY = (
     *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
-    *("export/ending.py", "export/saved_model.py", "export/tflite.py", "export/untrained.py"),
+    *("export/ends.py", "export/integer.py", "export/saved_model.py", "export/tflite.py"),
 )
 _REWRITTEN_BY = ("tflite/**/*.py",)
 _HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent
