@@ -127,7 +127,14 @@ class Search:
 
         Raises:
             ObjectiveError: for an unknown quantity, or weights that do not sum to 1.
+            ValueError: if the space has fewer models than the search evaluates.
         """
+        evaluated = config.population * (config.generations + 2)  # generation 0 evaluates twice as many
+        if space.size < evaluated:
+            raise ValueError(
+                f"population {config.population} and {config.generations} generations need {evaluated} models, but "
+                f"space {space.name!r} has {space.size}"
+            )
         self.space, self.config, self._path = space, config, archive
         self._cheap = add_quantities(cheap_quantities(space), cheap or {})
         self._objectives = check_objectives(config.objectives, known=(ACCURACY, *self._cheap))

@@ -181,3 +181,10 @@ def test_survivors_are_counted_by_operator(searched):
 def test_never_imports_tensorflow():
     code = "import scarlet_tf.search, sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_space_with_too_few_models_is_refused_at_once(one_layer_space):
+    size = one_layer_space.size
+    expected = f"population 10 and 2 generations need 40 models, but space 'tiny' has {size}"
+    with pytest.raises(ValueError, match=expected):
+        Search(one_layer_space, SearchConfig(population=10, generations=2))
