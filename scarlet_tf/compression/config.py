@@ -62,7 +62,7 @@ class CompressionConfig:
             raise CompressionError(f"clusters must be an integer in 2..256, got {self.clusters!r}")
         if self.method == "prune" and (self.training.keep == "best" or self.training.patience):
             raise CompressionError("keep=best and patience do not go with prune: sparsity grows during the run")
-        for name in ("dropout", "ema", "frozen_epochs", "measured_images"):
+        for name in ("dropout", "ema", "frozen_epochs", "measured_images", "zero_gamma"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
 
