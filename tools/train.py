@@ -108,6 +108,12 @@ _OVERRIDES = {
         "balanced: weight the loss of each class by n / (k n_c), for n images in k classes, n_c of them in the "
         "class; or none.",
     ),
+    "zero_gamma": flags.DEFINE_bool(
+        "zero_gamma",
+        None,
+        "Start each block with a shortcut as the identity: its last batch normalisation has a scale of 0 at first. For "
+        "short trainings from scratch.",
+    ),
     "seed": flags.DEFINE_integer("seed", None, "Random seed of initial weights, data order, augmentation and dropout."),
 }
 

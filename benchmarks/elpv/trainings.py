@@ -34,7 +34,7 @@ class Arm:
 def default_arms() -> dict[str, Arm]:
     """Return the two arms of this project, by name.
 
-    Learning rates and epochs were chosen on a held-out fifth of the training images; see the page's remarks.
+    Their settings were chosen on held-out fifths of the training images; see the page's remarks.
     """
     common = {"augment": "flips", "class_weight": "balanced", "batch_size": 32}
     return {
@@ -44,13 +44,14 @@ def default_arms() -> dict[str, Arm]:
             config=train_config("small", epochs=17, learning_rate=0.4, **common),
         ),
         "scratch": Arm(
-            description="scarlet_a of width 0.35, from scratch",
-            start=StartingPoint(spec=scale(resolve_spec("scarlet_a"), width=0.35)),
+            description="scarlet_a of width 0.35 and depth 0.5, from scratch",
+            start=StartingPoint(spec=scale(resolve_spec("scarlet_a"), width=0.35, depth=0.5)),
             config=train_config(
                 "finetune",
-                epochs=11,
+                epochs=24,
                 frozen_epochs=0,
-                learning_rate=6e-3,
+                zero_gamma=True,
+                learning_rate=12e-3,
                 warmup_epochs=1.5,
                 label_smoothing=0.1,
                 ema=0.99,

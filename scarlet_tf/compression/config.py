@@ -64,7 +64,7 @@ class CompressionConfig:
             raise CompressionError(
                 "keep=best and patience cannot be combined with prune: sparsity grows during the run"
             )
-        for name in ("dropout", "ema", "frozen_epochs", "measured_images"):
+        for name in ("dropout", "ema", "frozen_epochs", "measured_images", "zero_gamma"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
 

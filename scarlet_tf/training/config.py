@@ -47,6 +47,8 @@ class TrainConfig:
         patience: number of epochs without better weights after which the run stops early; 0: never.
         class_weight: class weights in the loss. "none"; "balanced": n / (k n_c) for a class with n_c of the n images in
             k classes.
+        zero_gamma: whether the last batch normalisation of each block with a shortcut starts with a scale of 0 instead
+            of 1, so that the block starts as the identity (Goyal et al. 2017). Only for training from scratch.
 
     Raises:
         TrainConfigError: for an invalid value.
@@ -76,6 +78,7 @@ class TrainConfig:
     keep: str = "last"
     patience: int = 0
     class_weight: str = "none"
+    zero_gamma: bool = False
 
     def __post_init__(self) -> None:
         check_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
@@ -99,6 +102,7 @@ class TrainConfig:
         check_known("class_weight", self.class_weight, CLASS_WEIGHTS, error=TrainConfigError)
         patience = self.patience
         self._check_field("patience", type(patience) is int and patience >= 0, "an integer >= 0")
+        self._check_field("zero_gamma", isinstance(self.zero_gamma, bool), "True or False")
         self._check_field("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
 
     def _check_field(self, name: str, ok: bool, expected: str) -> None:
@@ -110,7 +114,7 @@ class TrainConfig:
 
         So the records of runs from before these settings existed still match.
         """
-        unused = {"keep": "last", "patience": 0, "class_weight": "none"}
+        unused = {"keep": "last", "patience": 0, "class_weight": "none", "zero_gamma": False}
         settings = dataclasses.asdict(self)
         return {name: value for name, value in settings.items() if name not in unused or value != unused[name]}
 

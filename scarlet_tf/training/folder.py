@@ -54,8 +54,14 @@ def by_class(data: ImageData, values: np.ndarray | None) -> dict[str, float] | N
     return None if values is None else dict(zip(data.class_names, map(float, values), strict=True))
 
 
-def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas: int = 1) -> None:
-    """Raise TrainConfigError if network, images and settings do not fit together."""
+def check_fit(
+    spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas: int = 1, inherited: bool = False
+) -> None:
+    """Raise TrainConfigError if network, images and settings do not fit together.
+
+    Args:
+        inherited: whether training starts from trained weights.
+    """
     if spec.classes != data.num_classes:
         raise TrainConfigError(
             f"spec {spec.name!r} has {spec.classes} classes, but {data.config.name!r} has {data.num_classes}"
@@ -72,6 +78,8 @@ def check_fit(spec: ArchSpec, data: ImageData, config: TrainConfig, *, replicas:
             f"batch_size must be at most the {images} training images, got {config.batch_size}: {better} gives "
             f"{images // better} step{'s' * (images // better > 1)} per epoch"
         )
+    if config.zero_gamma and inherited:
+        raise TrainConfigError("zero_gamma changes initial weights: leave it out to start from trained ones")
     config.check_validation(validated="validation" in data.num_examples)
     if config.batch_size % replicas:
         raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.backend import check_tensorflow
-from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.models import block_name, build, get_weights, set_weights
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer, make_schedule
@@ -57,6 +57,8 @@ class TrainState:
                 classifier_activation=None,
             )
             self.model = fused(plain)
+            if config.zero_gamma:
+                set_weights(self.model, get_weights(self.model) | _zero_gammas(self.model, spec))
             if weights is not None:
                 set_weights(self.model, {**_classifier(get_weights(self.model)), **weights})
             self._features = keras.Model(self.model.input, self.model.get_layer("pool").output)
@@ -174,6 +176,12 @@ class TrainState:
 
 def _named_variables(model: keras.Model) -> dict:
     return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.trainable_variables}
+
+
+def _zero_gammas(model: keras.Model, spec: ArchSpec) -> dict[str, np.ndarray]:
+    """Return zeros for the scale of the last batch normalisation of each block with a shortcut, by weight name."""
+    layers = [f"{block_name(index)}_project_bn" for index, block in enumerate(spec.blocks) if block.shortcut]
+    return {f"{layer}/gamma": np.zeros_like(model.get_layer(layer).gamma.numpy()) for layer in layers}
 
 
 def _classifier(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

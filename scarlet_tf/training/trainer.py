@@ -72,7 +72,7 @@ def train(
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
     strategy = strategy or make_strategy("one_device")
-    folder.check_fit(spec, data, config, replicas=strategy.num_replicas_in_sync)
+    folder.check_fit(spec, data, config, replicas=strategy.num_replicas_in_sync, inherited=weights is not None)
     output = Path(output)
     settings = {
         "spec": spec.to_dict(),

@@ -222,6 +222,7 @@ def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path
         ({"prune": 1.0}, r"sparsity must be in \(0, 1\), got 1.0"),
         ({"cluster": 1}, "clusters must be an integer in 2..256, got 1"),
         ({"qat": True, "dropout": 0.2}, "dropout must be 0 in compression, got 0.2"),
+        ({"qat": True, "zero_gamma": True}, "zero_gamma must be 0 in compression, got True"),
     ],
 )
 def test_settings_that_cannot_be_met(options, message):

@@ -189,8 +189,9 @@ def test_what_needs_validation_images_says_so(runs, pictures, tmp_path, setting)
 
 def test_settings_of_older_runs_are_still_the_same():
     """A config without the later settings has the record that it had before there were any."""
-    assert not {"keep", "patience", "class_weight"} & train_config("small").to_dict().keys()
+    assert not {"keep", "patience", "class_weight", "zero_gamma"} & train_config("small").to_dict().keys()
     assert train_config("small", patience=2, keep="best").to_dict()["patience"] == 2
+    assert train_config("small", zero_gamma=True).to_dict()["zero_gamma"] is True
 
 
 @pytest.mark.parametrize(
@@ -200,6 +201,7 @@ def test_settings_of_older_runs_are_still_the_same():
         ({"class_weight": "balancd"}, "nearest is 'balanced'"),
         ({"patience": -1}, "patience must be an integer >= 0, got -1"),
         ({"patience": True}, "patience must be an integer >= 0, got True"),
+        ({"zero_gamma": 1}, "zero_gamma must be True or False, got 1"),
     ],
 )
 def test_bad_settings_are_named(setting, message):

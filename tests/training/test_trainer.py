@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -84,6 +85,9 @@ def test_misfits_are_named(runs, pictures, tmp_path):
         train(runs.tiny_spec(), data, train_config("small", batch_size=12, augment="none"), output=tmp_path)
     with pytest.raises(TrainConfigError, match="at most the 48 training images, got 64: 8 gives 6 steps per epoch"):
         train(runs.tiny_spec(), data, train_config("small", batch_size=64, augment="flip_crop"), output=tmp_path)
+    with pytest.raises(TrainConfigError, match="zero_gamma changes initial weights: leave it out"):
+        config = train_config("small", batch_size=12, augment="flip_crop", zero_gamma=True)
+        train(runs.tiny_spec(), data, config, output=tmp_path, weights={})
     assert not list(tmp_path.iterdir())
 
 
@@ -124,6 +128,24 @@ def test_averages_follow_the_weights_by_hand(runs):
     final = state.final_weights()
     np.testing.assert_allclose(final[name], expected, atol=rounding_limit(3 * 3) * np.abs(expected).max())
     np.testing.assert_array_equal(final["tail_bn/moving_mean"], get_weights(state.model)["tail_bn/moving_mean"])
+
+
+def test_zero_gamma_starts_blocks_with_a_shortcut_as_the_identity(runs):
+    """Only the first block of the tiny network has a shortcut."""
+    where = {"strategy": make_strategy("one_device"), "image_shape": (16, 16), "steps_per_epoch": 4, "total_steps": 8}
+    config = train_config("small", batch_size=4, dropout=0.0, zero_gamma=True)
+    state = TrainState(runs.tiny_spec(), config, **where)
+    usual = get_weights(TrainState(runs.tiny_spec(), dataclasses.replace(config, zero_gamma=False), **where).model)
+    gamma = "block00_project_bn/gamma"
+    for name, array in get_weights(state.model).items():
+        np.testing.assert_array_equal(array, np.zeros(8) if name == gamma else usual[name])
+    layers = [state.model.get_layer(name).output for name in ("separable_project_bn", "block00_add")]
+    images = tf.random.stateless_normal((4, 16, 16, 3), [1, 2])
+    before, after = keras.Model(state.model.input, layers)(images, training=True)
+    np.testing.assert_array_equal(before, after)
+    state.take_step(0, images, tf.constant([0, 1, 2, 0]))
+    state.take_step(1, images, tf.constant([0, 1, 2, 0]))
+    assert np.all(get_weights(state.model)[gamma] != 0)
 
 
 def test_the_training_form_computes_what_the_network_does(runs):
