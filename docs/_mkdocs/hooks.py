@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[2]
 HOME = "index.md"
@@ -44,8 +45,10 @@ def render_notebook() -> dict[str, str | bytes]:
     for cell in notebook.cells:
         if cell.cell_type == "code":  # standard error is progress and warnings
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    exporter = MarkdownExporter(config=Config(CoalesceStreamsPreprocessor={"enabled": True}))
     pictures = {"output_files_dir": "walkthrough_files", "unique_key": "walkthrough"}
-    page, found = MarkdownExporter().from_notebook_node(notebook, resources=pictures)
+    page, found = exporter.from_notebook_node(notebook, resources=pictures)
+    page = re.sub(r"!\[(png|svg)\]", "![picture that the cell above shows]", page)
     return {NOTEBOOK_PAGE: page} | found["outputs"]
 
 
