@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from scarlet_tf.supernet.mixed import new_variable, variable_key
 
-FIRST = 2.0**15
-STEADY = 2000  # finite steps after which the scale is doubled
+FIRST_SCALE = 2.0**15
+STEADY_STEPS = 2000  # finite steps after which the scale is doubled
 
 
 class LossScale:
@@ -18,11 +18,11 @@ class LossScale:
 
     Source: Micikevicius et al., "Mixed Precision Training", section 3.2.
 
-    A step whose gradients overflow is skipped and halves the scale; STEADY finite steps in a row double it.
+    A step whose gradients overflow is skipped and halves the scale; STEADY_STEPS finite steps in a row double it.
     """
 
     def __init__(self) -> None:
-        self.scale = new_variable(np.float32(FIRST), "loss_scale", trainable=False)
+        self.scale = new_variable(np.float32(FIRST_SCALE), "loss_scale", trainable=False)
         self.steady = new_variable(np.float32(0), "loss_scale_steady", trainable=False)
 
     def guard(self, gradients: Sequence[tf.Tensor], update: Callable[[list[tf.Tensor]], None]) -> None:
@@ -36,11 +36,11 @@ class LossScale:
 
         tf.cond(finite, take, lambda: finite)
         longer = tf.where(finite, steady + 1.0, 0.0)
-        grown = tf.where(longer >= STEADY, scale * 2.0, scale)
+        grown = tf.where(longer >= STEADY_STEPS, scale * 2.0, scale)
         # By handle: every replica has the same gradients, so each sets its own copy.
         for variable, value in (
             (self.scale, tf.where(finite, grown, tf.maximum(scale / 2.0, 1.0))),
-            (self.steady, tf.where(longer >= STEADY, 0.0, longer)),
+            (self.steady, tf.where(longer >= STEADY_STEPS, 0.0, longer)),
         ):
             tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
