@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import scarlet_tf
 from scarlet_tf.choices import check_known
 
 _PACKAGE = Path(__file__).parent
@@ -23,8 +24,11 @@ def tools() -> dict[str, Path]:
 
 
 def main() -> NoReturn:
-    """Run the tool that the first argument names; without one, list them."""
+    """Run the tool that the first argument names; without one, list them. `--version` prints the version."""
     known = tools()
+    if sys.argv[1:] == ["--version"]:
+        print(f"scarlet-tf {scarlet_tf.__version__}")
+        sys.exit(0)
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("--help", "-help", "-h"):
         print("scarlet-tf TOOL --flag=value ...; scarlet-tf TOOL --help lists a tool's flags.\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import scarlet_tf
 from scarlet_tf import command
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,7 @@ def test_the_wheel_holds_the_package_alone(installed):
 def test_every_tool_answers_with_the_same_help(installed, tmp_path):
     listed = call(installed, cwd=tmp_path)
     assert listed.returncode == 0
+    assert call(installed, "--version", cwd=tmp_path).stdout == f"scarlet-tf {scarlet_tf.__version__}\n"
     for name, path in command.tools().items():
         assert (f"  {name} " in listed.stdout) == (name not in IN_A_CHECKOUT)
         if name in IN_A_CHECKOUT:

@@ -10,7 +10,7 @@ from absl import flags
 from scarlet_tf.cli import run
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "A zoo name, a spec's JSON file, or a genome (4,8,2,... or SPACE:GENES).", required=True
+    "model", None, "A zoo name, a spec's JSON file, a trained folder, or a genome.", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .svg file to write.", required=True)
 _LEGEND = flags.DEFINE_boolean("legend", True, "Include the legend.")
@@ -26,7 +26,9 @@ def main() -> None:
     if Path(_OUTPUT.value).suffix.lower() != ".svg":
         raise ValueError(f"ending of --output must be '.svg', got {_OUTPUT.value!r}")
     check_output_file(_OUTPUT.value)
-    write_atomically(_OUTPUT.value, draw_architecture(resolve_spec(_MODEL.value), legend=_LEGEND.value))
+    spec_file = Path(_MODEL.value) / "spec.json"  # of a trained folder
+    spec = resolve_spec(str(spec_file) if spec_file.is_file() else _MODEL.value)
+    write_atomically(_OUTPUT.value, draw_architecture(spec, legend=_LEGEND.value))
     print(_OUTPUT.value)
 
 

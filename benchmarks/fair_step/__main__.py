@@ -26,7 +26,7 @@ from scarlet_tf.cli import load_tensorflow, run
 _SPACE = flags.DEFINE_string(
     "space", None, "Named search space, used as it is; default: the reduced space that --width scales."
 )
-_WIDTH = flags.DEFINE_float("width", 0.5, "Width multiplier of the 19 layers.", lower_bound=0.0)
+_WIDTH = flags.DEFINE_float("width", 0.5, "Width multiplier of the 19 layers.", lower_bound=0.01)
 _SIZE = flags.DEFINE_integer("size", 32, "Side of the images in pixels.", lower_bound=8)
 _BATCH = flags.DEFINE_integer("batch", 32, "Batch size.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 2, "Number of TensorFlow threads.", lower_bound=1)

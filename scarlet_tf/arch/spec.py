@@ -105,6 +105,7 @@ class ArchSpec:
             SpecError: for another format or version, and for unknown or missing fields.
         """
         check_that(isinstance(data, dict), f"an ArchSpec must be a JSON object, got {type(data).__name__}")
+        check_that("layers" not in data, "a search space, not a network: name one as SPACE.json:GENES")
         check_that(
             data.get("format") == FORMAT, f"not an ArchSpec: expected format {FORMAT!r}, got {data.get('format')!r}"
         )

@@ -50,6 +50,8 @@ def check_model(
                 "spec or genome, with this file as its weights"
             )
     elif path.is_dir():
+        if not (path / "spec.json").exists():
+            raise FileNotFoundError(f"{path} is not the folder of a trained model: it has no spec.json")
         ArchSpec.load(check_file(path / "spec.json"))
         check_file(path / "model.keras")
     else:

@@ -63,6 +63,7 @@ def test_truncated_file(tmp_path, share):
     ("change", "message"),
     [
         ({"version": 2}, "unsupported ArchSpec version 2: expected 1"),
+        ({"layers": []}, "a search space, not a network: name one as SPACE.json:GENES"),
         ({"format": "other"}, "expected format .*, got 'other'"),
         ({"clases": 10}, "no field 'clases': nearest is 'classes'"),
         ({"blocks": None}, "blocks must be a list, got None"),

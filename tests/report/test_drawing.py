@@ -1,7 +1,10 @@
 """Drawings, counted against the published genomes (paper: Fig. 5)."""
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,8 @@ from scarlet_tf.report import draw_architecture, draw_legend
 from scarlet_tf.report.drawing import drawing_parts
 
 SPACE = get_space("scarlet")
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "zoo" / "weights" / "scarlet_fashion"
 GENOMES = {
     "A": "4,8,2,5,7,3,7,0,5,4,2,5,0,5,7,9,1,7,11",
     "B": "1,3,1,11,0,2,11,1,12,2,1,1,11,1,9,9,12,11,9",
@@ -105,3 +110,10 @@ def test_browser_parts_make_the_same_drawing(name):
         genome = [(layer * 5 + shift) % 13 for layer in range(space.num_layers)]
         blocks = "".join(choices[gene] for choices, gene in zip(parts["blocks"], genome, strict=True))
         assert parts["before"] + blocks + parts["after"] == draw_architecture(space.spec(genome, name="network"))
+
+
+def test_the_tool_draws_a_trained_folder_like_its_spec(tmp_path):
+    for name, model in (("folder.svg", SHIPPED), ("spec.svg", SHIPPED / "spec.json")):
+        command = [sys.executable, ROOT / "tools" / "draw.py", f"--model={model}", f"--output={tmp_path / name}"]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{tmp_path / name}\n"
+    assert (tmp_path / "folder.svg").read_text() == (tmp_path / "spec.svg").read_text()

@@ -57,7 +57,11 @@ CASES = [
     ("export_onnx", ["--model=scarlet_a", "--output=there"], "there is a folder"),
     ("export_saved_model", ["--model=scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("export_saved_model", ["--model=scarlet_a", "--output=there"], "there exists and is not an empty folder"),
-    ("export_saved_model", ["--model=there", OUTPUT], "no such file: there/spec.json"),
+    (
+        "export_saved_model",
+        ["--model=there", OUTPUT],
+        "there is not the folder of a trained model",
+    ),
     ("export_tflite", ["--model=scarlet_a", "--output=there"], "there is a folder"),
     ("export_tflite", ["--model=scarlet_d", TFLITE], "nearest is 'scarlet_"),
     ("export_tflite", ["--model=absent.keras", TFLITE], "no such file: absent.keras"),
