@@ -207,10 +207,12 @@ def check_new_folder(path: str | os.PathLike) -> None:
 
 
 def check_run_folder(path: str | os.PathLike) -> None:
-    """Raise OSError if a run directory can be neither created nor written to."""
+    """Raise OSError if a run directory can be neither created nor written to, or is an image folder."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file: expected a folder, or a name for a new one")
+    if (path / "train").is_dir():
+        raise FileExistsError(f"{path} is an image folder (it has train/): choose another run directory")
     _check_writable(path / _LOCK)
 
 

@@ -116,6 +116,9 @@ def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path, monkeypatch):
     with pytest.raises(NotADirectoryError, match="file is not a folder"):
         check_run_folder(tmp_path / "file" / "run")
     check_run_folder(tmp_path / "new" / "run")
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    with pytest.raises(FileExistsError, match=r"images is an image folder \(it has train/\): choose another run"):
+        check_run_folder(tmp_path / "images")
     monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(PermissionError, match="no permission to write to the folder"):
         check_run_folder(tmp_path)
