@@ -25,7 +25,7 @@ class Estimate:
 
 
 def estimates_to_dict(estimates: Mapping[str, Estimate]) -> dict[str, dict]:
-    """Return estimates by name as JSON values."""
+    """Convert estimates, by name, to JSON values."""
     return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}
 
 

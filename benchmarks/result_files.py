@@ -19,7 +19,7 @@ _WIDTH = 120
 
 
 def choose_output(given: str | None, name: str) -> Path:
-    """Return the path of a result without its ending: the given one, else that of `name` in zoo/results.
+    """Return the output path without a file extension: the given one, or `name` in zoo/results.
 
     Raises:
         OSError: if files could not be written there later.
@@ -64,7 +64,7 @@ def seeds_in_words(count: int, *, first: int = 0) -> str:
 
 
 def intervals_in_words(seeds: int) -> str:
-    """Return the sentence that says what the brackets in a table of paired differences are."""
+    """Return the sentence that explains the brackets in a table of paired differences."""
     if seeds == 1:
         return "One seed gives no intervals."
     return "In brackets 95 % Student's t intervals over the seeds, in pairs."

@@ -151,7 +151,7 @@ def train_arm(images: Path, output: Path, arm: Arm, *, seed: int, side: int = SI
 
 
 def open_images(images: Path, *, side: int, augment: str = "none", start: StartingPoint | None = None) -> ImageData:
-    """Open the image folder, normalised with the mean and std that `start` was trained with, if it is given."""
+    """Open the image folder; if `start` is given, normalise images with the mean and std of its training."""
     statistics = {"mean": start.mean, "std": start.std} if start else {}
     name = f"folder:{images}"
     return open_dataset(DataConfig(name=name, image_size=side, augment=augment, **statistics))

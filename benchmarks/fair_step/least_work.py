@@ -1,4 +1,4 @@
-"""The network whose fair step is timed, and the least work that a step takes."""
+"""The network whose fair step is timed, and the minimum work of a step."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def _by_identities(arms: dict) -> str:
 
 
 def _last(curves: list) -> float:
-    """Return the last point of curves, (seeds, T), averaged over the seeds."""
+    """Return the last value of each seed's curve, averaged over seeds; curves have shape (seeds, T)."""
     return float(np.mean(curves, axis=0)[-1])
 
 

@@ -28,6 +28,7 @@ from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
 VERSION = 1
+_PATIENCE = 30  # seconds to wait for another process's transaction
 GO_ON = "use the same settings, or another run directory"
 
 _SCHEMA = f"""
@@ -248,9 +249,6 @@ def read_archive(path: str | os.PathLike) -> Archive:
         identity = _checked_identity(path, connection)
         stack.pop_all()
     return Archive(str(path), connection, identity)
-
-
-_PATIENCE = 30  # seconds to wait for another process's transaction
 
 
 def _create_if_empty(connection: sqlite3.Connection, identity: dict) -> None:

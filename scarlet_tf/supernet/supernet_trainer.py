@@ -232,7 +232,7 @@ class TrainedSupernet:
         return Preprocessing.from_settings(mean=mean, std=std, crop_share=data.crop_share or data.default_crop_share)
 
     def path_weights(self, genome: Sequence[int]) -> dict[str, np.ndarray]:
-        """Return the weights of a path. See `Supernet.path_weights`."""
+        """Return the weights of a path by name; see `Supernet.path_weights`."""
         return self.supernet.path_weights(genome)
 
 

@@ -179,7 +179,7 @@ def _named_variables(model: keras.Model) -> dict:
 
 
 def _zero_gammas(model: keras.Model, spec: ArchSpec) -> dict[str, np.ndarray]:
-    """Return zeros for the scale of the last batch normalisation of each block with a shortcut, by weight name."""
+    """Return zero gammas by weight name, for the last batch normalisation of each block with a shortcut."""
     layers = [f"{block_name(index)}_project_bn" for index, block in enumerate(spec.blocks) if block.shortcut]
     return {f"{layer}/gamma": np.zeros_like(model.get_layer(layer).gamma.numpy()) for layer in layers}
 

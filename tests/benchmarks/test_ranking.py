@@ -1,15 +1,17 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
+from spaces import THREE_LAYER_SPACE
 
 from benchmarks.rank import ranking
 from benchmarks.rank.random_models import DRAWS, draw_genomes
 from benchmarks.rank.ranking import rank, tau_of_trainings
 from benchmarks.rank.ranking_page import draw_ranking, make_ranking_page
-from scarlet_tf.arch import SearchSpace, count, get_space
+from scarlet_tf.arch import count, get_space
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.runs.checkpoints import CheckpointStore
@@ -34,18 +36,7 @@ def test_genomes_are_different_and_more_models_keep_the_first():
 
 
 # With the paper's choices, whose paths differ more.
-TINY = SearchSpace(
-    name="tiny",
-    out_channels=(8, 8, 12),
-    strides=(1, 1, 2),
-    choices=table_1(),
-    resolution=16,
-    stem_channels=8,
-    first_channels=8,
-    tail_channels=16,
-    classes=3,
-    dropout=0.0,
-)
+TINY = dataclasses.replace(THREE_LAYER_SPACE, choices=table_1())
 
 
 @pytest.fixture(scope="module")

@@ -6,30 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from rounding import float64, rounding_limit
-from spaces import FEW_CHOICES
+from spaces import THREE_LAYER_SPACE
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.data import DataConfig
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.supernet import Supernet
 
-TINY = SearchSpace(
-    name="tiny",
-    out_channels=(8, 8, 12),
-    strides=(1, 1, 2),
-    choices=FEW_CHOICES,
-    resolution=16,
-    stem_channels=8,
-    first_channels=8,
-    tail_channels=16,
-    classes=3,
-    dropout=0.0,
-)
-
 
 @pytest.fixture(scope="session")
 def tiny_space() -> SearchSpace:
-    return TINY
+    return THREE_LAYER_SPACE
 
 
 @pytest.fixture(scope="session")
