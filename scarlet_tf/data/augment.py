@@ -8,6 +8,7 @@ CROP_PADDING = 4
 _MAX_ZERO_PAD = 4
 
 
+@tf.function(autograph=False)  # traced once for all datasets, not once for each that maps it
 def fit(images, size: tuple[int, int]):
     """Resize images to `size`, or zero-pad them if they are only slightly smaller.
 

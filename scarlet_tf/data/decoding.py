@@ -21,6 +21,7 @@ from scarlet_tf.files import user_cache, write_atomically
 from scarlet_tf.image_size import canonical_image_size, describe_image_size
 
 
+@tf.function(autograph=False)  # traced once for all datasets, not once for each that maps it
 def decode(encoded, *, channels: int):
     """Decode JPEG, PNG, GIF, BMP or WebP bytes to (H, W, channels) uint8."""
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
