@@ -10,6 +10,7 @@ change costs on phones. It is not a time: memory, caches, out-of-order execution
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -30,6 +31,7 @@ VERSIONS = "versions.json"
 PLUGIN = "count_instructions.so"
 
 _HERE = Path(__file__).parent
+PLUGIN_SOURCE = _HERE / "count_instructions.c"
 COUNT_SCRIPT = _HERE / "emulated_count.py"
 
 
@@ -121,32 +123,46 @@ def read_versions(folder: str | os.PathLike | None = None) -> dict[str, str]:
 
 
 def check_emulator() -> None:
-    """Raise EmulatorError unless the emulator is set up, with the version of LiteRT that is installed here."""
+    """Raise EmulatorError unless the emulator is set up, with the installed version of LiteRT and this plugin."""
     folder = emulator_folder()
-    found, installed = read_versions(folder).get("litert"), importlib.metadata.version(LITERT)
-    if found != installed:
-        raise EmulatorError(f"{folder} has LiteRT {found}, but {installed} is installed here: run {SET_UP}")
+    versions, installed = read_versions(folder), importlib.metadata.version(LITERT)
+    if versions.get("litert") != installed:
+        raise EmulatorError(
+            f"{folder} has LiteRT {versions.get('litert')}, but {installed} is installed here: run {SET_UP}"
+        )
+    if versions.get("plugin") != plugin_version():
+        raise EmulatorError(f"{folder} was made by another version of this package: run {SET_UP}")
+
+
+def plugin_version() -> str:
+    """Return a fingerprint of the plugin's source."""
+    return hashlib.sha256(PLUGIN_SOURCE.read_bytes()).hexdigest()[:12]
 
 
 def count_instructions(
-    files: Sequence[str | os.PathLike | bytes], *, cpu: str = "cortex-a76", seed: int = 0
+    files: Sequence[str | os.PathLike | bytes],
+    *,
+    cpu: str = "cortex-a76",
+    seed: int = 0,
+    labels: Sequence[str] | None = None,
 ) -> list[int]:
     """Count the instructions of one inference of each .tflite file on an emulated processor.
 
     A file runs twice on one thread and one random input; the second run counts. All files run in one start of QEMU,
-    which takes a few seconds. About 8,000 instructions of each count are the interpreter's call.
+    which takes a few seconds. Some 5,000 instructions of each count are the call of the interpreter.
 
     Args:
         files: paths, or contents of files; an open batch size becomes 1.
         cpu: a name in `CPUS`.
         seed: of the random inputs, see `random_inputs` of `scarlet_tf.tflite.first_look_process`.
+        labels: names of the files in messages; None for their paths, and "model 3" for the fourth file if that is given
+            by its content.
 
     Returns:
         One count per file, in order.
 
     Raises:
-        EmulatorError: if the emulator is not set up, or a file cannot be run; the message names it by its path, or as
-            "model 3" for the fourth file if that is given by its content.
+        EmulatorError: if the emulator is not set up, or a file cannot be run; the message names the file.
         ValueError: for an unknown processor.
         FileNotFoundError: for a missing file.
 
@@ -155,7 +171,7 @@ def count_instructions(
         [92068310, 73302518]
     """
     check_known("cpu", cpu, CPUS)
-    labels = [f"model {n}" if isinstance(file, bytes) else os.fspath(file) for n, file in enumerate(files)]
+    labels = labels or [f"model {n}" if isinstance(file, bytes) else os.fspath(file) for n, file in enumerate(files)]
     for label, file in zip(labels, files, strict=True):
         if not isinstance(file, bytes) and not Path(file).is_file():
             raise FileNotFoundError(f"no such file: {label}")

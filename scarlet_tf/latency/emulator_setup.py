@@ -23,6 +23,7 @@ from scarlet_tf.latency.emulator import (
     CPUS,
     LITERT,
     PLUGIN,
+    PLUGIN_SOURCE,
     VERSIONS,
     EmulatedCpu,
     EmulatorError,
@@ -31,11 +32,10 @@ from scarlet_tf.latency.emulator import (
     emulate,
     emulator_folder,
     guest_python,
+    plugin_version,
 )
 from scarlet_tf.progress import progress
 
-_HERE = Path(__file__).parent
-_PLUGIN_SOURCE = _HERE / "count_instructions.c"
 _PROGRAMS = {"apt-get": "Debian's apt", "dpkg-deb": "Debian's dpkg", "gcc": "a C compiler"}
 _USERLAND = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 _PATIENCE = 900  # seconds, for one download
@@ -81,9 +81,9 @@ def set_up_emulator() -> Path:
             "plugin": lambda: _compile_plugin(new),
             "versions": lambda: _write_versions(new, apt),
         }
-        with progress(steps.items(), unit="step") as bar:
+        with progress(steps.items(), "set up", unit="step") as bar:
             for name, step in bar:
-                bar.set_description(name)
+                bar.set_description_str(name)
                 step()
         if folder.exists():
             folder.rename(work / "old")
@@ -228,7 +228,7 @@ def _compile_plugin(folder: Path) -> None:
     problem = None
     for interface in (1, 2, 3, 4, 5):
         _run(
-            ["gcc", "-O2", "-shared", "-fPIC", f"-DPLUGIN_API={interface}", _PLUGIN_SOURCE, "-o", folder / PLUGIN],
+            ["gcc", "-O2", "-shared", "-fPIC", f"-DPLUGIN_API={interface}", PLUGIN_SOURCE, "-o", folder / PLUGIN],
             what="the plugin cannot be compiled",
             error=EmulatorError,
         )
@@ -259,6 +259,7 @@ def _write_versions(folder: Path, apt: Path) -> None:
         "python": guest_python(folder).name.removeprefix("python"),
         "qemu": version_of["qemu-user"],
         "libc": version_of["libc6"],
+        "plugin": plugin_version(),
         "made": datetime.date.today().isoformat(),
     }
     write_atomically(folder / VERSIONS, json.dumps(versions, indent=1) + "\n")

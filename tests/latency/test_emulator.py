@@ -1,6 +1,7 @@
 """Counting instructions on emulated processors; what runs QEMU is left out where the emulator is not set up."""
 
 import json
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -31,6 +32,9 @@ def test_with_another_litert(empty_folder):
     empty_folder.mkdir()
     (empty_folder / VERSIONS).write_text(json.dumps({"litert": "1.0"}))
     with pytest.raises(EmulatorError, match=r"has LiteRT 1\.0, but \d+\.\d+\.\d+ is installed here: run python"):
+        check_emulator()
+    (empty_folder / VERSIONS).write_text(json.dumps({"litert": metadata.version("ai-edge-litert"), "plugin": "old"}))
+    with pytest.raises(EmulatorError, match="was made by another version of this package: run python"):
         check_emulator()
     (empty_folder / VERSIONS).write_text("{")
     with pytest.raises(EmulatorError, match=r"versions.json is damaged"):
