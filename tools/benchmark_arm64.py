@@ -13,7 +13,7 @@ change costs, but they are not times: memory, caches, out-of-order execution and
 ARM64 package. It needs Linux on x86_64, apt-get, gcc and a network, but no root, and changes nothing else.
 
 --operators cuts every operator out of its file and counts it as a model of its own. --images runs test images through
-each file here and on the first processor of --cpu, and compares the outputs. Images are prepared as the file's record
+each file here and on the processor, and compares the outputs. Images are prepared as the file's record
 says.
 
 Processors: cortex-a72 (ARMv8.0, no dot products), cortex-a76 (int8 dot products), armv9-i8mm (int8 matrix products),
@@ -58,8 +58,12 @@ def main() -> None:
         raise ValueError("--costliest needs --operators, which prints the costliest operators")
     if (_IMAGES.value is None) != (_DATASET.value is None):
         raise ValueError("--images and --dataset need each other")
-    if _IMAGES.value and (_OPERATORS.value or len(_CPU.value) > 1):
-        raise ValueError("--images compares outputs on one processor: omit --operators and all but one of --cpu")
+    if _DATA_DIR.value and not _IMAGES.value:
+        raise ValueError("--data_dir needs --images, which reads a dataset")
+    if _IMAGES.value and (_OPERATORS.value or flags.FLAGS["seed"].present or len(_CPU.value) > 1):
+        raise ValueError(
+            "--images compares outputs on one processor: omit --operators and --seed, and all but one of --cpu"
+        )
     if _DATASET.value:
         check_image_folder(_DATASET.value)
     if _OUTPUT.value:

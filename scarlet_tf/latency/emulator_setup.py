@@ -48,7 +48,7 @@ class EmulatorUnavailableError(EmulatorError):
 def set_up_emulator() -> Path:
     """Set up the emulator in `emulator_folder()`, unless it is there already with the installed version of LiteRT.
 
-    Takes one to two minutes, 60 MB of downloads and 500 MB of disk. The folder appears when all is complete and has run
+    Takes about a minute, 100 MB of downloads and 300 MB of disk. The folder appears when all is complete and has run
     once; packages that an interrupted set-up downloaded are kept for the next one.
 
     Returns:
