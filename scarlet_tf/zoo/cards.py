@@ -22,8 +22,8 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     """Return the card of a zoo name, a trained model's folder, a spec's JSON file or a genome.
 
     Args:
-        results: a folder with tflite_peers.json, arm64_instructions.json and verify_NAME.json, for published networks; the card leaves out what
-            is missing.
+        results: a folder with tflite_peers.json, arm64_instructions.json and verify_NAME.json, for published networks;
+            the card leaves out what is missing.
 
     Raises:
         ValueError: for an unknown name (with the nearest), or a damaged file.
