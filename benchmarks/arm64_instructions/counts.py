@@ -70,10 +70,9 @@ def make_page(result: dict) -> str:
 {result["date"]}; emulated by QEMU {emulator["qemu"]}; LiteRT {emulator["litert"]}; one thread; random weights, \
 seed {result["seed"]}.
 
-Millions of instructions of one inference on an emulated processor, see
-[Latency on a phone](../../docs/phone.md#without-a-phone). They are not times. Plain: as TensorFlow's converter leaves
-it. Rewritten: by `scarlet_tf.tflite.optimize`. "/ {_REFERENCE}" is relative to the cheaper of that network's plain and
-rewritten files of the same format.
+Millions of instructions of one inference on an emulated processor, as `tools/benchmark_arm64.py` counts them. They are
+not times. Plain: as TensorFlow's converter leaves it. Rewritten: by `scarlet_tf.tflite.optimize`. "/ {_REFERENCE}" is
+relative to the cheaper of that network's plain and rewritten files of the same format.
 
 {table}
 """
