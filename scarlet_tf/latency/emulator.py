@@ -257,7 +257,8 @@ def emulate(
 def _command(folder: Path, name: str, *, plugin: str | None) -> tuple[list[str], dict[str, str]]:
     """Return QEMU's command up to the script, and the environment."""
     cpu = CPUS[name]
-    command = [os.fspath(folder / "qemu" / "usr" / "bin" / f"qemu-{cpu.machine}"), "-cpu", cpu.model]
+    command = ["setpriv", "--pdeathsig=KILL"]  # a killed tool must not leave QEMU running
+    command += [os.fspath(folder / "qemu" / "usr" / "bin" / f"qemu-{cpu.machine}"), "-cpu", cpu.model]
     if plugin:
         command += ["-plugin", f"{folder / plugin},getpriority={cpu.getpriority}"]
     environment = {

@@ -36,7 +36,7 @@ from scarlet_tf.latency.emulator import (
 )
 from scarlet_tf.progress import progress
 
-_PROGRAMS = {"apt-get": "Debian's apt", "dpkg-deb": "Debian's dpkg", "gcc": "a C compiler"}
+_PROGRAMS = {"apt-get": "Debian's apt", "dpkg-deb": "Debian's dpkg", "gcc": "a C compiler", "setpriv": "util-linux"}
 _USERLAND = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 _PATIENCE = 900  # seconds, for one download
 

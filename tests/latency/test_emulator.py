@@ -1,7 +1,13 @@
 """Counting instructions on emulated processors; what runs QEMU is left out where the emulator is not set up."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +78,26 @@ def test_names_the_file_that_cannot_be_run(emulator, tflite_file, tmp_path):
         count_instructions([tflite_file, damaged])
     with pytest.raises(EmulatorError, match="model 1: cannot be run"):
         count_instructions([tflite_file.read_bytes(), b"nothing"])
+
+
+def test_qemu_ends_with_a_killed_tool(emulator, tmp_path):
+    """A script on the emulator writes its process's number; then the process that started QEMU is killed."""
+    script = tmp_path / "wait.py"
+    script.write_text("import os, time\nprint('{\"pid\": %d}' % os.getpid(), flush=True)\ntime.sleep(600)\n")
+    code = (
+        "import sys; from pathlib import Path; from scarlet_tf.latency.emulator import emulate\n"
+        "for line in emulate(Path(sys.argv[1]), {}, cpu='cortex-a76'): print(line['pid'], flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, script], stdout=subprocess.PIPE, text=True) as tool:
+        pid = int(tool.stdout.readline())
+        assert Path(f"/proc/{pid}/comm").read_text().startswith("qemu")
+        tool.kill()
+    for _ in range(100):
+        try:
+            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return  # it ended, and nobody has asked for its exit code yet
+        except FileNotFoundError:
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    raise AssertionError("QEMU still runs")
