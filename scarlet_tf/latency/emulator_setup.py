@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scarlet_tf.files import locked_folder, write_atomically
+from scarlet_tf.files import waiting_lock, write_atomically
 from scarlet_tf.latency.emulator import (
     COUNT_SCRIPT,
     CPUS,
@@ -49,7 +49,8 @@ def set_up_emulator() -> Path:
     """Set up the emulator in `emulator_folder()`, unless it is there already with the installed version of LiteRT.
 
     Takes about a minute, 100 MB of downloads and 300 MB of disk. The folder appears when all is complete and has run
-    once; packages that an interrupted set-up downloaded are kept for the next one.
+    once; packages that an interrupted set-up downloaded are kept for the next one. Several processes may call this at
+    once: one works, the others wait.
 
     Returns:
         The folder.
@@ -57,40 +58,48 @@ def set_up_emulator() -> Path:
     Raises:
         EmulatorUnavailableError: if something that it needs cannot be had on this machine.
         EmulatorError: if what was made does not work.
-        FolderInUseError: if another process is setting it up.
     """
     folder = emulator_folder()
+    if _is_ready():
+        return folder
+    _check_machine()
+    with waiting_lock(folder.with_name(f".{folder.name}.lock")):
+        if not _is_ready():  # another process may have set it up
+            _make(folder, work=folder.with_name(f".{folder.name}.set_up"))
+    return folder
+
+
+def _is_ready() -> bool:
     try:
         check_emulator()
     except EmulatorError:
-        pass
-    else:
-        return folder
-    _check_machine()
-    work = folder.with_name(f".{folder.name}.set_up")
-    with locked_folder(work):
-        new, apt = work / "new", work / "apt"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        steps: dict[str, Callable[[], object]] = {
-            "package lists": lambda: _update_lists(apt),
-            "QEMU": lambda: _unpack(_download_qemu(apt), new / "qemu"),
-            "ARM64 userland": lambda: _unpack(_download_userland(apt), new / "root"),
-            "processors": lambda: _write_cpus(new),
-            "LiteRT for ARM64": lambda: _install_litert(new),
-            "plugin": lambda: _compile_plugin(new),
-            "versions": lambda: _write_versions(new, apt),
-        }
-        with progress(steps.items(), "set up", unit="step") as bar:
-            for name, step in bar:
-                bar.set_description_str(name)
-                step()
-        if folder.exists():
-            folder.rename(work / "old")
-        new.rename(folder)
-        for leftover in (work / "old", apt):
-            shutil.rmtree(leftover, ignore_errors=True)
-    return folder
+        return False
+    return True
+
+
+def _make(folder: Path, *, work: Path) -> None:
+    """Make the folder from scratch in `work`, and replace the old one."""
+    new, apt = work / "new", work / "apt"
+    for leftover in (new, work / "old"):  # of a set-up that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    steps: dict[str, Callable[[], object]] = {
+        "package lists": lambda: _update_lists(apt),
+        "QEMU": lambda: _unpack(_download_qemu(apt), new / "qemu"),
+        "ARM64 userland": lambda: _unpack(_download_userland(apt), new / "root"),
+        "processors": lambda: _write_cpus(new),
+        "LiteRT for ARM64": lambda: _install_litert(new),
+        "plugin": lambda: _compile_plugin(new),
+        "versions": lambda: _write_versions(new, apt),
+    }
+    with progress(steps.items(), "set up", unit="step") as bar:
+        for name, step in bar:
+            bar.set_description_str(name)
+            step()
+    if folder.exists():
+        folder.rename(work / "old")
+    new.rename(folder)
+    shutil.rmtree(work)
 
 
 def _check_machine() -> None:
