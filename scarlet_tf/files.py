@@ -75,6 +75,19 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+@contextlib.contextmanager
+def waiting_lock(path: str | os.PathLike) -> Iterator[None]:
+    """Lock a file, which is created if necessary, for the duration of the block; wait until other processes release it.
+
+    For work that several processes may start at once and only one of them needs to do.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class FolderInUseError(ValueError):
     """Error for a folder that another run is writing to; the message names both."""
 

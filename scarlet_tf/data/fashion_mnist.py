@@ -7,21 +7,18 @@ the builder of tensorflow-datasets. Afterwards `tfds.load("fashion_mnist", data_
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gzip
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from scarlet_tf.data.data_config import DataError, default_data_dir
-from scarlet_tf.files import expand_user
+from scarlet_tf.files import expand_user, waiting_lock
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -54,8 +51,7 @@ def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
     import tensorflow_datasets as tfds
 
     data_dir = expand_user(data_dir) if data_dir else default_data_dir()
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(data_dir / ".fashion_mnist.lock"), tempfile.TemporaryDirectory(prefix="fashion_mnist-") as work:
+    with waiting_lock(data_dir / ".fashion_mnist.lock"), tempfile.TemporaryDirectory(prefix="fashion_mnist-") as work:
         builder = tfds.builder("fashion_mnist", data_dir=str(data_dir))
         if not builder.is_prepared():
             if files := _debian_files(Path(work)):
@@ -68,13 +64,6 @@ def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
         if counts != NUM_EXAMPLES:
             raise DataError(f"{builder.data_path}: expected {NUM_EXAMPLES} images, found {counts}; delete it and retry")
         return Path(builder.data_path)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _debian_files(work: Path) -> Path | None:

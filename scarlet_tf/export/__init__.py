@@ -4,6 +4,7 @@ from scarlet_tf.export.chain import Chain, export_chain, possible_formats
 from scarlet_tf.export.ends import output_name, with_preprocessing, with_softmax
 from scarlet_tf.export.fold import FoldError, FoldResult, SlotReport, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.export.from_name import Exportable, prepare
+from scarlet_tf.export.labelled_images import labelled_images
 from scarlet_tf.export.onnx_export import export_onnx
 from scarlet_tf.export.policy import PolicyError, float32_policy, in_float32
 from scarlet_tf.export.saved_model import export_saved_model, read_saved_record
@@ -37,6 +38,7 @@ __all__ = [
     "fold_dense",
     "fold_model",
     "in_float32",
+    "labelled_images",
     "output_name",
     "possible_formats",
     "prepare",

@@ -21,6 +21,7 @@ from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
 from scarlet_tf.onnx_file import OnnxModel
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import invoke, open_interpreter, operation_counts, partition_count, read_record
+from scarlet_tf.tflite.runtime import dequantized, quantized
 from scarlet_tf.zoo import Preprocessing
 
 _ANY_BATCH = 250  # batch size for models that take any
@@ -266,25 +267,11 @@ def _tflite_function(interpreter, path) -> Callable[[np.ndarray], np.ndarray]:
     def function(images: np.ndarray) -> np.ndarray:
         missing = source["shape"][0] - len(images)  # if the last batch is smaller than the file's
         batch = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
-        interpreter.set_tensor(source["index"], _quantized(batch, source))
+        interpreter.set_tensor(source["index"], quantized(batch, source))
         invoke(interpreter, label=path)
-        return _real(interpreter.get_tensor(result["index"]), result)[: len(images)]
+        return dequantized(interpreter.get_tensor(result["index"]), result)[: len(images)]
 
     return function
-
-
-def _quantized(image: np.ndarray, detail: Mapping) -> np.ndarray:
-    dtype, (scale, zero_point) = np.dtype(detail["dtype"]), detail["quantization"]
-    if dtype.kind == "f":
-        return image.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.round(image / scale) + zero_point, limits.min, limits.max).astype(dtype)
-
-
-def _real(values: np.ndarray, detail: Mapping) -> np.ndarray:
-    """Return an output dequantized to float32; integers without a scale keep their values."""
-    scale, zero_point = detail["quantization"]
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale or 1.0)
 
 
 def _recorded_format(record: Mapping | None) -> str | None:

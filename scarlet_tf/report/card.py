@@ -33,6 +33,8 @@ class Card:
         training: a folder's training.json.
         verification: what verify.py wrote about the model.
         latency: rows (file, partitions, ratio to EfficientNetB0's file of the same format), with `latency_source`.
+        instructions: rows (file, emulated processor, instructions, ratio to EfficientNetB0's cheapest file of the same
+            format), with `instructions_source`.
     """
 
     model: str
@@ -46,6 +48,8 @@ class Card:
     verification: Mapping | None = None
     latency: Sequence[tuple[str, int, float]] = ()
     latency_source: str = ""
+    instructions: Sequence[tuple[str, str, int, float]] = ()
+    instructions_source: str = ""
 
     @property
     def picture(self) -> str:
@@ -67,6 +71,8 @@ class Card:
             parts.append(f"## Checked\n\n{self._checked()}")
         if self.latency:
             parts.append(f"## Speed\n\n{self._speed()}")
+        if self.instructions:
+            parts.append(f"## Instructions on ARM64\n\n{self._instructions()}")
         parts.append(f"## Licence and citation\n\n{_licence(self.published is not None)}")
         return "\n\n".join(parts) + "\n"
 
@@ -177,6 +183,13 @@ class Card:
         rows = ["| file | partitions | time / EfficientNetB0's |", "|---|---|---|"]
         rows += [f"| {file} | {pieces} | {ratio:.2f} |" for file, pieces, ratio in self.latency]
         return f"{self.latency_source}\n\n" + "\n".join(rows)
+
+    def _instructions(self) -> str:
+        rows = ["| file | processor | M instructions | / EfficientNetB0's |", "|---|---|---|---|"]
+        rows += [
+            f"| {file} | {cpu} | {count / 1e6:.1f} | {ratio:.2f} |" for file, cpu, count, ratio in self.instructions
+        ]
+        return f"{self.instructions_source}\n\n" + "\n".join(rows)
 
 
 def _licence(published: bool) -> str:

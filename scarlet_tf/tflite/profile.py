@@ -95,7 +95,7 @@ def profile_operators(
     check_counts(threads=threads, runs=runs, warmup=warmup)
     whole = probe(content, label=label)
     graph = Graph(content)
-    positions = [i for i, operator in enumerate(graph.operators) if not _within_others(graph, operator)]
+    positions = own_operators(graph)
     values = _run_whole(content, whole.inputs)
     parts = [
         _open_part(content, graph, position, values, label=label, threads=threads)
@@ -109,6 +109,11 @@ def profile_operators(
             row[column] = time.perf_counter() - start
     medians = 1e3 * np.median(times[warmup:], axis=0)
     return _profile([_row(graph, position, float(ms)) for position, ms in zip(positions, medians, strict=True)])
+
+
+def own_operators(graph: Graph) -> list[int]:
+    """Return the positions of the operators that are worth cutting out: all but those that others include."""
+    return [i for i, operator in enumerate(graph.operators) if not _within_others(graph, operator)]
 
 
 def _within_others(graph: Graph, operator: schema.OperatorT) -> bool:
@@ -154,21 +159,24 @@ def _open_part(
 
 
 def _row(graph: Graph, position: int, median_ms: float) -> OperatorTime:
+    facts = describe_operator(graph, position)
+    return OperatorTime(**facts, median_ms=median_ms, gmadds=1e-6 * facts["madds"] / median_ms)
+
+
+def describe_operator(graph: Graph, position: int) -> dict:
+    """Return "position", "kind", "name", "inputs", "output" and "madds" of an operator, as in `OperatorTime`."""
     operator = graph.operators[position]
     inputs = tuple(graph.shape(index) if index >= 0 else () for index in operator.inputs)
     output = graph.shape(operator.outputs[0])
     weights = inputs[1] if len(inputs) > 1 else ()
-    madds = operator_madds(graph.code(operator), weights=weights, output=output)
-    return OperatorTime(
-        position=position,
-        kind=graph.name(operator),
-        name=graph.tensor_name(operator.outputs[0]),
-        inputs=inputs,
-        output=output,
-        madds=madds,
-        median_ms=median_ms,
-        gmadds=1e-6 * madds / median_ms,
-    )
+    return {
+        "position": position,
+        "kind": graph.name(operator),
+        "name": graph.tensor_name(operator.outputs[0]),
+        "inputs": inputs,
+        "output": output,
+        "madds": operator_madds(graph.code(operator), weights=weights, output=output),
+    }
 
 
 def _profile(operators: list[OperatorTime]) -> OperatorProfile:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import collections
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
@@ -74,6 +76,31 @@ def _shown(message: str) -> str:
 def partition_count(interpreter: Interpreter) -> int:
     """Return the number of partitions that the delegate, XNNPACK by default, runs as a whole."""
     return sum(detail["op_name"] == "DELEGATE" for detail in interpreter._get_ops_details())
+
+
+def quantized(values: np.ndarray, detail: Mapping) -> np.ndarray:
+    """Return real values in the type of an interpreter's tensor, rounded and clipped for an integer one.
+
+    Args:
+        values: real numbers.
+        detail: the tensor's entry in `get_input_details`, with "dtype" and "quantization".
+    """
+    dtype, (scale, zero_point) = np.dtype(detail["dtype"]), detail["quantization"]
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def dequantized(values: np.ndarray, detail: Mapping) -> np.ndarray:
+    """Return values of an interpreter's tensor as float32; integers without a scale keep their values.
+
+    Args:
+        values: of the tensor.
+        detail: the tensor's entry in `get_output_details`, with "quantization".
+    """
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale or 1.0)
 
 
 def operation_counts(path: str | os.PathLike) -> dict[str, int]:

@@ -22,8 +22,8 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     """Return the card of a zoo name, a trained model's folder, a spec's JSON file or a genome.
 
     Args:
-        results: a folder with tflite_peers.json and verify_NAME.json, for published networks; the card leaves out what
-            is missing.
+        results: a folder with tflite_peers.json, arm64_instructions.json and verify_NAME.json, for published networks;
+            the card leaves out what is missing.
 
     Raises:
         ValueError: for an unknown name (with the nearest), or a damaged file.
@@ -52,6 +52,7 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
     info = model_info(spec)
     published = info.paper_top1 is not None
     peers = _read(results / "tflite_peers.json") if results else None
+    counted = _read(results / "arm64_instructions.json") if results else None
     return Card(
         model=os.fspath(model),
         name=info.name,
@@ -62,6 +63,7 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
         published=vars(info) if published else None,
         verification=_read(results / f"verify_{info.name}.json") if results else None,
         **(_latency(info.name, peers) if peers else {}),
+        **(_instructions(info.name, counted) if counted else {}),
     )
 
 
@@ -84,7 +86,7 @@ def _weights(name: str) -> str:
 
 def _latency(name: str, peers: Mapping) -> dict:
     """Return a network's rows in the comparison with peers: time over that of the peer's plain file of that format."""
-    network = name.upper().replace("_", "-")
+    network = _network(name)
     rows = []
     for file in peers["files"]:
         if file["network"] != network:
@@ -100,3 +102,26 @@ def _latency(name: str, peers: Mapping) -> dict:
         f"{peers['threads']}, seed {peers['seed']}."
     )
     return {"latency": tuple(rows), "latency_source": source} if rows else {}
+
+
+def _instructions(name: str, counted: Mapping) -> dict:
+    """Return a network's rows in the instructions on ARM64: its rewritten files, against the peer's cheapest ones."""
+    network, rows = _network(name), []
+    for file in counted["files"]:
+        if file["network"] != network or not file["rewritten"]:
+            continue
+        peers = [f for f in counted["files"] if (f["network"], f["format"]) == (PEER, file["format"])]
+        for cpu, instructions in file["instructions"].items() if peers else ():
+            ratio = instructions / min(peer["instructions"][cpu] for peer in peers)
+            rows.append((f"{file['format']}, rewritten", cpu, instructions, ratio))
+    source = (
+        f"Instructions of one inference on emulated processors, which are not times, relative to the cheaper of\n"
+        f"{PEER}'s plain and rewritten files of the same format: `{counted['command']}`,\n"
+        f"{counted['date']}, LiteRT {counted['emulator']['litert']}, seed {counted['seed']}."
+    )
+    return {"instructions": tuple(rows), "instructions_source": source} if rows else {}
+
+
+def _network(name: str) -> str:
+    """Return a zoo name as the results spell it: "SCARLET-A" for "scarlet_a"."""
+    return name.upper().replace("_", "-")

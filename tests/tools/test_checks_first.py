@@ -38,6 +38,7 @@ SELECTING = [
 ]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
+    ("benchmark_arm64", ["--models=a.tflite", "--cpu=cortex-a77"], "nearest is 'cortex-a7"),
     ("benchmark_host", ["--models=absent.tflite"], "no such file: absent.tflite"),
     *[(tool, [*flags, "--output=there/file.keras/o.keras"], "file.keras is not a folder") for tool, flags in WRITING],
     ("convert_torch", ["--model=scarlet_d", "--checkpoint=a.pth", KERAS], "nearest is 'scarlet_"),
