@@ -1,4 +1,4 @@
-"""Journal of a long measurement: what was measured is on disk at once, so that a killed process can go on from there."""
+"""Journal of a long measurement: what was measured is on disk at once, so that it can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making of a cost table: measure the parts of a space's networks, fit a scale on whole networks, check it on others."""
+"""Making of a cost table: measure the parts of networks, fit a scale on whole networks, and check it on others."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def make_table(
         target.measure(paths, journal)
         table = _fit(space, journal.samples, genomes, unit=target.unit, header=header)
         table.save(output)
-        shutil.rmtree(work / "files")
+        shutil.rmtree(work / "files", ignore_errors=True)
         (work / "journal.jsonl").unlink()
     shutil.rmtree(work, ignore_errors=True)
     return table

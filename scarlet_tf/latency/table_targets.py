@@ -1,4 +1,4 @@
-"""Targets of cost tables: how this machine, an emulated processor and an Android device measure many small files."""
+"""Targets of cost tables, which measure many small files: this machine, an emulated processor, an Android device."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class AndroidTarget:
     """
 
     binary: str | os.PathLike | None
-    benchmark: AndroidSettings = AndroidSettings(rounds=3, min_seconds=0.3, cooldown=0.2)
+    benchmark: AndroidSettings = dataclasses.field(default_factory=AndroidSettings)
     serial: str | None = None
     adb: str = "adb"
     seed: int = 0
