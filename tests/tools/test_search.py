@@ -211,11 +211,13 @@ def test_a_measured_table_bounds_and_ranks_a_search(here, tmp_path, call_tool):
     models = evaluated_models(tmp_path / "search" / "archive.sqlite")
     np.testing.assert_array_equal(models.values["latency_ms"], latency(models.genomes))
     assert len(models) > 10 and (models.values["latency_ms"] < bound).all()
-    page = call_tool("report", f"--archive={tmp_path / 'search' / 'archive.sqlite'}", f"--output={tmp_path}", cwd=here)
-    assert page.returncode == 0, page.stderr[-3000:]
+    archive, page = tmp_path / "search" / "archive.sqlite", tmp_path / "search.html"
+    done = call_tool("report", f"--archive={archive}", f"--output={page}", cwd=here)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '{"name":"latency_ms","label":"latency ms","unit":"ms"}' in page.read_text()
     write_table(tmp_path / "t.json", space, unit_cost=1e-3 + 1e-9)
     done = call_tool("search", *flags, cwd=here)
-    assert done.returncode == 2 and "belongs to another search: the latency_ms of model 0 is" in done.stderr
+    assert done.returncode == 2 and "belongs to another search: the latency_ms of model" in done.stderr
     write_table(tmp_path / "t.json", dataclasses.replace(space, classes=7), unit_cost=1e-3)
     done = call_tool("search", *flags, cwd=here)
     assert done.returncode == 2 and "of another space than 'tiny': classes was 7, is 2" in done.stderr
