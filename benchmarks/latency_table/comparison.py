@@ -72,8 +72,8 @@ def compare(
     files: Mapping[str, Path],
     *,
     seed: int,
-) -> dict:
-    """Make a table twice, alone to time it and with the networks in the same rounds, and return JSON values.
+) -> tuple[CostTable, dict]:
+    """Make a table twice, alone to time it and with the networks in the same rounds; return it, and JSON values.
 
     Args:
         space: the search space.
@@ -92,7 +92,7 @@ def compare(
     genomes = np.array(list(networks.values()))
     measured = np.array([target.costs[network] for network in networks])
     madds = count_genomes(space, genomes)[0].astype(np.float64)
-    return {
+    return table, {
         "target": name,
         "unit": table.unit,
         "settings": dict(table.settings),
@@ -111,6 +111,14 @@ def compare(
             )
         ],
     }
+
+
+def make_arm64_table(space: SearchSpace, quantize: str, *, seed: int) -> CostTable:
+    """Return a table of instructions of files in another format."""
+    from scarlet_tf.latency.table_maker import make_table
+
+    with tempfile.TemporaryDirectory() as folder:
+        return make_table(space, Arm64Target(), Path(folder) / "table.json", quantize=quantize, seed=seed)
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> dict:
