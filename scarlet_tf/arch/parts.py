@@ -158,7 +158,7 @@ def sum_of_parts(space: SearchSpace, costs: Mapping[str, float]) -> Callable[[np
         >>> space = get_space("small")
         >>> number_of_parts = sum_of_parts(space, {part.name: 1.0 for part in parts_of(space)})
         >>> number_of_parts(np.array([[12, 1, 12, 6, 3, 8]]))
-        array([7.])
+        array([8.])
     """
     parts, length = parts_of(space), space.num_layers
     table = np.full((length, length, max(space.num_choices)), np.nan)

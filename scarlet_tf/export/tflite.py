@@ -178,8 +178,10 @@ def start_conversion(
     Between them, a file can be cut or joined with others: files for int8 formats are float32, and store the range of
     every tensor on the calibration images.
 
-    Args, Raises:
-        as for `convert`, with options that have been checked.
+    The arguments are those of `convert`, already checked, and so are the errors.
+
+    Returns:
+        The file, with the reports of the passes that ran before quantization.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
     if quantize == "int8_pure" and optimize_for == XNNPACK:

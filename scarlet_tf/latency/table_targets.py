@@ -78,7 +78,9 @@ class HostTarget:
         return {"threads": self.threads, "rounds": self.rounds}
 
     def describe(self) -> tuple[dict, dict[str, str]]:
-        return machine(), {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
+        facts = machine()
+        kept = ("architecture", "cpu", "cpu_flags", "cores", "system")  # not the cores in use: a resumed run has others
+        return {name: facts[name] for name in kept}, {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
     def measure(self, files: Mapping[str, Path], journal: Journal) -> None:
         names = list(files)
