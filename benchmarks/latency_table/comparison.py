@@ -25,24 +25,24 @@ _WITHIN = (0.005, 0.01, 0.02, 0.05)  # relative errors whose shares are reported
 
 @dataclasses.dataclass
 class WithNetworks:
-    """A target that also measures other files than the table's, in the same rounds, and keeps their samples.
+    """A target that measures other files too, in the same rounds, so that a drift of the machine affects all alike.
 
     Attributes:
         target: what to measure on.
         files: the other files, by name.
-        costs: their median costs by name, once they are measured.
+        samples: those of the other files by name, once they are measured.
     """
 
     target: Target
     files: Mapping[str, Path]
-    costs: dict[str, float] = dataclasses.field(default_factory=dict)
+    samples: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
     def __getattr__(self, name: str):
         return getattr(self.target, name)
 
     def measure(self, files: Mapping[str, Path], journal: Journal) -> None:
         self.target.measure({**files, **self.files}, journal)
-        self.costs |= {name: float(np.median(journal.samples[name])) for name in self.files}
+        self.samples |= {name: journal.samples[name] for name in self.files}
 
 
 def choose_networks(space: SearchSpace, count: int, *, seed: int) -> dict[str, tuple[int, ...]]:
@@ -72,25 +72,36 @@ def compare(
     files: Mapping[str, Path],
     *,
     seed: int,
+    cache: Path,
 ) -> tuple[CostTable, dict]:
-    """Make a table twice, alone to time it and with the networks in the same rounds; return it, and JSON values.
+    """Make a table, measure the networks, and return the table and JSON values.
+
+    Times are measured in the rounds of a second table: the first one says how long a table takes without networks.
 
     Args:
         space: the search space.
         name: of the target.
         networks, files: genomes and files by network.
         seed: of the table's own random networks.
+        cache: folder that keeps the networks' instructions.
     """
     from scarlet_tf.latency.table_maker import make_table
 
+    target = TARGETS[name]()
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        make_table(space, TARGETS[name](), Path(folder) / "alone.json", seed=seed)
+        table = make_table(space, target, Path(folder) / "alone.json", seed=seed)
         seconds = time.perf_counter() - start
-        target = WithNetworks(TARGETS[name](), files)
-        table = make_table(space, target, Path(folder) / "table.json", seed=seed)
+        if table.unit == "ms":
+            both = WithNetworks(target, files)
+            table = make_table(space, both, Path(folder) / "table.json", seed=seed)
+            samples = both.samples
+        else:
+            journal = Journal(cache / f"{name}.jsonl", {**target.settings, **table.versions})
+            target.measure(files, journal)
+            samples = journal.samples
     genomes = np.array(list(networks.values()))
-    measured = np.array([target.costs[network] for network in networks])
+    measured = np.array([np.median(samples[network]) for network in networks])
     madds = count_genomes(space, genomes)[0].astype(np.float64)
     return table, {
         "target": name,

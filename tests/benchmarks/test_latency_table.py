@@ -1,5 +1,6 @@
 """The cost tables' experiment: errors, networks measured beside a table, searches, and the page."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -52,27 +53,32 @@ def test_the_named_networks_come_first():
     assert networks["scarlet_b"] == get_spec("scarlet_b").genome
 
 
-def test_networks_are_measured_in_the_tables_rounds(table, tmp_path, monkeypatch):
+@pytest.mark.parametrize("unit", ["instructions", "ms"])
+def test_networks_against_the_table(table, unit, tmp_path, monkeypatch):
     """Whose costs are what the table says, and a tenth more for one."""
+    table, rounds = dataclasses.replace(table, unit=unit), []
     networks = {f"n{i}": tuple(genome) for i, genome in enumerate(SPACE.random(np.random.default_rng(1), 4).tolist())}
     costs = dict(zip(networks, table.quantity()(np.array(list(networks.values()))).tolist(), strict=True))
     costs["n2"] *= 1.1
 
     class Fake:
-        unit = "instructions"
+        settings = {"cpu": "none"}  # noqa: RUF012
 
         def measure(self, files, journal):
+            rounds.append(list(files))
             journal.add({name: [costs.get(name, 0), costs.get(name, 0)] for name in files})
 
     def make_table(space, target, output, *, seed):
         target.measure({"part": Path("part")}, Journal(tmp_path / f"{seed}{output.name}", {}))
-        assert target.unit == "instructions"
+        assert target.settings == {"cpu": "none"}
         return table
 
     monkeypatch.setattr("scarlet_tf.latency.table_maker.make_table", make_table)
     monkeypatch.setitem(comparison.TARGETS, "arm64", Fake)
-    made, found = compare(SPACE, "arm64", networks, dict.fromkeys(networks, Path("file")), seed=1)
+    paths = dict.fromkeys(networks, Path("file"))
+    made, found = compare(SPACE, "arm64", networks, paths, seed=1, cache=tmp_path)
     assert made is table
+    assert rounds == [["part"], [*networks] if unit == "instructions" else ["part", *networks]]
     assert [network["measured"] for network in found["networks"]] == list(costs.values())
     assert found["table"]["max_error"] == pytest.approx(1 - 1 / 1.1)
     assert found["table"]["mean_error"] == pytest.approx((1 - 1 / 1.1) / 4)
