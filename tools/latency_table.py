@@ -54,7 +54,7 @@ def main() -> None:
     from scarlet_tf.latency.table_maker import make_table
 
     table = make_table(space, target, _OUTPUT.value, quantize=quantize, seed=_SEED.value)
-    measured = sum(cost.scaled_from is None for cost in table.costs.values())
+    measured = sum(cost.estimated_from is None for cost in table.costs.values())
     print(f"{len(table.costs)} parts, {measured} of them measured, in {table.unit}; scale {table.scale:.4f}")
     if table.held_out:
         print(

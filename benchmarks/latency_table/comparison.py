@@ -110,7 +110,7 @@ def compare(
         "versions": dict(table.versions),
         "seconds": seconds,
         "parts": len(table.costs),
-        "parts_measured": sum(cost.scaled_from is None for cost in table.costs.values()),
+        "parts_measured": sum(cost.estimated_from is None for cost in table.costs.values()),
         "scale": table.scale,
         "table_held_out": {"mean_error": table.mean_error, "max_error": table.max_error},
         "table": errors(table.quantity()(genomes), measured),

@@ -33,14 +33,15 @@ class PartCost:
         value: median of the measurements, less the table's `call`.
         p10, p90: their percentiles, less the call; None for a cost that was not measured.
         samples: number of measurements.
-        scaled_from: name of the part from which `value` was scaled by the ratio of multiply-adds; None if measured.
+        estimated_from: name of the part that is the same choice with another input width, from which `value` was
+            estimated, see `scarlet_tf.arch.parts.Estimate`; None if measured.
     """
 
     value: float
     p10: float | None = None
     p90: float | None = None
     samples: int = 0
-    scaled_from: str | None = None
+    estimated_from: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,23 @@ class Part:
         return 0 if self.block is None else self.block.counts(self.input_shape[:2]).madds
 
 
+class Estimate(NamedTuple):
+    """Where a block's cost comes from: cost(same_choice) * cost(same_input) / cost(neither).
+
+    A choice of a layer costs more or less with another input width; by how much is taken from a choice of the same
+    kind and kernel size.
+
+    Attributes:
+        same_choice: the same choice of the layer with the usual input width.
+        same_input: another choice with the same input width.
+        neither: that other choice with the usual input width.
+    """
+
+    same_choice: Part
+    same_input: Part
+    neither: Part
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpaceParts:
     """The parts of all networks of a space.
@@ -89,21 +107,30 @@ class SpaceParts:
         return tuple(part for part in (*found, self.tails[origin]) if part is not None)
 
     @functools.cached_property
-    def references(self) -> dict[Part, Part]:
-        """For every block that follows a skipped layer, the same choice of its layer after a layer that is not skipped.
+    def estimates(self) -> dict[Part, Estimate]:
+        """The blocks that need not be measured, because their costs follow from others; see `Estimate`.
 
-        The two differ in their input width alone. Blocks that also occur after a layer that is not skipped are left
-        out, as are the pools of skipped layers.
+        After a skipped layer, a layer has another input width. Of its choices there, the first one of every kind and
+        kernel size is to be measured, and the others follow.
         """
-        references, regular = {}, set()
+        estimates, measured = {}, set()
         for layer in self.layers:
             latest = max(origin for origin, _ in layer)
+            samples: dict[tuple, int] = {}  # (origin, kind, kernel size) -> gene
             for (origin, gene), part in layer.items():
-                if origin == latest:
-                    regular.add(part)
-                elif part is not None and part.madds:
-                    references.setdefault(part, layer[latest, gene])
-        return {part: reference for part, reference in references.items() if part not in regular}
+                if origin == latest or part is None or not part.block.expands:
+                    measured.add(part)
+                    continue
+                sampled = samples.setdefault((origin, part.block.kind, part.block.kernel_size), gene)
+                if sampled == gene:
+                    measured.add(part)
+                    continue
+                estimates[part] = Estimate(
+                    same_choice=layer[latest, gene],
+                    same_input=layer[origin, sampled],
+                    neither=layer[latest, sampled],
+                )
+        return {part: estimate for part, estimate in estimates.items() if part not in measured}
 
 
 @functools.lru_cache(maxsize=16)
@@ -113,8 +140,8 @@ def parts_of(space: SearchSpace) -> SpaceParts:
     Example:
         >>> from scarlet_tf.arch import get_space
         >>> parts = parts_of(get_space("scarlet"))
-        >>> len(list(parts)), len(parts.references)
-        (463, 312)
+        >>> len(list(parts)), len(parts.estimates)
+        (463, 234)
         >>> print(*[part.name for part in parts.of((12,) * 19)])
         stem_224x224x3 pool_112x112x16 pool_56x56x16 pool_28x28x16 pool_14x14x16 tail_7x7x16
     """

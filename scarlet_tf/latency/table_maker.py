@@ -33,8 +33,9 @@ def make_table(
     """Measure what the parts of a space's networks cost on a target, and write the table.
 
     Measured are the stem, every choice of every layer after a layer that is not skipped, the pools of skipped layers,
-    the tails, and random networks as a whole. A choice after a skipped layer, which has fewer input channels, costs as
-    much as its multiply-adds say. The scale of the sum of parts comes from half of the networks; the others check it.
+    the tails, and random networks as a whole. After a skipped layer, which has another input width, one choice of every
+    kernel size is measured, and the others are estimated from it, see `Estimate`. The scale of the sum of parts comes
+    from half of the networks; the others check it.
 
     Files and measurements are kept in a folder beside the output until it is written, so that a process that was killed
     goes on from there when it is called again with the same arguments.
@@ -104,7 +105,7 @@ def _random_genomes(space: SearchSpace, *, seed: int) -> list[tuple[int, ...]]:
 
 def _write_files(files: PartFiles, parts: SpaceParts, genomes: Sequence[tuple[int, ...]]) -> dict[str, Path]:
     """Return the paths of all files to measure, by the name of the part or network."""
-    measured = [part for part in parts if part not in parts.references]
+    measured = [part for part in parts if part not in parts.estimates]
     files.convert(dict.fromkeys([*measured, *(part for genome in genomes for part in parts.of(genome))]))
     paths = {_CALL: files.write_call()}
     for part in progress(measured, "write", unit="part"):
@@ -129,11 +130,12 @@ def _fit(
     """Return the table of these samples, by the names of `_write_files`."""
     call, parts, costs = float(np.median(samples[_CALL])), parts_of(space), {}
     for part in parts:
-        if part not in parts.references:
+        if part not in parts.estimates:
             costs[part.name] = _part_cost(samples[part.name], call=call)
-    for part, reference in parts.references.items():
-        value = costs[reference.name].value * part.madds / reference.madds
-        costs[part.name] = PartCost(value=value, scaled_from=reference.name)
+    for part, estimate in parts.estimates.items():
+        same_choice, same_input, neither = (costs[other.name].value for other in estimate)
+        value = same_choice * same_input / neither if neither else same_choice
+        costs[part.name] = PartCost(value=value, estimated_from=estimate.same_choice.name)
     measured = np.array([np.median(samples[_network(genome)]) for genome in genomes])
     sums = sum_of_parts(space, {name: cost.value for name, cost in costs.items()})(np.array(genomes))
     fitted = (len(genomes) + 1) // 2

@@ -21,7 +21,7 @@ def table():
         for part, value in zip(parts_of(SPACE), 1 + rng.random(len(list(parts_of(SPACE)))), strict=True)
     }
     first, *_ = costs
-    costs[first] = PartCost(value=0.5, scaled_from="another")
+    costs[first] = PartCost(value=0.5, estimated_from="another")
     return CostTable(
         target="host",
         quantize="int8",

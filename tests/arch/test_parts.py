@@ -97,18 +97,21 @@ def test_the_full_spaces_contexts():
     parts = parts_of(FULL)
     assert (len(every), len(regular), len(pools), len(set(widths))) == (444, 132, 11, 7)
     assert len(list(parts)) == 1 + 444 + 11 + 7
-    assert len(parts.references) == 444 - 132
+    assert len(parts.estimates) == (444 - 132) * 3 // 4  # one of four choices with each kernel size is measured
 
 
-def test_references_differ_in_their_input_width_alone():
+def test_estimates_are_by_the_same_layer_and_measured_parts():
     for space in (OWN, FULL):
-        parts = parts_of(space)
-        for part, reference in parts.references.items():
-            assert reference not in parts.references and reference.madds > 0
-            one, other = part.block, reference.block
-            assert part.input_shape[:2] == reference.input_shape[:2] and one.in_channels != other.in_channels
-            same = ("kind", "out_channels", "stride", "kernel_size", "activation", "has_se")
-            assert all(getattr(one, name) == getattr(other, name) for name in same)
+        estimates = parts_of(space).estimates
+        for part, (same_choice, same_input, neither) in estimates.items():
+            assert not {same_choice, same_input, neither} & estimates.keys()
+            assert part.input_shape == same_input.input_shape != same_choice.input_shape == neither.input_shape
+            for one, other in ((part, same_choice), (same_input, neither)):
+                same = ("kind", "out_channels", "stride", "kernel_size", "activation", "has_se")
+                assert all(getattr(one.block, name) == getattr(other.block, name) for name in same)
+            assert part.block.kernel_size == same_input.block.kernel_size and part.block.kind == same_input.block.kind
+            if not part.block.has_se:  # all convolutions have as many times the multiply-adds
+                assert part.madds * neither.madds == same_choice.madds * same_input.madds
 
 
 def test_a_layer_that_is_always_skipped():
@@ -121,7 +124,7 @@ def test_a_layer_that_is_always_skipped():
         first_channels=4,
     )
     assert [part.kind for part in parts_of(space)] == ["stem", "block", "tail", "tail"]
-    assert not parts_of(space).references
+    assert not parts_of(space).estimates
 
 
 @pytest.mark.parametrize("space", [OWN, FULL], ids=["own", "full"])

@@ -23,7 +23,7 @@ SPACE = SearchSpace(
     out_channels=(8, 12, 12),
     strides=(2, 1, 2),
     choices=choices_from(
-        ["e2 k3", "e3 k5 se", "let"], ["fused_inverted_residual e2 k3", "e2 k7"], ["e2 k3 relu6", "identity"]
+        ["e2 k3", "e3 k5 se", "let"], ["fused_inverted_residual e2 k3", "e2 k7", "e3 k7"], ["e2 k3 relu6", "identity"]
     ),
     resolution=(20, 16),
     stem_channels=8,
@@ -127,9 +127,10 @@ def test_known_costs_are_found(converted, tmp_path):
     table = make_table(SPACE, CountingTarget(), tmp_path / "t.json")
     assert table == CostTable.load(tmp_path / "t.json") and table.call == 1000
     assert table.scale == pytest.approx(1, abs=1e-12) and table.max_error < 1e-12
-    assert {name for name, cost in table.costs.items() if cost.scaled_from} == {
-        part.name for part in parts_of(SPACE).references
+    assert {name for name, cost in table.costs.items() if cost.estimated_from} == {
+        part.name for part in parts_of(SPACE).estimates
     }
+    assert len(parts_of(SPACE).estimates) == 1
     genomes = np.array(list(np.ndindex(*SPACE.num_choices)))
     expected = [1000 + count(SPACE.spec(genome)).madds for genome in genomes.tolist()]
     np.testing.assert_allclose(table.quantity()(genomes), expected, rtol=1e-12)
@@ -145,7 +146,7 @@ def test_a_stopped_table_is_resumed(converted, tmp_path, monkeypatch):
     monkeypatch.setattr(PartFiles, "_convert", None)  # not again
     table = make_table(SPACE, second, tmp_path / "t.json")
     assert len(first.measured) == 7 and not first.measured & second.measured
-    assert len(first.measured | second.measured) == 1 + len(table.costs) - len(parts_of(SPACE).references) + 10
+    assert len(first.measured | second.measured) == 1 + len(table.costs) - len(parts_of(SPACE).estimates) + 10
     assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
 
 
@@ -173,7 +174,7 @@ def test_unknown_formats_are_refused(tmp_path):
 def test_a_table_of_this_machine(converted, tmp_path):
     table = make_table(SPACE, HostTarget(rounds=15), tmp_path / "t.json")
     assert table.unit == "ms" and table.device["cores"] >= 1 and table.versions["ai-edge-litert"]
-    measured = [cost for cost in table.costs.values() if cost.scaled_from is None]
+    measured = [cost for cost in table.costs.values() if cost.estimated_from is None]
     assert all(cost.samples == 15 and cost.p10 <= cost.value <= cost.p90 for cost in measured)
     assert 0.3 < table.scale < 3 and table.mean_error < 0.5
     genomes = np.array(list(np.ndindex(*SPACE.num_choices)))

@@ -35,6 +35,6 @@ def test_a_killed_table_is_resumed(tmp_path, two_layer_space):
     output, errors = again.communicate(timeout=300)
     assert again.returncode == 0, errors[-3000:]
     assert "parts, " in output and "error on 5 held-out networks: mean " in output and "fully_quantize" not in errors
-    measured = [cost for cost in CostTable.load(tmp_path / "table.json").costs.values() if not cost.scaled_from]
+    measured = [cost for cost in CostTable.load(tmp_path / "table.json").costs.values() if not cost.estimated_from]
     assert all(cost.samples == 2000 and cost.p90 > 9e5 for cost in measured)
     assert {path.name for path in tmp_path.iterdir()} == {"space.json", "table.json"}
