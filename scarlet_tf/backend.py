@@ -5,10 +5,12 @@ Models of `scarlet_tf.zoo` run on every backend; training, supernets, compressio
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from scarlet_tf.choices import check_known
@@ -66,3 +68,17 @@ def _is_installed(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ValueError:  # a loaded module without __spec__
         return sys.modules.get(module) is not None
+
+
+@contextlib.contextmanager
+def silent_native_code() -> Iterator[None]:
+    """Discard what is written to standard error meanwhile, also by a library's C++ code."""
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)

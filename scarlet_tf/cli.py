@@ -5,7 +5,6 @@ Does not import TensorFlow, so that `--help` answers at once: tools import what 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import io
@@ -15,13 +14,13 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
 
-from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend
+from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend, silent_native_code
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -66,7 +65,7 @@ def load_tensorflow(*, threads: Mapping[str, int] | None = None) -> None:
     for kind, count in (threads or {}).items():
         os.environ.setdefault(f"TF_NUM_{kind.upper()}OP_THREADS", str(count))
     _share_one_heap()
-    with _silent_start():
+    with silent_native_code():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the search for GPUs prints messages too
@@ -78,24 +77,10 @@ def load_keras() -> None:
         load_tensorflow()
         return
     try:
-        with _silent_start():
+        with silent_native_code():
             import keras  # noqa: F401
     except ImportError as error:
         raise BackendError(f"Keras's backend cannot be loaded: {error}") from error
-
-
-@contextlib.contextmanager
-def _silent_start() -> Iterator[None]:
-    """Discard what a library's C++ code writes to standard error while it is imported."""
-    sys.stderr.flush()
-    standard_error = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
 
 
 def _share_one_heap() -> None:

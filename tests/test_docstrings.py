@@ -12,6 +12,7 @@ MODULES = (
     "arch.block",
     "arch.choice",
     "arch.counting",
+    "arch.parts",
     "arch.scaling",
     "arch.space",
     "arch.spec",

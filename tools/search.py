@@ -5,9 +5,9 @@
     python tools/search.py --supernet=runs/supernet --output=runs/fast --quantity=latency_ms:latency.json \\
         --objectives=accuracy:max:0.4,latency_ms:min:0.4,params:max:0.2 --constraints="latency_ms<5,accuracy>0.4"
 
-The file of a --quantity is a JSON object, {"table": [[...], ...], "constant": 1.5}, that says what each choice of each
-layer adds. The table has one list per layer, with one number per choice, in the order of the space's table of choices
-(docs/own_space.md). The constant, for stem and tail, is optional.
+The file of a --quantity is a table that latency_table.py measured on a device for this space. Or it is a JSON object,
+{"table": [[...], ...], "constant": 1.5}, that says what each choice of each layer adds: one list per layer, with one
+number per choice, in the order of the space's table of choices (docs/own_space.md), and an optional constant.
 
 The run directory holds archive.sqlite (every evaluated model), evaluator.json, log.jsonl, tensorboard/ and pick_0.json
 .. pick_{K-1}.json. To resume a search that was stopped, run the same command again.

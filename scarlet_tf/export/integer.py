@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python import convert as converting
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
+from scarlet_tf.backend import silent_native_code
 from scarlet_tf.tflite.graph import Graph
 
 
@@ -44,9 +45,10 @@ def quantize_to_int8(
         graph.tensor(index).quantization = schema.QuantizationParametersT(min=low, max=high)
         calibrated = graph.to_bytes()
     # Not with "fully_quantize", which would make the input and output int8 too.
-    return converting.mlir_quantize(
-        calibrated, input_data_type=tf.as_dtype(input_type), output_data_type=tf.as_dtype(output_type)
-    )
+    with silent_native_code():  # a line about its arguments
+        return converting.mlir_quantize(
+            calibrated, input_data_type=tf.as_dtype(input_type), output_data_type=tf.as_dtype(output_type)
+        )
 
 
 def check_no_float_operation(content: bytes) -> None:

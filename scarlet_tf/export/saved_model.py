@@ -93,6 +93,14 @@ def save_frozen(model, path: str | os.PathLike, *, name: str, end=tf.identity) -
     tf.saved_model.save(tf.Module(), os.fspath(path), signatures={SIGNATURE: named})
 
 
+def save_frozen_outputs(model: keras.Model, path: str | os.PathLike) -> None:
+    """Write a SavedModel as `save_frozen` does, of a model that returns a dict of tensors by output name."""
+    compute = _signature(lambda image: model(image, training=False), model, batch_size=1)
+    frozen, names = convert_variables_to_constants_v2(compute), sorted(compute.structured_outputs)
+    named = _signature(lambda image: dict(zip(names, frozen(image), strict=True)), model, batch_size=1)
+    tf.saved_model.save(tf.Module(), os.fspath(path), signatures={SIGNATURE: named})
+
+
 def _write(model: keras.Model, path: Path, *, batch_size: int | None) -> None:
     """Save only the variables and the signature; `model.export` tracks every weight twice and doubles the size."""
     name = output_name(model)

@@ -148,23 +148,45 @@ def convert(
         ExportError: if TensorFlow's converter rejects the model.
     """
     quantize = parse_format("quantize", quantize, QUANTIZATIONS)
-    has_images = representative is not None
     check_options(
         quantize=quantize,
         input_type=input_type,
         output_type=output_type,
-        has_representative=has_images,
+        has_representative=representative is not None,
         optimize_for=optimize_for,
     )
+    started = start_conversion(saved_model, quantize=quantize, representative=representative, optimize_for=optimize_for)
+    return finish_conversion(
+        started,
+        quantize=quantize,
+        input_type=input_type,
+        output_type=output_type,
+        input_range=input_range,
+        optimize_for=optimize_for,
+    )
+
+
+def start_conversion(
+    saved_model: str | os.PathLike,
+    *,
+    quantize: str,
+    representative: Iterable[np.ndarray] | None = None,
+    optimize_for: str = "xnnpack",
+) -> Converted:
+    """Run TensorFlow's converter, the first half of `convert`; `finish_conversion` is the second.
+
+    Between them, a file can be cut or joined with others: files for int8 formats are float32, and store the range of
+    every tensor on the calibration images.
+
+    The arguments are those of `convert`, already checked, and so are the errors.
+
+    Returns:
+        The file, with the reports of the passes that ran before quantization.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
-    rewritten = optimize_for == XNNPACK
-    ends = {"input_type": input_type, "output_type": output_type}
-    if quantize == "int8_pure" and rewritten:
+    if quantize == "int8_pure" and optimize_for == XNNPACK:
         content, reports = run_passes(_converted(converter), INT8_ONLY_PASSES)
-        content = quantize_to_int8(calibrate(content, _feed(representative)), input_range=input_range, **ends)
-        check_no_float_operation(content)
-        content, more = run_passes(content, AFTER_INT8_PASSES)
-        return Converted(content=content, passes=reports + more)
+        return Converted(content=calibrate(content, _feed(representative)), passes=reports)
     if quantize != FLOAT32:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
@@ -173,12 +195,43 @@ def convert(
         converter.representative_dataset = _feed(representative)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter._experimental_calibrate_only = True
-    content = _converted(converter)
+    return Converted(content=_converted(converter), passes=())
+
+
+def finish_conversion(
+    started: Converted,
+    *,
+    quantize: str,
+    input_type: str = "float32",
+    output_type: str = "float32",
+    input_range: tuple[float, float] | None = None,
+    optimize_for: str = "xnnpack",
+) -> Converted:
+    """Quantize to int8 if wanted, and rewrite: the second half of `convert`.
+
+    Args:
+        started: from `start_conversion`, or made of pieces of such files.
+        quantize, optimize_for: as given to `start_conversion`.
+        input_type, output_type, input_range: as for `convert`.
+
+    Returns:
+        The file, with the reports of both halves.
+
+    Raises:
+        ValueError: for "int8_pure", if an operation has no int8 version.
+    """
+    content = started.content
     if quantize.startswith("int8"):
-        content = quantize_to_int8(content, input_range=input_range, **ends)
+        content = quantize_to_int8(content, input_range=input_range, input_type=input_type, output_type=output_type)
     if quantize == "int8_pure":
         check_no_float_operation(content)
-    return rewrite(content) if rewritten else Converted(content=content, passes=())
+    if optimize_for != XNNPACK:
+        return Converted(content=content, passes=started.passes)
+    if quantize == "int8_pure":
+        content, reports = run_passes(content, AFTER_INT8_PASSES)
+        return Converted(content=content, passes=started.passes + reports)
+    rewritten = rewrite(content)
+    return Converted(content=rewritten.content, passes=started.passes + rewritten.passes)
 
 
 def _converted(converter) -> bytes:

@@ -75,7 +75,7 @@ def measure_host(
         raise ValueError("no .tflite files to measure")
     check_counts(threads=threads, runs=runs, warmup=warmup)
     madds = [count_madds(path) for path in paths]
-    interpreters = [_ready(path, threads=threads, seed=seed) for path in paths]
+    interpreters = [ready_interpreter(path, threads=threads, seed=seed) for path in paths]
     times, rates = np.zeros((warmup + runs, len(paths))), np.zeros(warmup + runs)
     with MatrixProduct(threads=threads) as product:
         for turn in progress(range(warmup + runs), "measure", unit="round"):
@@ -141,8 +141,13 @@ def save_json(
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
-def _ready(path: str | os.PathLike, *, threads: int, seed: int):
-    """Return an interpreter that has its inputs set and has run once."""
+def ready_interpreter(path: str | os.PathLike, *, threads: int, seed: int):
+    """Return an interpreter that has its inputs set, random ones, and has run once.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        TFLiteFileError: for a file that cannot be run.
+    """
     interpreter = open_interpreter(path, threads=threads)
     try:
         check_inputs(interpreter)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras as keras3
 
-from scarlet_tf.arch import ArchSpec
+from scarlet_tf.arch import ArchSpec, BlockSpec
 from scarlet_tf.choices import check_known
 from scarlet_tf.layers import (
     BatchNorm,
@@ -82,30 +82,54 @@ def build(
     if mean_and_std is not None:
         mean, std = mean_and_std
         x = normalise(x, mean=mean, std=std, keras=keras, name="normalise")
-    x = conv_bn(x, spec.stem_channels, kernel_size=3, stride=spec.stem_stride, keras=keras, bn=bn, name="stem")
-    x = relu6(x, keras=keras, name="stem_relu6")
-    x = depthwise_bn(x, kernel_size=3, keras=keras, bn=bn, name="separable_depthwise")
-    x = relu6(x, keras=keras, name="separable_relu6")
-    x = conv_bn(x, spec.first_channels, keras=keras, bn=bn, name="separable_project")
+    x = apply_stem(x, spec, keras=keras, bn=bn)
     for index, block in enumerate(spec.blocks):
-        x = _BLOCKS[block.kind](x, block, keras=keras, bn=bn, name=block_name(index))
-    x = conv_bn(x, spec.tail_channels, keras=keras, bn=bn, name="tail")
-    x = relu6(x, keras=keras, name="tail_relu6")
+        x = apply_block(x, block, keras=keras, bn=bn, name=block_name(index))
+    x = apply_tail(x, spec, keras=keras, bn=bn)
     if include_top:
-        x = _top(x, spec, classifier_activation=classifier_activation, keras=keras)
+        x = apply_top(x, spec, keras=keras, classifier_activation=classifier_activation)
     elif pooling is not None:
         x = _pooled(x, pooling, keras=keras)
     sources = keras.utils.get_source_inputs(input_tensor)
     return keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or spec.name)
 
 
-def _pooled(x, pooling: str, *, keras):
-    check_known("pooling", pooling, POOLINGS)
-    layers = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-    return layers[pooling](name=f"{pooling}_pool")(x)
+def apply_stem(x, spec: ArchSpec, *, keras=keras3, bn: BatchNorm):
+    """Apply the stem and the separable convolution: (B, H, W, channels) -> (B, h, w, first_channels), Keras tensors.
+
+    Args:
+        x: normalised images.
+        spec: the network.
+        keras: as for `build`.
+        bn: settings of batch normalisation.
+    """
+    x = conv_bn(x, spec.stem_channels, kernel_size=3, stride=spec.stem_stride, keras=keras, bn=bn, name="stem")
+    x = relu6(x, keras=keras, name="stem_relu6")
+    x = depthwise_bn(x, kernel_size=3, keras=keras, bn=bn, name="separable_depthwise")
+    x = relu6(x, keras=keras, name="separable_relu6")
+    return conv_bn(x, spec.first_channels, keras=keras, bn=bn, name="separable_project")
 
 
-def _top(x, spec: ArchSpec, *, classifier_activation: str | None, keras):
+def apply_block(x, block: BlockSpec, *, keras=keras3, bn: BatchNorm, name: str):
+    """Apply a block: (B, H, W, in) -> (B, ceil(H/stride), ceil(W/stride), out), Keras tensors.
+
+    Args:
+        x: feature map.
+        block: the block.
+        keras, bn: as for `apply_stem`.
+        name: prefix of the layer names.
+    """
+    return _BLOCKS[block.kind](x, block, keras=keras, bn=bn, name=name)
+
+
+def apply_tail(x, spec: ArchSpec, *, keras=keras3, bn: BatchNorm):
+    """Apply the tail convolution: (B, H, W, channels) -> (B, H, W, tail_channels); arguments as for `apply_stem`."""
+    x = conv_bn(x, spec.tail_channels, keras=keras, bn=bn, name="tail")
+    return relu6(x, keras=keras, name="tail_relu6")
+
+
+def apply_top(x, spec: ArchSpec, *, keras=keras3, classifier_activation: str | None = "softmax"):
+    """Apply global pool, dropout and classifier: (B, H, W, tail_channels) -> (B, classes); arguments as for `build`."""
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dropout(spec.dropout, name="dropout")(x)
     limit = spec.classes**-0.5  # official initialisation: U(+-1/sqrt(out))
@@ -115,3 +139,9 @@ def _top(x, spec: ArchSpec, *, classifier_activation: str | None, keras):
         kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
         name="classifier",
     )(x)
+
+
+def _pooled(x, pooling: str, *, keras):
+    check_known("pooling", pooling, POOLINGS)
+    layers = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+    return layers[pooling](name=f"{pooling}_pool")(x)

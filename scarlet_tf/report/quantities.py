@@ -13,8 +13,9 @@ from scarlet_tf.search.objectives import ACCURACY
 MISSING = "—"
 
 _LABELS = {ACCURACY: "One-shot accuracy", "madds": "MAdds", "params": "Params"}
-# Unit of a quantity: "percent" (of 0..1), "millions", "plain".
+# Unit of a quantity: "percent" (of 0..1), "millions", "ms", "plain".
 _UNITS = {ACCURACY: "percent", "madds": "millions", "params": "millions"}
+_UNITS_BY_ENDING = {"_ms": "ms", "instructions": "millions"}  # of quantities that users name
 
 
 def label(name: str) -> str:
@@ -29,7 +30,9 @@ def phrase(name: str) -> str:
 
 
 def unit(name: str) -> str:
-    return _UNITS.get(name, "plain")
+    """Return the unit of a quantity of the search; that of a user's own comes from its name, such as "latency_ms"."""
+    by_ending = (known for ending, known in _UNITS_BY_ENDING.items() if name.endswith(ending))
+    return _UNITS.get(name) or next(by_ending, "plain")
 
 
 def format_value(value: float, *, unit: str) -> str:

@@ -27,7 +27,7 @@ from scarlet_tf.search.operators import (
     parse_mutation,
 )
 from scarlet_tf.search.records import Members, Models, Summary
-from scarlet_tf.search.tables import QuantityTable, parse_quantities, read_table
+from scarlet_tf.search.tables import CostQuantity, QuantityTable, parse_quantities, read_table
 
 __all__ = [
     "DEFAULT_CONSTRAINTS",
@@ -36,6 +36,7 @@ __all__ = [
     "CheapQuantity",
     "Constraint",
     "ControllerConfig",
+    "CostQuantity",
     "Evaluator",
     "Members",
     "Models",

@@ -1,4 +1,4 @@
-"""Files of quantities that are sums over layers, such as measured latencies."""
+"""Files of quantities that are sums over a network, such as measured latencies."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.arch.cost_table import FORMAT, CostTable, CostTableError
 from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity, ObjectiveError, add_quantities, from_table
 
-_FORM = 'expected {"table": [[a number for each choice] for each layer], "constant": a number for stem and tail}'
+_FORM = (
+    'expected a table of latency_table.py, or {"table": [[a number for each choice] for each layer], "constant": a '
+    "number for stem and tail}"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,15 +44,36 @@ class QuantityTable:
         return from_table(self.values, constant=self.constant)
 
 
-def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CostQuantity:
+    """A quantity that is a sum over the parts of a network, read from a file of tools/latency_table.py.
+
+    Attributes:
+        path: the file.
+        table: its content.
+    """
+
+    path: str
+    table: CostTable
+
+    def quantity(self, space: SearchSpace) -> CheapQuantity:
+        """Return the quantity for a space; raise ObjectiveError if the table is of another space."""
+        try:
+            self.table.check_space(space)
+        except CostTableError as error:
+            raise ObjectiveError(f"{self.path}: {error}") from error
+        return self.table.quantity()
+
+
+def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable | CostQuantity]:
     """Read the tables that texts like "latency_ms:table.json" name; return them by name.
 
     Raises:
         ObjectiveError: for a text of another form; for a name that is not an identifier, taken, or given twice; for a
-            file that is not a JSON object of "table" and optionally "constant", in finite numbers.
+            file that is neither a cost table nor a JSON object of "table" and optionally "constant", in finite numbers.
         OSError: if a file cannot be read.
     """
-    tables: dict[str, QuantityTable] = {}
+    tables: dict[str, QuantityTable | CostQuantity] = {}
     for text in texts:
         name, colon, path = text.partition(":")
         if not colon or not path:
@@ -58,8 +83,8 @@ def parse_quantities(texts: Sequence[str]) -> dict[str, QuantityTable]:
     return tables
 
 
-def read_table(path: str | os.PathLike) -> QuantityTable:
-    """Read a table; the errors are those of `parse_quantities`.
+def read_table(path: str | os.PathLike) -> QuantityTable | CostQuantity:
+    """Read a table of tools/latency_table.py or a table over layers; the errors are those of `parse_quantities`.
 
     Example:
         >>> latency = read_table("latency.json").quantity(get_space("small"))
@@ -69,6 +94,11 @@ def read_table(path: str | os.PathLike) -> QuantityTable:
         read = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ObjectiveError(f"{path}: not JSON ({error})") from error
+    if isinstance(read, Mapping) and read.get("format") == FORMAT:
+        try:
+            return CostQuantity(path=str(path), table=CostTable.from_dict(read))
+        except CostTableError as error:
+            raise ObjectiveError(f"{path}: {error}") from error
     if not isinstance(read, Mapping) or "table" not in read or not read.keys() <= {"table", "constant"}:
         found = f"an object of {sorted(read)}" if isinstance(read, Mapping) else type(read).__name__
         raise ObjectiveError(f"{path}: {_FORM}, got {found}")

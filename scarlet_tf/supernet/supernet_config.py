@@ -12,6 +12,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.data import DataConfig
+from scarlet_tf.files import check_contains
 from scarlet_tf.runs.checkpoints import CheckpointStore
 
 AT_A_TIME = 2  # blocks of a layer that run at once: one block rarely keeps two threads busy
@@ -126,6 +127,24 @@ def share_out_threads(threads: int) -> dict[str, int]:
     """
     inter = min(AT_A_TIME, threads)
     return {"inter": inter, "intra": max(1, threads // inter)}
+
+
+def read_supernet_space(directory: str | os.PathLike) -> SearchSpace:
+    """Return the search space of a supernet, with the image size and the classes that it was trained for.
+
+    Args:
+        directory: run directory that train_supernet.py wrote.
+
+    Raises:
+        FileNotFoundError: if it holds no supernet.
+        ValueError: if its config.json is damaged.
+    """
+    check_contains(directory, "config.json", what="supernet")
+    path = Path(directory) / "config.json"
+    try:
+        return SupernetConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))).space
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def warn_if_unfinished(directory: str | os.PathLike) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -48,6 +49,24 @@ class Graph:
         self.subgraph.operators = _list(self.subgraph.operators)
         for owner in (self.subgraph, *self.subgraph.operators):
             owner.inputs, owner.outputs = ([int(index) for index in _list(e)] for e in (owner.inputs, owner.outputs))
+
+    def copy(self) -> Graph:
+        """Return a graph that can be cut and rewritten on its own; it shares the data of constants."""
+        other = copy.copy(self)
+        other.model, other.subgraph = copy.copy(self.model), copy.copy(self.subgraph)
+        other.model.subgraphs = [other.subgraph]
+        for owner, name in (
+            (other.model, "operatorCodes"),
+            (other.model, "buffers"),
+            (other.subgraph, "tensors"),
+            (other.subgraph, "operators"),
+        ):
+            setattr(owner, name, [copy.copy(item) for item in getattr(owner, name)])
+        if self.model.metadata is not None:
+            other.model.metadata = [copy.copy(entry) for entry in self.model.metadata]
+        if self.model.signatureDefs is not None:
+            other.model.signatureDefs = copy.deepcopy(self.model.signatureDefs)
+        return other
 
     @property
     def operators(self) -> list[schema.OperatorT]:

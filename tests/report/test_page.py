@@ -11,7 +11,7 @@ import pytest
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.report import ReportError, build_page, recorded_space, write_page
-from scarlet_tf.report.quantities import format_value
+from scarlet_tf.report.quantities import format_value, unit
 
 VOID = {"meta", "input", "br", "wbr"}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028"
@@ -258,3 +258,17 @@ def test_size_of_a_full_search(searched):
 def test_values_are_written_without_an_exponent(written):
     assert [format_value(value, unit=unit) for value, unit, _ in written] == [text for _, _, text in written]
     assert format_value(1234.5, unit="ms") == "1230 ms"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("accuracy", "percent"),
+        ("madds", "millions"),
+        ("latency_ms", "ms"),
+        ("arm64_instructions", "millions"),
+        ("depth", "plain"),
+    ],
+)
+def test_units_come_from_names(name, expected):
+    assert unit(name) == expected

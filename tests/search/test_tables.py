@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 
 from scarlet_tf.arch import get_space
+from scarlet_tf.arch.cost_table import CostTable, PartCost
+from scarlet_tf.arch.parts import parts_of
 from scarlet_tf.search import ObjectiveError, Search, SearchConfig, parse_constraints, parse_objectives
 from scarlet_tf.search.run import describe_picks
 from scarlet_tf.search.tables import parse_quantities, read_table
 
 SPACE = get_space("small")
+
+
+def cost_table(space, rng) -> CostTable:
+    """A table of random costs, as tools/latency_table.py writes it."""
+    costs = {part.name: PartCost(value=rng.random(), samples=1) for part in parts_of(space)}
+    facts = {"target": "host", "quantize": "float32", "unit": "ms", "device": {}, "versions": {}, "settings": {}}
+    return CostTable(**facts, space=space, call=0.25, costs=costs, scale=1.5, fitted=(), held_out=())
 
 
 def write(path, content):
@@ -89,3 +98,29 @@ def test_of_another_space(table):
         ObjectiveError, match=r"latency.json: .*'scarlet' must have .*, 19 layers of 13, got 6 layers of 13$"
     ):
         read_table(path).quantity(get_space("scarlet"))
+
+
+def test_a_measured_table_is_a_quantity(tmp_path):
+    measured = cost_table(SPACE, np.random.default_rng(0))
+    measured.save(tmp_path / "t.json")
+    genomes = SPACE.random(np.random.default_rng(1), 7)
+    read = parse_quantities([f"latency_ms:{tmp_path / 't.json'}"])["latency_ms"]
+    np.testing.assert_array_equal(read.quantity(SPACE)(genomes), measured.quantity()(genomes))
+
+
+def test_a_measured_table_follows_widths_through_identities(tmp_path):
+    cost_table(SPACE, np.random.default_rng(0)).save(tmp_path / "t.json")
+    latency = read_table(tmp_path / "t.json").quantity(SPACE)
+    pairs = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 5, 0, 0], [0, 0, 12, 0, 0, 0], [0, 0, 12, 5, 0, 0]])
+    kept, kept_other, skipped, skipped_other = latency(pairs)
+    assert abs((kept_other - kept) - (skipped_other - skipped)) > 1e-3  # layer 3 has another input width
+
+
+def test_a_measured_table_of_another_space_or_damaged(tmp_path):
+    path = tmp_path / "t.json"
+    cost_table(SPACE, np.random.default_rng(0)).save(path)
+    with pytest.raises(ObjectiveError, match=r"t\.json: the table is of another space than 'scarlet': "):
+        read_table(path).quantity(get_space("scarlet"))
+    path.write_text(path.read_text().replace('"version": 1', '"version": 9'))
+    with pytest.raises(ObjectiveError, match=r"t\.json: unsupported version 9 of a cost table: expected 1"):
+        parse_quantities([f"latency_ms:{path}"])

@@ -36,6 +36,20 @@ SELECTING = [
         "name must start with a letter or digit and consist of letters, digits, '_', '-' and '.', got 'a/b'",
     ),
 ]
+TABLES = [
+    (["--space=small"], "--target is required"),
+    (["--target=host"], "expected one of --space and --supernet"),
+    (["--space=small", "--supernet=absent", "--target=host"], "expected one of --space and --supernet"),
+    (["--supernet=absent", "--target=host"], "no supernet in absent"),
+    (["--space=smal", "--target=host"], "nearest is 'small'"),
+    (["--space=small", "--target=arm"], "nearest is 'arm64'"),
+    (["--space=small", "--target=host", "--quantize=int9"], "nearest is 'int8'"),
+    (["--space=small", "--target=host", "--cpu=cortex-a72"], "--cpu needs --target=arm64, got 'host'"),
+    (["--space=small", "--target=arm64", "--rounds=3"], "--rounds needs --target=host or android, got 'arm64'"),
+    (["--space=small", "--target=arm64", "--cpu=cortex-a75"], "nearest is 'cortex-a76'"),
+    (["--space=small", "--target=android"], "LiteRT's benchmark_model is needed: --benchmark_binary=PATH"),
+    (["--space=small", "--target=android", "--cpu_mask=xyz", "--benchmark_binary=b"], "cpu_mask must be hexadecimal"),
+]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_arm64", ["--models=a.tflite", "--cpu=cortex-a77"], "nearest is 'cortex-a7"),
@@ -88,6 +102,13 @@ CASES = [
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--quantiles=1"], "between 0 and 1, got 1.0"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--quantiles=0.5,0.5000001"], "differ in six digits"),
     ("reproduce", ["--figure=6", "--supernet=there", OUTPUT, "--calibration_images=0"], "calibration_images=0"),
+    *[("latency_table", [*flags, "--output=o.json"], message) for flags, message in TABLES],
+    ("latency_table", ["--space=small", "--target=host", "--output=o.tflite"], "ending of --output must be '.json'"),
+    (
+        "latency_table",
+        ["--space=small", "--target=host", "--output=there/file.keras/o.json"],
+        "file.keras is not a folder",
+    ),
     ("search", ["--supernet=absent", OUTPUT], "no supernet in absent"),
     ("search", ["--supernet=there", OUTPUT, "--images=0"], "images=0"),
     ("search", ["--supernet=absent", OUTPUT, "--quantity=latency"], "expected NAME:FILE"),

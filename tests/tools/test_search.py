@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 from forked import ForkedProcess
 
+from scarlet_tf.arch.cost_table import CostTable, PartCost
+from scarlet_tf.arch.parts import parts_of
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
@@ -180,3 +182,42 @@ def test_three_replicas_give_the_accuracies_of_one(here, tmp_path, two_layer_spa
     expected = SupernetEvaluator(load_supernet(here / "supernet")).evaluate(genomes)
     np.testing.assert_array_equal(every, expected)
     np.testing.assert_array_equal(two[:2], expected[:2])
+
+
+def write_table(path, space, *, unit_cost):
+    """Costs by multiply-adds, as latency_table.py writes them."""
+    costs = {part.name: PartCost(value=unit_cost * (1 + part.madds), samples=1) for part in parts_of(space)}
+    facts = {"target": "host", "quantize": "float32", "unit": "ms", "device": {}, "versions": {}, "settings": {}}
+    CostTable(**facts, space=space, call=0.0, costs=costs, scale=1.0, fitted=(), held_out=()).save(path)
+
+
+def test_a_measured_table_bounds_and_ranks_a_search(here, tmp_path, call_tool):
+    space = load_supernet(here / "supernet").space
+    write_table(tmp_path / "t.json", space, unit_cost=1e-3)
+    latency = CostTable.load(tmp_path / "t.json").quantity()
+    genomes = space.random(np.random.default_rng(0), 500)
+    bound = float(np.median(latency(genomes)))
+    flags = [
+        "--supernet=supernet",
+        "--population=6",
+        "--generations=2",
+        f"--quantity=latency_ms:{tmp_path / 't.json'}",
+        "--objectives=accuracy:max:0.5,latency_ms:min:0.5",
+        f"--constraints=latency_ms<{bound}",
+        f"--output={tmp_path / 'search'}",
+    ]
+    done = call_tool("search", *flags, cwd=here)
+    assert done.returncode == 0 and ", latency_ms " in done.stdout, done.stderr[-3000:]
+    models = evaluated_models(tmp_path / "search" / "archive.sqlite")
+    np.testing.assert_array_equal(models.values["latency_ms"], latency(models.genomes))
+    assert len(models) > 10 and (models.values["latency_ms"] < bound).all()
+    archive, page = tmp_path / "search" / "archive.sqlite", tmp_path / "search.html"
+    done = call_tool("report", f"--archive={archive}", f"--output={page}", cwd=here)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '{"name":"latency_ms","label":"latency ms","unit":"ms"}' in page.read_text()
+    write_table(tmp_path / "t.json", space, unit_cost=1e-3 + 1e-9)
+    done = call_tool("search", *flags, cwd=here)
+    assert done.returncode == 2 and "belongs to another search: the latency_ms of model" in done.stderr
+    write_table(tmp_path / "t.json", dataclasses.replace(space, classes=7), unit_cost=1e-3)
+    done = call_tool("search", *flags, cwd=here)
+    assert done.returncode == 2 and "of another space than 'tiny': classes was 7, is 2" in done.stderr

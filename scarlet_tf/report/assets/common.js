@@ -38,8 +38,8 @@ function drawing(row) {
   return holder;
 }
 
-const factors = { percent: 100, millions: 1e-6, plain: 1 };
-const suffixes = { percent: "%", millions: "M", plain: "" };
+const factors = { percent: 100, millions: 1e-6, ms: 1, plain: 1 };
+const suffixes = { percent: "%", millions: "M", ms: "ms", plain: "" };
 const factorOf = (name) => factors[quantities.get(name).unit];
 function labelOf(name) {
   const { label, unit } = quantities.get(name);
@@ -50,6 +50,7 @@ function written(name, value) {
   if (unit === "percent") return `${(100 * value).toFixed(2)} %`;
   if (unit === "millions" && value < 999500) return `${Number((value / 1e3).toPrecision(3))} k`;
   if (unit === "millions") return value >= 1e8 ? `${(value / 1e6).toFixed(1)} M` : `${Number((value / 1e6).toPrecision(3))} M`;
+  if (unit === "ms") return `${Number(value.toPrecision(3))} ms`;
   return String(Number(value.toPrecision(4)));
 }
 
