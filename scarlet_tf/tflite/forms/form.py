@@ -1,0 +1,42 @@
+"""What a form of an operator is: a class that yields variants, each a way to replace the operator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ai_edge_litert import schema_py_generated as schema
+
+from scarlet_tf.tflite.graph import Graph
+
+PLAIN = "plain"  # name of the operator as it is
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to compute an operator.
+
+    Attributes:
+        name: the same for all shapes, such as "rows, groups of 2"; cost tables have it.
+        apply: replaces the operator in the graph. The graph is pruned afterwards.
+        rounds_anew: whether an int8 result is rounded at other points than in the plain operator, or int8 weights are
+            used in another way.
+        uses_float: whether an int8 operator is computed in float.
+    """
+
+    name: str
+    apply: Callable[[Graph, schema.OperatorT], None]
+    rounds_anew: bool = False
+    uses_float: bool = False
+
+
+class Form(Protocol):
+    """An exact form of an operator. "Exact" is up to rounding; forms that keep every bit say so."""
+
+    def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterable[Variant]:
+        """Yield the variants of an operator, which may take in a PAD in front; none where the form does not apply.
+
+        Does not change the graph.
+        """
+        ...
