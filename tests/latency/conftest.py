@@ -1,9 +1,12 @@
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
+
+from scarlet_tf.latency import EmulatorError, EmulatorUnavailableError, check_emulator, set_up_emulator
 
 FAKE = Path(__file__).parent / "fake_device"
 PROPERTIES = """[ro.build.version.release]: [14]
@@ -138,3 +141,18 @@ def network(tmp_path_factory):
     export_tflite(build(spec, classifier_activation="softmax"), plain, optimize_for="none")
     optimize_file(plain, plain.with_name("fast.tflite"))
     return spec, plain, plain.with_name("fast.tflite")
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """Leaves a test out where the emulator is not set up; in CI it is set up here, if its packages can be had."""
+    try:
+        if os.environ.get("CI") == "true":
+            set_up_emulator()
+        check_emulator()
+    except EmulatorUnavailableError as error:
+        pytest.skip(str(error))
+    except EmulatorError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))

@@ -1,0 +1,50 @@
+"""Script that QEMU runs for `scarlet_tf.latency.emulator.count_instructions`: marks one warm invoke of every file.
+
+    python emulated_count.py JOB.json   # {"files": [...], "first_look": PATH, "seed": 0} -> JSON lines
+
+QEMU's plugin prints a line at every mark, this script one for a file that cannot be run, after which it stops. It
+imports nothing from the package, whose other dependencies an emulated machine lacks.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import runpy
+import sys
+from pathlib import Path
+
+from ai_edge_litert.interpreter import Interpreter
+
+job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+first_look = runpy.run_path(job["first_look"])
+
+
+def mark(number: int) -> None:
+    with contextlib.suppress(OSError):  # there may be no such process: only the plugin listens
+        os.getpriority(os.PRIO_PROCESS, number)
+
+
+def open_and_warm(path: str) -> Interpreter:
+    interpreter = Interpreter(path, num_threads=1)
+    first_look["check_inputs"](interpreter)
+    first_look["allocate"](interpreter)
+    inputs = first_look["random_inputs"](interpreter, job["seed"])
+    for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], value)
+    interpreter.invoke()
+    return interpreter
+
+
+gc.disable()  # it would run at other places in other versions of the files
+for number, path in enumerate(job["files"]):
+    try:
+        interpreter = open_and_warm(path)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        break
+    mark(2 * number)
+    interpreter.invoke()
+    mark(2 * number + 1)
+    del interpreter
+    gc.collect()
