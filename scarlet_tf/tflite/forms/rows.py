@@ -14,6 +14,7 @@ from scarlet_tf.tflite.graph import Graph
 
 _LONGEST = 48  # columns of a row that is one block: its weights grow with the square
 _SEGMENTS = (8, 16)  # columns of a part of a row
+_WIDEST = 32  # outputs of a group of several channels: matrix kernels are not wider
 
 
 class Rows:
@@ -32,7 +33,9 @@ class Rows:
                 candidates.append((f"rows of {length}", blocks_of(window.columns, block=length, tile=length)))
         for name, columns in candidates:
             for group in GROUPS:
-                if window.channels % group or weight_count(window, rows, columns, group=group) > MOST_WEIGHTS:
+                if window.channels % group or (group > 1 and group * columns.tile > _WIDEST):
+                    continue
+                if weight_count(window, rows, columns, group=group) > MOST_WEIGHTS:
                     continue
                 apply = functools.partial(
                     replace_by_blocks,
