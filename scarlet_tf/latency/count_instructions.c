@@ -1,8 +1,7 @@
 /* A plugin of QEMU that counts the instructions that the guest executes.
 
-   When the guest calls getpriority, it prints one line of JSON on standard output: the call's second argument, and the
-   instructions so far. The guest thereby marks a part of its work. Its argument getpriority=N is that system call's
-   number on the guest's architecture.
+   When the guest calls getpriority, it prints their number so far as a line of JSON on standard output. The guest thereby
+   marks a part of its work. Its argument getpriority=N is that system call's number on the guest's architecture.
 
    The declarations below are those of QEMU's plugin interface that it uses; they stand for <qemu-plugin.h>, which no
    Debian package of QEMU's user mode installs. */
@@ -53,7 +52,7 @@ static void called(qemu_plugin_id_t id, unsigned int cpu, int64_t number, uint64
                    uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
     if (number == getpriority_number) {
-        printf("{\"mark\": %llu, \"instructions\": %llu}\n", (unsigned long long)a2, (unsigned long long)instructions);
+        printf("{\"instructions\": %llu}\n", (unsigned long long)instructions);
         fflush(stdout);
     }
 }

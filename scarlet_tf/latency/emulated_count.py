@@ -2,11 +2,10 @@
 
     python emulated_count.py JOB.json   # {"files": [...], "first_look": PATH, "seed": 0} -> JSON lines
 
-QEMU's plugin prints a line at every mark, this script one for a file that cannot be run, after which it stops. It
-imports nothing from the package, whose other dependencies an emulated machine lacks.
+QEMU's plugin prints one line before that invoke and one after it; this script prints one for a file that cannot be run,
+and stops. It imports nothing from the package, whose other dependencies an emulated machine lacks.
 """
 
-import contextlib
 import gc
 import json
 import os
@@ -20,9 +19,8 @@ job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 first_look = runpy.run_path(job["first_look"])
 
 
-def mark(number: int) -> None:
-    with contextlib.suppress(OSError):  # there may be no such process: only the plugin listens
-        os.getpriority(os.PRIO_PROCESS, number)
+def mark() -> None:
+    os.getpriority(os.PRIO_PROCESS, 0)  # the plugin listens; the answer does not matter
 
 
 def open_and_warm(path: str) -> Interpreter:
@@ -37,14 +35,14 @@ def open_and_warm(path: str) -> Interpreter:
 
 
 gc.disable()  # it would run at other places in other versions of the files
-for number, path in enumerate(job["files"]):
+for path in job["files"]:
     try:
         interpreter = open_and_warm(path)
     except (ValueError, RuntimeError, MemoryError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
         break
-    mark(2 * number)
+    mark()
     interpreter.invoke()
-    mark(2 * number + 1)
+    mark()
     del interpreter
     gc.collect()

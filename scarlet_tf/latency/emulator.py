@@ -162,17 +162,18 @@ def count_instructions(
     check_emulator()
     if not files:
         return []
-    counts, start = [], 0
+    counts, start = [], None
     with tempfile.TemporaryDirectory() as folder, progress(None, "count", unit="file", total=len(files)) as bar:
         paths = [_as_path(file, Path(folder) / f"{n}.tflite") for n, file in enumerate(files)]
         try:
             for message in emulate(COUNT_SCRIPT, count_job(paths, seed=seed), cpu=cpu, plugin=PLUGIN):
                 if "error" in message:
                     raise EmulatorError(message["error"])
-                if message["mark"] % 2 == 0:
+                if start is None:
                     start = message["instructions"]
                 else:
                     counts.append(message["instructions"] - start)
+                    start = None
                     bar.update()
         except EmulatorError as error:
             reason = " ".join(str(error).split())

@@ -44,11 +44,12 @@ def test_unknown_cpu_and_missing_file(tmp_path):
         count_instructions([tmp_path / "absent.tflite"])
 
 
-def test_counts(emulator, tflite_file):
-    """The depthwise convolution has 6 x 6 x 4 x 9 = 1,296 multiply-adds; the interpreter's call takes the most."""
-    counts = {cpu: count_instructions([tflite_file], cpu=cpu)[0] for cpu in CPUS}
-    assert all(3_000 < count < 30_000 for count in counts.values()), counts
-    assert len(set(counts.values())) == len(CPUS)
+def test_counts_depend_on_the_processor(emulator, network, tflite_file):
+    """A call of the interpreter takes some thousand instructions, 1,296 multiply-adds few."""
+    _, _, fast = network
+    counts = {cpu: count_instructions([fast, tflite_file], cpu=cpu) for cpu in CPUS}
+    assert len({large for large, _ in counts.values()}) == len(CPUS), counts
+    assert all(3_000 < small < 20_000 for _, small in counts.values()), counts
 
 
 def test_counts_of_contents_are_the_same_each_time(emulator, network):
