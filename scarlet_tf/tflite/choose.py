@@ -88,8 +88,8 @@ def rewrite_operators(
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
     A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. It must not
-    cost more than the plain form on any target. Where the file may not grow as much as all of these forms make it, those
-    come first that save the largest share of the cost per byte.
+    cost more than the plain form on any target. Where the file may not grow as much as all of these forms would make
+    it, those come first that save the largest share of the cost per byte.
 
     Args:
         content: of a file that `probe` has accepted or a converter has written.
@@ -204,7 +204,8 @@ def _select(options: Sequence[Sequence[_Option]], *, room: int | None) -> list[_
     room -= sum(option.growth for option in chosen)
     steps = []
     for position, forms in enumerate(options):
-        steps += [(-gain, position, rank, option) for rank, (gain, option) in enumerate(_steps(chosen[position], forms))]
+        for rank, (gain, option) in enumerate(_steps(chosen[position], forms)):
+            steps.append((-gain, position, rank, option))
     closed = set()
     for _, position, _, option in sorted(steps, key=lambda step: step[:3]):
         added = option.growth - chosen[position].growth

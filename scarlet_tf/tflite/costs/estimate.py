@@ -15,8 +15,8 @@ def estimate_costs(table: CostTable, signature: Signature) -> dict[str, float] |
     """Return the cost of an operator by variant: as measured, or else estimated from the nearest measured shape.
 
     Costs grow with the number of elements. The cost of an element in some forms grows with the rows and columns too,
-    by at most their product. So an estimate takes the costs of all forms but the plain one as higher by `MARGIN`, and by
-    the square of the ratio of the sizes: it chooses another form only where that surely wins.
+    by at most their product. So an estimate takes the costs of all forms but the plain one as higher by `MARGIN`, and
+    by the square of the ratio of the sizes: it chooses another form only where that surely wins.
 
     Returns:
         Costs in the table's unit; None if the table has no operator of this kind, type, kernel and stride.

@@ -1,10 +1,11 @@
-"""A depthwise convolution as a grouped convolution over blocks, exact to the bit in int8.
+"""A depthwise convolution as a grouped convolution over blocks, in int8 exact to the bit.
 
-XNNPACK's depthwise kernels multiply element by element. Its convolutions are matrix products, which use the dot products
-of ARM and of AVX-512 VNNI. So the input is cut into blocks, a channel of a block becomes the input channels of a group,
-and the outputs of a tile its output channels. The weights are the kernel laid out as a Toeplitz matrix: zero where an
-output does not read an element. In int8 the weights, the sums and the one rounding are the depthwise operator's own; in
-float only the order of additions differs.
+XNNPACK's depthwise kernels multiply element by element. Its convolutions are matrix products, which use the dot
+products of ARM and of AVX-512 VNNI. So the input is cut into blocks, a channel of a block becomes the input channels of
+a group, and the outputs of a tile its output channels. The weights are the kernel laid out as a Toeplitz matrix: zero
+where an output does not read an element. In int8 the weights, the sums and the one rounding are the depthwise
+operator's own, so XNNPACK gives the same bits (LiteRT's own kernels, without it, round convolutions and depthwise ones
+differently, by one at most). In float only the order of additions differs, and infinities spread over a block as NaN.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _int8_known(graph: Graph, operator: schema.OperatorT, window: Window) -> boo
     return (
         constants_known(graph, operator)
         and graph.is_type(kernel, Type.INT8)
-        and scale.size in (1, window.channels)
+        and scale.size == window.channels
         and not zero_point.any()
         and padded[0] is not None
         and unpadded[0] is not None
@@ -96,8 +97,8 @@ def replace_by_blocks(
     if not (rows.is_same and columns.is_same):
         x, padding = chain.pad(x, (rows.padding, columns.padding)), schema.Padding.VALID
     x = chain.convolve(x, rows, columns, group=group, padding=padding)
-    x = from_blocks(chain, x, rows, columns)
-    chain.end(x)
+    from_blocks(chain, x, rows, columns)
+    chain.end()
 
 
 class Chain:
@@ -187,10 +188,9 @@ class Chain:
         shape = (1, height, width, self._graph.shape(x)[3])
         return self._add(Op.SLICE, x, shape, schema.SliceOptionsT(), np.zeros(4, np.int32), np.int32(shape), version=2)
 
-    def end(self, x: int) -> None:
+    def end(self) -> None:
         """Replace the depthwise convolution by the operators; the last one writes its result."""
         last = self._made[-1]
-        assert last.outputs == [x]
         last.outputs = list(self._operator.outputs)
         self._graph.replace(self._operator, self._made)
 
@@ -260,8 +260,6 @@ def _repeated(graph: Graph, index: int, times: int) -> schema.QuantizationParame
     quantization = copy.deepcopy(graph.tensor(index).quantization)
     quantization.min = quantization.max = None
     quantization.quantizedDimension = 0
-    scale = np.asarray(quantization.scale, np.float32)
-    if scale.size > 1:
-        scale = np.repeat(scale, times)
-    quantization.scale, quantization.zeroPoint = scale, np.zeros(scale.size, np.int64)
+    quantization.scale = np.repeat(np.asarray(quantization.scale, np.float32), times)
+    quantization.zeroPoint = np.zeros(quantization.scale.size, np.int64)
     return quantization

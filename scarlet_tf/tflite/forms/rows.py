@@ -9,7 +9,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.axis import Blocks, blocks_of, single, whole
 from scarlet_tf.tflite.forms.form import Variant
-from scarlet_tf.tflite.forms.grouped import GROUPS, MOST_WEIGHTS, Chain, readable_window, replace_by_blocks, weight_count
+from scarlet_tf.tflite.forms.grouped import (
+    GROUPS,
+    MOST_WEIGHTS,
+    Chain,
+    readable_window,
+    replace_by_blocks,
+    weight_count,
+)
 from scarlet_tf.tflite.graph import Graph
 
 _LONGEST = 48  # columns of a row that is one block: its weights grow with the square
@@ -48,7 +55,7 @@ class Rows:
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
-    _, height, width, channels = chain.shape(x)
+    _, height, _, channels = chain.shape(x)
     if columns.count == 1:
         x = chain.transpose(x, (0, 1, 3, 2))
     else:

@@ -157,7 +157,7 @@ def operator_file(signature: Signature, *, seed: int = 0) -> bytes:
         inputs = [image, graph.add_constant(amounts, "amounts")]
         graph.operators.append(graph.new_operator(Op.PAD, inputs, [x], options=schema.PadOptionsT()))
     constants = _constants(graph, signature, rng)
-    y = graph.add_tensor(kind, _result_shape(graph.shape(x), signature), "result", quantization=_scaled(kind, 0.1, -5))
+    y = graph.add_tensor(kind, _result_shape(graph.shape(x), signature), "result", quantization=_scaled(kind, 0.05, -5))
     options, version = _options(signature)
     graph.operators.append(
         graph.new_operator(getattr(Op, signature.kind), [x, *constants], [y], options=options, version=version)
