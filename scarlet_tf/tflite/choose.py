@@ -76,9 +76,7 @@ def find_candidates(graph: Graph) -> list[Candidate]:
     for position, operator in enumerate(graph.operators):
         variants, signature = variants_of(graph, operator), signature_of(graph, operator)
         if variants and signature is not None:
-            found.append(
-                Candidate(operator=operator, position=position, signature=signature, variants=variants)
-            )
+            found.append(Candidate(operator=operator, position=position, signature=signature, variants=variants))
     return found
 
 

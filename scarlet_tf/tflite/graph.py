@@ -85,6 +85,11 @@ class Graph:
         """Return whether the file states four sizes for the tensor; the interpreter infers those of computed ones."""
         return len(self.shape(index)) == 4
 
+    def is_open(self, index: int) -> bool:
+        """Return whether a size of the tensor is open, such as the batch, and set by the user of the file."""
+        signature = self.tensor(index).shapeSignature
+        return signature is not None and any(int(size) < 0 for size in signature)
+
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind
 

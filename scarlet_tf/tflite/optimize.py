@@ -89,9 +89,7 @@ def choose_forms(
     return rewrite_operators(content, tables, max_growth=1.0 if optimize_for == SIZE else max_growth)
 
 
-def optimize(
-    content: bytes, *, label: str, optimize_for: str = XNNPACK, max_growth: float | None = None
-) -> Optimized:
+def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_growth: float | None = None) -> Optimized:
     """Rewrite a .tflite file to run fast on a target, and run the old and the new one on the same input.
 
     Args:

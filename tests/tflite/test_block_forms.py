@@ -1,4 +1,4 @@
-"""Depthwise convolutions as grouped convolutions over blocks: the same bits in int8, the same but for rounding in float.
+"""Depthwise convolutions as grouped convolutions over blocks: the same bits in int8, but for rounding in float.
 
 The channels do not mix, so few stand for many.
 """

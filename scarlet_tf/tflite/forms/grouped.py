@@ -35,7 +35,7 @@ def readable_window(graph: Graph, operator: schema.OperatorT) -> Window | None:
     window = read_window(graph, operator)
     if window is None or window.rows.taps * window.columns.taps < LEAST_TAPS:
         return None
-    if graph.shape(window.image)[0] != 1:
+    if graph.shape(window.image)[0] != 1 or graph.is_open(window.image):
         return None
     known = _int8_known(graph, operator, window) if is_int8(graph, operator) else _float_known(graph, operator)
     return window if known else None
@@ -160,9 +160,7 @@ class Chain:
         self._made += [*loading, convolution]
         return y
 
-    def _weights(
-        self, kernel: int, rows: Blocks, columns: Blocks, *, group: int
-    ) -> tuple[int, list[schema.OperatorT]]:
+    def _weights(self, kernel: int, rows: Blocks, columns: Blocks, *, group: int) -> tuple[int, list[schema.OperatorT]]:
         graph, name = self._graph, f"{self._name}/blocks"
         outputs = rows.tile * columns.tile
         if graph.is_type(kernel, Type.INT8):

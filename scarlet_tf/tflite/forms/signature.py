@@ -72,9 +72,17 @@ class Signature:
             found = cls(**fields)
         except (IndexError, ValueError):
             found = None
-        if found is None or str(found) != text:
+        if found is None or str(found) != text or not found._is_known():
             raise ValueError(f"not the signature of an operator: {text!r}")
         return found
+
+    def _is_known(self) -> bool:
+        return (
+            self.kind in (_CONVOLUTIONS if self.kernel else _ACTIVATIONS)
+            and self.type in (INT8, FLOAT32, HYBRID)
+            and self.padding in _PADDINGS.values()
+            and self.fused in _FUSED.values()
+        )
 
     def describe(self) -> str:
         """Return a short description for reports, such as "depthwise 7x7 28x28x240"."""
