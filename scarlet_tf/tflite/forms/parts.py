@@ -64,12 +64,13 @@ class FiveParts:
 
 
 def is_float_7x7(graph: Graph, operator: schema.OperatorT) -> bool:
-    """Return whether the operator is a 7x7 depthwise convolution in float32 whose kernel is known."""
+    """Return whether the operator is a 7x7 depthwise convolution in float32 whose kernel and sizes are known."""
     return (
         graph.code(operator) == Op.DEPTHWISE_CONV_2D
         and graph.is_type(operator.inputs[0], Type.FLOAT32)
         and graph.is_type(operator.inputs[1], Type.FLOAT32)
         and _is_7x7(graph, operator)
+        and read_window(graph, operator) is not None
         and graph.real_constant(operator.inputs[1]) is not None
     )
 
