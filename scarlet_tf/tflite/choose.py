@@ -16,6 +16,7 @@ from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.profile import cut_operator
 
 _NOISE = 0.97  # of the plain form's time, that another form must stay below; instructions have no noise
+_WORTH = 0.95  # of the plain form's cost, on average over the targets: the least gain that is worth larger weights
 _MILLIONS = 1e6
 
 
@@ -86,7 +87,7 @@ def rewrite_operators(
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
     A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. It must not
-    cost more than the plain form on any target. Where the file may not grow as much as all of these forms would make
+    cost more than the plain form on any target, and 5 % less on average. Where the file may not grow as much as all of these forms would make
     it, those come first that save the largest share of the cost per byte.
 
     Args:
@@ -150,7 +151,7 @@ def _options(
         options[signature] = [_Option(name=PLAIN, growth=0, loss=0.0)]
         if not own:
             continue
-        fitting = [name for name in own[next(iter(own))] if all(_fits(name, own[t], tables[t]) for t in own)]
+        fitting = [name for name in own[next(iter(own))] if _fits(name, own, tables)]
         best = {target: min(own[target][name] for name in fitting) for target in own}
         weight = statistics.mean(best[target] / plain[target] for target in own)
         options[signature] = [
@@ -176,9 +177,12 @@ def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, d
     return {target: {name: costs[name] for name in known} for target, costs in found.items()}
 
 
-def _fits(name: str, costs: Mapping[str, float], table: CostTable) -> bool:
-    most = costs[PLAIN] * (_NOISE if table.unit == "ms" else 1.0)
-    return name == PLAIN or costs[name] <= most
+def _fits(name: str, costs: Mapping[str, Mapping[str, float]], tables: Mapping[str, CostTable]) -> bool:
+    """Return whether a form is not slower than the plain one on any target, and faster on average."""
+    ratios = {target: forms[name] / forms[PLAIN] for target, forms in costs.items()}
+    most = {target: _NOISE if tables[target].unit == "ms" else 1.0 for target in ratios}
+    not_slower = all(ratio <= most[target] for target, ratio in ratios.items())
+    return name == PLAIN or (not_slower and statistics.geometric_mean(ratios.values()) <= _WORTH)
 
 
 def _with_growth(content: bytes, options: Sequence[_Option]) -> list[_Option]:

@@ -93,15 +93,21 @@ def test_the_worst_target_decides(file):
 
 
 def test_slower_than_plain_on_one_target_is_out(file):
-    one = table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 1.0, "float": 99.0}})
+    one = table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 1.0, "float": 90.0}})
     other = table("other", {DEPTHWISE: {PLAIN: 100.0, "rows": 101.0, "float": 100.0}})
     assert chosen(file, one, other)[0] == {(DEPTHWISE, "float"): 1}
 
 
-def test_times_must_win_by_more_than_noise(file):
-    costs = {DEPTHWISE: {PLAIN: 1.0, "rows": 0.98}}
-    assert chosen(file, table("one", costs, unit="ms"))[0] == {}
-    assert chosen(file, table("one", costs))[0] == {(DEPTHWISE, "rows"): 1}
+def test_times_must_win_by_more_than_noise_on_each_target(file):
+    one = table("one", {DEPTHWISE: {PLAIN: 1.0, "rows": 0.5}})
+    for unit, names in (("ms", []), ("instructions", ["rows"])):
+        other = table("other", {DEPTHWISE: {PLAIN: 1.0, "rows": 0.98}}, unit=unit)
+        assert [name for _, name in chosen(file, one, other)[0]] == names
+
+
+@pytest.mark.parametrize(("cost", "names"), [(0.96, []), (0.94, ["rows"])])
+def test_a_small_gain_is_not_worth_larger_weights(cost, names, file):
+    assert [name for _, name in chosen(file, table("one", {DEPTHWISE: {PLAIN: 1.0, "rows": cost}}))[0]] == names
 
 
 @pytest.fixture(scope="module")
