@@ -87,8 +87,8 @@ def rewrite_operators(
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
     A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. It must not
-    cost more than the plain form on any target, and 5 % less on average. Where the file may not grow as much as all of these forms would make
-    it, those come first that save the largest share of the cost per byte.
+    cost more than the plain form on any target, and 5 % less on average. Where the file may not grow as much as all of
+    these forms would make it, those come first that save the largest share of the cost per byte.
 
     Args:
         content: of a file that `probe` has accepted or a converter has written.
