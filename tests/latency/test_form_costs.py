@@ -14,7 +14,7 @@ SWISH = Signature(kind="HARD_SWISH", type="int8", shape=(1, 14, 14, 16))
 DEPTHWISE = Signature(kind="DEPTHWISE_CONV_2D", type="int8", shape=(1, 9, 9, 16), kernel=(5, 5, 16))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -26,7 +26,7 @@ def swish(tmp_path):
     return path
 
 
-def test_a_device_decides_what_is_chosen_for_android(device, binary, swish, monkeypatch):
+def test_a_device_decides_what_is_chosen_for_android(cache, device, binary, swish, monkeypatch):
     quick = dataclasses.replace(form_costs._ANDROID, cooldown=0.0, min_seconds=0.0)
     monkeypatch.setattr(form_costs, "_ANDROID", quick)
     device.set(times_us={"model0.tflite": [5000], "model1.tflite": [1000]})  # plain, float
@@ -65,8 +65,8 @@ def test_counts_of_forms(emulator, swish, tmp_path):
     assert table.unit == "instructions" and 3_000 < costs["float"] < costs["plain"] < 30_000
 
 
-def test_what_cannot_be_measured(swish, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="unknown target 'cortex-a75': .* nearest is 'cortex-a7[26]'"):
+def test_what_cannot_be_measured(cache, swish, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"unknown target 'cortex-a75': .* nearest is 'cortex-a7[26]'"):
         measure_forms("cortex-a75", models=[swish])
     with pytest.raises(FileNotFoundError, match=r"no such file: .*absent\.tflite"):
         measure_forms("host", models=[tmp_path / "absent.tflite"])
