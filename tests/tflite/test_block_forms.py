@@ -102,7 +102,7 @@ def test_random_depthwise_convolutions_keep_their_bits(run):
     signatures = [random_signature(seed) for seed in range(40)]
     assert len(set(signatures)) == 40
     used = [name for signature in signatures for name in check_exact(signature, run)]
-    assert {"rows", "rows of 8", "tiles of 4x4"} <= set(used) and len(used) > 100
+    assert {"rows", "rows, groups of 2", "tiles of 4x4"} <= set(used) and len(used) > 70
 
 
 @pytest.mark.parametrize("fused", ["NONE", "RELU6"])

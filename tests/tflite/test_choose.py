@@ -131,17 +131,17 @@ def two_operators():
 
 def test_growth_is_spent_where_it_saves_most_per_byte(two_operators):
     content, first, second = two_operators
-    forms = {first: {PLAIN: 100.0, "rows": 40.0}, second: {PLAIN: 1000.0, "rows": 20.0, "rows of 8": 60.0}}
+    forms = {first: {PLAIN: 100.0, "rows": 40.0}, second: {PLAIN: 1000.0, "rows, groups of 2": 20.0, "rows": 60.0}}
     growth = {}
-    for signature, name in ((first, "rows"), (second, "rows"), (second, "rows of 8")):
+    for signature, name in ((first, "rows"), (second, "rows, groups of 2"), (second, "rows")):
         (choice,) = rewrite_operators(content, {"one": table("one", {signature: {PLAIN: 9.0, name: 1.0}})})[1]
         growth[signature, name] = choice.growth
-    assert 0 < growth[second, "rows of 8"] < growth[second, "rows"]
+    assert 0 < growth[second, "rows"] < growth[second, "rows, groups of 2"]
     for names, spent in (
         (set(), 0),
-        ({(second, "rows of 8")}, growth[second, "rows of 8"]),
         ({(second, "rows")}, growth[second, "rows"]),
-        ({(first, "rows"), (second, "rows")}, growth[first, "rows"] + growth[second, "rows"]),
+        ({(second, "rows, groups of 2")}, growth[second, "rows, groups of 2"]),
+        ({(first, "rows"), (second, "rows, groups of 2")}, growth[first, "rows"] + growth[second, "rows, groups of 2"]),
     ):
         bound = 1 + (spent + 200) / len(content)
         got, rewritten = chosen(content, table("one", forms), max_growth=bound)
@@ -217,16 +217,22 @@ def test_the_host_is_measured_once(cache, file, monkeypatch):
     assert cost_targets.tables_for("host", [candidate.signature])["host"] == first
 
 
-def test_an_interrupted_measurement_goes_on(file):
-    saved, calls = [], []
+def test_what_a_table_lacks_is_measured(file):
+    """Nothing twice; of a new form the count alone, but times only together, as they compare within one run."""
+    saved, measured = [], []
 
     def measure(files):
-        calls.append(len(files))
+        measured.append(len(files))
         return [float(len(content)) for content in files]
 
-    costs = measure_costs([DEPTHWISE], measure, table=empty_table("cortex-a76"), save=saved.append)
-    assert saved == [costs] and costs.costs[str(DEPTHWISE)][PLAIN] == len(file)
-    assert measure_costs([DEPTHWISE], measure, table=costs, save=saved.append) == costs and len(calls) == 1
+    for unit, again in (("instructions", 1), ("ms", 6)):
+        costs = measure_costs([DEPTHWISE], measure, table=table("one", {}, unit=unit), save=saved.append)
+        forms = costs.costs[str(DEPTHWISE)]
+        assert saved[-1] == costs and forms[PLAIN] == len(file) and measured[-1] == len(forms) == 6
+        fewer = {DEPTHWISE: {name: cost for name, cost in forms.items() if name != "rows"}}
+        resumed = measure_costs([DEPTHWISE], measure, table=table("one", fewer, unit=unit), save=saved.append)
+        assert resumed == costs and measured[-1] == again
+        assert measure_costs([DEPTHWISE], lambda files: pytest.fail("again"), table=costs, save=saved.append) == costs
 
 
 def test_times_of_files_grow_with_their_work():

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scarlet_tf.tflite import Graph, probe, run_passes
-from scarlet_tf.tflite.forms.parts import FLOAT_PARTS, INT8_PARTS
+from scarlet_tf.tflite.forms.parts import FIVE_PARTS, THREE_PARTS
 from scarlet_tf.tflite.graph import Activation, Type
 from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
 from scarlet_tf.tflite.runtime import TFLiteFileError
 
-five_parts = functools.partial(split_depthwise, parts=FLOAT_PARTS)
+five_parts = functools.partial(split_depthwise, parts=FIVE_PARTS)
 SIZES = (7, 8, 13, 14, 28)
 SUMS = {"DEPTHWISE_CONV_2D": 5, "ADD": 4}
 # What a part needs of zeros depends on its taps, so each pads for itself.
@@ -39,7 +39,7 @@ def split(run, kinds, relative_difference):
     return split
 
 
-@pytest.mark.parametrize("parts", [FLOAT_PARTS, INT8_PARTS])
+@pytest.mark.parametrize("parts", [FIVE_PARTS, THREE_PARTS])
 def test_every_tap_is_in_one_part(parts):
     taps = collections.Counter(tap for part in parts for tap in itertools.product(part.rows, part.columns))
     assert taps == {tap: 1 for tap in itertools.product(range(7), range(7))}
@@ -73,7 +73,7 @@ def test_zero_padding_in_front_is_taken_in(size, stride, depthwise, split):
 def test_three_parts(stride, depthwise, run, kinds, relative_difference):
     content = depthwise(9, stride=stride)
     graph = Graph(content)
-    assert split_depthwise(graph, INT8_PARTS).changes == 1
+    assert split_depthwise(graph, THREE_PARTS).changes == 1
     image = np.random.default_rng(0).standard_normal((1, 9, 10, 3)).astype(np.float32)
     assert relative_difference(run(content, image), run(graph.to_bytes(), image)) <= 1e-5
     assert collections.Counter(kinds(graph.to_bytes()))["DEPTHWISE_CONV_2D"] == 3

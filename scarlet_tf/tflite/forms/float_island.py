@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.form import Variant
 from scarlet_tf.tflite.forms.grouped import LEAST_TAPS
-from scarlet_tf.tflite.forms.parts import FLOAT_PARTS, can_split, split
+from scarlet_tf.tflite.forms.parts import FIVE_PARTS, can_split, split
 from scarlet_tf.tflite.forms.quantized import constants_known, is_int8
 from scarlet_tf.tflite.graph import Graph, Op, Type
 
@@ -21,7 +21,7 @@ class FloatConvolution:
     def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterator[Variant]:
         if not _is_candidate(graph, operator):
             return
-        if graph.code(operator) == Op.DEPTHWISE_CONV_2D and can_split(graph, operator, FLOAT_PARTS):
+        if graph.code(operator) == Op.DEPTHWISE_CONV_2D and can_split(graph, operator, FIVE_PARTS):
             yield Variant(name="float, five parts", apply=_into_island_in_parts, rounds_anew=True, uses_float=True)
         else:
             yield Variant(name="float", apply=_into_island, rounds_anew=True, uses_float=True)
@@ -51,7 +51,7 @@ def _is_candidate(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _into_island_in_parts(graph: Graph, operator: schema.OperatorT) -> None:
-    split(graph, _into_island(graph, operator), parts=FLOAT_PARTS)
+    split(graph, _into_island(graph, operator), parts=FIVE_PARTS)
 
 
 def _into_island(graph: Graph, operator: schema.OperatorT) -> schema.OperatorT:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.form import Variant
-from scarlet_tf.tflite.forms.parts import FLOAT_PARTS, can_split, split
+from scarlet_tf.tflite.forms.parts import FIVE_PARTS, can_split, split
 from scarlet_tf.tflite.graph import Graph, Op, Type
 
 
@@ -18,7 +18,7 @@ class FloatWeights:
         if not is_hybrid(graph, operator):
             return
         yield Variant(name="float weights", apply=_with_float_weights, rounds_anew=True)
-        if can_split(graph, operator, FLOAT_PARTS):
+        if can_split(graph, operator, FIVE_PARTS):
             yield Variant(name="float weights, five parts", apply=_in_parts, rounds_anew=True)
 
 
@@ -37,7 +37,7 @@ def is_hybrid(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def _in_parts(graph: Graph, operator: schema.OperatorT) -> None:
-    split(graph, _with_float_weights(graph, operator), parts=FLOAT_PARTS)
+    split(graph, _with_float_weights(graph, operator), parts=FIVE_PARTS)
 
 
 def _with_float_weights(graph: Graph, operator: schema.OperatorT) -> schema.OperatorT:

@@ -11,19 +11,22 @@ differently, by one at most). In float only the order of additions differs, and 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.axis import Blocks
+from scarlet_tf.tflite.forms.form import Variant
 from scarlet_tf.tflite.forms.quantized import constants_known, is_int8
 from scarlet_tf.tflite.forms.window import Window, read_window
 from scarlet_tf.tflite.graph import Graph, Op, Type
 
 LEAST_TAPS = 25  # smaller kernels have fast depthwise kernels of their own
-MOST_WEIGHTS = 4_000_000  # of one operator
-GROUPS = (1, 2, 4)  # channels of a group: more fill a matrix kernel that is wider than a tile
+_MOST_WEIGHTS = 4_000_000  # of one operator
+_GROUPS = (1, 2, 4, 8)  # channels of a group: more fill a matrix kernel that is wider than a tile
+_WIDEST = 64  # outputs of a group of several channels: XNNPACK's matrix kernels are 8 to 64 wide
 
 Layout = Callable[["Chain", int, Blocks, Blocks], int]
 
@@ -66,9 +69,26 @@ def _float_known(graph: Graph, operator: schema.OperatorT) -> bool:
     )
 
 
-def weight_count(window: Window, rows: Blocks, columns: Blocks, *, group: int) -> int:
-    """Return the number of weights of the grouped convolution."""
-    return window.channels * group * rows.tile * columns.tile * rows.taps * columns.taps * rows.block * columns.block
+def variants_by_group(
+    name: str, window: Window, blocks: tuple[Blocks, Blocks], *, to_blocks: Layout, from_blocks: Layout
+) -> Iterator[Variant]:
+    """Yield a variant for each number of channels that a group may have: "rows", "rows, groups of 2" and so on.
+
+    Args:
+        name: of the variant with one channel a group.
+        window: of the depthwise convolution.
+        blocks, to_blocks, from_blocks: as for `replace_by_blocks`.
+    """
+    rows, columns = blocks
+    outputs = rows.tile * columns.tile
+    weights = window.channels * outputs * rows.taps * columns.taps * rows.block * columns.block
+    for group in _GROUPS:
+        if window.channels % group or group * weights > _MOST_WEIGHTS or (group > 1 and group * outputs > _WIDEST):
+            continue
+        apply = functools.partial(
+            replace_by_blocks, blocks=blocks, group=group, to_blocks=to_blocks, from_blocks=from_blocks
+        )
+        yield Variant(name=name if group == 1 else f"{name}, groups of {group}", apply=apply)
 
 
 def replace_by_blocks(

@@ -40,27 +40,30 @@ def _spacing(positions: tuple[int, ...]) -> int:
 
 
 # A 5x5 core, and the ring around it split into 9-, 9-, 9- and 4-tap kernels: the fewest taps for XNNPACK to compute.
-FLOAT_PARTS = (
+FIVE_PARTS = (
     Part((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)),
     Part((0, 6), (0, 2, 4, 6)),
     Part((0, 6), (1, 3, 5)),
     Part((1, 3, 5), (0, 6)),
     Part((2, 4), (0, 6)),
 )
-# Three 25-tap kernels: fewer sums, for parts whose results are rounded to int8.
-INT8_PARTS = (
-    Part((0, 3, 6), tuple(range(KERNEL))),
-    Part((1, 5), tuple(range(KERNEL))),
-    Part((2, 4), tuple(range(KERNEL))),
+# Two 25-tap kernels and a 9-tap one: three taps more, and two sums less, whose results int8 rounds.
+THREE_PARTS = (
+    Part(tuple(range(KERNEL)), (1, 3, 5)),
+    Part((1, 2, 3, 4, 5), (0, 2, 4, 6)),
+    Part((0, 6), (0, 2, 4, 6)),
 )
 
 
-class FiveParts:
-    """Sum of five dilated convolutions: "five parts"."""
+class Parts:
+    """Sum of dilated convolutions: "five parts" and "three parts"."""
 
     def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterator[Variant]:
-        if is_float_7x7(graph, operator) and can_split(graph, operator, FLOAT_PARTS):
-            yield Variant(name="five parts", apply=functools.partial(split, parts=FLOAT_PARTS))
+        if not is_float_7x7(graph, operator):
+            return
+        for name, parts in (("five parts", FIVE_PARTS), ("three parts", THREE_PARTS)):
+            if can_split(graph, operator, parts):
+                yield Variant(name=name, apply=functools.partial(split, parts=parts))
 
 
 def is_float_7x7(graph: Graph, operator: schema.OperatorT) -> bool:

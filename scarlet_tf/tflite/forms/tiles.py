@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.axis import Blocks, blocks_of
 from scarlet_tf.tflite.forms.form import Variant
-from scarlet_tf.tflite.forms.grouped import MOST_WEIGHTS, Chain, readable_window, replace_by_blocks, weight_count
+from scarlet_tf.tflite.forms.grouped import Chain, readable_window, variants_by_group
 from scarlet_tf.tflite.graph import Graph
 
 _SIDE = 4
@@ -17,19 +16,14 @@ _SMALLEST = 12  # rows or columns of outputs: below, zeros fill too much of the 
 
 
 class Tiles:
-    """Grouped convolution over blocks of 4x4 elements, for tiles of 4x4 outputs: "tiles of 4x4"."""
+    """Grouped convolution over blocks of 4x4 elements, for tiles of 4x4 outputs: "tiles of 4x4", also in groups."""
 
     def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterator[Variant]:
         window = readable_window(graph, operator)
         if window is None or min(window.rows.out, window.columns.out) < _SMALLEST:
             return
         blocks = tuple(blocks_of(axis, block=_SIDE, tile=_SIDE) for axis in (window.rows, window.columns))
-        if weight_count(window, *blocks, group=1) > MOST_WEIGHTS:
-            return
-        apply = functools.partial(
-            replace_by_blocks, blocks=blocks, group=1, to_blocks=_to_blocks, from_blocks=_from_blocks
-        )
-        yield Variant(name="tiles of 4x4", apply=apply)
+        yield from variants_by_group("tiles of 4x4", window, blocks, to_blocks=_to_blocks, from_blocks=_from_blocks)
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from ai_edge_litert import schema_py_generated as schema
 
 from scarlet_tf.tflite.forms.axis import Blocks, whole
 from scarlet_tf.tflite.forms.form import Variant
-from scarlet_tf.tflite.forms.grouped import MOST_WEIGHTS, Chain, readable_window, replace_by_blocks, weight_count
+from scarlet_tf.tflite.forms.grouped import Chain, readable_window, variants_by_group
 from scarlet_tf.tflite.graph import Graph
 
 _LARGEST = 150  # elements of a map: the weights grow with their square
@@ -23,12 +22,7 @@ class WholeMaps:
         if window is None or window.rows.size * window.columns.size > _LARGEST:
             return
         blocks = whole(window.rows), whole(window.columns)
-        if weight_count(window, *blocks, group=1) > MOST_WEIGHTS:
-            return
-        apply = functools.partial(
-            replace_by_blocks, blocks=blocks, group=1, to_blocks=_to_blocks, from_blocks=_from_blocks
-        )
-        yield Variant(name="whole maps", apply=apply)
+        yield from variants_by_group("whole maps", window, blocks, to_blocks=_to_blocks, from_blocks=_from_blocks)
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:

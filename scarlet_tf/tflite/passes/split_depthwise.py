@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from scarlet_tf.tflite.forms.parts import INT8_PARTS, Part, can_split, is_float_7x7, split
+from scarlet_tf.tflite.forms.parts import THREE_PARTS, Part, can_split, is_float_7x7, split
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes import PassReport
 
 
-def split_depthwise(graph: Graph, parts: tuple[Part, ...] = INT8_PARTS) -> PassReport:
+def split_depthwise(graph: Graph, parts: tuple[Part, ...] = THREE_PARTS) -> PassReport:
     """Split every float 7x7 depthwise convolution whose padding allows it; a PAD in front merges into theirs."""
     found = [operator for operator in graph.operators if is_float_7x7(graph, operator)]
     fitting = [operator for operator in found if can_split(graph, operator, parts)]
