@@ -22,9 +22,9 @@ class FloatConvolution:
         if not _is_candidate(graph, operator):
             return
         if graph.code(operator) == Op.DEPTHWISE_CONV_2D and can_split(graph, operator, FIVE_PARTS):
-            yield Variant(name="float, five parts", apply=_into_island_in_parts, rounds_anew=True, uses_float=True)
+            yield Variant(name="float, five parts", apply=_into_island_in_parts, rounds_anew=True)
         else:
-            yield Variant(name="float", apply=_into_island, rounds_anew=True, uses_float=True)
+            yield Variant(name="float", apply=_into_island, rounds_anew=True)
 
 
 class FloatActivation:
@@ -35,7 +35,7 @@ class FloatActivation:
 
     def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterator[Variant]:
         if graph.code(operator) in (Op.HARD_SWISH, Op.SOFTMAX) and is_int8(graph, operator):
-            yield Variant(name="float", apply=_into_island, rounds_anew=True, uses_float=True)
+            yield Variant(name="float", apply=_into_island, rounds_anew=True)
 
 
 def _is_candidate(graph: Graph, operator: schema.OperatorT) -> bool:

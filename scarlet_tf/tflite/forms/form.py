@@ -22,13 +22,11 @@ class Variant:
         apply: replaces the operator in the graph. The graph is pruned afterwards.
         rounds_anew: whether an int8 result is rounded at other points than in the plain operator, or int8 weights are
             used in another way.
-        uses_float: whether an int8 operator is computed in float.
     """
 
     name: str
     apply: Callable[[Graph, schema.OperatorT], None]
     rounds_anew: bool = False
-    uses_float: bool = False
 
 
 class Form(Protocol):

@@ -45,14 +45,17 @@ def readable_window(graph: Graph, operator: schema.OperatorT) -> Window | None:
 
 
 def _int8_known(graph: Graph, operator: schema.OperatorT, window: Window) -> bool:
-    kernel = operator.inputs[1]
-    scale, zero_point, _ = graph.quantization(kernel)
+    _, kernel, *bias = operator.inputs
+    if not constants_known(graph, operator) or not bias or bias[0] < 0:
+        return False
+    scale, zero_point, axis = graph.quantization(kernel)
     padded, unpadded = (graph.quantization(index) for index in (operator.inputs[0], window.image))
     return (
-        constants_known(graph, operator)
-        and graph.is_type(kernel, Type.INT8)
-        and scale.size == window.channels
+        graph.is_type(kernel, Type.INT8)
+        and (scale.size, axis) == (window.channels, 3)
         and not zero_point.any()
+        and graph.is_type(bias[0], Type.INT32)
+        and graph.quantization(bias[0])[0].size == window.channels
         and padded[0] is not None
         and unpadded[0] is not None
         and np.array_equal(padded[0], unpadded[0])
@@ -196,8 +199,7 @@ class Chain:
                 return graph.add_constant(np.repeat(graph.real_constant(bias[0]), outputs), name)
             quantization = _repeated(graph, bias[0], outputs)
             return graph.add_constant(np.repeat(graph.constant(bias[0]), outputs), name, quantization=quantization)
-        dtype = np.int32 if graph.is_type(kernel, Type.INT8) else np.float32
-        return graph.add_constant(np.zeros(graph.shape(kernel)[3] * outputs, dtype), name)
+        return graph.add_constant(np.zeros(graph.shape(kernel)[3] * outputs, np.float32), name)
 
     def crop(self, x: int, height: int, width: int) -> int:
         """Leave out the rows and columns behind `height` and `width`."""

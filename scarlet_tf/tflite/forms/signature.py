@@ -100,7 +100,7 @@ def signature_of(graph: Graph, operator: schema.OperatorT) -> Signature | None:
     if kind in _ACTIVATIONS:
         shape = graph.shape(operator.inputs[0])
         signature = Signature(kind=kind, type=graph.type_name(operator.inputs[0]), shape=shape)
-    elif kind in _CONVOLUTIONS and operator.builtinOptions is not None:
+    elif kind in _CONVOLUTIONS:
         signature = _of_convolution(graph, operator)
     else:
         return None
@@ -109,7 +109,11 @@ def signature_of(graph: Graph, operator: schema.OperatorT) -> Signature | None:
 
 def _of_convolution(graph: Graph, operator: schema.OperatorT) -> Signature | None:
     image, kernel, options = operator.inputs[0], operator.inputs[1], operator.builtinOptions
+    if not isinstance(options, schema.Conv2DOptionsT | schema.DepthwiseConv2DOptionsT):
+        return None
     if not all(graph.is_map(index) for index in (image, kernel, operator.outputs[0])):
+        return None
+    if options.padding not in _PADDINGS or options.fusedActivationFunction not in _FUSED:
         return None
     image_type, kernel_type = graph.type_name(image), graph.type_name(kernel)
     source, amounts = graph.producer(image), None
