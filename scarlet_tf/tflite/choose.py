@@ -15,8 +15,8 @@ from scarlet_tf.tflite.forms.signature import Signature, signature_of
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.profile import cut_operator
 
-_NOISE = 0.97  # of the plain form's time, that another form must stay below; instructions have no noise
 _WORTH = 0.95  # of the plain form's cost, on average over the targets: the least gain that is worth larger weights
+_CARE = 8  # weight of what a form costs too much on the first of several targets, against what it does on others
 _MILLIONS = 1e6
 
 
@@ -86,13 +86,14 @@ def rewrite_operators(
 ) -> tuple[bytes, tuple[Choice, ...]]:
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
-    A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. It must not
-    cost more than the plain form on any target, and 5 % less on average. Where the file may not grow as much as all of
-    these forms would make it, those come first that save the largest share of the cost per byte.
+    A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. What it costs
+    more than the cheapest on the first of several targets, the slowest devices, counts 8 times. The file costs no more
+    than the plain one on any target. Where it may not grow as much as all of these forms would make it, those come
+    first that save the largest share of the cost per byte.
 
     Args:
         content: of a file that `probe` has accepted or a converter has written.
-        tables: the costs on each target, by its name.
+        tables: the costs on each target, by its name; the slowest first.
         max_growth: bound of the new file's size, as a multiple of the old; None for no bound.
 
     Returns:
@@ -102,7 +103,8 @@ def rewrite_operators(
     candidates = find_candidates(graph)
     options = _options(content, candidates, tables)
     room = None if max_growth is None else int((max_growth - 1) * len(content))
-    chosen = _select([options[candidate.signature] for candidate in candidates], room=room)
+    own = [options[candidate.signature] for candidate in candidates]
+    chosen = _not_slower(_select(own, room=room), own)
     groups = collections.Counter()
     for candidate, option in zip(candidates, chosen, strict=True):
         if option.name != PLAIN:
@@ -140,32 +142,43 @@ class _Option:
 def _options(
     content: bytes, candidates: Sequence[Candidate], tables: Mapping[str, CostTable]
 ) -> dict[Signature, list[_Option]]:
-    """Return the forms worth choosing of each signature: plain, and those that are not slower on any target."""
+    """Return the forms of each signature, plain first, of which one is chosen."""
     counts = collections.Counter(candidate.signature for candidate in candidates)
     first = {candidate.signature: candidate for candidate in reversed(candidates)}
     costs = {signature: _costs(tables, first[signature]) for signature in counts}
     plain = {target: sum(n * costs[s].get(target, {}).get(PLAIN, 0.0) for s, n in counts.items()) for target in tables}
     options = {}
     for signature, candidate in first.items():
-        own = costs[signature]
-        options[signature] = [_Option(name=PLAIN, growth=0, loss=0.0)]
-        if not own:
-            continue
-        fitting = [name for name in own[next(iter(own))] if _fits(name, own, tables)]
-        best = {target: min(own[target][name] for name in fitting) for target in own}
-        weight = statistics.mean(best[target] / plain[target] for target in own)
-        options[signature] = [
-            _Option(
-                name=name,
-                growth=0,
-                loss=weight * max(own[target][name] / best[target] for target in own),
-                costs=tuple((target, (own[target][PLAIN], own[target][name])) for target in own),
-            )
-            for name in fitting
-        ]
-        if len(fitting) > 1:
+        options[signature] = _forms(costs[signature], plain)
+        if len(options[signature]) > 1:
             options[signature] = _with_growth(cut_operator(content, candidate.position), options[signature])
     return options
+
+
+def _forms(costs: Mapping[str, Mapping[str, float]], plain: Mapping[str, float]) -> list[_Option]:
+    """Return the plain form and those that are worth choosing.
+
+    Args:
+        costs: of the forms of one operator, by target; {} if they are not known.
+        plain: cost of all operators that have other forms, by target.
+    """
+    if not costs:
+        return [_Option(name=PLAIN, growth=0, loss=0.0)]
+    names = [name for name in next(iter(costs.values())) if name == PLAIN or _is_worth(name, costs)]
+    best = {target: min(forms[name] for name in names) for target, forms in costs.items()}
+    weight = statistics.mean(best[target] / plain[target] for target in costs)
+    options = []
+    for name in names:
+        ratios = [forms[name] / best[target] for target, forms in costs.items()]
+        care = _CARE if len(ratios) > 1 else 1
+        loss = weight * max(1 + care * (ratios[0] - 1), *ratios)
+        before_after = tuple((target, (forms[PLAIN], forms[name])) for target, forms in costs.items())
+        options.append(_Option(name=name, growth=0, loss=loss, costs=before_after))
+    return options
+
+
+def _is_worth(name: str, costs: Mapping[str, Mapping[str, float]]) -> bool:
+    return statistics.geometric_mean(forms[name] / forms[PLAIN] for forms in costs.values()) <= _WORTH
 
 
 def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, dict[str, float]]:
@@ -175,14 +188,6 @@ def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, d
         return {}
     known = [PLAIN, *(name for name in candidate.variants if all(name in costs for costs in found.values()))]
     return {target: {name: costs[name] for name in known} for target, costs in found.items()}
-
-
-def _fits(name: str, costs: Mapping[str, Mapping[str, float]], tables: Mapping[str, CostTable]) -> bool:
-    """Return whether a form is not slower than the plain one on any target, and faster on average."""
-    ratios = {target: forms[name] / forms[PLAIN] for target, forms in costs.items()}
-    most = {target: _NOISE if tables[target].unit == "ms" else 1.0 for target in ratios}
-    not_slower = all(ratio <= most[target] for target, ratio in ratios.items())
-    return name == PLAIN or (not_slower and statistics.geometric_mean(ratios.values()) <= _WORTH)
 
 
 def _with_growth(content: bytes, options: Sequence[_Option]) -> list[_Option]:
@@ -217,6 +222,27 @@ def _select(options: Sequence[Sequence[_Option]], *, room: int | None) -> list[_
         chosen[position] = option
         room -= added
     return chosen
+
+
+def _not_slower(chosen: Sequence[_Option], options: Sequence[Sequence[_Option]]) -> list[_Option]:
+    """Return the choice without the forms that make the file slower than the plain one on a target.
+
+    The form that adds most to the cost there gives way to one that adds nothing on any target.
+    """
+    chosen = list(chosen)
+    for target in dict.fromkeys(target for option in chosen for target, _ in option.costs):
+        while sum(_added(option, target) for option in chosen) > 0:
+            worst = max(range(len(chosen)), key=lambda position: _added(chosen[position], target))
+            harmless = [
+                option for option in options[worst] if all(after <= before for _, (before, after) in option.costs)
+            ]
+            chosen[worst] = min(harmless, key=lambda option: option.loss)
+    return chosen
+
+
+def _added(option: _Option, target: str) -> float:
+    before, after = dict(option.costs).get(target, (0.0, 0.0))
+    return after - before
 
 
 def _steps(start: _Option, forms: Sequence[_Option]) -> list[tuple[float, _Option]]:

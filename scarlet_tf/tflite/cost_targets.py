@@ -10,7 +10,8 @@ from scarlet_tf.tflite.costs import CostTable, CostTableError, cached_path, load
 from scarlet_tf.tflite.costs.measure import empty_table, measure_costs, time_on_host
 from scarlet_tf.tflite.forms.signature import Signature
 
-SHIPPED = ("cortex-a76", "cortex-a72", "armv9-i8mm", "x86-avx2", "x86-vnni")  # targets whose tables the package has
+# Targets whose tables the package has. The slowest is first: `rewrite_operators` takes most care of it.
+SHIPPED = ("cortex-a72", "cortex-a76", "armv9-i8mm", "x86-avx2", "x86-vnni")
 _DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     XNNPACK: SHIPPED,
     SIZE: SHIPPED,

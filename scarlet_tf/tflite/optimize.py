@@ -29,6 +29,7 @@ Pass = Callable[[Graph], PassReport]
 INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise, spell_hard_swish)
 AFTER_INT8_PASSES: tuple[Pass, ...] = (float_final_softmax,)
 
+_SIZE_GROWTH = 1.01  # of a file that is optimized for size: forms that need a few bytes for operators
 EXACT = 1e-5  # largest relative error of a float file that is rewritten
 
 
@@ -86,7 +87,7 @@ def choose_forms(
     tables = tables_for(optimize_for, [candidate.signature for candidate in candidates])
     if not tables or not candidates:
         return content, ()
-    return rewrite_operators(content, tables, max_growth=1.0 if optimize_for == SIZE else max_growth)
+    return rewrite_operators(content, tables, max_growth=_SIZE_GROWTH if optimize_for == SIZE else max_growth)
 
 
 def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_growth: float | None = None) -> Optimized:

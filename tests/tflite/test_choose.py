@@ -85,24 +85,34 @@ def test_plain_stays_where_it_is_the_cheapest(file):
 
 
 def test_the_worst_target_decides(file):
-    one = table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 10.0, "float": 40.0, "tiles of 4x4": 20.0}})
-    other = table("other", {DEPTHWISE: {PLAIN: 100.0, "rows": 60.0, "float": 15.0, "tiles of 4x4": 22.0}})
+    one = table("one", {DEPTHWISE: {PLAIN: 1000.0, "rows": 100.0, "float": 400.0, "tiles of 4x4": 110.0}})
+    other = table("other", {DEPTHWISE: {PLAIN: 1000.0, "rows": 600.0, "float": 100.0, "tiles of 4x4": 150.0}})
     assert chosen(file, one)[0] == {(DEPTHWISE, "rows"): 1}
     assert chosen(file, other)[0] == {(DEPTHWISE, "float"): 1}
     assert chosen(file, one, other)[0] == {(DEPTHWISE, "tiles of 4x4"): 1}
 
 
+def test_the_first_target_counts_eightfold(file):
+    one = table("one", {DEPTHWISE: {PLAIN: 1000.0, "rows": 100.0, "float": 120.0}})
+    for factor, name in ((2.5, "rows"), (2.7, "float")):
+        other = table("other", {DEPTHWISE: {PLAIN: 1000.0, "rows": 100.0 * factor, "float": 100.0}})
+        assert chosen(file, one, other)[0] == {(DEPTHWISE, name): 1}
+
+
 def test_slower_than_plain_on_one_target_is_out(file):
     one = table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 1.0, "float": 90.0}})
     other = table("other", {DEPTHWISE: {PLAIN: 100.0, "rows": 101.0, "float": 100.0}})
+    assert chosen(file, one)[0] == {(DEPTHWISE, "rows"): 1}
     assert chosen(file, one, other)[0] == {(DEPTHWISE, "float"): 1}
 
 
-def test_times_must_win_by_more_than_noise_on_each_target(file):
-    one = table("one", {DEPTHWISE: {PLAIN: 1.0, "rows": 0.5}})
-    for unit, names in (("ms", []), ("instructions", ["rows"])):
-        other = table("other", {DEPTHWISE: {PLAIN: 1.0, "rows": 0.98}}, unit=unit)
-        assert [name for _, name in chosen(file, one, other)[0]] == names
+def test_what_the_file_gains_elsewhere_may_be_spent(two_operators):
+    """A form that is slower on one target stays if the file as a whole is not."""
+    content, first, second = two_operators
+    one = table("one", {first: {PLAIN: 100.0, "rows": 10.0}, second: {PLAIN: 100.0, "rows": 10.0}})
+    for cost, names in ((50.0, {first, second}), (89.0, {first})):
+        other = table("other", {first: {PLAIN: 100.0, "rows": 80.0}, second: {PLAIN: 40.0, "rows": cost}})
+        assert {signature for signature, _ in chosen(content, one, other)[0]} == names
 
 
 @pytest.mark.parametrize(("cost", "names"), [(0.96, []), (0.94, ["rows"])])
@@ -259,10 +269,10 @@ def test_bad_options(options, message, file):
         optimize(file, label="a", **options)
 
 
-def test_none_and_size_do_not_make_a_file_larger(two_operators):
+def test_none_and_size_keep_a_file_small(two_operators):
     content, _, _ = two_operators
     assert optimize(content, label="a", optimize_for="none").content == content
-    assert len(optimize(content, label="a", optimize_for="size").content) <= len(content)
+    assert len(optimize(content, label="a", optimize_for="size").content) <= 1.01 * len(content)
     assert len(optimize(content, label="a", optimize_for="arm64").content) > len(content)
 
 
