@@ -148,8 +148,8 @@ def convert(
         optimize_for: what the operators' forms are chosen for, by their measured costs; with "int8", some then run in
             float. "xnnpack": all phones and PCs, by the worst of them; "arm64": phones with dot products; "host": this
             machine; "android": the device that `tools/measure_forms.py` measured; "size": as "xnnpack", but the file
-            grows by 1 % at most; "none": the plain file that the converter writes. An "int8_pure" file is rewritten in the
-            same way for all but "none".
+            grows by 1 % at most; "none": the plain file that the converter writes. An "int8_pure" file is rewritten in
+            the same way for all but "none".
         max_growth: bound of the rewritten file's size, as a multiple of the plain file's; None for no bound.
 
     Raises:

@@ -15,7 +15,7 @@ from scarlet_tf.tflite.forms.signature import Signature, signature_of
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.profile import cut_operator
 
-_WORTH = 0.95  # of the plain form's cost, on average over the targets: the least gain that is worth larger weights
+_WORTH = 0.95  # of the plain form's cost, on the worst target: the least gain that is worth larger weights
 _CARE = 8  # weight of what a form costs too much on the first of several targets, against what it does on others
 _MILLIONS = 1e6
 
@@ -164,8 +164,8 @@ def _forms(costs: Mapping[str, Mapping[str, float]], plain: Mapping[str, float])
     """
     if not costs:
         return [_Option(name=PLAIN, growth=0, loss=0.0)]
-    names = [name for name in next(iter(costs.values())) if name == PLAIN or _is_worth(name, costs)]
-    best = {target: min(forms[name] for name in names) for target, forms in costs.items()}
+    names = list(next(iter(costs.values())))
+    best = {target: min(forms.values()) for target, forms in costs.items()}
     weight = statistics.mean(best[target] / plain[target] for target in costs)
     options = []
     for name in names:
@@ -174,11 +174,7 @@ def _forms(costs: Mapping[str, Mapping[str, float]], plain: Mapping[str, float])
         loss = weight * max(1 + care * (ratios[0] - 1), *ratios)
         before_after = tuple((target, (forms[PLAIN], forms[name])) for target, forms in costs.items())
         options.append(_Option(name=name, growth=0, loss=loss, costs=before_after))
-    return options
-
-
-def _is_worth(name: str, costs: Mapping[str, Mapping[str, float]]) -> bool:
-    return statistics.geometric_mean(forms[name] / forms[PLAIN] for forms in costs.values()) <= _WORTH
+    return [option for option in options if option.name == PLAIN or option.loss <= _WORTH * options[0].loss]
 
 
 def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, dict[str, float]]:
