@@ -179,7 +179,7 @@ def _forms(costs: Mapping[str, Mapping[str, float]], plain: Mapping[str, float])
 
 def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, dict[str, float]]:
     """Return costs by target and form, of the forms with a cost on every target; {} if a target's are not known."""
-    found = {target: estimate_costs(table, candidate.signature) for target, table in tables.items()}
+    found = {target: estimate_costs(table, candidate.signature, candidate.variants) for target, table in tables.items()}
     if not all(found.values()):
         return {}
     known = [PLAIN, *(name for name in candidate.variants if all(name in costs for costs in found.values()))]

@@ -18,7 +18,7 @@ from scarlet_tf.tflite.costs import (
     write_table,
 )
 from scarlet_tf.tflite.costs.measure import empty_table, measure_costs, time_on_host
-from scarlet_tf.tflite.forms import PLAIN, Variant
+from scarlet_tf.tflite.forms import PLAIN, Variant, variants_of
 from scarlet_tf.tflite.forms.signature import Signature, operator_file, signature_of
 from scarlet_tf.tflite.graph import Op
 
@@ -159,22 +159,30 @@ def test_growth_is_spent_where_it_saves_most_per_byte(two_operators):
     assert set(chosen(content, table("one", forms))[0]) == names
 
 
+def estimated(known, signature):
+    graph = Graph(operator_file(signature))
+    return estimate_costs(known, signature, variants_of(graph, graph.operators[-1]))
+
+
 def test_other_sizes_are_estimated_with_a_margin():
-    costs = {DEPTHWISE: {PLAIN: 100.0, "rows": 50.0, "float": 95.0}}
-    known = table("one", costs)
+    """Rows cost more an element the longer they are, tiles and float operators do not."""
+    forms = {PLAIN: 100.0, "rows": 50.0, "tiles of 4x4": 40.0, "float": 95.0}
+    known = table("one", {DEPTHWISE: forms})
     wide = dataclasses.replace(DEPTHWISE, shape=(1, 14, 14, 32), kernel=(5, 5, 32))
-    assert estimate_costs(known, wide) == pytest.approx({PLAIN: 200.0, "rows": 110.0, "float": 209.0})
+    margins = {PLAIN: 1.0, "rows": 1.1, "tiles of 4x4": 1.1, "float": 1.1}
+    assert estimated(known, wide) == pytest.approx({name: 2 * forms[name] * margins[name] for name in forms})
     large = dataclasses.replace(DEPTHWISE, shape=(1, 28, 28, 16))
-    assert estimate_costs(known, large) == pytest.approx({PLAIN: 400.0, "rows": 880.0, "float": 1672.0})
-    assert chosen(operator_file(wide), known)[0] == {(wide, "rows"): 1}
-    assert chosen(operator_file(large), known)[0] == {}
+    margins = {PLAIN: 1.0, "rows": 1.25 * 2, "tiles of 4x4": 1.25, "float": 1.25}
+    assert estimated(known, large) == pytest.approx({name: 4 * forms[name] * margins[name] for name in forms})
+    assert chosen(operator_file(large), known)[0] == {(large, "tiles of 4x4"): 1}
+    assert chosen(operator_file(large), table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 50.0}}))[0] == {}
 
 
 def test_the_nearest_size_is_taken():
     near = dataclasses.replace(DEPTHWISE, shape=(1, 12, 12, 16))
     known = table("one", {DEPTHWISE: {PLAIN: 196.0}, near: {PLAIN: 288.0}})
     wanted = dataclasses.replace(DEPTHWISE, shape=(1, 11, 11, 16))
-    assert estimate_costs(known, wanted) == pytest.approx({PLAIN: 2 * 121.0})
+    assert estimated(known, wanted) == pytest.approx({PLAIN: 2 * 121.0})
 
 
 @pytest.mark.parametrize(
@@ -183,7 +191,7 @@ def test_the_nearest_size_is_taken():
 def test_another_kind_of_operator_is_left_plain(other):
     known = table("one", {DEPTHWISE: {PLAIN: 100.0, "rows": 1.0}})
     signature = dataclasses.replace(DEPTHWISE, **other)
-    assert estimate_costs(known, signature) is None
+    assert estimated(known, signature) is None
     assert chosen(operator_file(signature), known)[0] == {}
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from scarlet_tf.tflite.costs.table import CostTable
-from scarlet_tf.tflite.forms import PLAIN
+from scarlet_tf.tflite.forms import PLAIN, Variant
 from scarlet_tf.tflite.forms.signature import Signature
 
-MARGIN = 1.1  # by which other forms must win, for a map of the same size
+SAME_SIZE, OTHER_SIZE = 1.1, 1.25  # margins by which other forms must win, for a map of the same size and of another
 
 
-def estimate_costs(table: CostTable, signature: Signature) -> dict[str, float] | None:
-    """Return the cost of an operator by variant: as measured, or else estimated from the nearest measured shape.
+def estimate_costs(table: CostTable, signature: Signature, variants: Mapping[str, Variant]) -> dict[str, float] | None:
+    """Return the cost of an operator by form: as measured, or else estimated from the nearest measured shape.
 
-    Costs grow with the number of elements. The cost of an element in some forms grows with the rows and columns too,
-    by at most their product. So an estimate takes the costs of all forms but the plain one as higher by `MARGIN`, and
-    by the square of the ratio of the sizes: it chooses another form only where that surely wins.
+    Costs grow with the number of elements, and in some forms those of an element with the rows or columns, see
+    `Variant.order`. To be chosen only where they surely win, all forms but the plain one are taken to cost more than
+    that by a margin, and no less an element on smaller maps.
+
+    Args:
+        table: the costs.
+        signature: of the operator.
+        variants: its other forms, by name.
 
     Returns:
-        Costs in the table's unit; None if the table has no operator of this kind, type, kernel and stride.
+        Costs in the table's unit, of the forms that are known; None if the table has no operator of this kind, type,
+        kernel and stride.
 
     Example:
-        >>> costs = estimate_costs(load_table("cortex-a76"), signature)
+        >>> costs = estimate_costs(load_table("cortex-a76"), signature, variants_of(graph, operator))
     """
     if str(signature) in table.costs:
         return dict(table.costs[str(signature)])
@@ -31,10 +38,11 @@ def estimate_costs(table: CostTable, signature: Signature) -> dict[str, float] |
     if not alike:
         return None
     nearest = min(alike, key=lambda other: (_size_ratio(other, signature), _distance(other, signature), str(other)))
-    scale = math.prod(signature.shape) / math.prod(nearest.shape)
-    doubt = MARGIN * _size_ratio(nearest, signature) ** 2
+    scale, ratio = math.prod(signature.shape) / math.prod(nearest.shape), _size_ratio(nearest, signature)
+    margin = SAME_SIZE if ratio == 1 else OTHER_SIZE
     costs = table.costs[str(nearest)]
-    return {name: cost * scale * (1.0 if name == PLAIN else doubt) for name, cost in costs.items()}
+    others = {name: margin * ratio**variant.order for name, variant in variants.items() if name in costs}
+    return {name: costs[name] * scale * factor for name, factor in ({PLAIN: 1.0} | others).items()}
 
 
 def _kind(signature: Signature) -> tuple:

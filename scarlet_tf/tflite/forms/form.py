@@ -20,12 +20,14 @@ class Variant:
     Attributes:
         name: the same for all shapes, such as "rows, groups of 2"; cost tables have it.
         apply: replaces the operator in the graph. The graph is pruned afterwards.
+        order: power of a map's rows or columns with which the cost of an element grows: 0 if it does not.
         rounds_anew: whether an int8 result is rounded at other points than in the plain operator, or int8 weights are
             used in another way.
     """
 
     name: str
     apply: Callable[[Graph, schema.OperatorT], None]
+    order: int = 0
     rounds_anew: bool = False
 
 

@@ -73,13 +73,14 @@ def _float_known(graph: Graph, operator: schema.OperatorT) -> bool:
 
 
 def variants_by_group(
-    name: str, window: Window, blocks: tuple[Blocks, Blocks], *, to_blocks: Layout, from_blocks: Layout
+    name: str, window: Window, blocks: tuple[Blocks, Blocks], *, order: int, to_blocks: Layout, from_blocks: Layout
 ) -> Iterator[Variant]:
     """Yield a variant for each number of channels that a group may have: "rows", "rows, groups of 2" and so on.
 
     Args:
         name: of the variant with one channel a group.
         window: of the depthwise convolution.
+        order: as in `Variant`.
         blocks, to_blocks, from_blocks: as for `replace_by_blocks`.
     """
     rows, columns = blocks
@@ -91,7 +92,7 @@ def variants_by_group(
         apply = functools.partial(
             replace_by_blocks, blocks=blocks, group=group, to_blocks=to_blocks, from_blocks=from_blocks
         )
-        yield Variant(name=name if group == 1 else f"{name}, groups of {group}", apply=apply)
+        yield Variant(name=name if group == 1 else f"{name}, groups of {group}", apply=apply, order=order)
 
 
 def replace_by_blocks(

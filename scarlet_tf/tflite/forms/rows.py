@@ -22,7 +22,7 @@ class Rows:
         if window is None or window.columns.size > _LONGEST:
             return
         blocks = single(window.rows), whole(window.columns)
-        yield from variants_by_group("rows", window, blocks, to_blocks=_to_blocks, from_blocks=_from_blocks)
+        yield from variants_by_group("rows", window, blocks, order=1, to_blocks=_to_blocks, from_blocks=_from_blocks)
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:

@@ -23,7 +23,9 @@ class Tiles:
         if window is None or min(window.rows.out, window.columns.out) < _SMALLEST:
             return
         blocks = tuple(blocks_of(axis, block=_SIDE, tile=_SIDE) for axis in (window.rows, window.columns))
-        yield from variants_by_group("tiles of 4x4", window, blocks, to_blocks=_to_blocks, from_blocks=_from_blocks)
+        yield from variants_by_group(
+            "tiles of 4x4", window, blocks, order=0, to_blocks=_to_blocks, from_blocks=_from_blocks
+        )
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:

@@ -22,7 +22,9 @@ class WholeMaps:
         if window is None or window.rows.size * window.columns.size > _LARGEST:
             return
         blocks = whole(window.rows), whole(window.columns)
-        yield from variants_by_group("whole maps", window, blocks, to_blocks=_to_blocks, from_blocks=_from_blocks)
+        yield from variants_by_group(
+            "whole maps", window, blocks, order=2, to_blocks=_to_blocks, from_blocks=_from_blocks
+        )
 
 
 def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
