@@ -12,8 +12,8 @@ from scarlet_tf.choices import check_known
 FLOAT32 = "float32"
 QUANTIZATIONS = (FLOAT32, "float16", "dynamic", "int8", "int8_pure")
 END_TYPES = (FLOAT32, "int8", "uint8")  # dtypes of a file's input and output
-XNNPACK = "xnnpack"
-TARGETS = (XNNPACK, "none")
+XNNPACK, ARM64, HOST, ANDROID, SIZE, NONE = "xnnpack", "arm64", "host", "android", "size", "none"
+TARGETS = (XNNPACK, ARM64, HOST, ANDROID, SIZE, NONE)
 PLAIN = "plain"  # in tables, a file of target "none": as the converter wrote it, not optimised
 
 SAVED_MODEL, ONNX = "saved_model", "onnx"
@@ -62,6 +62,12 @@ def format_in_name(path: str | os.PathLike) -> str | None:
         if stem == name or (name != "none" and stem.endswith((f"_{name}", f"-{name}", f".{name}"))):
             return current_name(name)
     return None
+
+
+def check_max_growth(max_growth: float | None) -> None:
+    """Raise ValueError for a bound of a file's growth that is below 1; None is no bound."""
+    if max_growth is not None and not max_growth >= 1:
+        raise ValueError(f"max_growth must be a multiple of the plain file's size, at least 1, got {max_growth!r}")
 
 
 def check_options(

@@ -4,7 +4,7 @@
     python tools/export_tflite.py --model=runs/b --output=b.tflite --quantize=int8 --representative_dataset=imagenette
 
 LETs (linearly equivalent transformations) are folded first where that is exact; the tool reports what it did with each.
-It also reports what each optimisation pass did after the conversion; --optimize_for=none skips these passes. A model
+It also reports which forms of operators it chose after the conversion; --optimize_for=none skips that. A model
 without weights gets random ones, and batch normalisation statistics of a few images, so that different images give
 different outputs.
 
@@ -19,6 +19,7 @@ need scores (--softmax), and normalise all channels alike or, for uint8 images, 
 from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
+from scarlet_tf.formats import TARGETS
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -47,8 +48,13 @@ _OUTPUT_TYPE = flags.DEFINE_string(
 _OPTIMIZE_FOR = flags.DEFINE_enum(
     "optimize_for",
     "xnnpack",
-    ["xnnpack", "none"],
-    "xnnpack: rewrite the file for XNNPACK; none: a plain file, as TensorFlow's converter leaves it.",
+    TARGETS,
+    "What to choose the operators' forms for: xnnpack (all phones and PCs), arm64 (phones with dot products), host "
+    "(this machine, measured), android (a device that measure_forms.py measured), size (as xnnpack, but the file grows "
+    "by 1 % at most); none: a plain file, as TensorFlow's converter leaves it.",
+)
+_MAX_GROWTH = flags.DEFINE_float(
+    "max_growth", None, "Bound of the file's size, as a multiple of the plain file's; default: no bound."
 )
 _PREPROCESSING = flags.DEFINE_bool(
     "include_preprocessing", False, "Make the file take pixels, 0 to 255, and normalise them itself."
@@ -78,7 +84,7 @@ def main() -> None:
 
     from scarlet_tf.data import check_image_folder
     from scarlet_tf.files import check_output_file
-    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_options, parse_format
+    from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_max_growth, check_options, parse_format
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
     from scarlet_tf.zoo import check_model, read_training, skipped_damaged
 
@@ -92,6 +98,8 @@ def main() -> None:
     calibrated = _DATASET.value is not None
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
+    check_max_growth(_MAX_GROWTH.value)
+    growth = {"max_growth": _MAX_GROWTH.value}
     if learnt and _PREPROCESSING.value:
         raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")
     check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
@@ -133,11 +141,11 @@ def main() -> None:
         if "int8" in compression:
             print(describe_int8(compression["int8"]))
         ends = {name: options[name] for name in ("input_type", "output_type", "optimize_for")}
-        converted = export_qat(_MODEL.value, path, **ends, softmax=_SOFTMAX.value, record=source.record)
+        converted = export_qat(_MODEL.value, path, **ends, **growth, softmax=_SOFTMAX.value, record=source.record)
     else:
         images_used = {"representative": [images], "input_range": source.input_range} if calibrated else {}
-        converted = export_tflite(source.model, path, **options, **images_used, record=source.record)
-    for report in converted.passes:
+        converted = export_tflite(source.model, path, **options, **growth, **images_used, record=source.record)
+    for report in converted.reports:
         print(report)
     checked = images[: _CHECKED.value]
     (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats

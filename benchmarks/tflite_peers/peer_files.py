@@ -36,7 +36,7 @@ _MADE_BY = (
     *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
     *("export/ends.py", "export/integer.py", "export/saved_model.py", "export/tflite.py"),
 )
-_REWRITTEN_BY = ("tflite/**/*.py",)
+_REWRITTEN_BY = ("tflite/**/*.py", "tflite/costs/*.json")
 _HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent
 
 

@@ -17,7 +17,7 @@ from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.export import Converted
 from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.tflite import rewrite, write_converted
-from scarlet_tf.formats import END_TYPES, TARGETS, XNNPACK
+from scarlet_tf.formats import END_TYPES, TARGETS, check_max_growth
 
 
 def open_qat(folder: str | os.PathLike):
@@ -45,6 +45,7 @@ def export_qat(
     input_type: str = "float32",
     output_type: str = "float32",
     optimize_for: str = "xnnpack",
+    max_growth: float | None = None,
     softmax: bool = False,
     record: dict | None = None,
 ) -> Converted:
@@ -53,11 +54,12 @@ def export_qat(
     Args:
         folder, input_type, output_type, softmax: as in `convert_qat`.
         path: the .tflite file.
-        optimize_for, record: as in `export.export_tflite`.
+        optimize_for, max_growth, record: as in `export.export_tflite`.
     """
     check_known("optimize_for", optimize_for, TARGETS)
+    check_max_growth(max_growth)
     content = convert_qat(folder, input_type=input_type, output_type=output_type, softmax=softmax)
-    converted = rewrite(content) if optimize_for == XNNPACK else Converted(content=content, passes=())
+    converted = rewrite(content, optimize_for=optimize_for, max_growth=max_growth)
     return write_converted(converted, path, quantize="int8", optimize_for=optimize_for, record=record)
 
 

@@ -19,15 +19,16 @@ from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.verify import ExportError
 from scarlet_tf.files import write_atomically
-from scarlet_tf.formats import FLOAT32, QUANTIZATIONS, XNNPACK, check_options, parse_format
+from scarlet_tf.formats import FLOAT32, NONE, QUANTIZATIONS, check_max_growth, check_options, parse_format
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
-    XNNPACK_PASSES,
+    Choice,
     PassReport,
     add_metadata,
     add_record,
+    choose_forms,
     ends_of,
     run_passes,
 )
@@ -35,10 +36,10 @@ from scarlet_tf.tflite import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Converted:
-    """Content of a .tflite file, and reports of the passes that rewrote it after the conversion."""
+    """Content of a .tflite file, and what the passes did and which forms were chosen after the conversion."""
 
     content: bytes
-    passes: tuple[PassReport, ...]
+    reports: tuple[PassReport | Choice, ...]
 
 
 def export_tflite(
@@ -51,6 +52,7 @@ def export_tflite(
     representative: Iterable[np.ndarray] | None = None,
     input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
+    max_growth: float | None = None,
     record: dict | None = None,
 ) -> Converted:
     """Export a Keras model to a .tflite file, written atomically.
@@ -65,7 +67,7 @@ def export_tflite(
             output types, and the scale and zero point of integer inputs and outputs are added.
 
     Returns:
-        The content as written, and the passes' reports.
+        The content as written, and what the passes did and which forms were chosen.
 
     Raises:
         ValueError, ExportError: as `convert`.
@@ -74,7 +76,7 @@ def export_tflite(
     Example:
         >>> source = prepare("scarlet_a")
         >>> converted = export_tflite(source.model, "a.tflite", record=source.record)
-        >>> print(*converted.passes)
+        >>> print(*converted.reports)
     """
     quantize = parse_format("quantize", quantize, QUANTIZATIONS)
     check_options(
@@ -84,6 +86,7 @@ def export_tflite(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
+    check_max_growth(max_growth)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +100,7 @@ def export_tflite(
             representative=representative,
             input_range=input_range,
             optimize_for=optimize_for,
+            max_growth=max_growth,
         )
     return write_converted(converted, path, quantize=quantize, optimize_for=optimize_for, record=record)
 
@@ -122,6 +126,7 @@ def convert(
     representative: Iterable[np.ndarray] | None = None,
     input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
+    max_growth: float | None = None,
 ) -> Converted:
     """Convert a SavedModel whose signature has batch 1 to a .tflite file.
 
@@ -140,8 +145,12 @@ def convert(
             model.
         input_range: minimum and maximum input for int8 formats, if known; None to use the calibrated ones. With
             (0, 255), for pixels, the input's scale is 1, and the zero point of a uint8 input is 0.
-        optimize_for: "xnnpack" rewrites the file by `scarlet_tf.tflite`; with "int8", some operations then run in
-            float. "none" leaves the plain file that the converter writes.
+        optimize_for: what the operators' forms are chosen for, by their measured costs; with "int8", some then run in
+            float. "xnnpack": all phones and PCs, by the worst of them; "arm64": phones with dot products; "host": this
+            machine; "android": the device that `tools/measure_forms.py` measured; "size": as "xnnpack", but the file
+            grows by 1 % at most; "none": the plain file that the converter writes. An "int8_pure" file is rewritten in
+            the same way for all but "none".
+        max_growth: bound of the rewritten file's size, as a multiple of the plain file's; None for no bound.
 
     Raises:
         ValueError: for an unknown option or invalid combination, and for missing or misshapen images.
@@ -155,6 +164,7 @@ def convert(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
+    check_max_growth(max_growth)
     started = start_conversion(saved_model, quantize=quantize, representative=representative, optimize_for=optimize_for)
     return finish_conversion(
         started,
@@ -163,6 +173,7 @@ def convert(
         output_type=output_type,
         input_range=input_range,
         optimize_for=optimize_for,
+        max_growth=max_growth,
     )
 
 
@@ -184,9 +195,9 @@ def start_conversion(
         The file, with the reports of the passes that ran before quantization.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(os.fspath(saved_model))
-    if quantize == "int8_pure" and optimize_for == XNNPACK:
+    if quantize == "int8_pure" and optimize_for != NONE:
         content, reports = run_passes(_converted(converter), INT8_ONLY_PASSES)
-        return Converted(content=calibrate(content, _feed(representative)), passes=reports)
+        return Converted(content=calibrate(content, _feed(representative)), reports=reports)
     if quantize != FLOAT32:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
@@ -195,7 +206,7 @@ def start_conversion(
         converter.representative_dataset = _feed(representative)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter._experimental_calibrate_only = True
-    return Converted(content=_converted(converter), passes=())
+    return Converted(content=_converted(converter), reports=())
 
 
 def finish_conversion(
@@ -206,32 +217,30 @@ def finish_conversion(
     output_type: str = "float32",
     input_range: tuple[float, float] | None = None,
     optimize_for: str = "xnnpack",
+    max_growth: float | None = None,
 ) -> Converted:
     """Quantize to int8 if wanted, and rewrite: the second half of `convert`.
 
     Args:
         started: from `start_conversion`, or made of pieces of such files.
         quantize, optimize_for: as given to `start_conversion`.
-        input_type, output_type, input_range: as for `convert`.
+        input_type, output_type, input_range, max_growth: as for `convert`.
 
     Returns:
         The file, with the reports of both halves.
 
     Raises:
-        ValueError: for "int8_pure", if an operation has no int8 version.
+        ValueError: for "int8_pure", if an operation has no int8 version, and as `tflite.choose_forms`.
     """
     content = started.content
     if quantize.startswith("int8"):
         content = quantize_to_int8(content, input_range=input_range, input_type=input_type, output_type=output_type)
     if quantize == "int8_pure":
         check_no_float_operation(content)
-    if optimize_for != XNNPACK:
-        return Converted(content=content, passes=started.passes)
     if quantize == "int8_pure":
-        content, reports = run_passes(content, AFTER_INT8_PASSES)
-        return Converted(content=content, passes=started.passes + reports)
-    rewritten = rewrite(content)
-    return Converted(content=rewritten.content, passes=started.passes + rewritten.passes)
+        content, reports = run_passes(content, AFTER_INT8_PASSES if optimize_for != NONE else ())
+        return Converted(content=content, reports=(*started.reports, *reports))
+    return rewrite(content, optimize_for=optimize_for, max_growth=max_growth)
 
 
 def _converted(converter) -> bytes:
@@ -242,10 +251,10 @@ def _converted(converter) -> bytes:
         raise ExportError(f"TensorFlow's converter rejects the model: {lines[0][:500]}") from error
 
 
-def rewrite(content: bytes) -> Converted:
-    """Rewrite a file fresh from the converter for XNNPACK."""
-    content, reports = run_passes(content, XNNPACK_PASSES)
-    return Converted(content=content, passes=reports)
+def rewrite(content: bytes, *, optimize_for: str = "xnnpack", max_growth: float | None = None) -> Converted:
+    """Rewrite a file fresh from the converter to run fast; other arguments as for `tflite.choose_forms`."""
+    content, choices = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
+    return Converted(content=content, reports=choices)
 
 
 def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

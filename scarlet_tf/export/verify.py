@@ -17,7 +17,7 @@ from scarlet_tf.export.ends import LOGITS, PROBABILITIES, output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
-from scarlet_tf.formats import ONNX, PLAIN, SAVED_MODEL, XNNPACK
+from scarlet_tf.formats import NONE, ONNX, PLAIN, SAVED_MODEL, TARGETS, XNNPACK
 from scarlet_tf.onnx_file import OnnxModel
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import invoke, open_interpreter, operation_counts, partition_count, read_record
@@ -277,7 +277,9 @@ def _tflite_function(interpreter, path) -> Callable[[np.ndarray], np.ndarray]:
 def _recorded_format(record: Mapping | None) -> str | None:
     record = record or {}
     name, target = record.get("quantize"), record.get("optimize_for")
-    return name if name is None or target == XNNPACK else f"{name}, {PLAIN}"
+    if name is None or target == XNNPACK:
+        return name
+    return f"{name}, {target if target in TARGETS and target != NONE else PLAIN}"
 
 
 def _images_for(path, record, images: np.ndarray, preprocessing: Preprocessing | None) -> tuple[np.ndarray, str | None]:

@@ -109,5 +109,5 @@ class PartFiles:
         return apply_block(x, part.block, bn=bn, name=part.name)
 
     def _finish(self, content: bytes, path: Path, **ends: str) -> None:
-        started = Converted(content=content, passes=())
+        started = Converted(content=content, reports=())
         write_atomically(path, finish_conversion(started, quantize=self._quantize, **ends).content)

@@ -1,6 +1,8 @@
-"""Reading, running, counting and rewriting .tflite files, so that XNNPACK runs them fast. Imports no TensorFlow."""
+"""Reading, running, counting and rewriting .tflite files, so that they run fast. Imports no TensorFlow."""
 
 from scarlet_tf.tflite.associated import add_files, read_files
+from scarlet_tf.tflite.choose import Choice
+from scarlet_tf.tflite.costs import CostTableError
 from scarlet_tf.tflite.first_look import FirstRun, first_run
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.madds import count_madds
@@ -8,8 +10,8 @@ from scarlet_tf.tflite.metadata import add_metadata, client_obstacle
 from scarlet_tf.tflite.optimize import (
     AFTER_INT8_PASSES,
     INT8_ONLY_PASSES,
-    XNNPACK_PASSES,
     Optimized,
+    choose_forms,
     optimize,
     optimize_file,
     run_passes,
@@ -22,7 +24,8 @@ from scarlet_tf.tflite.runtime import TFLiteFileError, invoke, open_interpreter,
 __all__ = [
     "AFTER_INT8_PASSES",
     "INT8_ONLY_PASSES",
-    "XNNPACK_PASSES",
+    "Choice",
+    "CostTableError",
     "FirstRun",
     "Graph",
     "Optimized",
@@ -32,6 +35,7 @@ __all__ = [
     "add_files",
     "add_metadata",
     "add_record",
+    "choose_forms",
     "client_obstacle",
     "count_madds",
     "describe_ends",

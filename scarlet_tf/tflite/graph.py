@@ -50,6 +50,15 @@ class Graph:
         for owner in (self.subgraph, *self.subgraph.operators):
             owner.inputs, owner.outputs = ([int(index) for index in _list(e)] for e in (owner.inputs, owner.outputs))
 
+    @classmethod
+    def empty(cls) -> Graph:
+        """Return a graph without tensors and operators, to be filled."""
+        builder = _Builder(256)
+        subgraph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[])
+        model = schema.ModelT(version=3, operatorCodes=[], subgraphs=[subgraph], buffers=[schema.BufferT()])
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return cls(bytes(builder.Output()))
+
     def copy(self) -> Graph:
         """Return a graph that can be cut and rewritten on its own; it shares the data of constants."""
         other = copy.copy(self)
@@ -94,6 +103,11 @@ class Graph:
     def is_map(self, index: int) -> bool:
         """Return whether the file states four sizes for the tensor; the interpreter infers those of computed ones."""
         return len(self.shape(index)) == 4
+
+    def is_open(self, index: int) -> bool:
+        """Return whether a size of the tensor is open, such as the batch, and set by the user of the file."""
+        signature = self.tensor(index).shapeSignature
+        return signature is not None and any(int(size) < 0 for size in signature)
 
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind
@@ -171,19 +185,37 @@ class Graph:
         zero_point = np.zeros_like(scale) if parameters.zeroPoint is None else np.asarray(parameters.zeroPoint)
         return scale, zero_point.astype(np.float64), int(parameters.quantizedDimension)
 
-    def add_constant(self, values: np.ndarray, name: str) -> int:
-        """Add a constant of real values or plain integers, and return its index."""
+    def add_constant(
+        self, values: np.ndarray, name: str, *, quantization: schema.QuantizationParametersT | None = None
+    ) -> int:
+        """Add a constant and return its index; without quantization, of real values or plain integers."""
         values = np.ascontiguousarray(values)
         self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
         buffer = len(self.model.buffers) - 1
-        return self._add(_TYPES[values.dtype], values.shape, name, buffer=buffer)
+        return self._add(_TYPES[values.dtype], values.shape, name, buffer=buffer, quantization=quantization)
 
-    def add_tensor(self, kind: int, shape: Sequence[int], name: str) -> int:
-        """Add a computed tensor of real values, and return its index."""
-        return self._add(kind, shape, name, buffer=0)
+    def add_tensor(
+        self,
+        kind: int,
+        shape: Sequence[int],
+        name: str,
+        *,
+        quantization: schema.QuantizationParametersT | None = None,
+    ) -> int:
+        """Add a computed tensor and return its index; without quantization, of real values."""
+        return self._add(kind, shape, name, buffer=0, quantization=quantization)
 
-    def _add(self, kind: int, shape: Sequence[int], name: str, *, buffer: int) -> int:
+    def _add(
+        self,
+        kind: int,
+        shape: Sequence[int],
+        name: str,
+        *,
+        buffer: int,
+        quantization: schema.QuantizationParametersT | None,
+    ) -> int:
         tensor = schema.TensorT(shape=np.asarray(shape, np.int32), type=kind, buffer=buffer, name=name.encode())
+        tensor.quantization = quantization
         tensor.hasRank = True
         self.subgraph.tensors.append(tensor)
         return len(self.subgraph.tensors) - 1

@@ -1,4 +1,4 @@
-"""Rewriting of .tflite files: the passes in order, a comparison before and after, and files on disk."""
+"""Rewriting of .tflite files: forms of operators and passes, a comparison before and after, and files on disk."""
 
 from __future__ import annotations
 
@@ -11,53 +11,43 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.files import check_output_file, write_atomically
-from scarlet_tf.formats import XNNPACK
+from scarlet_tf.formats import SIZE, XNNPACK, check_max_growth
+from scarlet_tf.tflite.choose import Choice, find_candidates, rewrite_operators
+from scarlet_tf.tflite.cost_targets import tables_for
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.passes import PassReport
-from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
-from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
-from scarlet_tf.tflite.passes.split_depthwise import INT8_PARTS, split_depthwise
+from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
 from scarlet_tf.tflite.probe import Probe, probe
 from scarlet_tf.tflite.record import add_record, read_record
 from scarlet_tf.tflite.runtime import TFLiteFileError
 
 Pass = Callable[[Graph], PassReport]
 
-XNNPACK_PASSES: tuple[Pass, ...] = (
-    float_depthwise_weights,
-    float_islands,
-    float_activations,
-    split_depthwise,
-)
-
-
-def split_depthwise_for_int8(graph: Graph) -> PassReport:
-    """Run `split_depthwise` with the parts whose results are rounded the fewest times."""
-    return split_depthwise(graph, INT8_PARTS)
-
-
 # For a float file before it is quantized without leaving a float operation, and for the quantized file.
-INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise_for_int8, spell_hard_swish)
+INT8_ONLY_PASSES: tuple[Pass, ...] = (split_depthwise, spell_hard_swish)
 AFTER_INT8_PASSES: tuple[Pass, ...] = (float_final_softmax,)
 
+_SIZE_GROWTH = 1.01  # of a file that is optimized for size: forms that need a few bytes for operators
 EXACT = 1e-5  # largest relative error of a float file that is rewritten
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimized:
-    """A rewritten file, with what the passes did to it and how its outputs changed.
+    """A rewritten file, with the forms that were chosen for its operators and how its outputs changed.
 
     Attributes:
-        content: of the new file; unchanged if no pass applied.
-        passes: one report per pass.
+        content: of the new file; unchanged if no form was better than the plain ones.
+        choices: one for the operators of each signature that were rewritten.
+        optimize_for: the target that it was rewritten for.
         before, after: runs of the old and the new file on the same random input.
         relative_error: max |difference| / max |output| between their outputs.
     """
 
     content: bytes
-    passes: tuple[PassReport, ...]
+    choices: tuple[Choice, ...]
+    optimize_for: str
     before: Probe
     after: Probe
     relative_error: float
@@ -65,7 +55,7 @@ class Optimized:
     @property
     def rounds_anew(self) -> bool:
         """Whether int8 results are rounded at other points than before."""
-        return any(report.changes and report.rounds_anew for report in self.passes)
+        return any(choice.rounds_anew for choice in self.choices)
 
 
 def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[PassReport, ...]]:
@@ -75,48 +65,84 @@ def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[Pas
     return (graph.to_bytes() if any(report.changes for report in reports) else content), reports
 
 
-def optimize(content: bytes, *, label: str, passes: Sequence[Pass] = XNNPACK_PASSES) -> Optimized:
-    """Rewrite a .tflite file for XNNPACK, and run the old and the new one on the same input.
+def choose_forms(
+    content: bytes, *, optimize_for: str = XNNPACK, max_growth: float | None = None
+) -> tuple[bytes, tuple[Choice, ...]]:
+    """Rewrite the operators of a file in the forms that are cheapest on a target.
+
+    Args:
+        content: of a file that `probe` has accepted or a converter has written.
+        optimize_for: one of `scarlet_tf.formats.TARGETS`.
+        max_growth: bound of the new file's size, as a multiple of the old; None for no bound.
+
+    Returns:
+        The new file's content, unchanged if no form is better, and what was chosen.
+
+    Raises:
+        ValueError: for an unknown target or a bound below 1.
+        CostTableError: if the costs on the target are not known.
+    """
+    check_max_growth(max_growth)
+    candidates = find_candidates(Graph(content))
+    tables = tables_for(optimize_for, [candidate.signature for candidate in candidates])
+    if not tables or not candidates:
+        return content, ()
+    return rewrite_operators(content, tables, max_growth=_SIZE_GROWTH if optimize_for == SIZE else max_growth)
+
+
+def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_growth: float | None = None) -> Optimized:
+    """Rewrite a .tflite file to run fast on a target, and run the old and the new one on the same input.
 
     Args:
         content: of the file.
         label: name of the file in messages, such as its path.
-        passes: to apply, in order.
+        optimize_for, max_growth: as for `choose_forms`.
 
     Raises:
+        ValueError, CostTableError: as `choose_forms`.
         TFLiteFileError: if the file cannot be run or rewritten; see `probe`.
 
     Example:
-        >>> result = optimize(Path("plain.tflite").read_bytes(), label="plain.tflite")
-        >>> print(result.before.partitions, result.after.partitions)
+        >>> result = optimize(Path("plain.tflite").read_bytes(), label="plain.tflite", optimize_for="arm64")
+        >>> print(*result.choices, sep="\n")
     """
     before = probe(content, label=label)
-    rewritten, reports = run_passes(content, passes)
+    rewritten, choices = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
     after = probe(rewritten, label=f"{label}, rewritten", inputs=before.inputs)
     if [array.shape for array in after.outputs] != [array.shape for array in before.outputs]:
         raise TFLiteFileError(f"{label}: after rewriting, its outputs have other sizes: the file declares wrong ones")
     return Optimized(
         content=rewritten,
-        passes=reports,
+        choices=choices,
+        optimize_for=optimize_for,
         before=before,
         after=after,
         relative_error=0.0 if rewritten == content else _relative_error(before.outputs, after.outputs),
     )
 
 
-def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_error: float | None = None) -> Optimized:
-    """Rewrite a .tflite file for XNNPACK into another file, written atomically, and update its record.
+def optimize_file(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    *,
+    max_error: float | None = None,
+    optimize_for: str = XNNPACK,
+    max_growth: float | None = None,
+) -> Optimized:
+    """Rewrite a .tflite file to run fast into another file, written atomically, and update its record.
 
     Args:
         source: file to read.
         target: file to write.
         max_error: largest allowed difference of outputs on a random input, as a share of the largest output. None for
-            1e-5, or for no limit if int8 operators were rewritten: a random input says little about their rounding.
+            1e-5, or for no limit if int8 operators are rounded at other points: a random input says little about that.
+        optimize_for, max_growth: as for `choose_forms`.
 
     Returns:
-        The rewritten file, with the passes' reports.
+        The rewritten file, with what was chosen.
 
     Raises:
+        ValueError, CostTableError: as `choose_forms`.
         OSError: for a missing file, or a target that is a folder or cannot be created.
         TFLiteFileError: if the file cannot be run or rewritten, or its outputs differ by more than `max_error`.
 
@@ -128,7 +154,8 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
     check_output_file(target)
-    result = optimize(source.read_bytes(), label=str(source))
+    content = source.read_bytes()
+    result = optimize(content, label=str(source), optimize_for=optimize_for, max_growth=max_growth)
     if max_error is None:
         max_error = math.inf if result.rounds_anew else EXACT
     if not result.relative_error <= max_error:
@@ -136,19 +163,20 @@ def optimize_file(source: str | os.PathLike, target: str | os.PathLike, *, max_e
             f"{source}: after rewriting, its outputs differ by {result.relative_error:.2e} of the largest output, "
             f"above the limit {max_error:g}"
         )
-    result = dataclasses.replace(result, content=_with_true_record(result.content, label=str(source)))
+    result = dataclasses.replace(result, content=_with_true_record(result, label=str(source)))
     write_atomically(target, result.content)
     return result
 
 
-def _with_true_record(content: bytes, *, label: str) -> bytes:
+def _with_true_record(result: Optimized, *, label: str) -> bytes:
+    content = result.content
     try:
         record = read_record(content)
     except TFLiteFileError as error:
         raise TFLiteFileError(f"{label}: {error}") from error
     if record is None:
         return content
-    true = record | {"optimize_for": XNNPACK}
+    true = record | {"optimize_for": result.optimize_for}
     if record.get("quantize") == "int8_pure" and Graph(content).float_operations():
         true["quantize"] = "int8"
     return content if true == record else add_record(content, true)

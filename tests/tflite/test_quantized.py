@@ -1,4 +1,4 @@
-"""Passes that touch int8 graphs: how far they move results, and that XNNPACK takes the whole."""
+"""Passes and forms that touch int8 graphs: how far they move results, and that XNNPACK takes the whole."""
 
 import collections
 
@@ -8,10 +8,10 @@ from ai_edge_litert import schema_py_generated as schema
 from rounding import rounding_limit
 
 from scarlet_tf.tflite import Graph, add_record, optimize, optimize_file, probe, read_record, run_passes
+from scarlet_tf.tflite.costs.measure import form_files
+from scarlet_tf.tflite.forms import PLAIN
 from scarlet_tf.tflite.graph import Op, Type
-from scarlet_tf.tflite.passes.dynamic_range import float_depthwise_weights
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
-from scarlet_tf.tflite.passes.float_islands import float_activations, float_islands
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
 from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
 
@@ -30,9 +30,8 @@ def test_int8_network(converted, run):
     """Steps of the output's scale by which results move, and pieces that XNNPACK runs."""
     content = converted("int8")
     result = optimize(content, label="int8")
-    assert [report.changes for report in result.passes[:3]] == [0, 3, 4]
+    assert {choice.signature.kind for choice in result.choices} >= {"DEPTHWISE_CONV_2D", "HARD_SWISH", "SOFTMAX"}
     assert result.before.partitions > 1 and result.after.partitions == 1 and result.rounds_anew
-    assert result.after.operations["DEPTHWISE_CONV_2D"] == 10 and "HARD_SWISH" in result.after.operations
     images = np.random.default_rng(7).standard_normal((8, 1, 12, 12, 3)).astype(np.float32)
     before, after = (np.concatenate([run(c, image)[0] for image in images]) for c in (content, result.content))
     steps = np.abs(before - after) / lsb(content)
@@ -46,7 +45,8 @@ def test_int8_network(converted, run):
 def test_dynamic_range_network(converted, relative_difference):
     content = converted("dynamic")
     result = optimize(content, label="dynamic")
-    assert result.passes[0].changes == 2 and result.passes[0].name == "float_depthwise_weights"
+    assert {choice.form for choice in result.choices} == {"float weights, five parts"}
+    assert sum(choice.changes for choice in result.choices) == 2
     assert result.before.partitions > 1 and result.after.partitions == 1
     assert result.relative_error <= 0.05
 
@@ -68,8 +68,7 @@ def activation(new_graph):
 @pytest.mark.parametrize(("source", "result"), [((0.0517, -3), (0.0383, -100)), ((0.031, 17), (0.0237, -112))])
 def test_hard_swish_becomes_the_ideal_table(source, result, activation, run, kinds):
     content = activation(Op.HARD_SWISH, source=source, result=result)
-    rewritten, (report,) = run_passes(content, [float_activations])
-    assert report.changes == 1 and report.rounds_anew
+    rewritten = form_files(content)["float"]
     assert kinds(rewritten) == ["DEQUANTIZE", "HARD_SWISH", "QUANTIZE"]
     assert probe(rewritten, label="table").partitions == 1
     x = np.float32(source[0]) * (EVERY_INT8.astype(np.float64) - source[1])
@@ -84,8 +83,8 @@ def test_hard_swish_becomes_the_ideal_table(source, result, activation, run, kin
 
 def test_softmax_goes_through_float(activation, run, kinds):
     content = activation(Op.SOFTMAX, result=(1 / 256, -128))
-    rewritten, (report,) = run_passes(content, [float_activations])
-    assert report.changes == 1 and kinds(rewritten) == ["DEQUANTIZE", "SOFTMAX", "QUANTIZE"]
+    rewritten = form_files(content)["float"]
+    assert kinds(rewritten) == ["DEQUANTIZE", "SOFTMAX", "QUANTIZE"]
     (before,), (after,) = run(content, EVERY_INT8), run(rewritten, EVERY_INT8)
     assert np.abs(before.astype(int) - after).max() <= 1 and before.max() > -128
 
@@ -166,9 +165,7 @@ def large_depthwise(new_graph):
 @pytest.mark.parametrize("padded", [False, True])
 def test_large_depthwise_in_an_island(padded, large_depthwise, run, kinds):
     content = large_depthwise(padded)
-    rewritten, reports = run_passes(content, [float_islands, split_depthwise])
-    assert [report.changes for report in reports] == [1, 1]
-    assert reports[0].note == "1 7x7 depthwise and 0 image convolutions in float"
+    rewritten = form_files(content)["float, five parts"]
     parts = {"DEQUANTIZE": 1, "DEPTHWISE_CONV_2D": 5, "ADD": 4, "QUANTIZE": 1}
     assert collections.Counter(kinds(rewritten)) == parts | ({"PAD": 5} if padded else {})
     assert probe(rewritten, label="island").partitions == 1
@@ -183,7 +180,7 @@ def test_bias_without_scale_is_left(large_depthwise):
     graph.tensor(graph.operators[0].inputs[2]).quantization = None
     content = graph.to_bytes()
     result = optimize(content, label="a")
-    assert result.content == content and result.passes[1].changes == 0 and result.relative_error == 0.0
+    assert result.content == content and result.choices == () and result.relative_error == 0.0
 
 
 @pytest.mark.parametrize(("code", "recorded"), [(Op.HARD_SWISH, "int8"), (Op.RELU, "int8_pure")])
@@ -196,9 +193,7 @@ def test_the_record_of_a_pure_int8_file_that_was_rewritten(code, recorded, activ
 
 def test_small_int8_depthwise_is_left(large_depthwise):
     content = large_depthwise(False, kernel=3)
-    rewritten, (report,) = run_passes(content, [float_islands])
-    assert rewritten == content
-    assert str(report) == "float_islands: nothing, no int8 7x7 depthwise or image convolution"
+    assert list(form_files(content)) == [PLAIN]
 
 
 def test_hard_swish_spelt_out(new_graph, run, kinds):
@@ -213,9 +208,7 @@ def test_hard_swish_spelt_out(new_graph, run, kinds):
 
 
 NOTHING = {
-    float_depthwise_weights: "no int8 depthwise weights",
-    float_islands: "no int8 7x7 depthwise or image convolution",
-    float_activations: "no int8 HARD_SWISH or SOFTMAX",
+    split_depthwise: "no float 7x7 depthwise convolution",
     spell_hard_swish: "no float HARD_SWISH",
     float_final_softmax: "no int8 SOFTMAX before the output's DEQUANTIZE",
 }

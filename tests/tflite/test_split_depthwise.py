@@ -1,6 +1,7 @@
 """7x7 depthwise convolutions in parts, against the file that they came from."""
 
 import collections
+import functools
 import itertools
 
 import numpy as np
@@ -9,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scarlet_tf.tflite import Graph, probe, run_passes
+from scarlet_tf.tflite.forms.parts import FIVE_PARTS, THREE_PARTS
 from scarlet_tf.tflite.graph import Activation, Type
-from scarlet_tf.tflite.passes.split_depthwise import FLOAT_PARTS, INT8_PARTS, split_depthwise
+from scarlet_tf.tflite.passes.split_depthwise import split_depthwise
 from scarlet_tf.tflite.runtime import TFLiteFileError
 
+five_parts = functools.partial(split_depthwise, parts=FIVE_PARTS)
 SIZES = (7, 8, 13, 14, 28)
 SUMS = {"DEPTHWISE_CONV_2D": 5, "ADD": 4}
 # What a part needs of zeros depends on its taps, so each pads for itself.
@@ -24,7 +27,7 @@ def split(run, kinds, relative_difference):
     """Function (content) -> (operators after, report, file after), the outputs compared."""
 
     def split(content):
-        rewritten, (report,) = run_passes(content, [split_depthwise])
+        rewritten, (report,) = run_passes(content, [five_parts])
         shape = Graph(content).shape(Graph(content).subgraph.inputs[0])
         image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         for delegate in (True, False):
@@ -36,7 +39,7 @@ def split(run, kinds, relative_difference):
     return split
 
 
-@pytest.mark.parametrize("parts", [FLOAT_PARTS, INT8_PARTS])
+@pytest.mark.parametrize("parts", [FIVE_PARTS, THREE_PARTS])
 def test_every_tap_is_in_one_part(parts):
     taps = collections.Counter(tap for part in parts for tap in itertools.product(part.rows, part.columns))
     assert taps == {tap: 1 for tap in itertools.product(range(7), range(7))}
@@ -70,7 +73,7 @@ def test_zero_padding_in_front_is_taken_in(size, stride, depthwise, split):
 def test_three_parts(stride, depthwise, run, kinds, relative_difference):
     content = depthwise(9, stride=stride)
     graph = Graph(content)
-    assert split_depthwise(graph, INT8_PARTS).changes == 1
+    assert split_depthwise(graph, THREE_PARTS).changes == 1
     image = np.random.default_rng(0).standard_normal((1, 9, 10, 3)).astype(np.float32)
     assert relative_difference(run(content, image), run(graph.to_bytes(), image)) <= 1e-5
     assert collections.Counter(kinds(graph.to_bytes()))["DEPTHWISE_CONV_2D"] == 3
@@ -84,7 +87,7 @@ AMOUNT = st.integers(0, 6)
 def test_any_padding_is_taken_in_exactly_or_left(depthwise, run, relative_difference, size, stride, amounts):
     """A part that would have to crop is not made: taps start at most two rows and one column into the window."""
     content = depthwise(size, stride=stride, padding="pad", amounts=amounts)
-    rewritten, (report,) = run_passes(content, [split_depthwise])
+    rewritten, (report,) = run_passes(content, [five_parts])
     needed = list(zip((2, 1), amounts, strict=True))
     assert report.changes == 1 or any(min(pair) < need + stride - 1 for need, pair in needed)
     assert report.changes == 0 or all(before >= need for need, (before, _) in needed)
@@ -110,7 +113,7 @@ def test_fused_relu6_comes_after_the_sum(options, depthwise, split, run):
 def test_no_bias_counts_as_zero(depthwise, run, kinds, relative_difference):
     """The interpreter itself dies of a depthwise convolution without one, but other runtimes know it."""
     bare, zero = depthwise(8, bias=None), depthwise(8, bias=0.0)
-    rewritten, (report,) = run_passes(bare, [split_depthwise])
+    rewritten, (report,) = run_passes(bare, [five_parts])
     image = np.random.default_rng(0).standard_normal((1, 8, 9, 3)).astype(np.float32)
     assert relative_difference(run(zero, image), run(rewritten, image)) <= 1e-5
     assert collections.Counter(kinds(rewritten)) == SUMS and report.changes == 1
@@ -139,6 +142,6 @@ def test_float16_weights_stay_float16(depthwise, split):
 )
 def test_left_alone(options, note, depthwise):
     content = depthwise(9, **options)
-    rewritten, (report,) = run_passes(content, [split_depthwise])
+    rewritten, (report,) = run_passes(content, [five_parts])
     assert rewritten == content and (report.changes, report.note) == (0, note)
     assert str(report) == f"split_depthwise: nothing, {note}"

@@ -38,7 +38,7 @@ def test_wrong_sizes_are_left_alone(change, padded):
     change(graph)
     result = optimize(graph.to_bytes(), label="a")
     assert result.content == graph.to_bytes() and result.relative_error == 0.0
-    assert str(result.passes[-1]).startswith("split_depthwise: nothing, ")
+    assert result.choices == ()
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7, 2), (0, 7, 7, 3), (1, 7, 21, 1), (1, 7, 7, 3, 1)])
@@ -91,7 +91,7 @@ def test_nan_is_equal_to_itself(padded):
     graph.operators.append(graph.new_operator(Op.LOG, [result], [logarithm]))
     found = optimize(ending_in(graph, logarithm), label="a")
     assert np.isnan(found.before.outputs[0]).sum() > 5 and np.isfinite(found.before.outputs[0]).sum() > 5
-    assert found.passes[-1].changes == 1 and found.relative_error <= 1e-5
+    assert [choice.form[-5:] for choice in found.choices] == ["parts"] and found.relative_error <= 1e-5
 
 
 def test_float64_and_int16_are_left_alone(new_graph):
