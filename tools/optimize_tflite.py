@@ -41,9 +41,9 @@ def main(source: str, target: str) -> None:
         optimize_for=_OPTIMIZE_FOR.value,
         max_growth=_MAX_GROWTH.value,
     )
-    for choice in result.choices:
-        print(choice)
-    if not result.choices:
+    for report in result.reports:
+        print(report)
+    if not result.reports:
         print("no operator has a form that is better than the one it has")
     print(
         f"{source} -> {target}: {result.before.ops} -> {result.after.ops} operations, "

@@ -253,8 +253,8 @@ def _converted(converter) -> bytes:
 
 def rewrite(content: bytes, *, optimize_for: str = "xnnpack", max_growth: float | None = None) -> Converted:
     """Rewrite a file fresh from the converter to run fast; other arguments as for `tflite.choose_forms`."""
-    content, choices = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
-    return Converted(content=content, reports=choices)
+    content, reports = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
+    return Converted(content=content, reports=reports)
 
 
 def _feed(representative: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

@@ -39,14 +39,15 @@ class Optimized:
 
     Attributes:
         content: of the new file; unchanged if no form was better than the plain ones.
-        choices: one for the operators of each signature that were rewritten.
+        reports: of passes that changed the file, and of the forms that were chosen, one for the operators of each
+            signature that were rewritten.
         optimize_for: the target that it was rewritten for.
         before, after: runs of the old and the new file on the same random input.
         relative_error: max |difference| / max |output| between their outputs.
     """
 
     content: bytes
-    choices: tuple[Choice, ...]
+    reports: tuple[PassReport | Choice, ...]
     optimize_for: str
     before: Probe
     after: Probe
@@ -55,7 +56,12 @@ class Optimized:
     @property
     def rounds_anew(self) -> bool:
         """Whether int8 results are rounded at other points than before."""
-        return any(choice.rounds_anew for choice in self.choices)
+        return any(report.rounds_anew for report in self.reports)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The forms that were chosen."""
+        return tuple(report for report in self.reports if isinstance(report, Choice))
 
 
 def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[PassReport, ...]]:
@@ -67,8 +73,8 @@ def run_passes(content: bytes, passes: Sequence[Pass]) -> tuple[bytes, tuple[Pas
 
 def choose_forms(
     content: bytes, *, optimize_for: str = XNNPACK, max_growth: float | None = None
-) -> tuple[bytes, tuple[Choice, ...]]:
-    """Rewrite the operators of a file in the forms that are cheapest on a target.
+) -> tuple[bytes, tuple[PassReport | Choice, ...]]:
+    """Rewrite the operators of a file in the forms that are cheapest on a target, and a softmax at its end in float.
 
     Args:
         content: of a file that `probe` has accepted or a converter has written.
@@ -76,7 +82,7 @@ def choose_forms(
         max_growth: bound of the new file's size, as a multiple of the old; None for no bound.
 
     Returns:
-        The new file's content, unchanged if no form is better, and what was chosen.
+        The new file's content, unchanged if no form is better, and what was done.
 
     Raises:
         ValueError: for an unknown target or a bound below 1.
@@ -85,9 +91,12 @@ def choose_forms(
     check_max_growth(max_growth)
     candidates = find_candidates(Graph(content))
     tables = tables_for(optimize_for, [candidate.signature for candidate in candidates])
-    if not tables or not candidates:
+    if not tables:
         return content, ()
-    return rewrite_operators(content, tables, max_growth=_SIZE_GROWTH if optimize_for == SIZE else max_growth)
+    content, reports = run_passes(content, AFTER_INT8_PASSES)
+    bound = _SIZE_GROWTH if optimize_for == SIZE else max_growth
+    content, choices = rewrite_operators(content, tables, max_growth=bound)
+    return content, (*(report for report in reports if report.changes), *choices)
 
 
 def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_growth: float | None = None) -> Optimized:
@@ -104,16 +113,16 @@ def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_gro
 
     Example:
         >>> result = optimize(Path("plain.tflite").read_bytes(), label="plain.tflite", optimize_for="arm64")
-        >>> print(*result.choices, sep="\n")
+        >>> print(*result.reports, sep="\n")
     """
     before = probe(content, label=label)
-    rewritten, choices = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
+    rewritten, reports = choose_forms(content, optimize_for=optimize_for, max_growth=max_growth)
     after = probe(rewritten, label=f"{label}, rewritten", inputs=before.inputs)
     if [array.shape for array in after.outputs] != [array.shape for array in before.outputs]:
         raise TFLiteFileError(f"{label}: after rewriting, its outputs have other sizes: the file declares wrong ones")
     return Optimized(
         content=rewritten,
-        choices=choices,
+        reports=reports,
         optimize_for=optimize_for,
         before=before,
         after=after,

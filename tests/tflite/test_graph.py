@@ -159,6 +159,6 @@ def test_network_against_keras(size, run, relative_difference, float_file):
     assert result.before.partitions == result.after.partitions == 1
     assert result.after.operations["MAX_POOL_2D"] == 1
     depthwise = result.after.operations["DEPTHWISE_CONV_2D"]
-    assert (result.before.operations["DEPTHWISE_CONV_2D"], depthwise) == (5, 2 + 3 * 5)
+    assert (result.before.operations["DEPTHWISE_CONV_2D"], depthwise) == (5, 2 + 3 * 3)
     for image in rng.standard_normal((4, 1, size, size, 3)).astype(np.float32):
         assert relative_difference([np.asarray(model(image))], run(result.content, image)) <= 1e-5

@@ -9,7 +9,7 @@ from scarlet_tf.tflite.costs.table import CostTable
 from scarlet_tf.tflite.forms import PLAIN, Variant
 from scarlet_tf.tflite.forms.signature import Signature
 
-SAME_SIZE, OTHER_SIZE = 1.1, 1.25  # margins by which other forms must win, for a map of the same size and of another
+SAME_SIZE, OTHER_SIZE = 1.1, 1.2  # margins by which other forms must win, for a map of the same size and of another
 
 
 def estimate_costs(table: CostTable, signature: Signature, variants: Mapping[str, Variant]) -> dict[str, float] | None:
