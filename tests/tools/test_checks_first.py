@@ -89,6 +89,8 @@ CASES = [
     ("export_torch", ["--model=scarlet_d", PTH], "nearest is 'scarlet_"),
     ("export_torch", ["--model=scarlet_a", PTH], "only initial weights"),
     ("make_cards", ["--models=scarlet_a,scarlet_d", OUTPUT], "nearest is 'scarlet_"),
+    ("measure_forms", ["--target=cortex-a77"], "nearest is 'cortex-a7"),
+    ("measure_forms", ["--target=host", "--models=absent.tflite"], "no such file: absent.tflite"),
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
     ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: it has no config.json"),
     ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),
