@@ -75,6 +75,8 @@ CASES = [
     ("export_torch", ["--model=scarlet_a", PTH], "only initial weights"),
     ("make_cards", ["--models=scarlet_a,scarlet_d", OUTPUT], "nearest is 'scarlet_"),
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
+    ("measure_forms", ["--target=host", "--models=absent.tflite"], "no such file: absent.tflite"),
+    ("measure_forms", ["--target=cortex-a75"], "unknown target 'cortex-a75'"),
     ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: it has no config.json"),
     ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
