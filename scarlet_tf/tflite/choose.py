@@ -16,7 +16,7 @@ from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.profile import cut_operator
 
 _WORTH = 0.95  # of the plain form's cost, on the worst target: the least gain that is worth larger weights
-_CARE = 8  # weight of what a form costs too much on the first of several targets, against what it does on others
+_CARE = 4  # weight of what a form costs too much on the first of several targets, against what it does on others
 _MILLIONS = 1e6
 
 
@@ -87,7 +87,7 @@ def rewrite_operators(
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
     A form counts by its cost relative to the cheapest on each target, and of these ratios by the largest. What it costs
-    more than the cheapest on the first of several targets, the slowest devices, counts 8 times. The file costs no more
+    more than the cheapest on the first of several targets, the slowest devices, counts 4 times. The file costs no more
     than the plain one on any target. Where it may not grow as much as all of these forms would make it, those come
     first that save the largest share of the cost per byte.
 

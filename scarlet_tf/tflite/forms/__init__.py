@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ai_edge_litert import schema_py_generated as schema
 
+from scarlet_tf.tflite.forms.column_pairs import ColumnPairs
 from scarlet_tf.tflite.forms.float_island import FloatActivation, FloatConvolution
 from scarlet_tf.tflite.forms.float_weights import FloatWeights
 from scarlet_tf.tflite.forms.form import PLAIN, Form, Variant
@@ -16,7 +17,10 @@ from scarlet_tf.tflite.forms.tiles import Tiles
 from scarlet_tf.tflite.forms.whole_maps import WholeMaps
 from scarlet_tf.tflite.graph import Graph
 
-FORMS: list[Form] = [Rows(), WholeMaps(), Tiles(), Parts(), FloatConvolution(), FloatActivation(), FloatWeights()]
+FORMS: list[Form] = [
+    *(Rows(), WholeMaps(), Tiles(), Parts(), ColumnPairs()),
+    *(FloatConvolution(), FloatActivation(), FloatWeights()),
+]
 
 
 def variants_of(graph: Graph, operator: schema.OperatorT) -> dict[str, Variant]:

@@ -1,4 +1,4 @@
-"""A depthwise convolution as its forms see it: windows over the input before any PAD."""
+"""A convolution as its forms see it: windows over the input before any PAD."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scarlet_tf.tflite.graph import Graph, Op
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Window:
-    """Windows of a depthwise convolution on its unpadded input.
+    """Windows of a convolution on its unpadded input.
 
     Attributes:
         image: tensor index of that input, (1, H, W, C).
-        channels: C, also of the output.
+        channels: C, of a depthwise convolution also of the output.
         rows, columns: sizes, taps, stride and zeros before, along each axis.
         same: whether the operator itself pads, with "same".
     """
@@ -29,14 +29,14 @@ class Window:
 
 
 def read_window(graph: Graph, operator: schema.OperatorT) -> Window | None:
-    """Return the windows of a depthwise convolution.
+    """Return the windows of a convolution, depthwise or not.
 
     Returns:
-        None if the operator has a multiplier or dilation, states other sizes than the interpreter infers, or reads a
-        PAD whose amounts are computed or pad more than height and width.
+        None if the operator has groups, a multiplier or dilation, states other sizes than the interpreter infers, or
+        reads a PAD whose amounts are computed or pad more than height and width.
     """
     image, kernel, options = operator.inputs[0], operator.inputs[1], operator.builtinOptions
-    if not isinstance(options, schema.DepthwiseConv2DOptionsT):
+    if not isinstance(options, schema.DepthwiseConv2DOptionsT | schema.Conv2DOptionsT):
         return None
     if not all(graph.is_map(index) for index in (image, kernel, *operator.outputs)):
         return None
