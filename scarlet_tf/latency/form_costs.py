@@ -16,7 +16,7 @@ from scarlet_tf.latency.emulator import CPUS, check_emulator, count_instructions
 from scarlet_tf.tflite.choose import find_candidates
 from scarlet_tf.tflite.cost_targets import SHIPPED
 from scarlet_tf.tflite.costs import (
-    CostTable,
+    FormCosts,
     cached_path,
     load_table,
     read_table,
@@ -48,7 +48,7 @@ def measure_forms(
     models: Sequence[str | os.PathLike] = (),
     output: str | os.PathLike | None = None,
     device: Device | None = None,
-) -> tuple[CostTable, Path]:
+) -> tuple[FormCosts, Path]:
     """Measure the operators of models in each of their forms, and add them to a cost table.
 
     Operators that the table has from the installed version of LiteRT are not measured again, so an interrupted
@@ -65,7 +65,7 @@ def measure_forms(
 
     Raises:
         ValueError: for an unknown target, or "x86-vnni" on a machine without AVX-512 VNNI.
-        EmulatorError, AndroidError, TFLiteFileError, CostTableError, OSError: for what is missing or damaged.
+        EmulatorError, AndroidError, TFLiteFileError, FormCostsError, OSError: for what is missing or damaged.
 
     Example:
         >>> table, path = measure_forms("host", models=["plain.tflite"])  # doctest: +SKIP

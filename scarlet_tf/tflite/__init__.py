@@ -2,7 +2,7 @@
 
 from scarlet_tf.tflite.associated import add_files, read_files
 from scarlet_tf.tflite.choose import Choice
-from scarlet_tf.tflite.costs import CostTableError
+from scarlet_tf.tflite.costs import FormCostsError
 from scarlet_tf.tflite.first_look import FirstRun, first_run
 from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.madds import count_madds
@@ -25,8 +25,8 @@ __all__ = [
     "AFTER_INT8_PASSES",
     "INT8_ONLY_PASSES",
     "Choice",
-    "CostTableError",
     "FirstRun",
+    "FormCostsError",
     "Graph",
     "Optimized",
     "PassReport",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
-from scarlet_tf.tflite.costs import CostTable, estimate_costs
+from scarlet_tf.tflite.costs import FormCosts, estimate_costs
 from scarlet_tf.tflite.forms import PLAIN, Variant, variants_of
 from scarlet_tf.tflite.forms.signature import Signature, signature_of
 from scarlet_tf.tflite.graph import Graph
@@ -82,7 +82,7 @@ def find_candidates(graph: Graph) -> list[Candidate]:
 
 
 def rewrite_operators(
-    content: bytes, tables: Mapping[str, CostTable], *, max_growth: float | None = None
+    content: bytes, tables: Mapping[str, FormCosts], *, max_growth: float | None = None
 ) -> tuple[bytes, tuple[Choice, ...]]:
     """Rewrite every operator in the form that costs least on the worst of the targets.
 
@@ -140,7 +140,7 @@ class _Option:
 
 
 def _options(
-    content: bytes, candidates: Sequence[Candidate], tables: Mapping[str, CostTable]
+    content: bytes, candidates: Sequence[Candidate], tables: Mapping[str, FormCosts]
 ) -> dict[Signature, list[_Option]]:
     """Return the forms of each signature, plain first, of which one is chosen."""
     counts = collections.Counter(candidate.signature for candidate in candidates)
@@ -177,7 +177,7 @@ def _forms(costs: Mapping[str, Mapping[str, float]], plain: Mapping[str, float])
     return [option for option in options if option.name == PLAIN or option.loss <= _WORTH * options[0].loss]
 
 
-def _costs(tables: Mapping[str, CostTable], candidate: Candidate) -> dict[str, dict[str, float]]:
+def _costs(tables: Mapping[str, FormCosts], candidate: Candidate) -> dict[str, dict[str, float]]:
     """Return costs by target and form, of the forms with a cost on every target; {} if a target's are not known."""
     found = {target: estimate_costs(table, candidate.signature, candidate.variants) for target, table in tables.items()}
     if not all(found.values()):

@@ -86,7 +86,7 @@ def choose_forms(
 
     Raises:
         ValueError: for an unknown target or a bound below 1.
-        CostTableError: if the costs on the target are not known.
+        FormCostsError: if the costs on the target are not known.
     """
     check_max_growth(max_growth)
     candidates = find_candidates(Graph(content))
@@ -108,7 +108,7 @@ def optimize(content: bytes, *, label: str, optimize_for: str = XNNPACK, max_gro
         optimize_for, max_growth: as for `choose_forms`.
 
     Raises:
-        ValueError, CostTableError: as `choose_forms`.
+        ValueError, FormCostsError: as `choose_forms`.
         TFLiteFileError: if the file cannot be run or rewritten; see `probe`.
 
     Example:
@@ -151,7 +151,7 @@ def optimize_file(
         The rewritten file, with what was chosen.
 
     Raises:
-        ValueError, CostTableError: as `choose_forms`.
+        ValueError, FormCostsError: as `choose_forms`.
         OSError: for a missing file, or a target that is a folder or cannot be created.
         TFLiteFileError: if the file cannot be run or rewritten, or its outputs differ by more than `max_error`.
 

@@ -7,7 +7,7 @@ import pytest
 from scarlet_tf.latency import EmulatorError, form_costs
 from scarlet_tf.latency.form_costs import Device, measure_forms
 from scarlet_tf.tflite import optimize
-from scarlet_tf.tflite.costs import CostTable, cached_path, read_table, runtime_version, write_table
+from scarlet_tf.tflite.costs import FormCosts, cached_path, read_table, runtime_version, write_table
 from scarlet_tf.tflite.forms.signature import Signature, operator_file
 
 SWISH = Signature(kind="HARD_SWISH", type="int8", shape=(1, 14, 14, 16))
@@ -47,7 +47,7 @@ def test_the_host_into_a_file(swish, tmp_path):
 
 
 def test_a_table_of_another_runtime_is_made_anew(swish, tmp_path):
-    old = CostTable(
+    old = FormCosts(
         target="host",
         unit="ms",
         runtime="0.1",

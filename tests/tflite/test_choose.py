@@ -8,8 +8,8 @@ import pytest
 from scarlet_tf.tflite import Graph, cost_targets, forms, optimize
 from scarlet_tf.tflite.choose import find_candidates, rewrite_operators
 from scarlet_tf.tflite.costs import (
-    CostTable,
-    CostTableError,
+    FormCosts,
+    FormCostsError,
     cached_path,
     estimate_costs,
     load_table,
@@ -45,7 +45,7 @@ SHAPES = [
 
 def table(target, costs, *, unit="instructions", runtime=None):
     costs = {str(signature): forms for signature, forms in costs.items()}
-    return CostTable(target=target, unit=unit, runtime=runtime or runtime_version(), cpu="made up", costs=costs)
+    return FormCosts(target=target, unit=unit, runtime=runtime or runtime_version(), cpu="made up", costs=costs)
 
 
 def chosen(content, *tables, **bound):
@@ -201,12 +201,12 @@ def test_tables_are_read_back_and_checked(tmp_path):
     assert read_table(tmp_path / "one.json") == known
     assert len((tmp_path / "one.json").read_text().splitlines()) == 10
     (tmp_path / "one.json").write_text("{}")
-    with pytest.raises(CostTableError, match=r"one\.json is not a cost table: 'target'"):
+    with pytest.raises(FormCostsError, match=r"one\.json is not a cost table: 'target'"):
         read_table(tmp_path / "one.json")
     for costs in ({"rows": 1.0}, {PLAIN: 0.0}, {PLAIN: True}, {PLAIN: "1"}):
-        with pytest.raises(CostTableError, match="costs for one: expected positive costs, with 'plain', of DEPTHWISE"):
+        with pytest.raises(FormCostsError, match="costs for one: expected positive costs, with 'plain', of DEPTHWISE"):
             table("one", {DEPTHWISE: costs})
-    with pytest.raises(CostTableError, match="costs for one: not the signature of an operator: 'a b'"):
+    with pytest.raises(FormCostsError, match="costs for one: not the signature of an operator: 'a b'"):
         table("one", {"a b": {PLAIN: 1.0}})
 
 
@@ -219,7 +219,7 @@ def cache(tmp_path, monkeypatch):
 def test_costs_in_the_cache_come_first_for_the_installed_runtime_only(cache):
     shipped = next(iter(load_table("cortex-a76").costs))
     for runtime, cost in (("0.1", 5.0), (runtime_version(), 7.0)):
-        measured = CostTable(
+        measured = FormCosts(
             target="cortex-a76", unit="instructions", runtime=runtime, cpu="made up", costs={shipped: {PLAIN: cost}}
         )
         write_table(measured, cached_path("cortex-a76", runtime=runtime))
@@ -260,7 +260,7 @@ def test_times_of_files_grow_with_their_work():
 
 
 def test_android_needs_a_measured_device(cache, file):
-    with pytest.raises(CostTableError, match=r"no costs measured on an Android device with LiteRT .*measure_forms\.py"):
+    with pytest.raises(FormCostsError, match=r"no costs measured on an Android device with LiteRT .*measure_forms\.py"):
         optimize(file, label="a", optimize_for="android")
 
 

@@ -2,8 +2,8 @@
 
 from scarlet_tf.tflite.costs.estimate import estimate_costs
 from scarlet_tf.tflite.costs.table import (
-    CostTable,
-    CostTableError,
+    FormCosts,
+    FormCostsError,
     cached_path,
     load_table,
     read_table,
@@ -13,8 +13,8 @@ from scarlet_tf.tflite.costs.table import (
 )
 
 __all__ = [
-    "CostTable",
-    "CostTableError",
+    "FormCosts",
+    "FormCostsError",
     "cached_path",
     "estimate_costs",
     "load_table",

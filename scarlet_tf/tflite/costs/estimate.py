@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from scarlet_tf.tflite.costs.table import CostTable
+from scarlet_tf.tflite.costs.table import FormCosts
 from scarlet_tf.tflite.forms import PLAIN, Variant
 from scarlet_tf.tflite.forms.signature import Signature
 
 SAME_SIZE, OTHER_SIZE = 1.1, 1.2  # margins by which other forms must win, for a map of the same size and of another
 
 
-def estimate_costs(table: CostTable, signature: Signature, variants: Mapping[str, Variant]) -> dict[str, float] | None:
+def estimate_costs(table: FormCosts, signature: Signature, variants: Mapping[str, Variant]) -> dict[str, float] | None:
     """Return the cost of an operator by form: as measured, or else estimated from the nearest measured shape.
 
     Costs grow with the number of elements, and in some forms those of an element with the rows or columns, see

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from scarlet_tf.progress import progress
-from scarlet_tf.tflite.costs.table import CostTable, runtime_version
+from scarlet_tf.tflite.costs.table import FormCosts, runtime_version
 from scarlet_tf.tflite.first_look_process import random_inputs
 from scarlet_tf.tflite.forms import PLAIN, variants_of
 from scarlet_tf.tflite.forms.signature import Signature, operator_file
@@ -41,8 +41,8 @@ def form_files(content: bytes) -> dict[str, bytes]:
 
 
 def measure_costs(
-    signatures: Sequence[Signature], measure: Measure, *, table: CostTable, save: Callable[[CostTable], None]
-) -> CostTable:
+    signatures: Sequence[Signature], measure: Measure, *, table: FormCosts, save: Callable[[FormCosts], None]
+) -> FormCosts:
     """Measure the forms of operators that a table lacks, and add them to it.
 
     Args:
@@ -64,7 +64,7 @@ def measure_costs(
     return table
 
 
-def _missing(table: CostTable, signature: Signature) -> set[str]:
+def _missing(table: FormCosts, signature: Signature) -> set[str]:
     """Return the forms to measure: those without a cost; of times all, since they compare only within one run."""
     graph = Graph(operator_file(signature))
     names = {PLAIN, *variants_of(graph, graph.operators[-1])}
@@ -73,7 +73,7 @@ def _missing(table: CostTable, signature: Signature) -> set[str]:
 
 
 def _measured(
-    batch: Mapping[str, Mapping[str, bytes]], measure: Measure, table: CostTable
+    batch: Mapping[str, Mapping[str, bytes]], measure: Measure, table: FormCosts
 ) -> dict[str, dict[str, float]]:
     costs = iter(measure([content for forms in batch.values() for content in forms.values()]))
     measured = {text: {name: next(costs) for name in forms} for text, forms in batch.items()}
@@ -106,13 +106,13 @@ def _ready(content: bytes) -> Interpreter:
     return interpreter
 
 
-def empty_table(target: str) -> CostTable:
+def empty_table(target: str) -> FormCosts:
     """Return a table without costs for a target that can be measured."""
     if target == "android":
-        return CostTable(target=target, unit="ms", runtime=runtime_version(), cpu="an Android device")
+        return FormCosts(target=target, unit="ms", runtime=runtime_version(), cpu="an Android device")
     if target in ("host", "x86-vnni"):
-        return CostTable(target=target, unit="ms", runtime=runtime_version(), cpu=cpu_name())
-    return CostTable(target=target, unit="instructions", runtime=runtime_version(), cpu=f"{target}, emulated by QEMU")
+        return FormCosts(target=target, unit="ms", runtime=runtime_version(), cpu=cpu_name())
+    return FormCosts(target=target, unit="instructions", runtime=runtime_version(), cpu=f"{target}, emulated by QEMU")
 
 
 def cpu_name() -> str:

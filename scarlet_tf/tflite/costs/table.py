@@ -17,7 +17,7 @@ _SHIPPED = Path(__file__).parent
 _FIELDS = ("target", "unit", "runtime", "cpu", "costs")
 
 
-class CostTableError(ValueError):
+class FormCostsError(ValueError):
     """Error for a file that is not a cost table."""
 
 
@@ -27,7 +27,7 @@ def runtime_version() -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CostTable:
+class FormCosts:
     """Costs of operators in each of their forms, on one target.
 
     Attributes:
@@ -38,7 +38,7 @@ class CostTable:
         costs: by the canonical text of a signature, then by the name of a variant; each has "plain".
 
     Raises:
-        CostTableError: for signatures that are none, and costs that are not positive numbers.
+        FormCostsError: for signatures that are none, and costs that are not positive numbers.
     """
 
     target: str
@@ -52,11 +52,11 @@ class CostTable:
             try:
                 Signature.parse(text)
             except ValueError as error:
-                raise CostTableError(f"costs for {self.target}: {error}") from error
+                raise FormCostsError(f"costs for {self.target}: {error}") from error
             if PLAIN not in forms or not all(_is_cost(cost) for cost in forms.values()):
-                raise CostTableError(f"costs for {self.target}: expected positive costs, with {PLAIN!r}, of {text}")
+                raise FormCostsError(f"costs for {self.target}: expected positive costs, with {PLAIN!r}, of {text}")
 
-    def with_costs(self, costs: Mapping[str, Mapping[str, float]]) -> CostTable:
+    def with_costs(self, costs: Mapping[str, Mapping[str, float]]) -> FormCosts:
         """Return the table with more costs, which replace those of the same signatures."""
         return dataclasses.replace(self, costs={**self.costs, **costs})
 
@@ -65,20 +65,20 @@ def _is_cost(cost: object) -> bool:
     return isinstance(cost, int | float) and not isinstance(cost, bool) and cost > 0
 
 
-def read_table(path: str | os.PathLike) -> CostTable:
+def read_table(path: str | os.PathLike) -> FormCosts:
     """Read a cost table.
 
     Raises:
-        CostTableError: for a file that is not one; OSError if it cannot be read.
+        FormCostsError: for a file that is not one; OSError if it cannot be read.
     """
     try:
         fields = json.loads(Path(path).read_text(encoding="utf-8"))
-        return CostTable(**{name: fields[name] for name in _FIELDS})
+        return FormCosts(**{name: fields[name] for name in _FIELDS})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CostTableError(f"{os.fspath(path)} is not a cost table: {error}") from error
+        raise FormCostsError(f"{os.fspath(path)} is not a cost table: {error}") from error
 
 
-def write_table(table: CostTable, path: str | os.PathLike) -> None:
+def write_table(table: FormCosts, path: str | os.PathLike) -> None:
     """Write a cost table atomically, with its signatures in order, a line each."""
     head = {name: getattr(table, name) for name in _FIELDS[:-1]}
     rows = [f"{json.dumps(text)}: {json.dumps(dict(table.costs[text]))}" for text in sorted(table.costs)]
@@ -96,7 +96,7 @@ def cached_path(target: str, *, runtime: str) -> Path:
     return user_cache() / "form_costs" / f"{target}_{runtime}.json"
 
 
-def load_table(target: str) -> CostTable | None:
+def load_table(target: str) -> FormCosts | None:
     """Return the costs known for a target: those in the user's cache, measured with the installed LiteRT, and shipped.
 
     Shipped costs count whatever LiteRT is installed: what will run the file is not known, and they are the best guess.
