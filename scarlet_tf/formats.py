@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Collection
@@ -65,8 +66,8 @@ def format_in_name(path: str | os.PathLike) -> str | None:
 
 
 def check_max_growth(max_growth: float | None) -> None:
-    """Raise ValueError for a bound of a file's growth that is below 1; None is no bound."""
-    if max_growth is not None and not max_growth >= 1:
+    """Raise ValueError for a bound of a file's growth that is no number from 1 up; None is no bound."""
+    if max_growth is not None and not 1 <= max_growth < math.inf:
         raise ValueError(f"max_growth must be a multiple of the plain file's size, at least 1, got {max_growth!r}")
 
 
@@ -91,6 +92,9 @@ def check_options(
         if value != FLOAT32 and not integer:
             raise ValueError(f"{label} {value!r} needs quantize 'int8' or 'int8_pure', got {quantize!r}")
     if integer and not has_representative:
-        raise ValueError(f"quantize {quantize!r} needs a representative dataset to calibrate with")
+        raise ValueError(
+            f"quantize {quantize!r} needs a representative dataset to calibrate with, such as "
+            "--representative_dataset=fashion_mnist"
+        )
     if not integer and has_representative:
         raise ValueError(f"a representative dataset needs quantize 'int8' or 'int8_pure', got {quantize!r}")

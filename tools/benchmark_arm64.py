@@ -52,6 +52,8 @@ def main() -> None:
             return
     if not _MODELS.value:
         raise ValueError("--models is required: the .tflite files, separated by commas; or --set_up")
+    if not _CPU.value:
+        raise ValueError(f"--cpu is empty, expected names out of {', '.join(CPUS)}")
     for cpu in _CPU.value:
         check_known("cpu", cpu, CPUS)
     if flags.FLAGS["costliest"].present and not _OPERATORS.value:

@@ -9,7 +9,7 @@ Prints which form was chosen for which operators and what that saves, and compar
 from absl import flags
 
 from scarlet_tf.cli import run
-from scarlet_tf.formats import TARGETS
+from scarlet_tf.formats import NONE, TARGETS
 
 _OPTIMIZE_FOR = flags.DEFINE_enum(
     "optimize_for",
@@ -43,7 +43,7 @@ def main(source: str, target: str) -> None:
     )
     for report in result.reports:
         print(report)
-    if not result.reports:
+    if not result.reports and _OPTIMIZE_FOR.value != NONE:
         print("no operator has a form that is better than the one it has")
     print(
         f"{source} -> {target}: {result.before.ops} -> {result.after.ops} operations, "

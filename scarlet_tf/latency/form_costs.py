@@ -17,6 +17,7 @@ from scarlet_tf.tflite.choose import find_candidates
 from scarlet_tf.tflite.cost_targets import SHIPPED
 from scarlet_tf.tflite.costs import (
     FormCosts,
+    FormCostsError,
     cached_path,
     load_table,
     read_table,
@@ -74,6 +75,8 @@ def measure_forms(
     measure = _measure(target, device or Device())
     path = cached_path(target, runtime=runtime_version()) if output is None else Path(output)
     table = read_table(path) if path.is_file() else empty_table(target)
+    if table.target != target:
+        raise FormCostsError(f"{path}: has costs on {table.target}, expected a table of {target}, or a new file")
     if table.runtime != runtime_version():
         table = empty_table(target)
     signatures = _operators_of(models) if models else _operators_known()

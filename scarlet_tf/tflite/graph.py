@@ -328,6 +328,10 @@ class Graph:
         for operator in self.operators:
             operator.opcodeIndex = new[operator.opcodeIndex]
 
+    def drop_associated_files(self) -> None:
+        """Remove the zip of associated files, which stands behind the flatbuffer."""
+        self._appended = None
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         builder = _Builder(1 << 20)

@@ -196,8 +196,10 @@ def cut_operator(content: bytes, position: int) -> bytes:
     """Return the operator at a position as a separate model; its operands become inputs, constants stay constants.
 
     A PAD in front of a convolution and operators that load its constants are included, because a runtime fuses them.
+    The model's associated files are left out.
     """
     graph = Graph(content)
+    graph.drop_associated_files()
     operator = graph.operators[position]
     kept, inputs = with_joined(graph, operator)
     graph.subgraph.operators = [known for known in graph.operators if any(known is one for one in kept)]

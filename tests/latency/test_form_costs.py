@@ -7,7 +7,7 @@ import pytest
 from scarlet_tf.latency import EmulatorError, form_costs
 from scarlet_tf.latency.form_costs import Device, measure_forms
 from scarlet_tf.tflite import optimize
-from scarlet_tf.tflite.costs import FormCosts, cached_path, read_table, runtime_version, write_table
+from scarlet_tf.tflite.costs import FormCosts, FormCostsError, cached_path, read_table, runtime_version, write_table
 from scarlet_tf.tflite.forms.signature import Signature, operator_file
 
 SWISH = Signature(kind="HARD_SWISH", type="int8", shape=(1, 14, 14, 16))
@@ -76,3 +76,16 @@ def test_what_cannot_be_measured(cache, swish, tmp_path, monkeypatch):
     monkeypatch.setattr(form_costs, "cpu_name", lambda: "a CPU avx2")
     with pytest.raises(ValueError, match="target 'x86-vnni' needs a machine with AVX-512 VNNI, this is a CPU avx2"):
         measure_forms("x86-vnni", models=[swish])
+
+
+def test_a_table_of_another_target_is_left_alone(tmp_path, swish):
+    path = tmp_path / "host.json"
+    table = FormCosts(
+        target="host", unit="ms", runtime=runtime_version(), cpu="here", costs={str(SWISH): {"plain": 1.0}}
+    )
+    write_table(table, path)
+    with pytest.raises(
+        FormCostsError, match=r"host.json: has costs on host, expected a table of android, or a new file"
+    ):
+        measure_forms("android", models=[swish], output=path)
+    assert read_table(path) == table

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from scarlet_tf.tflite import Graph, cost_targets, forms, optimize
+from scarlet_tf.tflite import Graph, add_files, cost_targets, forms, optimize
 from scarlet_tf.tflite.choose import find_candidates, rewrite_operators
 from scarlet_tf.tflite.costs import (
     FormCosts,
@@ -139,6 +139,14 @@ def two_operators():
     return graph.to_bytes(), first, second
 
 
+def test_associated_files_do_not_hide_growth(file):
+    costs = table("one", {DEPTHWISE: {PLAIN: 1000.0, "rows": 100.0}})
+    labelled = add_files(file, {"labels.txt": b"a\nb\n" * 50_000})
+    (plain,), (with_labels,) = (rewrite_operators(content, {"one": costs})[1] for content in (file, labelled))
+    assert with_labels.growth == plain.growth > 0
+    assert not rewrite_operators(labelled, {"one": costs}, max_growth=1.0)[1]
+
+
 def test_growth_is_spent_where_it_saves_most_per_byte(two_operators):
     content, first, second = two_operators
     forms = {first: {PLAIN: 100.0, "rows": 40.0}, second: {PLAIN: 1000.0, "rows, groups of 2": 20.0, "rows": 60.0}}
@@ -269,6 +277,7 @@ def test_android_needs_a_measured_device(cache, file):
     [
         ({"optimize_for": "arm"}, "unknown optimize_for 'arm': .*nearest is 'arm64'"),
         ({"max_growth": 0.5}, "max_growth must be a multiple of the plain file's size, at least 1, got 0.5"),
+        ({"max_growth": float("inf")}, "max_growth must be a multiple of the plain file's size, at least 1, got inf"),
         ({"max_growth": float("nan")}, "max_growth must be a multiple of the plain file's size, at least 1, got nan"),
     ],
 )

@@ -33,11 +33,11 @@ def efficientnet_b0(keras):
 
 
 @pytest.mark.parametrize(
-    ("make", "scale", "partitions", "swishes"),
-    [(mobilenet_v3, 1.0, 20, 19), (efficientnet_b0, 50.0, 1, 0)],
+    ("make", "scale", "partitions", "stems", "swishes"),
+    [(mobilenet_v3, 1.0, 20, 1, 19), (efficientnet_b0, 50.0, 1, 0, 0)],
     ids=["mobilenet_v3", "efficientnet_b0"],
 )
-def test_networks_of_others(make, scale, partitions, swishes, run, float_file):
+def test_networks_of_others(make, scale, partitions, stems, swishes, run, float_file):
     """Nothing to do for the float file; the int8 one in one piece, and no farther from the float one than it was."""
     from scarlet_tf.export.integer import calibrate, quantize_to_int8
     from scarlet_tf.tflite import optimize
@@ -47,10 +47,10 @@ def test_networks_of_others(make, scale, partitions, swishes, run, float_file):
     calibrated = calibrate(real, lambda: ([image] for image in images))
     content = quantize_to_int8(calibrated, input_range=None, input_type="float32", output_type="float32")
     result = optimize(content, label="int8")
-    changes = {kind: 0 for kind in ("HARD_SWISH", "DEPTHWISE_CONV_2D")}
+    changes = {kind: 0 for kind in ("CONV_2D", "HARD_SWISH", "DEPTHWISE_CONV_2D")}
     for choice in result.choices:
         changes[choice.signature.kind] += choice.changes
-    assert changes == {"HARD_SWISH": swishes, "DEPTHWISE_CONV_2D": 0}
+    assert changes == {"CONV_2D": stems, "HARD_SWISH": swishes, "DEPTHWISE_CONV_2D": 0}
     assert (result.before.partitions, result.after.partitions) == (partitions, 1)
     expected, before, after = (
         np.concatenate([run(c, image)[0] for image in images]) for c in (real, content, result.content)

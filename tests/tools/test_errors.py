@@ -126,6 +126,7 @@ BAD_VALUES = [
     ("benchmark_android", ["--models=absent.tflite", "--output=o.json"], "benchmark_model is needed"),
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_arm64", [], "--models is required"),
+    ("benchmark_arm64", ["--models=a.tflite", "--cpu="], "--cpu is empty, expected names out of cortex-a72"),
     ("benchmark_arm64", ["--models=a.tflite", "--cpu=cortex-a77"], "nearest is 'cortex-a7"),
     ("benchmark_arm64", ["--models=a.tflite", "--images=5"], "--images and --dataset need each other"),
     ("benchmark_arm64", ["--models=a.tflite", "--costliest=5"], "--costliest needs --operators"),
