@@ -65,10 +65,12 @@ def format_in_name(path: str | os.PathLike) -> str | None:
     return None
 
 
-def check_max_growth(max_growth: float | None) -> None:
-    """Raise ValueError for a bound of a file's growth that is no number from 1 up; None is no bound."""
+def check_max_growth(max_growth: float | None, *, optimize_for: str) -> None:
+    """Raise ValueError for a bound of growth below 1, or one beside a target that has its own; None is no bound."""
     if max_growth is not None and not 1 <= max_growth < math.inf:
         raise ValueError(f"max_growth must be a multiple of the plain file's size, at least 1, got {max_growth!r}")
+    if max_growth is not None and optimize_for in (NONE, SIZE):
+        raise ValueError(f"optimize_for {optimize_for!r} bounds the file itself: omit max_growth")
 
 
 def check_options(

@@ -19,7 +19,8 @@ says.
 Processors: cortex-a72 (ARMv8.0, no dot products), cortex-a76 (int8 dot products), armv9-i8mm (int8 matrix products),
 x86-avx2 (no AVX-512, no VNNI).
 
-If a file cannot be run, an error line names it, the others are still counted, and the exit code is 2.
+If a file cannot be run, an error line names it, the others are still counted, and the exit code is 2. A missing file
+stops the tool before it counts.
 """
 
 from absl import flags

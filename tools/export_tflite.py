@@ -98,7 +98,7 @@ def main() -> None:
     calibrated = _DATASET.value is not None
     learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
-    check_max_growth(_MAX_GROWTH.value)
+    check_max_growth(_MAX_GROWTH.value, optimize_for=_OPTIMIZE_FOR.value)
     growth = {"max_growth": _MAX_GROWTH.value}
     if learnt and _PREPROCESSING.value:
         raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")

@@ -1,4 +1,4 @@
-"""The page of the cost tables' errors."""
+"""The page that shows how well cost tables predict whole networks."""
 
 from __future__ import annotations
 

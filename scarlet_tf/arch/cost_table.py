@@ -116,7 +116,7 @@ class CostTable:
             raise CostTableError(f"scale must be a number > 0, got {self.scale!r}")
 
     def quantity(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the cost of networks, a function of genomes: (n, num_layers) integers -> (n,) float64."""
+        """Return a function that predicts the cost of genomes: (n, num_layers) integers -> (n,) float64."""
         costs = {name: self.scale * cost.value for name, cost in self.costs.items()}
         stem = parts_of(self.space).stem.name
         return sum_of_parts(self.space, costs | {stem: costs[stem] + self.call})

@@ -57,7 +57,7 @@ def export_qat(
         optimize_for, max_growth, record: as in `export.export_tflite`.
     """
     check_known("optimize_for", optimize_for, TARGETS)
-    check_max_growth(max_growth)
+    check_max_growth(max_growth, optimize_for=optimize_for)
     content = convert_qat(folder, input_type=input_type, output_type=output_type, softmax=softmax)
     converted = rewrite(content, optimize_for=optimize_for, max_growth=max_growth)
     return write_converted(converted, path, quantize="int8", optimize_for=optimize_for, record=record)

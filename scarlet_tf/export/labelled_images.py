@@ -1,4 +1,4 @@
-"""Test images as a .tflite file expects them, by its record."""
+"""Test images of a dataset, preprocessed as the record of a .tflite file says."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def export_tflite(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
-    check_max_growth(max_growth)
+    check_max_growth(max_growth, optimize_for=optimize_for)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +164,7 @@ def convert(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
-    check_max_growth(max_growth)
+    check_max_growth(max_growth, optimize_for=optimize_for)
     started = start_conversion(saved_model, quantize=quantize, representative=representative, optimize_for=optimize_for)
     return finish_conversion(
         started,

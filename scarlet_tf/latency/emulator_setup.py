@@ -78,7 +78,7 @@ def _is_ready() -> bool:
 
 
 def _make(folder: Path, *, work: Path) -> None:
-    """Make the folder from scratch in `work`, and replace the old one."""
+    """Set up a new emulator in the folder `work`, then move it to where the old one was."""
     new, apt = work / "new", work / "apt"
     for leftover in (new, work / "old"):  # of a set-up that was killed
         shutil.rmtree(leftover, ignore_errors=True)

@@ -88,7 +88,7 @@ def choose_forms(
         ValueError: for an unknown target or a bound below 1.
         FormCostsError: if the costs on the target are not known.
     """
-    check_max_growth(max_growth)
+    check_max_growth(max_growth, optimize_for=optimize_for)
     candidates = find_candidates(Graph(content))
     tables = tables_for(optimize_for, [candidate.signature for candidate in candidates])
     if not tables:

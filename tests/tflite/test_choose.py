@@ -277,6 +277,7 @@ def test_android_needs_a_measured_device(cache, file):
     [
         ({"optimize_for": "arm"}, "unknown optimize_for 'arm': .*nearest is 'arm64'"),
         ({"max_growth": 0.5}, "max_growth must be a multiple of the plain file's size, at least 1, got 0.5"),
+        ({"max_growth": 1.3, "optimize_for": "size"}, "optimize_for 'size' bounds the file itself: omit max_growth"),
         ({"max_growth": float("inf")}, "max_growth must be a multiple of the plain file's size, at least 1, got inf"),
         ({"max_growth": float("nan")}, "max_growth must be a multiple of the plain file's size, at least 1, got nan"),
     ],
