@@ -8,7 +8,8 @@ zoo's networks and others. Without --models, measures the operators of these tab
 a table for another version of LiteRT. What the table has is not measured again: run the same command to resume.
 
 Targets: cortex-a76, cortex-a72, armv9-i8mm and x86-avx2 count instructions on an emulator, see benchmark_arm64.py;
-x86-vnni and host measure times on this machine, android on a device over adb.
+x86-vnni (without AMX, also where the processor has it), x86-amx and host measure times on this machine, android on a
+device over adb.
 """
 
 from absl import flags

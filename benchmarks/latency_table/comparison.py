@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
+from benchmarks.network_files import hash_of, made_by, rewritten
 from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.arch.cost_table import CostTable
+from scarlet_tf.formats import NONE
 from scarlet_tf.latency.journal import Journal
 from scarlet_tf.latency.table_targets import Arm64Target, HostTarget, Target
 from scarlet_tf.progress import progress
@@ -53,15 +55,19 @@ def choose_networks(space: SearchSpace, count: int, *, seed: int) -> dict[str, t
 
 
 def export_networks(space: SearchSpace, networks: Mapping[str, Sequence[int]], folder: Path) -> dict[str, Path]:
-    """Export networks in float32, unless the folder holds them already; return the files by network."""
+    """Export networks in float32 and rewrite them, unless the folder holds them already; return the files by network.
+
+    A file's name holds a hash of the sources that make it, so that no file of an older version is measured.
+    """
     from scarlet_tf.export import export_tflite
     from scarlet_tf.models import build
 
-    files = {}
+    key, files = made_by(space.to_dict()), {}
     for name, genome in progress(networks.items(), "export", unit="network"):
-        files[name] = folder / f"float32_{'_'.join(map(str, genome))}.tflite"
-        if not files[name].exists():
-            export_tflite(build(space.spec(genome)), files[name])
+        plain = folder / f"float32_{'_'.join(map(str, genome))}_{key}.tflite"
+        if not plain.exists():
+            export_tflite(build(space.spec(genome)), plain, optimize_for=NONE)
+        files[name] = rewritten(plain)
     return files
 
 
@@ -97,7 +103,8 @@ def compare(
             table = make_table(space, both, Path(folder) / "table.json", seed=seed)
             samples = both.samples
         else:
-            journal = Journal(cache / f"{name}.jsonl", {**target.settings, **table.versions})
+            contents = hash_of(b"".join(path.read_bytes() for path in files.values()))
+            journal = Journal(cache / f"{name}_{contents}.jsonl", {**target.settings, **table.versions})
             target.measure(files, journal)
             samples = journal.samples
     genomes = np.array(list(networks.values()))

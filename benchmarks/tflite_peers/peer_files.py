@@ -7,8 +7,6 @@ percent of a run, is cut off. Accuracy is not measured, so no trained weights ar
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import scarlet_tf
+from benchmarks.network_files import hash_of_sources, made_by, rewritten
 from scarlet_tf.choices import check_known
 from scarlet_tf.cli import load_tensorflow
 from scarlet_tf.files import write_atomically
 from scarlet_tf.formats import QUANTIZATIONS, parse_format
-from scarlet_tf.tflite import optimize
 
 SCARLET = {"SCARLET-A": "scarlet_a", "SCARLET-B": "scarlet_b", "SCARLET-C": "scarlet_c"}
 PEERS = ("EfficientNetB0", "MobileNetV2", "MobileNetV3Large")
@@ -30,14 +27,7 @@ _SIDE = 224
 FORMATS = QUANTIZATIONS[:-1]  # int8_pure is for accelerators, not for XNNPACK
 IMAGES = 20  # calibration images for int8
 _NORM_IMAGES = 8
-# Sources, here and below scarlet_tf, that determine a plain file's content, and those that determine its rewriting.
-_MADE_HERE_BY = ("peer_files.py",)
-_MADE_BY = (
-    *("arch/*.py", "layers/*.py", "models/*.py", "zoo/*.py"),
-    *("export/ends.py", "export/integer.py", "export/saved_model.py", "export/tflite.py"),
-)
-_REWRITTEN_BY = ("tflite/**/*.py", "tflite/costs/*.json")
-_HERE, _THERE = Path(__file__).parent, Path(scarlet_tf.__file__).parent
+_HERE = Path(__file__).parent
 
 
 def choose_networks(names: Sequence[str]) -> dict[str, Callable]:
@@ -100,18 +90,16 @@ def make_files(
         raise ValueError("expected at least one network and one format")
     formats = [parse_format("format", form, FORMATS) for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
-    sources = [_sources(_MADE_HERE_BY, _HERE), _sources(_MADE_BY, _THERE)]
-    made_by = _hash("\n".join([*versions, str(seed), *sources]).encode())
+    key = made_by(seed, hash_of_sources(("peer_files.py",), _HERE))
     files = []
     for network, build in networks.items():
-        plain = {form: folder / f"{network}_{form}_{made_by}.tflite" for form in formats}
+        plain = {form: folder / f"{network}_{form}_{key}.tflite" for form in formats}
         missing = {form: path for form, path in plain.items() if not path.exists()}
         if missing:
             _convert(build, missing, label=network, seed=seed)
         for form, path in plain.items():
             files.append(NetworkFile(network=network, format=form, rewritten=False, path=path))
-            files.append(NetworkFile(network=network, format=form, rewritten=True, path=_rewrite(path)))
+            files.append(NetworkFile(network=network, format=form, rewritten=True, path=rewritten(path)))
     return files
 
 
@@ -132,22 +120,3 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
             representative = [images] if form == "int8" else None
             converted = convert(saved_model, quantize=form, representative=representative, optimize_for="none")
             write_atomically(path, converted.content)
-
-
-def _rewrite(path: Path) -> Path:
-    content = path.read_bytes()
-    made_by = _hash(content + _sources(_REWRITTEN_BY, _THERE).encode())
-    target = path.with_name(f"{path.stem}_rewritten_{made_by}.tflite")
-    if not target.exists():
-        write_atomically(target, optimize(content, label=str(path)).content)
-    return target
-
-
-def _sources(patterns: Sequence[str], root: Path) -> str:
-    """Return a hash of the Python files below a folder that match the patterns."""
-    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    return _hash(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]

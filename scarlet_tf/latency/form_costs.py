@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scarlet_tf.choices import check_known
 from scarlet_tf.formats import ANDROID, HOST
+from scarlet_tf.latency.amx import AMX, time_without_amx
 from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.emulator import CPUS, check_emulator, count_instructions
@@ -30,7 +31,7 @@ from scarlet_tf.tflite.graph import Graph
 from scarlet_tf.tflite.probe import probe
 
 TARGETS = (*SHIPPED, HOST, ANDROID)
-_VNNI = "x86-vnni"
+_NEEDS = {"x86-vnni": ("AVX-512 VNNI", "avx512_vnni"), "x86-amx": ("AMX", AMX)}  # name, and the processor's flag
 _ANDROID = AndroidSettings(runs=20, min_seconds=0.2, rounds=3, cooldown=0.2)
 
 
@@ -65,7 +66,7 @@ def measure_forms(
         The table, and its file.
 
     Raises:
-        ValueError: for an unknown target, or "x86-vnni" on a machine without AVX-512 VNNI.
+        ValueError: for an unknown target, or an x86 target whose extension this machine lacks.
         EmulatorError, AndroidError, TFLiteFileError, FormCostsError, OSError: for what is missing or damaged.
 
     Example:
@@ -89,9 +90,10 @@ def _measure(target: str, device: Device) -> Measure:
         return lambda files: count_instructions(files, cpu=target)
     if target == ANDROID:
         return lambda files: _time_on_android(files, device)
-    if target == _VNNI and "avx512_vnni" not in cpu_name().split():
-        raise ValueError(f"target {_VNNI!r} needs a machine with AVX-512 VNNI, this is {cpu_name()}")
-    return time_on_host
+    found = cpu_name().split()
+    if target in _NEEDS and _NEEDS[target][1] not in found:
+        raise ValueError(f"target {target!r} needs a machine with {_NEEDS[target][0]}, this is {cpu_name()}")
+    return time_without_amx if target == "x86-vnni" and AMX in found else time_on_host
 
 
 def _time_on_android(files: Sequence[bytes], device: Device) -> list[float]:

@@ -11,7 +11,7 @@ from scarlet_tf.tflite.costs.measure import empty_table, measure_costs, time_on_
 from scarlet_tf.tflite.forms.signature import Signature
 
 # Targets whose tables the package has. The slowest is first: `rewrite_operators` takes most care of it.
-SHIPPED = ("cortex-a72", "cortex-a76", "armv9-i8mm", "x86-avx2", "x86-vnni")
+SHIPPED = ("cortex-a72", "cortex-a76", "armv9-i8mm", "x86-avx2", "x86-vnni", "x86-amx")
 _DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     XNNPACK: SHIPPED,
     SIZE: SHIPPED,

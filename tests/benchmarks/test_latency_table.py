@@ -75,7 +75,9 @@ def test_networks_against_the_table(table, unit, tmp_path, monkeypatch):
 
     monkeypatch.setattr("scarlet_tf.latency.table_maker.make_table", make_table)
     monkeypatch.setitem(comparison.TARGETS, "arm64", Fake)
-    paths = dict.fromkeys(networks, Path("file"))
+    path = tmp_path / "network.tflite"
+    path.write_bytes(b"a network")
+    paths = dict.fromkeys(networks, path)
     made, found = compare(SPACE, "arm64", networks, paths, seed=1, cache=tmp_path)
     assert made is table
     assert rounds == [["part"], [*networks] if unit == "instructions" else ["part", *networks]]

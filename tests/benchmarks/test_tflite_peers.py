@@ -48,7 +48,7 @@ def files(tmp_path_factory):
 
 def test_files_are_of_the_benchmarks_own_source_too(tmp_path, monkeypatch):
     monkeypatch.setattr(peer_files, "_convert", lambda *_, **__: None)
-    monkeypatch.setattr(peer_files, "_rewrite", lambda path: path)
+    monkeypatch.setattr(peer_files, "rewritten", lambda path: path)
 
     def name():
         return make_files({"a": None}, ["float32"], tmp_path / "cache", seed=0)[0].path.name

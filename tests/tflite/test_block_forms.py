@@ -223,5 +223,7 @@ def test_toeplitz_matrix():
     matrix = np.int8([[2, 3, 0, 0], [1, 2, 3, 0], [0, 1, 2, 3], [0, 0, 1, 2]])
     single_groups = toeplitz(kernel, whole(one), whole(axis), group=1)
     np.testing.assert_array_equal(single_groups.reshape(2, 4, 4), [matrix, 10 * matrix])
-    both = toeplitz(kernel, whole(one), whole(axis), group=2).reshape(8, 8)
-    np.testing.assert_array_equal(both, np.block([[matrix, 0 * matrix], [0 * matrix, 10 * matrix]]))
+    both = toeplitz(kernel, whole(one), whole(axis), group=2).reshape(4, 2, 4, 2)  # by output and input, then channel
+    np.testing.assert_array_equal(both[:, 0, :, 0], matrix)
+    np.testing.assert_array_equal(both[:, 1, :, 1], 10 * matrix)
+    assert not both[:, 0, :, 1].any() and not both[:, 1, :, 0].any()

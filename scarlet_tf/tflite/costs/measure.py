@@ -110,7 +110,7 @@ def empty_table(target: str) -> FormCosts:
     """Return a table without costs for a target that can be measured."""
     if target == "android":
         return FormCosts(target=target, unit="ms", runtime=runtime_version(), cpu="an Android device")
-    if target in ("host", "x86-vnni"):
+    if target in ("host", "x86-vnni", "x86-amx"):
         return FormCosts(target=target, unit="ms", runtime=runtime_version(), cpu=cpu_name())
     return FormCosts(target=target, unit="instructions", runtime=runtime_version(), cpu=f"{target}, emulated by QEMU")
 
@@ -121,5 +121,5 @@ def cpu_name() -> str:
     facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     facts = {name.strip(): value.strip() for name, value in facts.items()}
     flags = facts.get("flags", facts.get("Features", "")).split()
-    found = [flag for flag in ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm") if flag in flags]
+    found = [flag for flag in ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm") if flag in flags]
     return " ".join([facts.get("model name", platform.machine()), *found])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -28,7 +29,7 @@ _MOST_WEIGHTS = 4_000_000  # of one operator
 _GROUPS = (1, 2, 4, 8)  # channels of a group: more fill a matrix kernel that is wider than a tile
 _WIDEST = 64  # outputs of a group of several channels: XNNPACK's matrix kernels are 8 to 64 wide
 
-Layout = Callable[["Chain", int, Blocks, Blocks], int]
+Layout = Callable[["Chain", int, Blocks, Blocks, int], int]
 
 
 def readable_window(graph: Graph, operator: schema.OperatorT) -> Window | None:
@@ -110,18 +111,19 @@ def replace_by_blocks(
         graph, operator: one for which `readable_window` returns windows.
         blocks: of rows and of columns.
         group: channels of a group, a divisor of the channels.
-        to_blocks: lays out a map (1, H, W, C), padded to whole blocks, as (1, blocks, blocks, C * block * block).
-        from_blocks: lays out tiles (1, tiles, tiles, C * tile * tile) as a map (1, H', W', C).
+        to_blocks: lays out a map (1, H, W, C), padded to whole blocks, as (1, blocks, blocks, C * block * block), by
+            group, element of a block, and channel of the group.
+        from_blocks: lays out tiles (1, tiles, tiles, C * tile * tile), in the same order, as a map (1, H', W', C).
     """
     rows, columns = blocks
     chain = Chain(graph, operator)
     x = chain.pad(readable_window(graph, operator).image, ((rows.front, rows.back), (columns.front, columns.back)))
-    x = to_blocks(chain, x, rows, columns)
+    x = to_blocks(chain, x, rows, columns, group)
     padding = schema.Padding.SAME
     if not (rows.is_same and columns.is_same):
         x, padding = chain.pad(x, (rows.padding, columns.padding)), schema.Padding.VALID
     x = chain.convolve(x, rows, columns, group=group, padding=padding)
-    from_blocks(chain, x, rows, columns)
+    from_blocks(chain, x, rows, columns, group)
     chain.end()
 
 
@@ -145,6 +147,32 @@ class Chain:
         if self._graph.shape(x) == tuple(shape):
             return x
         return self._add(Op.RESHAPE, x, shape, schema.ReshapeOptionsT(newShape=list(shape)), np.int32(shape))
+
+    def to_groups(self, x: int, blocks: tuple[int, ...], elements: tuple[int, ...], group: int) -> int:
+        """Lay out elements of all channels, (*blocks, *elements, C), as elements by group: (*blocks, C, *elements).
+
+        The channels of a group stay together, as one item of a transposition, which is the faster the larger its items.
+        """
+        channels = self._channels(x, blocks, elements)
+        if group > 1:
+            shape = (math.prod(blocks), math.prod(elements), channels // group, group)
+            return self.transpose(self.reshape(x, shape), (0, 2, 1, 3))
+        kept, last = len(blocks), len(blocks) + len(elements)
+        x = self.reshape(x, (*blocks, *elements, channels))
+        return self.transpose(x, (*range(kept), last, *range(kept, last)))
+
+    def from_groups(self, x: int, blocks: tuple[int, ...], elements: tuple[int, ...], group: int) -> int:
+        """Lay out elements by group, (*blocks, C, *elements), as elements of all channels: (*blocks, *elements, C)."""
+        channels = self._channels(x, blocks, elements)
+        if group > 1:
+            shape = (math.prod(blocks), channels // group, math.prod(elements), group)
+            return self.transpose(self.reshape(x, shape), (0, 2, 1, 3))
+        kept, last = len(blocks), len(blocks) + len(elements)
+        x = self.reshape(x, (*blocks, channels, *elements))
+        return self.transpose(x, (*range(kept), *range(kept + 1, last + 1), kept))
+
+    def _channels(self, x: int, blocks: tuple[int, ...], elements: tuple[int, ...]) -> int:
+        return math.prod(self.shape(x)) // math.prod((*blocks, *elements))
 
     def transpose(self, x: int, order: tuple[int, ...]) -> int:
         """Transpose; in up to four dimensions, since the runtime is several times slower in five."""
@@ -177,7 +205,7 @@ class Chain:
         kernel, *bias = self._operator.inputs[1:]
         outputs = rows.tile * columns.tile
         weights, loading = self._weights(kernel, rows, columns, group=group)
-        constants = [weights, self._bias(bias, kernel, outputs)]
+        constants = [weights, self._bias(bias, kernel, outputs, group=group)]
         channels = self._graph.shape(kernel)[3] * outputs
         y = self._new_tensor((1, rows.tiles, columns.tiles, channels), like=self._operator.outputs[0])
         convolution = self._graph.new_operator(Op.CONV_2D, [x, *constants], [y], options=options, version=6)
@@ -189,17 +217,17 @@ class Chain:
         outputs = rows.tile * columns.tile
         if graph.is_type(kernel, Type.INT8):
             values = toeplitz(graph.constant(kernel)[0], rows, columns, group=group)
-            return graph.add_constant(values, name, quantization=_repeated(graph, kernel, outputs)), []
+            return graph.add_constant(values, name, quantization=_repeated(graph, kernel, outputs, group)), []
         values = toeplitz(graph.real_constant(kernel)[0], rows, columns, group=group)
         return add_real(graph, values, name, like=kernel)
 
-    def _bias(self, bias: list[int], kernel: int, outputs: int) -> int:
+    def _bias(self, bias: list[int], kernel: int, outputs: int, *, group: int) -> int:
         graph, name = self._graph, f"{self._name}/blocks_bias"
         if bias and bias[0] >= 0:
             if not graph.is_type(kernel, Type.INT8):
-                return graph.add_constant(np.repeat(graph.real_constant(bias[0]), outputs), name)
-            quantization = _repeated(graph, bias[0], outputs)
-            return graph.add_constant(np.repeat(graph.constant(bias[0]), outputs), name, quantization=quantization)
+                return graph.add_constant(by_group(graph.real_constant(bias[0]), outputs, group), name)
+            values, quantization = graph.constant(bias[0]), _repeated(graph, bias[0], outputs, group)
+            return graph.add_constant(by_group(values, outputs, group), name, quantization=quantization)
         return graph.add_constant(np.zeros(graph.shape(kernel)[3] * outputs, np.float32), name)
 
     def crop(self, x: int, height: int, width: int) -> int:
@@ -237,8 +265,9 @@ def toeplitz(kernel: np.ndarray, rows: Blocks, columns: Blocks, *, group: int) -
         group: channels of a group.
 
     Returns:
-        Weights (C * tile * tile, taps, taps, group * block * block), of the kernel's dtype, by tiles' and blocks' rows
-        and columns. They are zero between different channels of a group.
+        Weights (C * tile * tile, taps, taps, group * block * block), of the kernel's dtype: outputs by group, row and
+        column of a tile, and channel of the group; inputs by row and column of a block, and channel of the group. They
+        are zero between different channels.
     """
     channels, outputs = kernel.shape[2], rows.tile * columns.tile
     down, along = rows.taps_read(), columns.taps_read()
@@ -252,10 +281,15 @@ def toeplitz(kernel: np.ndarray, rows: Blocks, columns: Blocks, *, group: int) -
     # (C, tile, tile, taps, taps, block, block)
     values = values.transpose(6, 0, 3, 1, 4, 2, 5)
     values = values.reshape(channels // group, group, outputs, rows.taps, columns.taps, rows.block * columns.block)
-    grouped = np.zeros((*values.shape[:5], group, values.shape[5]), kernel.dtype)
+    grouped = np.zeros((channels // group, outputs, group, *values.shape[3:], group), kernel.dtype)
     for member in range(group):
-        grouped[:, member, :, :, :, member] = values[:, member]
-    return grouped.reshape(channels * outputs, rows.taps, columns.taps, group * rows.block * columns.block)
+        grouped[:, :, member, ..., member] = values[:, member]
+    return grouped.reshape(channels * outputs, rows.taps, columns.taps, rows.block * columns.block * group)
+
+
+def by_group(values: np.ndarray, outputs: int, group: int) -> np.ndarray:
+    """Return values of channels (C,) for each output of a tile (C * outputs,): by group, output, and channel of it."""
+    return np.repeat(values.reshape(-1, 1, group), outputs, axis=1).reshape(-1)
 
 
 def _in(positions: np.ndarray, size: int) -> np.ndarray:
@@ -276,11 +310,11 @@ def add_real(graph: Graph, values: np.ndarray, name: str, *, like: int) -> tuple
     return loaded, [graph.new_operator(Op.DEQUANTIZE, [stored], [loaded], version=3)]
 
 
-def _repeated(graph: Graph, index: int, times: int) -> schema.QuantizationParametersT:
-    """Return the quantization of a constant, with the scale of each channel repeated, along the first axis."""
+def _repeated(graph: Graph, index: int, outputs: int, group: int) -> schema.QuantizationParametersT:
+    """Return the quantization of a constant, with the scale of each channel for each output, along the first axis."""
     quantization = copy.deepcopy(graph.tensor(index).quantization)
     quantization.min = quantization.max = None
     quantization.quantizedDimension = 0
-    quantization.scale = np.repeat(np.asarray(quantization.scale, np.float32), times)
+    quantization.scale = by_group(np.asarray(quantization.scale, np.float32), outputs, group)
     quantization.zeroPoint = np.zeros(quantization.scale.size, np.int64)
     return quantization

@@ -25,12 +25,13 @@ class Rows:
         yield from variants_by_group("rows", window, blocks, order=1, to_blocks=_to_blocks, from_blocks=_from_blocks)
 
 
-def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
+def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
     _, height, width, channels = chain.shape(x)
-    return chain.reshape(chain.transpose(x, (0, 1, 3, 2)), (1, height, 1, channels * width))
+    return chain.reshape(chain.to_groups(x, (1, height), (width,), group), (1, height, 1, channels * width))
 
 
-def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
+def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
     _, height, _, outputs = chain.shape(x)
-    x = chain.reshape(x, (1, height, outputs // columns.tile, columns.tile))
-    return chain.crop(chain.transpose(x, (0, 1, 3, 2)), rows.axis.out, columns.axis.out)
+    x = chain.from_groups(x, (1, height), (columns.tile,), group)
+    x = chain.reshape(x, (1, height, columns.tile, outputs // columns.tile))
+    return chain.crop(x, rows.axis.out, columns.axis.out)

@@ -28,15 +28,14 @@ class Tiles:
         )
 
 
-def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
+def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
     channels = chain.shape(x)[3]
-    x = chain.space_to_depth(x, _SIDE)
-    x = chain.reshape(x, (rows.count * columns.count, _SIDE * _SIDE, channels))
-    return chain.reshape(chain.transpose(x, (0, 2, 1)), (1, rows.count, columns.count, channels * _SIDE * _SIDE))
+    x = chain.to_groups(chain.space_to_depth(x, _SIDE), (rows.count * columns.count,), (_SIDE**2,), group)
+    return chain.reshape(x, (1, rows.count, columns.count, channels * _SIDE * _SIDE))
 
 
-def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
-    channels = chain.shape(x)[3] // _SIDE**2
-    x = chain.reshape(x, (rows.tiles * columns.tiles, channels, _SIDE * _SIDE))
-    x = chain.reshape(chain.transpose(x, (0, 2, 1)), (1, rows.tiles, columns.tiles, channels * _SIDE * _SIDE))
+def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
+    channels = chain.shape(x)[3]
+    x = chain.from_groups(x, (rows.tiles * columns.tiles,), (_SIDE**2,), group)
+    x = chain.reshape(x, (1, rows.tiles, columns.tiles, channels))
     return chain.crop(chain.depth_to_space(x, _SIDE), rows.axis.out, columns.axis.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ai_edge_litert import schema_py_generated as schema
@@ -27,11 +28,12 @@ class WholeMaps:
         )
 
 
-def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
+def _to_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
     _, height, width, channels = chain.shape(x)
-    return chain.reshape(chain.transpose(x, (0, 3, 1, 2)), (1, 1, 1, channels * height * width))
+    return chain.reshape(chain.to_groups(x, (1,), (height, width), group), (1, 1, 1, channels * height * width))
 
 
-def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks) -> int:
-    channels = chain.shape(x)[3] // (rows.tile * columns.tile)
-    return chain.transpose(chain.reshape(x, (1, channels, rows.tile, columns.tile)), (0, 2, 3, 1))
+def _from_blocks(chain: Chain, x: int, rows: Blocks, columns: Blocks, group: int) -> int:
+    tile = rows.tile, columns.tile
+    channels = chain.shape(x)[3] // math.prod(tile)
+    return chain.reshape(chain.from_groups(x, (1,), tile, group), (1, *tile, channels))
