@@ -8,7 +8,9 @@ from scarlet_tf.data.data_config import DataConfig, DataError, check_image_folde
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.lazy import later
 
-__getattr__ = later(__name__, {"scarlet_tf.data.dataset": ("ImageData", "open_dataset")})
+__getattr__ = later(
+    __name__, {"scarlet_tf.data.dataset": ("open_dataset",), "scarlet_tf.data.image_data": ("ImageData",)}
+)
 
 __all__ = [
     "DataConfig",

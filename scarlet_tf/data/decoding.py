@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -16,7 +17,8 @@ from tqdm import tqdm
 
 from scarlet_tf.data import augment
 from scarlet_tf.data.data_config import DataConfig, DataError
-from scarlet_tf.data.source import FolderSource, NamedSource, Source
+from scarlet_tf.data.folder_source import FolderSource
+from scarlet_tf.data.named_source import ArrayRecordSource, NamedSource, prepared_builder
 from scarlet_tf.files import user_cache, write_atomically
 from scarlet_tf.image_size import canonical_image_size, describe_image_size
 
@@ -27,19 +29,28 @@ def decode(encoded, *, channels: int):
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
 
 
+Source = FolderSource | NamedSource
+
+
 def open_source(config: DataConfig) -> tuple[Source, list[str]]:
     """Open the source of a dataset, and return it with the names of the damaged images that `skip_damaged` left out."""
-    kind = FolderSource if config.folder else NamedSource
-    source = kind(config)
+    make = _opener(config)
+    source = make(leave_out=())
     if not config.skip_damaged:
         return source, []
     damaged = {split: _damaged(source, split) for split in ("train", "test") if source.num_examples(split)}
     names = [name for found in damaged.values() for name in found.values()]
     if not names:
         return source, []
+    return make(leave_out=names if config.folder else {split: list(found) for split, found in damaged.items()}), names
+
+
+def _opener(config: DataConfig):
     if config.folder:
-        return FolderSource(config, leave_out=names), names
-    return NamedSource(config, leave_out={split: list(found) for split, found in damaged.items()}), names
+        return functools.partial(FolderSource, config)
+    builder = prepared_builder(config)
+    array_record = builder.info.file_format == builder.info.file_format.ARRAY_RECORD
+    return functools.partial(ArrayRecordSource if array_record else NamedSource, config, builder)
 
 
 def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> DataError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -123,7 +124,7 @@ def _train_supernet(
     )
     batches = distributed_batches(
         strategy,
-        lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start),
+        functools.partial(data.train_batches, config.batch_size, seed=config.seed, start_step=start),
         batch_size=config.batch_size,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def run_session(
             return seconds_before
     batches = distributed_batches(
         strategy,
-        lambda: data.train_batches(config.batch_size, seed=config.seed, start_step=start_step),
+        functools.partial(data.train_batches, config.batch_size, seed=config.seed, start_step=start_step),
         batch_size=config.batch_size,
     )
     started = time.monotonic()

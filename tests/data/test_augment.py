@@ -6,6 +6,10 @@ from rounding import rounding_limit
 from scarlet_tf.data import augment
 
 
+def draws(seed, batch, rows=slice(None)):
+    return augment.Draws(seed=tf.constant(seed), batch=batch, rows=rows)
+
+
 def random_images(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
@@ -43,19 +47,19 @@ def test_centre_crop_keeps_224_of_256():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_flips_gives_each_of_four_mirrored_images_equally_often(channels):
     images = random_images(400, 3, 5, channels)
-    out = augment.flips(tf.constant(images), tf.constant([3, 4])).numpy()
+    out = augment.flips(tf.constant(images), draws([3, 4], 400)).numpy()
     mirrored = [images, images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]]
     same = np.array([(out == one).all(axis=(1, 2, 3)) for one in mirrored])
     assert (same.sum(axis=0) == 1).all()
     assert abs(same.sum(axis=1) - 100).max() < 5 * (400 * 1 / 4 * 3 / 4) ** 0.5  # five standard deviations
-    np.testing.assert_array_equal(out, augment.flips(tf.constant(images), tf.constant([3, 4])))
+    np.testing.assert_array_equal(out, augment.flips(tf.constant(images), draws([3, 4], 400)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_flip_crop_is_a_shifted_perhaps_flipped_image(channels):
     images = random_images(64, 8, 8, channels)
     padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
-    out = augment.flip_crop(tf.constant(images), tf.constant([3, 4])).numpy()
+    out = augment.flip_crop(tf.constant(images), draws([3, 4], 64)).numpy()
     found = []
     for one, source in zip(out, padded, strict=True):
         windows = {
@@ -73,15 +77,20 @@ def test_flip_crop_is_a_shifted_perhaps_flipped_image(channels):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_both_forms_of_flip_crop_agree(channels):
-    images, chosen, seed = (
-        tf.constant(random_images(20, 8, 8, channels)),
-        tf.constant([3, 17, 3, 0]),
-        tf.constant([1, 2]),
-    )
+    images, chosen = tf.constant(random_images(20, 8, 8, channels)), tf.constant([3, 17, 3, 0])
+    own = draws([1, 2], 9, slice(5, 9))
     rows = tf.reshape(augment.zero_pad(images), (-1, 16 * channels))
-    out = augment.flip_crop_rows(rows, chosen, seed, size=(8, 8), channels=channels).numpy()
-    expected = augment.flip_crop(tf.gather(images, chosen), seed).numpy()
+    out = augment.flip_crop_rows(rows, chosen, own, size=(8, 8), channels=channels).numpy()
+    expected = augment.flip_crop(tf.gather(images, chosen), own).numpy()
     np.testing.assert_array_equal(out, np.broadcast_to(expected, out.shape))
+
+
+def test_rows_are_augmented_as_in_the_whole_batch():
+    images = tf.constant(random_images(9, 8, 8, 3))
+    for augmentation in (augment.flips, augment.flip_crop):
+        whole = augmentation(images, draws([1, 2], 9)).numpy()
+        some = augmentation(images[3:7], draws([1, 2], 9, slice(3, 7)))
+        np.testing.assert_array_equal(some, whole[3:7])
 
 
 def test_inception_crop_depends_on_its_seed_alone_and_keeps_the_range_of_areas():

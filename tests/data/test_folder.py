@@ -9,7 +9,7 @@ import pytest
 
 from scarlet_tf.data import DataConfig, DataError
 from scarlet_tf.data.folder import ImageFolder
-from scarlet_tf.data.source import FolderSource
+from scarlet_tf.data.folder_source import FolderSource
 
 
 def make(root, *paths):
