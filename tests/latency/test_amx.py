@@ -29,7 +29,9 @@ def test_only_the_request_for_amx_is_refused():
     subprocess.run([sys.executable, "-c", _ASK], check=True)
 
 
-def test_times_come_from_another_process(tflite_file,):
+def test_times_come_from_another_process(
+    tflite_file,
+):
     files = [Path(tflite_file).read_bytes()] * 2
     times, here = time_without_amx(files), time_on_host(files)
     assert len(times) == 2 and min(times) > 0
