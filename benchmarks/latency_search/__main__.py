@@ -19,7 +19,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of searches under each cost.",
 _POPULATION = flags.DEFINE_integer("population", 70, "Population of each search.", lower_bound=2)
 _GENERATIONS = flags.DEFINE_integer("generations", 20, "Number of generations of each search.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", 1000, "Number of held-out images that searches evaluate on.", lower_bound=1)
-_MODELS = flags.DEFINE_integer("models", 12, "Number of models to measure along each front, at most.", lower_bound=2)
+_MODELS = flags.DEFINE_integer("models", 40, "Number of models to measure along each front, at most.", lower_bound=2)
 _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/latency_search.")
 _CACHE = flags.DEFINE_string("cache", None, "Folder of what is kept; default: latency_search in the user's cache.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")

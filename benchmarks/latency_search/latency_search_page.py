@@ -30,16 +30,18 @@ def make_page(result: Mapping) -> str:
 {describe(result)}; emulated by QEMU {table["versions"]["qemu"]}.
 
 {supernet_in_words(result["supernet"])}
-Searches of it for a high accuracy and a low cost, of equal weight, without constraints: population \
-{result["population"]}, {result["generations"]} generations, {seeds_in_words(seeds)}.
-The cost is multiply-adds, or what a table predicts: instructions of the {table["quantize"]} file on an emulated \
-{table["settings"]["cpu"]}. Everything else is the same, generation 0 too.
-Accuracy in a search is one-shot, on {evaluation["images"]} held-out images, BN {evaluation["bn"]} on \
-{evaluation["calibration_images"]} training images.
+It is searched for a high accuracy and a low cost, of equal weight, without constraints: population \
+{result["population"]}, {result["generations"]} generations,
+{seeds_in_words(seeds)}. The cost is multiply-adds, or instructions of the {table["quantize"]} file on an emulated \
+{table["settings"]["cpu"]}, as a
+table predicts them. All else is the same. One-shot accuracy in a search is on {evaluation["images"]} held-out images,
+BN {evaluation["bn"]} on {evaluation["calibration_images"]} training images.
 
-From all models that a search evaluated, its front over its own two objectives was taken, and up to {result["most"]} \
-models at even distances along it were exported and counted one by one. Accuracies below are on the test images, which \
-no search sees, so that luck in a search does not count.
+Each search has a front over its own two objectives, of all models that it evaluated. Up to {result["most"]} models at \
+even distances
+along it are exported and counted one by one: {_measured(result, "madds")} under multiply-adds, and \
+{_measured(result, "instructions")} under instructions.
+All accuracies below are one-shot on the test images, which no search sees: luck in a search does not count.
 
 ![Accuracy over measured instructions](latency_search.svg)
 
@@ -65,9 +67,9 @@ instructions. Means over the seeds.
 
 ## Predicted and measured
 
-Of the {prediction["models"]} different models that were measured. Multiply-adds are scaled to instructions by the
-mean over these models, {prediction["instructions_per_madd"]:.3f} instructions each. On its own five held-out networks
-the table's mean error is {_percent(table["mean_error"])}, and the largest {_percent(table["max_error"])}.
+On the {prediction["models"]} different models that were measured. Multiply-adds are scaled to instructions by the mean
+over these, {prediction["instructions_per_madd"]:.3f} instructions each. On the table's five held-out networks, its mean
+error is {_percent(table["mean_error"])}, the largest {_percent(table["max_error"])}.
 
 | prediction | mean error | max error | Kendall's tau |
 |---|---|---|---|
@@ -76,8 +78,15 @@ the table's mean error is {_percent(table["mean_error"])}, and the largest {_per
 
 Files are of stand-alone networks, as a search writes them to pick_N.json: a skipped layer is a LET in the supernet, and
 an identity here. Weights are the supernet's where a layer has the same shape in both, else random; BN statistics and
-int8 ranges are those of training images. Instructions are not a time.
+int8 ranges are those of training images. Where a squeeze-and-excite's first convolution is 0 on all of them, its bias
+is raised: LiteRT does not run an int8 file with such a layer. Instructions are not a time.
 {remarks(result)}"""
+
+
+def _measured(result: Mapping, cost: str) -> str:
+    """Return "23, 20 and 22"."""
+    *counts, last = (str(len(search["models"])) for search in result["searches"] if search["cost"] == cost)
+    return f"{', '.join(counts)} and {last}" if counts else last
 
 
 def _hypervolumes(result: Mapping) -> str:

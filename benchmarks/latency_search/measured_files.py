@@ -55,7 +55,9 @@ class MeasuredFiles:
         self, trained: TrainedSupernet, *, calibration: np.ndarray, cache: Path, target: Target | None = None
     ) -> None:
         self._trained, self._calibration, self._target = trained, calibration, target or Arm64Target()
-        made_by = _made_by(self._target, [trained.fingerprint, hashlib.sha256(calibration.tobytes()).hexdigest()])
+        own = Path(__file__).read_text(encoding="utf-8")
+        used = [own, trained.fingerprint, hashlib.sha256(calibration.tobytes()).hexdigest()]
+        made_by = _made_by(self._target, used)
         self._folder = cache / f"files_{made_by}"
 
     def count(self, genomes: np.ndarray) -> np.ndarray:
@@ -89,7 +91,22 @@ def make_model(trained: TrainedSupernet, genome: list[int], *, calibration: np.n
     fitting = {name: supernet[name] for name in weights if supernet[name].shape == weights[name].shape}
     set_weights(model, weights | fitting)
     measure_batch_norms(model, [calibration])
+    _revive_squeezes(model, calibration)
     return model
+
+
+def _revive_squeezes(model, images: np.ndarray) -> None:
+    """Raise the biases of squeeze-and-excite layers that are 0 on all images.
+
+    Such a layer has no range to quantize: its scale is too small for XNNPACK, and LiteRT cannot run the file.
+    """
+    for layer in model.layers:
+        if layer.name.endswith("_se_reduce"):
+            squeeze = keras.Model(model.input, [layer.input, layer.output])
+            before, after = squeeze(images)
+            if not np.asarray(after).any():
+                products = np.asarray(before).reshape(len(images), -1) @ np.asarray(layer.kernel)[0, 0]
+                layer.bias.assign(1 - products.min(axis=0))
 
 
 def measure_test_accuracies(
@@ -105,7 +122,7 @@ def measure_test_accuracies(
 
 def _made_by(target: Target, used: object) -> str:
     """Return a hash of what costs depend on: sources, versions, target, and what else is used, as JSON values."""
-    sources = [Path(__file__), *(path for pattern in _SOURCES for path in sorted(_ROOT.glob(pattern)))]
+    sources = [path for pattern in _SOURCES for path in sorted(_ROOT.glob(pattern))]
     versions = {name: version for name, version in target.describe()[1].items() if name != "made"}
     versions |= {name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}
     described = json.dumps([versions, target.name, target.settings, used], sort_keys=True)

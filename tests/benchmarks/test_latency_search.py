@@ -215,6 +215,25 @@ def test_models_compute_what_searches_evaluate(trained):
             np.testing.assert_array_equal(weights[name], supernet[name])
 
 
+def test_a_squeeze_that_is_zero_is_revived(trained):
+    """Which LiteRT could not run in int8: its scale would be next to nothing."""
+    calibration = np.random.default_rng(0).standard_normal((8, 8, 8, 3)).astype(np.float32)
+    gene = next(gene for gene, choice in enumerate(trained.space.layer_choices[0]) if choice.se)
+    weights = trained.path_weights([gene, 1])
+    alive = dict(weights)
+    trained.path_weights = lambda genome: weights
+    weights["block00_se_reduce/bias"] = np.full_like(weights["block00_se_reduce/bias"], -1e3)
+
+    def squeezed(model):
+        layer = model.get_layer("block00_se_reduce")
+        return np.asarray(type(model)(model.input, layer.output)(calibration))
+
+    assert squeezed(make_model(trained, [gene, 1], calibration=calibration)).min() == pytest.approx(1)
+    weights = alive
+    unchanged = get_weights(make_model(trained, [gene, 1], calibration=calibration))
+    np.testing.assert_array_equal(unchanged["block00_se_reduce/bias"], alive["block00_se_reduce/bias"])
+
+
 @pytest.mark.slow
 def test_files_are_measured_once(trained, two_layer_space, tmp_path):
     calibration = np.random.default_rng(0).standard_normal((8, 8, 8, 3)).astype(np.float32)
