@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 SECONDS = 10  # between two lines, and before the first
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} so far, {remaining} left"
+_UP = "\x1b[A"
 _LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
 
 
@@ -38,7 +39,7 @@ class _Lines:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        if line := text.strip("\r\n "):
+        if line := text.replace(_UP, "").strip("\r\n "):  # which tqdm writes for a bar within another
             self._stream.write(f"{line}\n")
 
     def flush(self) -> None:
