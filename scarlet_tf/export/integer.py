@@ -73,7 +73,7 @@ def _widen_dead_ranges(graph: Graph) -> None:
 
 
 def _range(graph: Graph, index: int) -> tuple[float, float] | None:
-    """Return the calibrated minimum and maximum of a tensor, widened to hold 0 as quantization does; None if unknown."""
+    """Return the calibrated minimum and maximum of a tensor, widened to hold 0 as in quantization; None if unknown."""
     quantization = graph.tensor(index).quantization
     if quantization is None or quantization.min is None or quantization.max is None or not len(quantization.min):
         return None
