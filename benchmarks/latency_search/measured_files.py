@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import scarlet_tf
+from benchmarks.network_files import hash_of, hash_of_sources
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.arch.cost_table import CostTable
 from scarlet_tf.data import open_dataset
@@ -28,7 +28,6 @@ _CALIBRATION_IMAGES = 100  # for int8
 # What determines a file and its rewriting, below scarlet_tf.
 _SOURCES = [f"{room}/**/*.py" for room in ("arch", "layers", "models", "export", "tflite", "latency")]
 _SOURCES += ["tflite/costs/*.json"]
-_ROOT = Path(scarlet_tf.__file__).parent
 
 
 def get_table(space: SearchSpace, cache: Path, *, target: Target | None = None) -> CostTable:
@@ -122,8 +121,7 @@ def measure_test_accuracies(
 
 def _made_by(target: Target, used: object) -> str:
     """Return a hash of what costs depend on: sources, versions, target, and what else is used, as JSON values."""
-    sources = [path for pattern in _SOURCES for path in sorted(_ROOT.glob(pattern))]
     versions = {name: version for name, version in target.describe()[1].items() if name != "made"}
     versions |= {name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}
     described = json.dumps([versions, target.name, target.settings, used], sort_keys=True)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources) + described.encode()).hexdigest()[:12]
+    return hash_of((hash_of_sources(_SOURCES) + described).encode())
