@@ -101,8 +101,8 @@ def make_files(
     formats = [parse_format("format", form, FORMATS) for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
-    sources = [_sources(_MADE_HERE_BY, _HERE), _sources(_MADE_BY, _THERE)]
-    made_by = _hash("\n".join([*versions, str(seed), *sources]).encode())
+    sources = [hash_sources(_MADE_HERE_BY, _HERE), hash_sources(_MADE_BY, _THERE)]
+    made_by = hash_content("\n".join([*versions, str(seed), *sources]).encode())
     files = []
     for network, build in networks.items():
         plain = {form: folder / f"{network}_{form}_{made_by}.tflite" for form in formats}
@@ -116,16 +116,9 @@ def make_files(
 
 
 def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: int) -> None:
-    load_tensorflow()
-    import keras
-
     from scarlet_tf.export import convert, export_saved_model
-    from scarlet_tf.models import measure_batch_norms
 
-    keras.utils.set_random_seed(seed)
-    model = build()
-    images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
-    measure_batch_norms(model, [images[:_NORM_IMAGES]])
+    model, images = settled_model(build, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
         for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):
@@ -134,20 +127,35 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
             write_atomically(path, converted.content)
 
 
+def settled_model(build: Callable, *, seed: int) -> tuple[object, np.ndarray]:
+    """Return a network with random weights and settled batch normalisation, and its calibration images."""
+    load_tensorflow()
+    import keras
+
+    from scarlet_tf.models import measure_batch_norms
+
+    keras.utils.set_random_seed(seed)
+    model = build()
+    images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
+    measure_batch_norms(model, [images[:_NORM_IMAGES]])
+    return model, images
+
+
 def _rewrite(path: Path) -> Path:
     content = path.read_bytes()
-    made_by = _hash(content + _sources(_REWRITTEN_BY, _THERE).encode())
+    made_by = hash_content(content + hash_sources(_REWRITTEN_BY, _THERE).encode())
     target = path.with_name(f"{path.stem}_rewritten_{made_by}.tflite")
     if not target.exists():
         write_atomically(target, optimize(content, label=str(path)).content)
     return target
 
 
-def _sources(patterns: Sequence[str], root: Path) -> str:
+def hash_sources(patterns: Sequence[str], root: Path) -> str:
     """Return a hash of the Python files below a folder that match the patterns."""
     paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    return _hash(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
+    return hash_content(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
 
 
-def _hash(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
+    """Return a short hash for file names."""
     return hashlib.sha256(content).hexdigest()[:12]

@@ -147,6 +147,9 @@ class _Graph:
             return source
         if kind == "relu6":
             return self.clip(source, 6.0, name=f"{layer.name}_relu6")
+        if kind == "silu":  # an operator only since opset 24
+            gate = self.node("Sigmoid", [source], name=f"{layer.name}_sigmoid")
+            return self.node("Mul", [source, gate], name=f"{layer.name}_silu")
         if kind not in _ACTIVATIONS:
             raise OnnxExportError(f"layer {layer.name!r} has the activation {kind}, which cannot be exported to ONNX")
         operator, attributes = _ACTIVATIONS[kind]
