@@ -119,7 +119,7 @@ def test_pixels_in_and_scores_out(network, tmp_path):
 
 
 def test_layers_of_other_heads(tmp_path):
-    """What users put behind a network: nested and sequential models, shared layers, pools, flattening, sigmoid."""
+    """What users put behind a network: nested and sequential models, shared layers, pools, flattening, gates."""
     keras.utils.set_random_seed(2)
     layers = keras.layers
     backbone = keras.Sequential(
@@ -136,7 +136,7 @@ def test_layers_of_other_heads(tmp_path):
     shared = layers.Conv2D(16, 1, groups=2, activation="tanh")
     x = layers.Add()([x, shared(x), shared(shared(x))])
     x = layers.Multiply()([x, layers.Activation("sigmoid")(x)])
-    x = layers.MaxPooling2D(2, padding="same")(layers.Activation("relu6")(x))
+    x = layers.MaxPooling2D(2, padding="same")(layers.Activation("relu6")(layers.Activation("silu")(x)))
     x = layers.Dropout(0.5)(layers.Flatten()(x))
     model = keras.Model(image, layers.Dense(4, activation="sigmoid")(x))
     model.layers[1].layers[2].moving_variance.assign(np.linspace(0.5, 2, 16))
