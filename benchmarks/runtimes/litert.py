@@ -1,10 +1,14 @@
-"""LiteRT, with XNNPACK: our .tflite files, optimized for a target."""
+"""LiteRT, with XNNPACK: our .tflite files, optimized for a target, and float32 ones of other converters."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
-from benchmarks.runtimes.runtime import Case, Run, Runtime
+from benchmarks.runtimes.runtime import Case, NotOfferedError, Run, Runtime
+from scarlet_tf.files import replaced_whole, write_atomically
 
 
 class LiteRT(Runtime):
@@ -17,7 +21,7 @@ class LiteRT(Runtime):
     def load(self, case: Case, image: np.ndarray) -> Run:
         from scarlet_tf.tflite import open_interpreter
 
-        interpreter = open_interpreter(case.tflite[self._target], threads=case.threads)
+        interpreter = open_interpreter(self._file(case), threads=case.threads)
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
         output = interpreter.get_output_details()[0]["index"]
 
@@ -26,3 +30,55 @@ class LiteRT(Runtime):
             return interpreter.get_tensor(output)
 
         return run
+
+    def _file(self, case: Case) -> str:
+        return case.tflite[self._target]
+
+
+class LiteRTTorch(LiteRT):
+    """The file that litert-torch makes of the .onnx file as a PyTorch module."""
+
+    package = "litert-torch"
+
+    def __init__(self) -> None:
+        self.settings = "XNNPACK; float32, channels last"
+
+    def _file(self, case: Case) -> str:
+        path = case.kept(self, ".tflite")
+        _check_float32(case)
+        if not path.exists():
+            import litert_torch
+            import onnx2torch
+            import torch
+
+            images = torch.from_numpy(np.load(case.images)[:1])
+            network = litert_torch.to_channel_last_io(onnx2torch.convert(case.onnx).eval(), args=[0])
+            with replaced_whole(path) as target:
+                litert_torch.convert(network, (images,)).export(str(target))
+        return str(path)
+
+
+class Onnx2TF(LiteRT):
+    """The file that onnx2tf makes of the .onnx file."""
+
+    package = "onnx2tf"
+
+    def __init__(self) -> None:
+        self.settings = "XNNPACK; float32"
+
+    def _file(self, case: Case) -> str:
+        path = case.kept(self, ".tflite")
+        _check_float32(case)
+        if not path.exists():
+            import onnx2tf
+
+            with tempfile.TemporaryDirectory() as folder:
+                onnx2tf.convert(case.onnx, output_folder_path=folder, non_verbose=True)
+                (made,) = Path(folder).glob("*_float32.tflite")
+                write_atomically(path, made.read_bytes())
+        return str(path)
+
+
+def _check_float32(case: Case) -> None:
+    if case.format != "float32":
+        raise NotOfferedError("only the float32 file is compared")

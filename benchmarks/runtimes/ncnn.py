@@ -31,7 +31,7 @@ class Ncnn(Runtime):
         if net.load_param(str(param)) or net.load_model(str(weights)):
             raise ValueError(f"ncnn cannot load {param}")
         values = nchw(image)[0]
-        mat = ncnn.Mat(values)  # a view of these
+        mat = ncnn.Mat(values).clone()  # the first is a view of the values, which go
         takes, gives = net.input_names()[0], net.output_names()[0]
 
         def run() -> np.ndarray:
