@@ -15,6 +15,8 @@ from onnx import helper, numpy_helper
 
 _NCHW, _NHWC = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations from the other layout
 
+_OPERATIONS = {"Add": "Add", "Multiply": "Mul"}
+
 _ACTIVATIONS = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -122,8 +124,13 @@ class _Graph:
             missing = [tensor for tensor in sources if _call(tensor) not in results]
             if not missing:
                 waiting.pop()
-                if call not in results:
-                    results[call] = self._add_layer(call[0], [results[_call(tensor)] for tensor in sources])
+                inputs = [results[_call(tensor)] for tensor in sources]
+                if call in results:
+                    continue
+                if isinstance(call[0], keras.layers.Layer):
+                    results[call] = self._add_layer(call[0], inputs)
+                else:
+                    results[call] = self._add_operation(call[0]._inbound_nodes[call[1]], inputs)
             waiting += missing
         return results[_call(model.outputs[0])]
 
@@ -140,6 +147,21 @@ class _Graph:
         if hasattr(layer, "activation"):
             result = self.activation(result, layer)
         return _Map(result, tuple(layer.compute_output_shape(shapes if len(shapes) > 1 else shapes[0])))
+
+    def _add_operation(self, node, inputs: list[_Map]) -> _Map:
+        """Add a sum or product that a model has as `x + 3.0`, of results and numbers."""
+        operation, tensors = node.operation, iter(inputs)
+        kind = type(operation).__name__
+        if kind not in _OPERATIONS:
+            raise OnnxExportError(f"operation {operation.name!r} is a {kind}, which cannot be exported to ONNX")
+        operands = [
+            next(tensors).name
+            if isinstance(value, keras.KerasTensor)
+            else self.constant(f"{operation.name}_number", value)
+            for value in node.arguments.args
+        ]
+        result = self.node(_OPERATIONS[kind], operands, name=operation.name)
+        return _Map(result, (1, *node.output_tensors[0].shape[1:]))
 
     def activation(self, source: str, layer: keras.layers.Layer) -> str:
         kind = getattr(layer.activation, "__name__", type(layer.activation).__name__)
@@ -341,6 +363,17 @@ def _flatten(graph: _Graph, layer, inputs: list[str], shape) -> str:
     return graph.node("Flatten", inputs, name=layer.name)
 
 
+def _reshape(graph: _Graph, layer, inputs: list[str], shape) -> str:
+    """Add the reshape of a vector, or of a map of one pixel, to a map of one pixel."""
+    channels = shape[-1]
+    if tuple(layer.target_shape) != (1, 1, channels) or any(size != 1 for size in shape[1:-1]):
+        raise OnnxExportError(
+            f"layer {layer.name!r} reshapes {shape[1:]} to {layer.target_shape}, expected a map of one pixel"
+        )
+    sizes = np.array([0, channels, 1, 1], np.int64)  # 0: as in the input
+    return graph.node("Reshape", [*inputs, graph.constant(f"{layer.name}_sizes", sizes)], name=layer.name)
+
+
 def _dense(graph: _Graph, layer, inputs: list[str], shape) -> str:
     if len(shape) != 2:
         raise OnnxExportError(f"layer {layer.name!r} is a Dense with input shape {shape}, expected (batch, features)")
@@ -399,6 +432,7 @@ _LAYERS = {
     "Multiply": _elementwise("Mul"),
     "ReLU": _relu,
     "Rescaling": _rescaling,
+    "Reshape": _reshape,
     "Softmax": _softmax,
     "ZeroPadding2D": _zero_padding,
 }
