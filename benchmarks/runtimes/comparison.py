@@ -20,6 +20,7 @@ from scarlet_tf.cli import usable_cores
 
 FORMAT = "scarlet_tf.runtimes"
 VERSION = 1
+_SLACK = 0.01  # of probabilities that a runtime rounds
 MAX_ERROR = 1e-4  # of a float32 network's outputs, against LiteRT's
 
 
@@ -129,9 +130,14 @@ def compare(files: NetworkFiles, form: str, threads: int, *, folder: Path, round
 
 
 def _agreement(output: np.ndarray, expected: np.ndarray, *, form: str) -> dict:
-    """Compare an output with LiteRT's float32 one; raise RefusedError for a float32 output that is too far from it."""
+    """Compare an output with LiteRT's float32 one; raise RefusedError for one that is no result.
+
+    A float32 output has to be near; an int8 one only has to consist of probabilities: how far it is off is recorded.
+    """
     if output.shape != expected.shape:
         raise RefusedError(f"its output has {output.size} values, expected {expected.size}")
+    if not (np.isfinite(output).all() and -_SLACK <= output.min() <= output.max() <= 1 + _SLACK):
+        raise RefusedError("its output is not probabilities")
     error = float(np.abs(output - expected).max() / np.abs(expected).max())
     if form == "float32" and not error <= MAX_ERROR:
         raise RefusedError(f"its output differs from LiteRT's by {error:.1e} of the largest, above {MAX_ERROR:g}")
@@ -139,7 +145,7 @@ def _agreement(output: np.ndarray, expected: np.ndarray, *, form: str) -> dict:
 
 
 def _summary(times: Sequence[float]) -> dict:
-    p10, median, p90 = np.percentile(times, (10, 50, 90))
+    p10, median, p90 = np.percentile(times, (10, 50, 90)).tolist()
     return {"median_ms": round(median, 4), "p10_ms": round(p10, 4), "p90_ms": round(p90, 4)}
 
 
@@ -152,6 +158,6 @@ def _ratios(times: Mapping[str, Sequence[float]]) -> dict:
     ratios = {"fastest_other": best}
     for name in OURS:
         if name in times:
-            p10, median, p90 = np.percentile(np.divide(times[name], times[best]), (10, 50, 90))
+            p10, median, p90 = np.percentile(np.divide(times[name], times[best]), (10, 50, 90)).tolist()
             ratios[name] = {"median": round(median, 4), "p10": round(p10, 4), "p90": round(p90, 4)}
     return ratios

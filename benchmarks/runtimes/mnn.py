@@ -28,10 +28,13 @@ class Mnn(Runtime):
         source, values = interpreter.getSessionInput(session), nchw(image)
         source.copyFrom(MNN.Tensor(values.shape, MNN.Halide_Type_Float, values, MNN.Tensor_DimensionType_Caffe))
         result = interpreter.getSessionOutput(session)
+        output = np.zeros(result.getShape(), np.float32)
+        host = MNN.Tensor(output.shape, MNN.Halide_Type_Float, output, MNN.Tensor_DimensionType_Caffe)
 
         def run() -> np.ndarray:
             interpreter.runSession(session)
-            return np.array(result.getNumpyData())
+            result.copyToHostTensor(host)  # in float32, whatever the runtime keeps it in
+            return np.array(host.getData(), np.float32)
 
         return run
 

@@ -365,13 +365,18 @@ def _flatten(graph: _Graph, layer, inputs: list[str], shape) -> str:
 
 def _reshape(graph: _Graph, layer, inputs: list[str], shape) -> str:
     """Add the reshape of a vector, or of a map of one pixel, to a map of one pixel."""
-    channels = shape[-1]
-    if tuple(layer.target_shape) != (1, 1, channels) or any(size != 1 for size in shape[1:-1]):
+    if (
+        tuple(layer.target_shape) != (1, 1, shape[-1])
+        or len(shape) not in (2, 4)
+        or any(size != 1 for size in shape[1:-1])
+    ):
         raise OnnxExportError(
             f"layer {layer.name!r} reshapes {shape[1:]} to {layer.target_shape}, expected a map of one pixel"
         )
-    sizes = np.array([0, channels, 1, 1], np.int64)  # 0: as in the input
-    return graph.node("Reshape", [*inputs, graph.constant(f"{layer.name}_sizes", sizes)], name=layer.name)
+    if len(shape) == 4:
+        return inputs[0]
+    axes = graph.constant(f"{layer.name}_axes", np.array([2, 3], np.int64))
+    return graph.node("Unsqueeze", [*inputs, axes], name=layer.name)
 
 
 def _dense(graph: _Graph, layer, inputs: list[str], shape) -> str:

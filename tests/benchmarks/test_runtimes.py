@@ -138,7 +138,7 @@ def test_result(result):
         **{"error": 0.0, "same_top_1": True},
     }
     assert exact["ratios"]["fastest_other"] == "OpenVINO"
-    assert exact["ratios"][HOST] == {"median": 0.6923, "p10": 0.6923, "p90": 0.6923}
+    assert exact["ratios"][HOST] == {"median": 0.6, "p10": 0.6, "p90": 0.6}
     assert set(exact["refused"]) == {"ncnn", "MNN"} and set(rounded["refused"]) == {"ncnn"}
     assert exact["refused"]["MNN"] == "its output differs from LiteRT's by 1.0e-02 of the largest, above 0.0001"
     assert set(RUNTIMES) - {*OURS, *OTHERS} == {"LiteRT litert-torch", "LiteRT onnx2tf"}
@@ -148,12 +148,23 @@ def test_page(result):
     page = make_page(result)
     assert "    python -m benchmarks.runtimes\n" in page
     assert "## float32, threads 1: milliseconds" in page and "## int8, threads 1: milliseconds" in page
-    assert "| OpenVINO | 0.846 [0.846, 0.846] | 0.692 [0.692, 0.692] |" in page  # of XNNPACK, and of HOST
+    assert "| OpenVINO | 0.733 [0.733, 0.733] | 0.600 [0.600, 0.600] |" in page  # of XNNPACK, and of HOST
     assert "- ncnn, float32, all networks: no module named ncnn" in page
     assert "- MNN, float32, all networks: its output differs" in page and "- MNN, int8, all networks:" not in page
     for line in page.splitlines():
         assert len(line) <= 120 or line.startswith(("|", "- ", "20"))
     assert XNNPACK in page
+
+
+def test_an_output_that_is_no_result_is_refused():
+    expected = np.array([0.25, 0.75])
+    found = comparison._agreement(np.array([0.5, 0.25]), expected, form="int8")
+    assert found == {"error": pytest.approx(0.5 / 0.75), "same_top_1": False}
+    for output in ([np.nan, 0.5], [1e30, 0.5], [-1.0, 0.5]):
+        with pytest.raises(RefusedError, match="its output is not probabilities"):
+            comparison._agreement(np.array(output), expected, form="int8")
+    with pytest.raises(RefusedError, match="its output has 1 values, expected 2"):
+        comparison._agreement(np.ones(1), expected, form="int8")
 
 
 def test_refuses_more_threads_than_cores():

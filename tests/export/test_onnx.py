@@ -144,6 +144,30 @@ def test_layers_of_other_heads(tmp_path):
     assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
 
 
+def test_a_gate_as_in_other_networks(tmp_path):
+    """A pooled vector made a map of one pixel again, with and without a flattening between; sums of numbers."""
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    image = keras.Input((6, 6, 8))
+    gate = layers.Reshape((1, 1, 8))(layers.GlobalAveragePooling2D()(image))
+    gate = layers.ReLU(6.0)(layers.Conv2D(8, 1)(gate) + 3.0) * (1.0 / 6.0)
+    gate = layers.Reshape((1, 1, 8))(gate)
+    model = keras.Model(image, layers.Flatten()(layers.Multiply()([image, gate])))
+    counts = export_onnx(model, tmp_path / "a.onnx")
+    assert counts["Unsqueeze"] == 1 and "Reshape" not in counts
+    assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
+
+
+def test_refuses_other_reshapes_and_operations(tmp_path):
+    image = keras.Input((2, 2, 3))
+    for result, message in (
+        (keras.layers.Reshape((4, 3))(image), r"reshapes \(2, 2, 3\) to \(4, 3\)"),
+        (image - 1.0, "operation .* is a Subtract"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export_onnx(keras.Model(image, result), tmp_path / "a.onnx")
+
+
 def test_a_backbone_of_any_size(network, tmp_path):
     """Its own sizes are open, those of the model around it are not; odd ones, which a max pool pads on one side."""
     backbone = network(LET_SPEC, include_top=False, input_shape=(None, None, 3))
