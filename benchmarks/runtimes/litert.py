@@ -1,14 +1,11 @@
-"""LiteRT, with XNNPACK: our .tflite files, optimized for a target, and float32 ones of other converters."""
+"""LiteRT, with XNNPACK: our .tflite files, optimized for a target, and float32 ones of litert-torch."""
 
 from __future__ import annotations
-
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.runtimes.runtime import Case, NotOfferedError, Run, Runtime
-from scarlet_tf.files import replaced_whole, write_atomically
+from scarlet_tf.files import replaced_whole
 
 
 class LiteRT(Runtime):
@@ -44,8 +41,9 @@ class LiteRTTorch(LiteRT):
         self.settings = "XNNPACK; float32, channels last"
 
     def _file(self, case: Case) -> str:
+        if case.format != "float32":
+            raise NotOfferedError("only the float32 file is compared")
         path = case.kept(self, ".tflite")
-        _check_float32(case)
         if not path.exists():
             import litert_torch
             import onnx2torch
@@ -56,29 +54,3 @@ class LiteRTTorch(LiteRT):
             with replaced_whole(path) as target:
                 litert_torch.convert(network, (images,)).export(str(target))
         return str(path)
-
-
-class Onnx2TF(LiteRT):
-    """The file that onnx2tf makes of the .onnx file."""
-
-    package = "onnx2tf"
-
-    def __init__(self) -> None:
-        self.settings = "XNNPACK; float32"
-
-    def _file(self, case: Case) -> str:
-        path = case.kept(self, ".tflite")
-        _check_float32(case)
-        if not path.exists():
-            import onnx2tf
-
-            with tempfile.TemporaryDirectory() as folder:
-                onnx2tf.convert(case.onnx, output_folder_path=folder, non_verbose=True)
-                (made,) = Path(folder).glob("*_float32.tflite")
-                write_atomically(path, made.read_bytes())
-        return str(path)
-
-
-def _check_float32(case: Case) -> None:
-    if case.format != "float32":
-        raise NotOfferedError("only the float32 file is compared")

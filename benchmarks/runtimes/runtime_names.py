@@ -1,6 +1,6 @@
 """The runtimes of the comparison, by the names that its page gives them."""
 
-from benchmarks.runtimes.litert import LiteRT, LiteRTTorch, Onnx2TF
+from benchmarks.runtimes.litert import LiteRT, LiteRTTorch
 from benchmarks.runtimes.mnn import Mnn
 from benchmarks.runtimes.ncnn import Ncnn
 from benchmarks.runtimes.onnx_runtime import OnnxRuntime
@@ -14,7 +14,6 @@ RUNTIMES: dict[str, Runtime] = {
     XNNPACK: LiteRT("xnnpack"),
     HOST: LiteRT("host"),
     "LiteRT litert-torch": LiteRTTorch(),
-    "LiteRT onnx2tf": Onnx2TF(),
     "OpenVINO": OpenVINO(),
     "ONNX Runtime": OnnxRuntime(),
     "ncnn": Ncnn(),
@@ -22,4 +21,4 @@ RUNTIMES: dict[str, Runtime] = {
     "PyTorch": PyTorch(),
     "PyTorch compiled": CompiledPyTorch(),
 }
-OTHERS = tuple(name for name in RUNTIMES if not name.startswith("LiteRT"))  # files of other converters are no runtimes
+OTHERS = tuple(name for name in RUNTIMES if not name.startswith("LiteRT"))  # a file of another converter is no runtime
