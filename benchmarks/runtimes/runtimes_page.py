@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.machine import describe
+from benchmarks.result_files import remarks
 from benchmarks.runtimes.runtime_names import HOST, RUNTIMES, XNNPACK
 
 
@@ -48,7 +49,7 @@ random.
 
 {_refused(cases)}
 - onnx2tf is not among the converters: it downloads a file from GitHub at every conversion of an image network.
-"""
+{remarks(result)}"""
 
 
 def _times(cases: list[Mapping], form: str, threads: int) -> str:
