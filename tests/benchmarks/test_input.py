@@ -18,7 +18,7 @@ def test_what_an_accelerator_needs():
 
 
 def test_rates_and_the_page(tmp_path):
-    rates = measure_rates(tmp_path / "images", images=64, rounds=2)
+    rates = measure_rates(tmp_path / "images", images=128, rounds=2)
     assert len(rates["images_per_second"]) == 4 and 20_000 < rates["file_bytes"] < 200_000
     assert all(len(found) == 2 and min(found) > 1 for found in rates["images_per_second"].values())
     late = time_late_steps(tmp_path / "records", records=1024, step=10**6)
