@@ -38,6 +38,8 @@ def imagenet_disk_need(tars: str | os.PathLike, data_dir: str | os.PathLike | No
         data_dir: see `prepare_imagenet`.
     """
     folder = _dataset_folder(data_dir)
+    if any(folder.glob("[0-9]*/dataset_info.json")):
+        return f"{folder} is prepared already and takes no more disk"
     # An image takes about 250 bytes more than its file, and in a tar about 770 more: the tars are an upper bound.
     needed = sum(path.stat().st_size for path in find_tars(tars).values())
     written = sum(path.stat().st_size for path in folder.glob("*/*.array_record*") if path.is_file())
