@@ -109,12 +109,11 @@ def _gigabytes(num_bytes: int) -> str:
 def _write(folder: Path, builder, images: dict[str, TarImages]) -> None:
     """Write the files of the dataset that are not there yet."""
     made_from = json.dumps({split: own.digest() for split, own in images.items()})
-    if not folder.exists():
-        write_atomically(folder / _TARS, made_from)
-    elif not (folder / _TARS).is_file() or (folder / _TARS).read_text() != made_from:
+    if (folder / _TARS).is_file() and (folder / _TARS).read_text() != made_from:
         raise DataError(f"{folder} was begun from other tars: use those, or delete it")
-    for stale in folder.glob(f".{NAME}-*"):  # files that a process was writing when it was killed
-        shutil.rmtree(stale)
+    for stale in folder.glob(".*"):  # what a process was writing when it was killed
+        shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    write_atomically(folder / _TARS, made_from)
     missing = [shard for shard in _shards(folder, images) if not shard[0].exists()]
     total = sum(len(members) for _, _, members in missing)
     with progress(label="write", unit="image", total=total, rate=True) as bar:

@@ -112,6 +112,7 @@ def test_a_kill_loses_only_the_file_being_written(tars, prepared, tmp_path):
         whole = found
     aside = unfinished / ".imagenet2012-train.array_record-00007-of-00008.abc"
     aside.mkdir(exist_ok=True)
+    (unfinished / ".tars.json.abc.tmp").touch()
     output, errors = ForkedProcess(command).communicate(120)
     assert output.splitlines()[-1] == "ImageNet, 2000 training and 50 validation images, is ready", errors
     dataset = tmp_path / "imagenet2012" / "5.1.0"
