@@ -11,6 +11,7 @@ from tqdm import tqdm
 SECONDS = 10  # between two lines, and before the first
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} so far, {remaining} left"
 _LINE_WITH_RATE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
+_UP = "\x1b[A"
 _LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
 
 
@@ -44,7 +45,7 @@ class _Lines:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        if line := text.strip("\r\n "):
+        if line := text.replace(_UP, "").strip("\r\n "):  # which tqdm writes for a bar within another
             self._stream.write(f"{line}\n")
 
     def flush(self) -> None:

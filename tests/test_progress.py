@@ -32,6 +32,15 @@ def test_lines_with_a_rate(monkeypatch):
     assert re.fullmatch(r"write: 3 of 5 images, [\d.]+images/s, 00:00 so far, 00:00 left", line)
 
 
+def test_bars_within_bars_write_lines_alone(monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0)
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    for _ in progress(range(2), "outer", unit="pass"):
+        list(progress(range(2), "inner", unit="run"))
+    lines = log.getvalue().splitlines()
+    assert {line.split(":")[0] for line in lines} == {"outer", "inner"}
+
+
 def test_short_work_is_silent_in_a_log(monkeypatch):
     monkeypatch.setattr("sys.stderr", log := io.StringIO())
     with progress(label="measure", unit="run", total=3) as bar:

@@ -81,6 +81,7 @@ _STRATEGY = flags.DEFINE_string(
 _TPU = flags.DEFINE_string(
     "tpu", "", "TPU for --strategy=tpu: a name, an address, or local; empty: the TPU named in the environment."
 )
+_JIT = flags.DEFINE_bool("jit_compile", False, "Compile a step as one XLA program: for GPUs and TPUs, slow on a CPU.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
 _OVERRIDES = {
@@ -114,6 +115,15 @@ _OVERRIDES = {
         "Start each block with a shortcut as the identity: its last batch normalisation has a scale of 0 at first. For "
         "short trainings from scratch.",
     ),
+    "precision": flags.DEFINE_string(
+        "precision", None, "Compute precision: float32 or mixed_bfloat16; default: the recipe's."
+    ),
+    "accumulate": flags.DEFINE_integer(
+        "accumulate",
+        None,
+        "Parts of a batch that go through the network one after the other, to save memory; default: 1.",
+    ),
+    "clip_norm": flags.DEFINE_float("clip_norm", None, "Largest norm of a batch's gradient; 0 or default: no limit."),
     "seed": flags.DEFINE_integer("seed", None, "Random seed of initial weights, data order, augmentation and dropout."),
 }
 
@@ -150,6 +160,8 @@ def main() -> None:
     overrides["keep"] = by_default if _KEEP.value is None else _KEEP.value
     intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
+    if compressed and _JIT.value:
+        raise ValueError("--jit_compile is not for --qat, --prune and --cluster")
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
     (config.training if compressed else config).check_validation(validated=_VALIDATION.value is not None)
     check_run_folder(_OUTPUT.value)
@@ -211,7 +223,8 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     # A supernet's path is already named after its genome.
     name = _name(start.spec, inherits=start.weights is not None and not _INHERIT_FROM.value)
     inherited = {"weights": start.weights, "origin": start.origin, "name": name}
-    result = train(start.spec, data, config, output=_OUTPUT.value, strategy=strategy, **inherited, **intervals)
+    how = {"strategy": strategy, "jit_compile": _JIT.value, **intervals}
+    result = train(start.spec, data, config, output=_OUTPUT.value, **how, **inherited)
     return summarize_result(result)
 
 

@@ -6,9 +6,6 @@
 For each target, a table is made as tools/latency_table.py makes it, and timed. Its predictions are compared with the
 measured costs of SCARLET-A, -B and -C and of random networks. These are exported one by one, in ten minutes, and kept
 in the user's cache, as are their instructions. On a shared machine, pin the run to a core.
-
-With target arm64, searches with synthetic accuracies under the instructions of a table, of float32 and of int8 files,
-are compared with searches under multiply-adds.
 """
 
 from absl import flags
@@ -18,8 +15,6 @@ from scarlet_tf.cli import command_line, load_tensorflow, run
 _TARGETS = flags.DEFINE_list("targets", ["arm64", "host"], "Targets of the tables, arm64 and host.")
 _NETWORKS = flags.DEFINE_integer("networks", 40, "Number of random networks.", lower_bound=2)
 _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the networks; the table's own networks have the next.", 0)
-_SEEDS = flags.DEFINE_integer("search_seeds", 3, "Number of seeds of each search.", lower_bound=1)
-_GENERATIONS = flags.DEFINE_integer("generations", 40, "Number of generations of each search.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/latency_table.")
 _CACHE = flags.DEFINE_string("cache", None, "Folder of the exported networks; default: in the user's cache.")
 
@@ -27,9 +22,8 @@ _CACHE = flags.DEFINE_string("cache", None, "Folder of the exported networks; de
 def main() -> None:
     from pathlib import Path
 
-    from benchmarks.latency_table.comparison import TARGETS, choose_networks, compare, export_networks, make_arm64_table
+    from benchmarks.latency_table.comparison import TARGETS, choose_networks, compare, export_networks
     from benchmarks.latency_table.latency_table_page import make_page
-    from benchmarks.latency_table.search_gain import search_gain
     from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
     from scarlet_tf.arch import get_space
@@ -47,17 +41,9 @@ def main() -> None:
     result = provenance(
         command_line(without=("output", "cache")), packages=("numpy", "tensorflow", "keras", "ai-edge-litert")
     )
-    tables = {}
-    result["targets"] = []
-    for name in _TARGETS.value:
-        tables[name], found = compare(space, name, networks, files, seed=_SEED.value + 1, cache=cache)
-        result["targets"].append(found)
-    if "arm64" in tables:
-        searched = [tables["arm64"], make_arm64_table(space, "int8", seed=_SEED.value + 1)]
-        result["searches"] = [
-            search_gain(table, seeds=range(_SEEDS.value), population=70, generations=_GENERATIONS.value)
-            for table in searched
-        ]
+    result["targets"] = [
+        compare(space, name, networks, files, seed=_SEED.value + 1, cache=cache) for name in _TARGETS.value
+    ]
     print(write_result(output, result, make_page(result)))
 
 

@@ -79,8 +79,8 @@ def compare(
     *,
     seed: int,
     cache: Path,
-) -> tuple[CostTable, dict]:
-    """Make a table, measure the networks, and return the table and JSON values.
+) -> dict:
+    """Make a table, measure the networks, and return JSON values.
 
     Times are measured in the rounds of a second table: the first one says how long a table takes without networks.
 
@@ -110,7 +110,7 @@ def compare(
     genomes = np.array(list(networks.values()))
     measured = np.array([np.median(samples[network]) for network in networks])
     madds = count_genomes(space, genomes)[0].astype(np.float64)
-    return table, {
+    return {
         "target": name,
         "unit": table.unit,
         "settings": dict(table.settings),
@@ -129,14 +129,6 @@ def compare(
             )
         ],
     }
-
-
-def make_arm64_table(space: SearchSpace, quantize: str, *, seed: int) -> CostTable:
-    """Return a table of instructions of files in another format."""
-    from scarlet_tf.latency.table_maker import make_table
-
-    with tempfile.TemporaryDirectory() as folder:
-        return make_table(space, Arm64Target(), Path(folder) / "table.json", quantize=quantize, seed=seed)
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> dict:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from benchmarks.machine import describe
-from benchmarks.result_files import intervals_in_words, remarks, seeds_in_words
+from benchmarks.result_files import remarks
 
 
 def make_page(result: Mapping) -> str:
@@ -28,33 +28,7 @@ measured in the same rounds as the table. arm64: instructions on an emulated pro
 {chr(10).join(rows)}
 
 {facts}
-{_searches(result.get("searches", ()))}{remarks(result)}"""
-
-
-def _searches(searches: Sequence[Mapping]) -> str:
-    if not searches:
-        return ""
-    first, rows = searches[0], []
-    for search in searches:
-        held_out = f"{search['table_held_out']['max_error']:.2%}".replace("%", " %")
-        for kind, found in search["accuracies"].items():
-            volumes = [f"{sum(found[name]) / len(found[name]):.4f}" for name in ("under_madds", "under_instructions")]
-            value, low, high = found["gain"]
-            gain = f"{value:+.4f}" + ("" if low is None else f" [{low:+.4f}, {high:+.4f}]")
-            rows.append(f"| {search['quantize']} | {held_out} | {kind} | {' | '.join(volumes)} | {gain} |")
-    return f"""
-## Searches under instructions
-
-Searches for a high accuracy and a low cost, the cost being multiply-adds or a table's instructions on arm64. The
-accuracies are synthetic, as in [search](search.md). Hypervolume of the final population over accuracy and the table's
-instructions, in the unit box of `cost_box`; population {first["population"]}, {first["generations"]} generations, \
-{seeds_in_words(len(first["seeds"]))}.
-{intervals_in_words(len(first["seeds"]))}
-
-| files | table's max error | accuracy | under multiply-adds | under instructions | gain |
-|---|---|---|---|---|---|
-{chr(10).join(rows)}
-"""
+{remarks(result)}"""
 
 
 def _row(target: Mapping, source: str) -> str:

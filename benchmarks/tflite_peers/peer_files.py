@@ -104,19 +104,26 @@ def make_files(
 
 
 def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: int) -> None:
-    load_tensorflow()
-    import keras
-
     from scarlet_tf.export import convert, export_saved_model
-    from scarlet_tf.models import measure_batch_norms
 
-    keras.utils.set_random_seed(seed)
-    model = build()
-    images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
-    measure_batch_norms(model, [images[:_NORM_IMAGES]])
+    model, images = settled_model(build, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
         for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):
             representative = [images] if form == "int8" else None
             converted = convert(saved_model, quantize=form, representative=representative, optimize_for="none")
             write_atomically(path, converted.content)
+
+
+def settled_model(build: Callable, *, seed: int) -> tuple[object, np.ndarray]:
+    """Return a network with random weights and settled batch normalisation, and its calibration images."""
+    load_tensorflow()
+    import keras
+
+    from scarlet_tf.models import measure_batch_norms
+
+    keras.utils.set_random_seed(seed)
+    model = build()
+    images = np.random.default_rng(seed).standard_normal((IMAGES, *model.input_shape[1:]), np.float32)
+    measure_batch_norms(model, [images[:_NORM_IMAGES]])
+    return model, images

@@ -67,6 +67,9 @@ class CompressionConfig:
         for name in ("dropout", "ema", "frozen_epochs", "measured_images", "zero_gamma"):
             if getattr(self.training, name) != 0:
                 raise CompressionError(f"{name} must be 0 in compression, got {getattr(self.training, name)!r}")
+        for name, plain in (("precision", "float32"), ("accumulate", 1), ("clip_norm", 0)):
+            if getattr(self.training, name) != plain:
+                raise CompressionError(f"{name} must be {plain} in compression, got {getattr(self.training, name)!r}")
 
     def to_dict(self) -> dict:
         """Return the settings as JSON values, see `TrainConfig.to_dict`."""

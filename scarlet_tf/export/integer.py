@@ -15,7 +15,10 @@ from tensorflow.lite.python import convert as converting
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from scarlet_tf.backend import silent_native_code
-from scarlet_tf.tflite.graph import Graph
+from scarlet_tf.tflite.graph import Graph, Op
+
+_PRODUCTS = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
+_LARGEST_MULTIPLIER = 128  # XNNPACK takes less than 256
 
 
 def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) -> bytes:
@@ -38,17 +41,47 @@ def quantize_to_int8(
         input_range: minimum and maximum input, replacing the calibrated ones; None to keep those.
         input_type, output_type: "float32", "int8" or "uint8".
     """
+    graph = Graph(calibrated)
     if input_range is not None:
-        graph = Graph(calibrated)
         (index,) = graph.subgraph.inputs
-        low, high = ([value] for value in input_range)
-        graph.tensor(index).quantization = schema.QuantizationParametersT(min=low, max=high)
-        calibrated = graph.to_bytes()
+        _set_range(graph, index, *input_range)
+    _widen_dead_ranges(graph)
+    calibrated = graph.to_bytes()
     # Not with "fully_quantize", which would make the input and output int8 too.
     with silent_native_code():  # a line about its arguments
         return converting.mlir_quantize(
             calibrated, input_data_type=tf.as_dtype(input_type), output_data_type=tf.as_dtype(output_type)
         )
+
+
+def _widen_dead_ranges(graph: Graph) -> None:
+    """Widen the range of products that were next to nothing on all calibration images, such as a dead ReLU's.
+
+    A product in int8 is multiplied by scale of input * scale of weights / scale of output. XNNPACK refuses to run a
+    file in which that is 256 or more. An output with half of that still resolves a 32,768th of the largest product.
+    """
+    for operator in graph.operators:
+        if graph.code(operator) not in _PRODUCTS:
+            continue
+        weights, known = graph.real_constant(operator.inputs[1]), _range(graph, operator.inputs[0])
+        made = _range(graph, operator.outputs[0])
+        if weights is None or known is None or made is None:
+            continue
+        least = (known[1] - known[0]) * float(np.abs(weights).max()) / 127 / _LARGEST_MULTIPLIER
+        if made[1] - made[0] < least:
+            _set_range(graph, operator.outputs[0], made[0], made[0] + least)
+
+
+def _range(graph: Graph, index: int) -> tuple[float, float] | None:
+    """Return the calibrated minimum and maximum of a tensor, widened to hold 0 as in quantization; None if unknown."""
+    quantization = graph.tensor(index).quantization
+    if quantization is None or quantization.min is None or quantization.max is None or not len(quantization.min):
+        return None
+    return min(0.0, float(quantization.min[0])), max(0.0, float(quantization.max[0]))
+
+
+def _set_range(graph: Graph, index: int, low: float, high: float) -> None:
+    graph.tensor(index).quantization = schema.QuantizationParametersT(min=[low], max=[high])
 
 
 def check_no_float_operation(content: bytes) -> None:

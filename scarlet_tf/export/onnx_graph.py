@@ -15,6 +15,8 @@ from onnx import helper, numpy_helper
 
 _NCHW, _NHWC = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations from the other layout
 
+_OPERATIONS = {"Add": "Add", "Multiply": "Mul"}
+
 _ACTIVATIONS = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -122,8 +124,13 @@ class _Graph:
             missing = [tensor for tensor in sources if _call(tensor) not in results]
             if not missing:
                 waiting.pop()
-                if call not in results:
-                    results[call] = self._add_layer(call[0], [results[_call(tensor)] for tensor in sources])
+                inputs = [results[_call(tensor)] for tensor in sources]
+                if call in results:
+                    continue
+                if isinstance(call[0], keras.layers.Layer):
+                    results[call] = self._add_layer(call[0], inputs)
+                else:
+                    results[call] = self._add_operation(call[0]._inbound_nodes[call[1]], inputs)
             waiting += missing
         return results[_call(model.outputs[0])]
 
@@ -141,12 +148,30 @@ class _Graph:
             result = self.activation(result, layer)
         return _Map(result, tuple(layer.compute_output_shape(shapes if len(shapes) > 1 else shapes[0])))
 
+    def _add_operation(self, node, inputs: list[_Map]) -> _Map:
+        """Add a sum or product that a model has as `x + 3.0`, of results and numbers."""
+        operation, tensors = node.operation, iter(inputs)
+        kind = type(operation).__name__
+        if kind not in _OPERATIONS:
+            raise OnnxExportError(f"operation {operation.name!r} is a {kind}, which cannot be exported to ONNX")
+        operands = [
+            next(tensors).name
+            if isinstance(value, keras.KerasTensor)
+            else self.constant(f"{operation.name}_number", value)
+            for value in node.arguments.args
+        ]
+        result = self.node(_OPERATIONS[kind], operands, name=operation.name)
+        return _Map(result, (1, *node.output_tensors[0].shape[1:]))
+
     def activation(self, source: str, layer: keras.layers.Layer) -> str:
         kind = getattr(layer.activation, "__name__", type(layer.activation).__name__)
         if kind == "linear":
             return source
         if kind == "relu6":
             return self.clip(source, 6.0, name=f"{layer.name}_relu6")
+        if kind == "silu":  # an operator only since opset 24
+            gate = self.node("Sigmoid", [source], name=f"{layer.name}_sigmoid")
+            return self.node("Mul", [source, gate], name=f"{layer.name}_silu")
         if kind not in _ACTIVATIONS:
             raise OnnxExportError(f"layer {layer.name!r} has the activation {kind}, which cannot be exported to ONNX")
         operator, attributes = _ACTIVATIONS[kind]
@@ -338,6 +363,22 @@ def _flatten(graph: _Graph, layer, inputs: list[str], shape) -> str:
     return graph.node("Flatten", inputs, name=layer.name)
 
 
+def _reshape(graph: _Graph, layer, inputs: list[str], shape) -> str:
+    """Add the reshape of a vector, or of a map of one pixel, to a map of one pixel."""
+    if (
+        tuple(layer.target_shape) != (1, 1, shape[-1])
+        or len(shape) not in (2, 4)
+        or any(size != 1 for size in shape[1:-1])
+    ):
+        raise OnnxExportError(
+            f"layer {layer.name!r} reshapes {shape[1:]} to {layer.target_shape}, expected a map of one pixel"
+        )
+    if len(shape) == 4:
+        return inputs[0]
+    axes = graph.constant(f"{layer.name}_axes", np.array([2, 3], np.int64))
+    return graph.node("Unsqueeze", [*inputs, axes], name=layer.name)
+
+
 def _dense(graph: _Graph, layer, inputs: list[str], shape) -> str:
     if len(shape) != 2:
         raise OnnxExportError(f"layer {layer.name!r} is a Dense with input shape {shape}, expected (batch, features)")
@@ -396,6 +437,7 @@ _LAYERS = {
     "Multiply": _elementwise("Mul"),
     "ReLU": _relu,
     "Rescaling": _rescaling,
+    "Reshape": _reshape,
     "Softmax": _softmax,
     "ZeroPadding2D": _zero_padding,
 }

@@ -6,13 +6,15 @@ import dataclasses
 import importlib.metadata
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from scarlet_tf.choices import check_integer, check_known
+from scarlet_tf.cli import usable_cores
 from scarlet_tf.latency.adb import Adb, AndroidError
 from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_device import GET_BINARY, binary_abi, read_facts
@@ -25,7 +27,7 @@ from scarlet_tf.latency.machine import machine
 from scarlet_tf.progress import progress
 
 TARGETS = ("host", "android", "arm64")
-_BATCH = 16  # files between two lines of the journal
+_BATCH = 8  # files between two lines of the journal
 
 
 class Target(Protocol):
@@ -130,9 +132,17 @@ class Arm64Target:
         return {"emulated": CPUS[self.cpu].description}, read_versions()
 
     def measure(self, files: Mapping[str, Path], journal: Journal) -> None:
-        for names in _batches(list(files), journal):
-            counts = count_instructions([files[name] for name in names], cpu=self.cpu, seed=self.seed)
-            journal.add({name: [count] for name, count in zip(names, counts, strict=True)})
+        """See `Target`; every core that the process may use emulates a processor."""
+
+        def count(names: list[str]) -> tuple[list[str], list[int]]:
+            return names, count_instructions([files[name] for name in names], cpu=self.cpu, seed=self.seed)
+
+        batches = _batches(list(files), journal)
+        with _bar(files, batches) as bar, ThreadPoolExecutor(len(usable_cores())) as pool:
+            for done in as_completed([pool.submit(count, names) for names in batches]):
+                names, counts = done.result()
+                journal.add({name: [count] for name, count in zip(names, counts, strict=True)})
+                bar.update(len(names))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,19 +185,24 @@ class AndroidTarget:
 
     def measure(self, files: Mapping[str, Path], journal: Journal) -> None:
         names = np.random.default_rng(self.seed).permutation(sorted(files)).tolist()
-        for batch in _batches(names, journal):
-            paths = [files[name] for name in batch]
-            found = measure_android(paths, self.binary, settings=self.benchmark, serial=self.serial, adb=self.adb)
-            times = [round_times(latency.rounds)[1].tolist() for latency in found.latencies]
-            journal.add(dict(zip(batch, times, strict=True)))
+        batches = _batches(names, journal)
+        with _bar(files, batches) as bar:
+            for batch in batches:
+                paths = [files[name] for name in batch]
+                found = measure_android(paths, self.binary, settings=self.benchmark, serial=self.serial, adb=self.adb)
+                times = [round_times(latency.rounds)[1].tolist() for latency in found.latencies]
+                journal.add(dict(zip(batch, times, strict=True)))
+                bar.update(len(batch))
 
 
-def _batches(names: Sequence[str], journal: Journal) -> Iterator[list[str]]:
-    """Yield the names without samples in batches, with a progress bar over all names."""
+def _batches(names: Sequence[str], journal: Journal) -> list[list[str]]:
+    """Return the names without samples in batches."""
     missing = [name for name in names if name not in journal.samples]
-    with progress(label="measure", unit="file", total=len(names)) as bar:
-        bar.update(len(names) - len(missing))
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            yield batch
-            bar.update(len(batch))
+    return [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+
+
+def _bar(files: Mapping[str, Path], batches: Sequence[Sequence[str]]):
+    """Return a progress bar over all files, of which those in no batch are done."""
+    bar = progress(label="measure", unit="file", total=len(files))
+    bar.update(len(files) - sum(map(len, batches)))
+    return bar

@@ -31,6 +31,7 @@ class Choice:
         growth: bytes by which each makes the file larger.
         costs: by target, an operator's cost in the plain form and in this one.
         units: of the costs, by target.
+        estimated: targets whose costs come from another shape, see `estimate_costs`.
         rounds_anew: whether int8 results are rounded at other points than before.
     """
 
@@ -40,11 +41,15 @@ class Choice:
     growth: int
     costs: Mapping[str, tuple[float, float]]
     units: Mapping[str, str]
+    estimated: frozenset[str]
     rounds_anew: bool
 
     def __str__(self) -> str:
         times = f"{self.changes} x " if self.changes > 1 else ""
-        gains = ", ".join(_gain(target, *costs, self.units[target]) for target, costs in self.costs.items())
+        gains = ", ".join(
+            _gain(f"{target} about" if target in self.estimated else target, *costs, self.units[target])
+            for target, costs in self.costs.items()
+        )
         return f"{times}{self.signature.describe()}: {self.form}; {gains}; {self.growth:+,} bytes"
 
 
@@ -123,6 +128,7 @@ def rewrite_operators(
             growth=option.growth,
             costs=dict(option.costs),
             units=units,
+            estimated=frozenset(target for target, table in tables.items() if str(signature) not in table.costs),
             rounds_anew=variants[signature][option.name].rounds_anew,
         )
         for (signature, option), count in groups.items()

@@ -12,6 +12,7 @@ OPTIMIZERS = ("rmsprop", "sgd", "adam")
 SCHEDULES = ("exponential", "cosine")
 KEPT = ("last", "best")
 CLASS_WEIGHTS = ("none", "balanced")
+PRECISIONS = ("float32", "mixed_bfloat16")
 MEASURED_IMAGES = 2048  # for batch normalisation statistics
 
 
@@ -49,6 +50,13 @@ class TrainConfig:
             k classes.
         zero_gamma: whether the last batch normalisation of each block with a shortcut starts with a scale of 0 instead
             of 1, so that the block starts as the identity (Goyal et al. 2017). Only for training from scratch.
+        precision: dtype of feature maps and products. "float32"; "mixed_bfloat16": weights, statistics, gradients, the
+            classifier's logits and the loss stay float32.
+        accumulate: number of parts in which a replica's share of a batch goes through the network, one after the other;
+            their gradients are added. The update is that of the whole batch, but each part is normalised by its own
+            batch statistics, and moves the moving statistics.
+        clip_norm: largest norm of the gradient of all variables together, over the global batch; a longer one is
+            scaled down to it. 0: no limit.
 
     Raises:
         TrainConfigError: for an invalid value.
@@ -79,12 +87,16 @@ class TrainConfig:
     patience: int = 0
     class_weight: str = "none"
     zero_gamma: bool = False
+    precision: str = "float32"
+    accumulate: int = 1
+    clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
         check_known("optimizer", self.optimizer, OPTIMIZERS, error=TrainConfigError)
         check_known("schedule", self.schedule, SCHEDULES, error=TrainConfigError)
         check_known("augment", self.augment, AUGMENTATIONS, error=TrainConfigError)
-        for name in ("batch_size", "reference_batch"):
+        check_known("precision", self.precision, PRECISIONS, error=TrainConfigError)
+        for name in ("batch_size", "reference_batch", "accumulate"):
             self._check_field(
                 name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1"
             )
@@ -103,6 +115,7 @@ class TrainConfig:
         patience = self.patience
         self._check_field("patience", type(patience) is int and patience >= 0, "an integer >= 0")
         self._check_field("zero_gamma", isinstance(self.zero_gamma, bool), "True or False")
+        self._check_field("clip_norm", _is_number(self.clip_norm) and self.clip_norm >= 0, "a number >= 0")
         self._check_field("dropout", self.dropout is None or 0 <= self.dropout < 1, "in [0, 1), or None")
 
     def _check_field(self, name: str, ok: bool, expected: str) -> None:
@@ -115,6 +128,7 @@ class TrainConfig:
         So the records of runs from before these settings existed still match.
         """
         unused = {"keep": "last", "patience": 0, "class_weight": "none", "zero_gamma": False}
+        unused |= {"precision": "float32", "accumulate": 1, "clip_norm": 0.0}
         settings = dataclasses.asdict(self)
         return {name: value for name, value in settings.items() if name not in unused or value != unused[name]}
 

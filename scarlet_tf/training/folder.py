@@ -83,6 +83,11 @@ def check_fit(
     config.check_validation(validated="validation" in data.num_examples)
     if config.batch_size % replicas:
         raise TrainConfigError(f"batch_size must be a multiple of the {replicas} replicas, got {config.batch_size}")
+    if config.batch_size % (replicas * config.accumulate):
+        share = f"{config.batch_size} images" + (f" on {replicas} replicas" if replicas > 1 else "")
+        raise TrainConfigError(
+            f"accumulate must divide a replica's batch into equal parts, got {config.accumulate} for {share}"
+        )
 
 
 def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) -> dict | None:

@@ -23,9 +23,10 @@ class FusedBatchNorm(keras.layers.Layer):
 
     def build(self, input_shape) -> None:
         shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        moving = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        # Not cast to 16 bits: `batch_norm` normalises in float32.
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", autocast=False)
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", autocast=False)
+        moving = {"shape": shape, "trainable": False, "aggregation": "mean", "autocast": False}
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
 
@@ -43,9 +44,10 @@ class MatmulConv(keras.layers.Conv2D):
     """A 1x1 convolution with stride 1 as a matrix product, whose gradients are faster on a CPU."""
 
     def call(self, x):
-        flat = tf.reshape(x, (-1, x.shape[-1])) @ tf.squeeze(self.kernel.value, axis=(0, 1))
+        kernel = tf.cast(self.kernel.value, x.dtype)
+        flat = tf.reshape(x, (-1, x.shape[-1])) @ tf.squeeze(kernel, axis=(0, 1))
         y = tf.reshape(flat, (*x.shape[:-1], self.filters))
-        return self.activation(y + self.bias if self.use_bias else y)
+        return self.activation(y + tf.cast(self.bias.value, x.dtype) if self.use_bias else y)
 
 
 def fused(model: keras.Model) -> keras.Model:
@@ -65,6 +67,8 @@ def fused(model: keras.Model) -> keras.Model:
             )
         if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1) and layer.strides == (1, 1):
             return MatmulConv.from_config(layer.get_config())
+        if isinstance(layer, keras.layers.Dense):  # 16 bits are too few for logits
+            return keras.layers.Dense.from_config(layer.get_config() | {"dtype": "float32"})
         return layer.__class__.from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=clone)

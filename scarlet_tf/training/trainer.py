@@ -41,6 +41,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_every: int = 500,
     log_every: int = 50,
+    jit_compile: bool = False,
 ) -> dict:
     """Train a network and write it to `output`: spec.json, model.keras (returns logits) and training.json.
 
@@ -63,6 +64,7 @@ def train(
         name: of the trained network in its records; None: the spec's.
         strategy: None: "one_device". With several workers, all must see the folder `output`.
         checkpoint_every, log_every: number of steps.
+        jit_compile: see `TrainState`; may change when a run resumes.
 
     Returns:
         The content of training.json.
@@ -91,6 +93,7 @@ def train(
         steps_per_epoch, total_steps = count_steps(data, config)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
         started = {"image_shape": data.config.image_shape, "weights": weights, "class_weights": class_weights}
+        started["jit_compile"] = jit_compile
         state = TrainState(spec, config, strategy=strategy, **counts, **started)
         outcome = _Outcome(dataclasses.replace(spec, name=name or spec.name), state, data)
         selection = None

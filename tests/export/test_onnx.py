@@ -119,7 +119,7 @@ def test_pixels_in_and_scores_out(network, tmp_path):
 
 
 def test_layers_of_other_heads(tmp_path):
-    """What users put behind a network: nested and sequential models, shared layers, pools, flattening, sigmoid."""
+    """What users put behind a network: nested and sequential models, shared layers, pools, flattening, gates."""
     keras.utils.set_random_seed(2)
     layers = keras.layers
     backbone = keras.Sequential(
@@ -136,12 +136,36 @@ def test_layers_of_other_heads(tmp_path):
     shared = layers.Conv2D(16, 1, groups=2, activation="tanh")
     x = layers.Add()([x, shared(x), shared(shared(x))])
     x = layers.Multiply()([x, layers.Activation("sigmoid")(x)])
-    x = layers.MaxPooling2D(2, padding="same")(layers.Activation("relu6")(x))
+    x = layers.MaxPooling2D(2, padding="same")(layers.Activation("relu6")(layers.Activation("silu")(x)))
     x = layers.Dropout(0.5)(layers.Flatten()(x))
     model = keras.Model(image, layers.Dense(4, activation="sigmoid")(x))
     model.layers[1].layers[2].moving_variance.assign(np.linspace(0.5, 2, 16))
     export_onnx(model, tmp_path / "a.onnx")
     assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
+
+
+def test_a_gate_as_in_other_networks(tmp_path):
+    """A pooled vector made a map of one pixel again, with and without a flattening between; sums of numbers."""
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    image = keras.Input((6, 6, 8))
+    gate = layers.Reshape((1, 1, 8))(layers.GlobalAveragePooling2D()(image))
+    gate = layers.ReLU(6.0)(layers.Conv2D(8, 1)(gate) + 3.0) * (1.0 / 6.0)
+    gate = layers.Reshape((1, 1, 8))(gate)
+    model = keras.Model(image, layers.Flatten()(layers.Multiply()([image, gate])))
+    counts = export_onnx(model, tmp_path / "a.onnx")
+    assert counts["Unsqueeze"] == 1 and "Reshape" not in counts
+    assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
+
+
+def test_refuses_other_reshapes_and_operations(tmp_path):
+    image = keras.Input((2, 2, 3))
+    for result, message in (
+        (keras.layers.Reshape((4, 3))(image), r"reshapes \(2, 2, 3\) to \(4, 3\)"),
+        (image - 1.0, "operation .* is a Subtract"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export_onnx(keras.Model(image, result), tmp_path / "a.onnx")
 
 
 def test_a_backbone_of_any_size(network, tmp_path):

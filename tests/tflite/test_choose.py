@@ -330,3 +330,13 @@ def test_a_report_shows_the_gain(two_operators):
         f"{choice.growth:+,} bytes"
     )
     assert choice.growth > 10_000 and not choice.rounds_anew
+
+
+def test_a_report_says_which_gains_are_estimated(two_operators):
+    content, first, _ = two_operators
+    twice = dataclasses.replace(first, shape=(1, 14, 14, 32), kernel=(5, 5, 32))
+    costs = table("cortex-a76", {twice: {PLAIN: 100e6, "tiles of 4x4": 2e6}})
+    times = table("host", {first: {PLAIN: 2.0, "tiles of 4x4": 0.25}}, unit="ms")
+    _, (choice,) = rewrite_operators(content, {"cortex-a76": costs, "host": times})
+    assert choice.estimated == {"cortex-a76"}
+    assert "cortex-a76 about 50 -> 1.1 M instructions, host 2 -> 0.25 ms" in str(choice)

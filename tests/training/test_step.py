@@ -1,0 +1,163 @@
+"""Parts of a batch, limits of gradients, 16-bit steps and compiled steps."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from rounding import rounding_limit
+from sixteen_bits import needs_sixteen_bits
+
+from scarlet_tf.compression.config import CompressionError, compression_config
+from scarlet_tf.kernels.norm import activate
+from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.training import fused
+from scarlet_tf.training.config import TrainConfigError, train_config
+from scarlet_tf.training.step import TrainState
+
+BATCH = 64
+PLAIN = {"batch_size": BATCH, "reference_batch": BATCH, "ema": 0.0, "warmup_epochs": 0.0, "schedule": "exponential"}
+
+
+@pytest.fixture
+def make(runs):
+    def made(*, jit_compile=False, spec=None, **overrides):
+        config = train_config("small", **(PLAIN | {"momentum": 0.0, "learning_rate": 1.0} | overrides))
+        return TrainState(
+            *(spec or runs.tiny_spec(), config),
+            strategy=make_strategy("one_device"),
+            image_shape=(16, 16),
+            steps_per_epoch=10,
+            total_steps=20,
+            jit_compile=jit_compile,
+        )
+
+    return made
+
+
+def batch():
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((BATCH, 16, 16, 3), np.float32)
+    return tf.constant(images), tf.constant(rng.integers(0, 3, BATCH), tf.int32)
+
+
+def step_of(state):
+    """Return the change of every weight, and the scalars, of step 0."""
+    before = get_weights(state.model)
+    scalars = {name: float(value) for name, value in state.take_step(0, *batch()).items()}
+    after = get_weights(state.model)
+    return {name: after[name] - before[name] for name in before}, scalars
+
+
+def distance(first, second):
+    """Return the length of the difference of two updates by that of the second."""
+    both = [np.concatenate([update[name].ravel() for name in sorted(second)]) for update in (first, second)]
+    return float(np.linalg.norm(both[0] - both[1]) / np.linalg.norm(both[1]))
+
+
+@pytest.fixture
+def without_norms(monkeypatch):
+    """Batch normalisation by given statistics: 0 and 1."""
+
+    def scale_and_shift(x, gamma, beta, *, activation, epsilon):
+        statistics = tf.stack([tf.zeros(x.shape[-1]), tf.ones(x.shape[-1])])
+        return activate(x * gamma + beta, activation), statistics
+
+    monkeypatch.setattr(fused, "batch_norm", scale_and_shift)
+
+
+def test_four_parts_are_the_whole_batch(make, without_norms):
+    whole, scalars = step_of(make())
+    parts, of_parts = step_of(make(accumulate=4))
+    assert np.linalg.norm(whole["classifier/kernel"]) > 0.01
+    assert distance(parts, whole) < 1e-5
+    assert of_parts == pytest.approx(scalars, rel=1e-5)
+
+
+def test_parts_have_their_own_statistics(make):
+    """Moving statistics move once for every part, so that four parts of one batch move them further."""
+    whole, _ = step_of(make())
+    parts, _ = step_of(make(accumulate=4))
+    assert distance(parts, whole) > 1e-3
+    name = "stem_bn/moving_mean"
+    moved = [np.abs(update[name]).mean() for update in (parts, whole)]
+    assert 3 < moved[0] / moved[1] < 4  # 1 - 0.99^4 against 1 - 0.99, of much the same means
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_long_gradient_is_shortened(make, accumulate):
+    free, _ = step_of(make(accumulate=accumulate, l2=0.0))
+    trained = [name for name in free if "moving" not in name]
+    length = np.sqrt(sum(np.square(free[name]).sum() for name in trained))
+    for limit in (length / 3, length * 3):
+        update, _ = step_of(make(accumulate=accumulate, l2=0.0, clip_norm=float(limit)))
+        for name in trained:
+            np.testing.assert_allclose(update[name], free[name] * min(1, limit / length), rtol=1e-3, atol=1e-6)
+
+
+def test_replicas_limit_the_gradient_of_the_global_batch(start, tmp_path, runs):
+    """Two mirrored replicas and one device, one step."""
+    devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
+    settings = {"epochs": 0.25, "clip_norm": 0.05, "dropout": 0.0, "ema": 0.0}
+    for name, more in (("one", {}), ("two", devices)):
+        process = start(name, **settings, **more)
+        _, errors = process.communicate(timeout=400)
+        assert process.returncode == 0, errors[-2000:]
+    one, two = (runs.saved_weights(tmp_path / name) for name in ("one", "two"))
+    for name, array in one.items():
+        np.testing.assert_allclose(array, two[name], atol=1e-4, err_msg=name)
+
+
+@needs_sixteen_bits
+def test_sixteen_bits_against_float64(make, runs):
+    """The loss of a step, which takes some 30 sums of up to 200 products and as many roundings of maps."""
+    states = {name: make(precision=name, dropout=0.0, l2=0.0) for name in ("float32", "mixed_bfloat16")}
+    weights = get_weights(states["float32"].model)
+    losses = {name: step_of(state)[1]["loss"] for name, state in states.items()}
+    assert {array.dtype for array in get_weights(states["mixed_bfloat16"].model).values()} == {np.dtype(np.float32)}
+    keras.config.set_floatx("float64")
+    try:
+        model = build(runs.tiny_spec(), classifier_activation=None)
+        set_weights(model, weights)
+        model.get_layer("dropout").rate = 0.0
+        images, labels = batch()
+        logits = model(tf.cast(images, tf.float64), training=True)
+    finally:
+        keras.config.set_floatx("float32")
+    smoothing = states["float32"].config.label_smoothing
+    targets = tf.one_hot(labels, 3, dtype=tf.float64) * (1 - smoothing) + smoothing / 3
+    exact = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits)))
+    for name, dtype in (("float32", "float32"), ("mixed_bfloat16", "bfloat16")):
+        assert abs(losses[name] / exact - 1) < rounding_limit(27, 9, 8, 8, 9, 24, 24, 6, 8, 16, 16, 3, 30, dtype=dtype)
+    assert losses["mixed_bfloat16"] != losses["float32"]
+
+
+def test_a_compiled_step_is_the_same(make):
+    plain, scalars = step_of(make())
+    compiled, of_compiled = step_of(make(jit_compile=True))
+    assert distance(compiled, plain) < 1e-4
+    assert of_compiled == pytest.approx(scalars, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "mixed_float16"}, "unknown precision 'mixed_float16': .* nearest is 'mixed_bfloat16'"),
+        ({"accumulate": 0}, "accumulate must be an integer >= 1, got 0"),
+        ({"clip_norm": -1.0}, "clip_norm must be a number >= 0, got -1.0"),
+    ],
+)
+def test_settings_out_of_range(changes, message):
+    with pytest.raises(TrainConfigError, match=message):
+        train_config("small", **changes)
+
+
+def test_parts_that_are_not_equal(runs, pictures, tmp_path):
+    with pytest.raises(TrainConfigError, match=r"accumulate must divide a replica's batch .* got 5 for 12 images"):
+        runs.tiny_run(pictures, tmp_path / "run", accumulate=5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("precision", "mixed_bfloat16"), ("accumulate", 2), ("clip_norm", 1.0)])
+def test_compression_has_its_own_step(name, value):
+    with pytest.raises(CompressionError, match=f"{name} must be .* in compression, got {value!r}"):
+        compression_config("small", qat=True, **{name: value})
