@@ -27,6 +27,7 @@ if "codegen_split_count" not in os.environ.get("XLA_FLAGS", ""):
 # Files of a minute and more, first: with two processes that take whole files, one of them would else run on alone.
 LONG = (
     "tools/test_docs.py",
+    "tools/test_imagenet.py",
     "tflite/test_robustness.py",
     "tools/test_search.py",
     "supernet/test_supernet_trainer.py",

@@ -6,6 +6,7 @@ TensorFlow is imported when `open_dataset` or `ImageData` is first used.
 from scarlet_tf.data.classes import DataWarning
 from scarlet_tf.data.data_config import DataConfig, DataError, check_image_folder, default_data_dir
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
+from scarlet_tf.data.imagenet import imagenet_disk_need, prepare_imagenet
 from scarlet_tf.lazy import later
 
 __getattr__ = later(
@@ -19,6 +20,8 @@ __all__ = [
     "ImageData",
     "check_image_folder",
     "default_data_dir",
+    "imagenet_disk_need",
     "open_dataset",
     "prepare_fashion_mnist",
+    "prepare_imagenet",
 ]

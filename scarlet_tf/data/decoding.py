@@ -149,8 +149,9 @@ def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: 
     same_shape = None not in shape  # whole batches can be fitted at once
 
     def decoded(*element):
-        image = tf.ensure_shape(decode(source.read(*element)[0], channels=source.channels), shape)
-        return image if same_shape else augment.fit(image, size), element[1]
+        encoded, label = source.read(*element)
+        image = tf.ensure_shape(decode(encoded, channels=source.channels), shape)
+        return image if same_shape else augment.fit(image, size), label
 
     dataset = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
     if same_shape:

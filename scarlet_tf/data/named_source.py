@@ -184,6 +184,8 @@ def prepared_builder(config: DataConfig):
     if builder.name == "fashion_mnist":
         prepare_fashion_mnist(data_dir)
         return tfds.builder(config.name, data_dir=data_dir)
+    if builder.name == "imagenet2012" and not Path(builder.data_path).exists():
+        raise DataError(f"dataset {config.name!r} is not in {data_dir}: prepare it by tools/prepare_imagenet.py")
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()

@@ -71,7 +71,8 @@ class SupernetEvaluator:
                 raise ValueError(f"{label} must be >= 1, got {count}")
         config = trained.config.data
         skip_damaged = skip_damaged or config.skip_damaged
-        config = dataclasses.replace(config, augment="none", data_dir=data_dir, skip_damaged=skip_damaged)
+        pixels = {"augment": "none", "crop_share": config.crop_share or config.default_crop_share}
+        config = dataclasses.replace(config, **pixels, data_dir=data_dir, skip_damaged=skip_damaged)
         data = open_dataset(config, splits=["train", "search_validation"])
         held_out = data.num_examples["search_validation"]
         self.num_images = held_out if images is None else min(images, held_out)

@@ -140,3 +140,12 @@ def test_a_late_step_is_reached_at_once():
     numbers, step = next(iter(order))
     assert time.perf_counter() - start < 20  # 1 here; reading 20 epochs takes hours
     assert int(step) == 100_000 and numbers.shape == (64,) and len(set(numbers.numpy().tolist())) == 64
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_small_sets_of_both_formats_are_held_in_memory(prepared, form):
+    data = open_dataset(DataConfig(name="toy_pictures", image_size=12, data_dir=prepared[form]))
+    assert not isinstance(data, streamed.StreamedImages)
+    ((images, labels),) = data.eval_batches("test", 4)
+    numbers = np.round(255 * (images.numpy()[:, 0, 0, 0] * data.std[0] + data.mean[0])).astype(int)
+    assert sorted(numbers) == [100, 101, 102, 103] and (numbers % 2 == labels.numpy()).all()

@@ -1,9 +1,11 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from scarlet_tf.data import DataConfig
+from scarlet_tf.supernet import evaluator
 from scarlet_tf.supernet.supernet_config import AT_A_TIME, SupernetConfig, read_supernet_space, share_out_threads
 
 
@@ -26,3 +28,18 @@ def test_the_space_of_a_run_directory(tmp_path, two_layer_space):
         (tmp_path / "config.json").write_text(damaged)
         with pytest.raises(ValueError, match=r"config\.json is damaged: "):
             read_supernet_space(tmp_path)
+
+
+@pytest.mark.parametrize(("augment", "share"), [("none", 1), ("flip_crop", 1), ("inception", 224 / 256)])
+def test_paths_are_evaluated_on_the_crop_of_training(augment, share, monkeypatch):
+    class Opened(Exception):
+        pass
+
+    def opened(config, *, splits):
+        raise Opened(config.augment, config.crop_share)
+
+    monkeypatch.setattr(evaluator, "open_dataset", opened)
+    data = DataConfig(name="fashion_mnist", image_size=32, augment=augment)
+    with pytest.raises(Opened) as found:
+        evaluator.SupernetEvaluator(SimpleNamespace(config=SimpleNamespace(data=data)))
+    assert found.value.args == ("none", share)

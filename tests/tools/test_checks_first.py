@@ -147,6 +147,7 @@ CASES = [
         (tool, [*flags, OUTPUT, "--tpu=t"], "tpu 't' needs strategy 'tpu', got 'one_device'")
         for tool, flags in DISTRIBUTED
     ],
+    ("prepare_imagenet", ["--tars=there"], "no ILSVRC2012_img_train.tar and no ILSVRC2012_img_val.tar in there"),
     ("train_supernet", ["--precision=float16", OUTPUT], "nearest is 'mixed_float16'"),
     *[
         (tool, [*flags, OUTPUT, "--strategy=multi_worker"], "needs the environment variable TF_CONFIG")
