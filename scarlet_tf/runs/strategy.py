@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from scarlet_tf.choices import check_known
+from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 _TF_CONFIG = (
@@ -20,17 +21,18 @@ def check_strategy(name: str, *, tpu: str = "") -> None:
     """Check the arguments of `make_strategy`, and TF_CONFIG, without importing TensorFlow.
 
     Raises:
-        ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if TF_CONFIG
-            does not name workers and the task of this one: TensorFlow would then assume that there are no others.
+        ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if neither
+            TF_CONFIG nor Slurm names workers and the task of this one: TensorFlow would then assume that there are no
+            others.
     """
     check_known("strategy", name, STRATEGIES)
     if tpu and name != "tpu":
         raise ValueError(f"tpu {tpu!r} needs strategy 'tpu', got {name!r}")
     if name == "multi_worker":
         text = os.environ.get("TF_CONFIG")
-        if not text:
+        if not text and not is_slurm_step(os.environ):
             raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {_TF_CONFIG}")
-        if not _names_workers(text):
+        if text and not _names_workers(text):
             raise ValueError(f"invalid TF_CONFIG {text!r}: {_TF_CONFIG}")
 
 
@@ -48,7 +50,8 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
 
     Args:
         name: "one_device": the first GPU, or the CPU. "mirrored": all GPUs of this machine, or `devices`.
-            "multi_worker": synchronous training on the workers that the environment variable TF_CONFIG names.
+            "multi_worker": synchronous training on the workers that the environment variable TF_CONFIG names, or else
+            on the tasks of the job step that Slurm started this process in.
             "tpu": the TPU that `tpu` names.
         devices: device names for "one_device" (uses the first) and "mirrored", such as ["CPU:0", "CPU:1"].
         tpu: name of a TPU; "local": this machine's; "": the one that the environment names.
@@ -65,6 +68,8 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            os.environ["TF_CONFIG"] = tf_config_of_slurm(os.environ)
         workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
         if sum(map(len, workers.values())) > 1:  # TensorFlow waits silently and ignores signals
             print(
