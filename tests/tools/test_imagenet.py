@@ -1,5 +1,6 @@
 """Every command of docs/imagenet.md, on tars in ImageNet's layout, at 224 px with few steps."""
 
+import itertools
 import json
 import re
 import shlex
@@ -20,8 +21,8 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("python ")
 ]
-# Of a flag that is given twice, the last counts. The bound on accuracy is left out: one step learns nothing. After so few
-# steps the trainings measure batch normalisation on all training images, so most are held out.
+# Of a flag that is given twice, the last counts. The bound on accuracy is left out: one step learns nothing. After so
+# few steps the trainings measure batch normalisation on all training images, so most are held out.
 FEWER = {
     "prepare_imagenet": ["--tars=tars"],
     "train_supernet": ["--search_validation=20", "--steps=1", "--batch_size=2", "--paths=0"],
@@ -46,14 +47,14 @@ def test_the_numbers_on_the_page():
 @pytest.mark.slow
 def test_every_command_runs_on_a_miniature(tmp_path):
     write_tars(tmp_path / "tars")
-    outputs = []
-    for _, tool, *flags in COMMANDS:
-        fewer = FEWER[Path(tool).stem]
-        environment = {"SCARLET_TF_DATA": str(tmp_path / "data")}
-        process = ForkedProcess([ROOT / tool, *flags, *fewer], cwd=tmp_path, env=environment)
-        output, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, f"{tool} {flags}\n{errors[-2000:]}"
-        outputs.append(output)
+    environment, outputs = {"SCARLET_TF_DATA": str(tmp_path / "data")}, []
+    for tool, commands in itertools.groupby(COMMANDS, key=lambda command: command[1]):
+        calls = [[ROOT / tool, *flags, *FEWER[Path(tool).stem]] for _, _, *flags in commands]
+        processes = [ForkedProcess(call, cwd=tmp_path, env=environment) for call in calls]  # side by side
+        for call, process in zip(calls, processes, strict=True):
+            output, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, f"{call}\n{errors[-2000:]}"
+            outputs.append(output)
     runs = tmp_path / "runs" / "imagenet"
     supernet = json.loads((runs / "supernet" / "config.json").read_text())
     assert supernet["space"]["resolution"] == 224 and supernet["data"]["search_validation"] == 20
