@@ -4,11 +4,12 @@ import itertools
 import json
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from forked import ForkedProcess
-from miniature_imagenet import write_tars
+from miniature_imagenet import validation_images, write_tars
 
 from scarlet_tf.data.imagenet_tars import PUBLISHED
 from scarlet_tf.training.config import PAPER
@@ -25,9 +26,9 @@ COMMANDS = [
 # few steps the trainings measure batch normalisation on all training images, so most are held out.
 FEWER = {
     "prepare_imagenet": ["--tars=tars"],
-    "train_supernet": ["--search_validation=20", "--steps=1", "--batch_size=2", "--paths=0"],
+    "train_supernet": ["--search_validation=10", "--steps=1", "--batch_size=2", "--paths=0"],
     "search": ["--population=4", "--generations=1", "--calibration_images=4", "--constraints=madds<500e6"],
-    "train": ["--search_validation=1960", "--batch_size=4", "--epochs=0.2"],
+    "train": ["--search_validation=1980", "--batch_size=4", "--epochs=0.4"],
     "evaluate": [],
 }
 
@@ -46,19 +47,24 @@ def test_the_numbers_on_the_page():
 
 @pytest.mark.slow
 def test_every_command_runs_on_a_miniature(tmp_path):
-    write_tars(tmp_path / "tars")
-    environment, outputs = {"SCARLET_TF_DATA": str(tmp_path / "data")}, []
-    for tool, commands in itertools.groupby(COMMANDS, key=lambda command: command[1]):
-        calls = [[ROOT / tool, *flags, *FEWER[Path(tool).stem]] for _, _, *flags in commands]
-        processes = [ForkedProcess(call, cwd=tmp_path, env=environment) for call in calls]  # side by side
-        for call, process in zip(calls, processes, strict=True):
-            output, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, f"{call}\n{errors[-2000:]}"
-            outputs.append(output)
+    write_tars(tmp_path / "tars", validation=validation_images(20))
+
+    def run(command):
+        _, tool, *flags = command
+        call = [ROOT / tool, *flags, *FEWER[Path(tool).stem]]
+        process = ForkedProcess(call, cwd=tmp_path, env={"SCARLET_TF_DATA": str(tmp_path / "data")})
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{call}\n{errors[-2000:]}"
+        return output
+
+    outputs = []
+    with ThreadPoolExecutor(2) as pool:  # the trainings two at a time
+        for _, commands in itertools.groupby(COMMANDS, key=lambda command: command[1]):
+            outputs += pool.map(run, commands)
     runs = tmp_path / "runs" / "imagenet"
     supernet = json.loads((runs / "supernet" / "config.json").read_text())
-    assert supernet["space"]["resolution"] == 224 and supernet["data"]["search_validation"] == 20
-    assert json.loads((runs / "search" / "evaluator.json").read_text())["images"] == 20
+    assert supernet["space"]["resolution"] == 224 and supernet["data"]["search_validation"] == 10
+    assert json.loads((runs / "search" / "evaluator.json").read_text())["images"] == 10
     for pick, output in enumerate(outputs[-3:]):
         training = json.loads((runs / f"pick_{pick}" / "training.json").read_text())
         assert training["averaged_weights"] and training["data"]["augment"] == "inception"
