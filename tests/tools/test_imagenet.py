@@ -1,13 +1,15 @@
 """Every command of docs/imagenet.md, on tars in ImageNet's layout, at 224 px with few steps."""
 
+import itertools
 import json
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from forked import ForkedProcess
-from miniature_imagenet import write_tars
+from miniature_imagenet import validation_images, write_tars
 
 from scarlet_tf.data.imagenet_tars import PUBLISHED
 from scarlet_tf.training.config import PAPER
@@ -20,13 +22,13 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("python ")
 ]
-# Of a flag that is given twice, the last counts. The bound on accuracy is left out: one step learns nothing. After so few
-# steps the trainings measure batch normalisation on all training images, so most are held out.
+# Of a flag that is given twice, the last counts. The bound on accuracy is left out: one step learns nothing. After so
+# few steps the trainings measure batch normalisation on all training images, so most are held out.
 FEWER = {
     "prepare_imagenet": ["--tars=tars"],
-    "train_supernet": ["--search_validation=20", "--steps=1", "--batch_size=2", "--paths=0"],
+    "train_supernet": ["--search_validation=10", "--steps=1", "--batch_size=2", "--paths=0"],
     "search": ["--population=4", "--generations=1", "--calibration_images=4", "--constraints=madds<500e6"],
-    "train": ["--search_validation=1960", "--batch_size=4", "--epochs=0.2"],
+    "train": ["--search_validation=1980", "--batch_size=4", "--epochs=0.4"],
     "evaluate": [],
 }
 
@@ -45,19 +47,24 @@ def test_the_numbers_on_the_page():
 
 @pytest.mark.slow
 def test_every_command_runs_on_a_miniature(tmp_path):
-    write_tars(tmp_path / "tars")
-    outputs = []
-    for _, tool, *flags in COMMANDS:
-        fewer = FEWER[Path(tool).stem]
-        environment = {"SCARLET_TF_DATA": str(tmp_path / "data")}
-        process = ForkedProcess([ROOT / tool, *flags, *fewer], cwd=tmp_path, env=environment)
+    write_tars(tmp_path / "tars", validation=validation_images(20))
+
+    def run(command):
+        _, tool, *flags = command
+        call = [ROOT / tool, *flags, *FEWER[Path(tool).stem]]
+        process = ForkedProcess(call, cwd=tmp_path, env={"SCARLET_TF_DATA": str(tmp_path / "data")})
         output, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, f"{tool} {flags}\n{errors[-2000:]}"
-        outputs.append(output)
+        assert process.returncode == 0, f"{call}\n{errors[-2000:]}"
+        return output
+
+    outputs = []
+    with ThreadPoolExecutor(2) as pool:  # the trainings two at a time
+        for _, commands in itertools.groupby(COMMANDS, key=lambda command: command[1]):
+            outputs += pool.map(run, commands)
     runs = tmp_path / "runs" / "imagenet"
     supernet = json.loads((runs / "supernet" / "config.json").read_text())
-    assert supernet["space"]["resolution"] == 224 and supernet["data"]["search_validation"] == 20
-    assert json.loads((runs / "search" / "evaluator.json").read_text())["images"] == 20
+    assert supernet["space"]["resolution"] == 224 and supernet["data"]["search_validation"] == 10
+    assert json.loads((runs / "search" / "evaluator.json").read_text())["images"] == 10
     for pick, output in enumerate(outputs[-3:]):
         training = json.loads((runs / f"pick_{pick}" / "training.json").read_text())
         assert training["averaged_weights"] and training["data"]["augment"] == "inception"
