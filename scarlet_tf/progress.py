@@ -9,15 +9,12 @@ from typing import TextIO
 from tqdm import tqdm
 
 SECONDS = 10  # between two lines, and before the first
-_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} so far, {remaining} left"
-_LINE_WITH_RATE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
+_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
 _UP = "\x1b[A"
 _LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
 
 
-def progress(
-    items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None, rate: bool = False
-) -> tqdm:
+def progress(items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None) -> tqdm:
     """Wrap an iterable to show its progress; without one, call `update` on the returned bar.
 
     Args:
@@ -25,15 +22,12 @@ def progress(
         label: what is being done, such as "measure".
         unit: name of one item, such as "round".
         total: number of items, if `len` does not tell.
-        rate: whether lines say the number of items a second, as a bar does.
     """
     shared = {"desc": label, "total": total, "unit": unit, "leave": False}
     if sys.stderr.isatty():
         return tqdm(items, **shared, dynamic_ncols=True)
     shared["unit"] = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
-    line = _LINE_WITH_RATE if rate else _LINE
-    if total is None and not hasattr(items, "__len__"):
-        line = _LINE_WITHOUT_TOTAL
+    line = _LINE if total is not None or hasattr(items, "__len__") else _LINE_WITHOUT_TOTAL
     paced = {"delay": SECONDS, "mininterval": SECONDS, "maxinterval": SECONDS, "miniters": 1}
     return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=line)
 

@@ -16,7 +16,7 @@ from scarlet_tf.cli import command_line, load_tensorflow, run
 
 _IMAGES = flags.DEFINE_integer("images", 1000, "Number of images that a round reads.", lower_bound=128)
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Number of rounds, after one that does not count.", lower_bound=1)
-_RECORDS = flags.DEFINE_integer("records", 1_281_167, "Number of records of the set with a late step.", lower_bound=128)
+_RECORDS = flags.DEFINE_integer("records", 1_281_167, "Number of records of the set with a late step.", lower_bound=256)
 _LATE_STEP = flags.DEFINE_integer("late_step", 100_000, "Number of the late step.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/input.")
 

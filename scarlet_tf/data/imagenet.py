@@ -116,7 +116,7 @@ def _write(folder: Path, builder, images: dict[str, TarImages]) -> None:
     write_atomically(folder / _TARS, made_from)
     missing = [shard for shard in _shards(folder, images) if not shard[0].exists()]
     total = sum(len(members) for _, _, members in missing)
-    with progress(label="write", unit="image", total=total, rate=True) as bar:
+    with progress(label="write", unit="image", total=total) as bar:
         for path, split, members in missing:
             with replaced_whole(path) as temporary, images[split].path.open("rb") as tar:
                 _write_shard(temporary, builder, images[split], members, tar=tar, bar=bar)
@@ -182,7 +182,7 @@ def _check(folder: Path, builder, images: dict[str, TarImages], *, check_images:
     total = sum(map(len, images.values()))
     drawn = np.split(np.random.default_rng(0).permutation(total) < check_images, [len(images["train"])])
     classes = builder.info.features["label"].names
-    with progress(label="check", unit="image", total=total, rate=True) as bar:
+    with progress(label="check", unit="image", total=total) as bar:
         for (split, own), in_sample in zip(images.items(), drawn, strict=True):
             found, by_name = [], np.argsort(own.names)
             with own.path.open("rb") as tar:

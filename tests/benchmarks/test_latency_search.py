@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from by_genes import ByGenes
 
 from benchmarks.intervals import t_interval
 from benchmarks.latency_search.comparison import MeasuredFront, compare_searches, describe_comparison
@@ -30,19 +31,6 @@ SUPERNET = {
     "step": 40,
     "config": {"space": {"name": "small"}, "data": {"name": "flowers"}, "steps": 40, "batch_size": 8},
 }
-
-
-class ByGenes:
-    """An accuracy of 0.5 to 0.9, the higher the smaller the genes; identities cost more."""
-
-    fingerprint = "by-genes"
-
-    def __init__(self):
-        self.evaluated = 0
-
-    def evaluate(self, genomes):
-        self.evaluated += len(genomes)
-        return 0.9 - 0.003 * genomes.sum(axis=1) - 0.03 * (genomes == 12).sum(axis=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from by_genes import ByGenes
 
 from benchmarks.figure6.figure6_searches import UNCONSTRAINED, Figure6Config, arm_archive, run_figure6
 from benchmarks.search_supernet.search_supernet_page import make_page
@@ -19,19 +20,6 @@ from scarlet_tf.supernet import PathEvaluator, Supernet
 RECORDED = Path(__file__).parents[2] / "zoo" / "results" / "search_supernet.json"
 SPACE = get_space("small")
 CONFIG = Figure6Config(draws=30, population=8, generations=5, seeds=2)
-
-
-class ByGenes:
-    """An accuracy of 0.5 to 0.9, the higher the smaller the genes; identities cost more."""
-
-    fingerprint = "by-genes"
-
-    def __init__(self):
-        self.evaluated = 0
-
-    def evaluate(self, genomes):
-        self.evaluated += len(genomes)
-        return 0.9 - 0.003 * genomes.sum(axis=1) - 0.03 * (genomes == 12).sum(axis=1)
 
 
 def test_hypervolume_is_of_the_feasible_models_alone():
