@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from scarlet_tf.kernels.device import device_kind
+
 
 def depthwise(x: tf.Tensor, kernel: tf.Tensor, *, stride: int) -> tf.Tensor:
     """Return the depthwise convolution of `x`, padded by k//2 on every side.
@@ -47,7 +49,7 @@ def _strides(stride: int) -> tuple[int, ...]:
 
 def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, *, size: int, stride: int) -> tf.Tensor:
     """Return the gradient of the kernel: (B, H, W, C), (B, H', W', C) -> (size, size, C, 1)."""
-    if stride == 1 and size > 3 and not tf.config.list_physical_devices("GPU"):
+    if stride == 1 and size > 3 and device_kind() == "cpu":
         return _kernel_gradient_over_images(x, dy, size=size)
     shape = (size, size, x.shape[-1], 1)
     padding = {"padding": "SAME"} if stride == 1 else _explicit(size)
