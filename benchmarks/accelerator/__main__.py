@@ -7,7 +7,7 @@ The program is exactly the step that `train_supernet.py --jit_compile` runs. On 
 runs it, and PyTorch runs the same work for comparison; both scripts stand alone:
 
     python run_step.py step.hlo.gz --steps=20
-    python torch_step.py --size=224 --batch=64 --precision=bfloat16 --compile
+    python torch_step.py --size=224 --batch=64 --precision=bfloat16 --compile  # of benchmarks/step_peers
 
 Prints one line of JSON: seconds to trace and to lower, peak resident memory, and the size of the program.
 """
