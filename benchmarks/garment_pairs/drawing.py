@@ -1,0 +1,48 @@
+"""Draw two garments into one image: a pure function of the garments and a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+SIDE = 48  # pixels
+GARMENT = 28  # pixels
+SCALES = (0.7, 1.2)
+ANGLES = (-40.0, 40.0)  # degrees
+MARGIN = 11.0  # pixels between a garment's centre and the border, at least
+APART = 6.0  # pixels between the centres along x, at least
+_OPAQUE = 64.0  # gray value from which a garment hides what is behind it
+
+
+def draw_pair(left: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw two garments at random places; a coin decides which one is in front.
+
+    Scales, angles and centres are uniform in SCALES, ANGLES and between the MARGINs, the centres given that the left
+    one is left of the right one by APART or more.
+
+    Args:
+        left, right: (28, 28) uint8, on a black ground.
+        rng: generator of this image's draws.
+
+    Returns:
+        (48, 48) uint8.
+    """
+    low, high = MARGIN, SIDE - 1 - MARGIN
+    rows = rng.uniform(low, high, 2)
+    columns = np.sort(rng.uniform(low, high - APART, 2)) + np.array([0.0, APART])
+    scales, angles = rng.uniform(*SCALES, 2), np.deg2rad(rng.uniform(*ANGLES, 2))
+    placed = [
+        _placed(garment, scale=scale, angle=angle, centre=centre)
+        for garment, scale, angle, *centre in zip((left, right), scales, angles, rows, columns, strict=True)
+    ]
+    behind, front = placed if rng.integers(2) else reversed(placed)
+    hidden = np.minimum(front / _OPAQUE, 1.0)
+    return np.rint(behind * (1.0 - hidden) + front * hidden).astype(np.uint8)
+
+
+def _placed(garment: np.ndarray, *, scale: float, angle: float, centre: list[float]) -> np.ndarray:
+    """Return a garment, scaled and rotated around its middle, which lies at `centre` (row, column)."""
+    cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
+    matrix = np.array([[cosine, -sine], [sine, cosine]])  # from the image's coordinates to the garment's
+    offset = (GARMENT - 1) / 2 - matrix @ np.array(centre)
+    return ndimage.affine_transform(garment.astype(np.float32), matrix, offset, (SIDE, SIDE), order=1)
