@@ -151,8 +151,8 @@ def plan(genomes: np.ndarray, replicas: int, *, costs: PathCosts, images: Evalua
     ordered, plans = SortedGenomes(genomes, costs), []
     for shards in range(1, min(replicas, len(images.batches)) + 1):
         if replicas % shards == 0:
-            groups = ordered.divide(replicas // shards)
-            shares = [Share(rows, (shard, shards)) for rows in groups for shard in range(shards)]
-            largest = max(share.work(genomes, costs=costs, images=images) for share in shares)
-            plans.append((largest, -shards, shares))
+            runs = ordered.divide(replicas // shards)
+            most_images = max(images.of_shard((shard, shards)) for shard in range(shards))
+            largest = max(SortedGenomes(genomes[rows], costs).work() for rows in runs) * most_images
+            plans.append((largest, -shards, [Share(rows, (shard, shards)) for rows in runs for shard in range(shards)]))
     return min(plans, key=lambda candidate: candidate[:2])[2]
