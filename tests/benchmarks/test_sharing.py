@@ -13,9 +13,8 @@ SETTING = Setting(images=40, batch_size=10, calibration_images=8, portion=2)
 
 
 def test_efficiencies_of_a_call_counted_by_hand():
-    genomes = np.array(
-        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 2], [0, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 0]]
-    )
+    genomes = np.zeros((5, 6), int)
+    genomes[1, 5], genomes[2, 5], genomes[3, 4], genomes[4, 0] = 1, 2, 1, 1
     found = measure(SPACE, [[genomes]], replicas=(2,), setting=SETTING)
     blocks = {
         (row["bn"], row["way"]): row["efficiency"]
