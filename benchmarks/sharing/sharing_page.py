@@ -15,8 +15,8 @@ def make_page(result: Mapping) -> str:
 
     {result["command"]}
 
-{result["date"]}. The models are those of a search of a formula in the space "{result["space"]}", {result["models"]}
-models in {result["generations"]} generations. They are evaluated on {setting["images"]} held-out images in batches of
+{result["date"]}. The models are the {result["models"]:,} of a search of a formula in the space "{result["space"]}",
+with {result["generations"]} generations. They are evaluated on {setting["images"]:,} held-out images in batches of
 {setting["batch_size"]}, with {setting["calibration_images"]} calibration images where statistics are recalibrated.
 
 The efficiency of n replicas is W / (n * M). W is the work of one replica that evaluates all models of a call together,
@@ -26,8 +26,8 @@ and M the largest work of a replica. Portions add up. Reading and decoding image
 - Equal work: in n runs whose largest work is as small as possible.
 - Images only: every replica evaluates all models on its share of the batches, and recalibrates all of them.
 - Plan: runs of models times shards of batches, whichever grid has the smallest largest work.
-- Plan, in portions: the same for portions of about {setting["portion"]} models for each replica, which a search keeps
-  one by one. This is what `search.py` does.
+- Plan, in portions: the same for portions of about {setting["portion"]} models for each replica. This is what
+  `search.py` does: it archives the accuracies of each portion at once.
 
 {tables}
 {remarks(result)}"""

@@ -1,14 +1,22 @@
 """The experiment that counts the work of path evaluation: its efficiencies by definition, and the command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.sharing.efficiency import Setting, measure, searched_calls
+from benchmarks.sharing.sharing_page import make_page
 from scarlet_tf.arch import get_space
 
+ROOT = Path(__file__).parents[2]
 SPACE = get_space("small")
+BEFORE = "runs of equally many models, before"
+IN_GUIDE = {  # for each way, what docs/search.md calls it
+    "equal counts of models": {"recalibrated": BEFORE, "moving": BEFORE},
+    "plan, in portions": {"recalibrated": "runs of equal work, and batches", "moving": "batches"},
+}
 SETTING = Setting(images=40, batch_size=10, calibration_images=8, portion=2)
 
 
@@ -36,6 +44,16 @@ def test_models_are_those_of_the_search():
     assert len(calls) == 3
     models = np.concatenate([genomes for generation in calls for genomes in generation])
     assert len(np.unique(models, axis=0)) == len(models) >= 6 * 4
+
+
+def test_the_recorded_page_and_the_guide_have_the_recorded_numbers():
+    result = json.loads((ROOT / "zoo" / "results" / "sharing.json").read_text())
+    assert (ROOT / "zoo" / "results" / "sharing.md").read_text() == make_page(result)
+    guide = (ROOT / "docs" / "search.md").read_text()
+    for row in result["rows"]:
+        if (row["part"], row["unit"]) == ("whole search", "multiply-adds") and row["way"] in IN_GUIDE:
+            numbers = " | ".join(f"{row['efficiency'][n]:.3f}" for n in ("2", "4", "8", "16"))
+            assert f"| {row['bn']} | {IN_GUIDE[row['way']][row['bn']]} | {numbers} |" in guide
 
 
 def test_the_command_writes_the_numbers_and_a_page(call_experiment, tmp_path):
