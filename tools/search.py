@@ -53,6 +53,13 @@ _CALIBRATION = flags.DEFINE_integer(
     "Number of calibration images: training images that recalibrate batch normalisation.",
     lower_bound=1,
 )
+_PORTION = flags.DEFINE_integer(
+    "portion",
+    16,
+    "Number of models for each device after which accuracies are written to the archive; a search that is killed "
+    "evaluates at most so many again.",
+    lower_bound=1,
+)
 _STRATEGY = flags.DEFINE_string(
     "strategy", "one_device", "Distribution strategy: one_device, mirrored, multi_worker or tpu."
 )
@@ -105,6 +112,7 @@ def main() -> None:
         data_dir=_DATA_DIR.value,
         skip_damaged=_SKIP_DAMAGED.value,
         strategy=strategy,
+        portion=_PORTION.value,
     )
     if not is_chief(strategy):
         evaluator.serve()

@@ -117,11 +117,14 @@ class ImageData:
         return Batches(batches.prefetch(4), find_damaged=find_damaged, batch_size=len(wanted))
 
     @tf.autograph.experimental.do_not_convert
-    def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> Batches:
+    def eval_batches(
+        self, split: str, batch_size: int, *, limit: int | None = None, shard: tuple[int, int] = (0, 1)
+    ) -> Batches:
         """Return batches of a split in a fixed order, without augmentation; the last batch may be smaller.
 
         Args:
             limit: number of images, from the first; None: all.
+            shard: (k, n) for the batches k, k + n, k + 2n, ... alone; only their images are decoded.
 
         Raises:
             DataError: for an unknown or empty split, and for batch_size or limit below 1.
@@ -131,9 +134,24 @@ class ImageData:
             raise DataError(f"no images in split {split!r} of {self.config.name!r}: expected one of {full}")
         if batch_size < 1 or (limit is not None and limit < 1):
             raise DataError(f"batch_size and limit must be >= 1, got {batch_size} and {limit}")
-        fitted, find_damaged = self._fitted(*self._places[split], limit=limit)
+        home, members = self._places[split]
+        if shard != (0, 1):
+            members = self._members_of_shard(split, batch_size, limit=limit, shard=shard)
+        fitted, find_damaged = self._fitted(home, members, limit=limit)
         batches = fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
         return Batches(batches, find_damaged=find_damaged, batch_size=batch_size)
+
+    def _members_of_shard(
+        self, split: str, batch_size: int, *, limit: int | None, shard: tuple[int, int]
+    ) -> np.ndarray:
+        """Return a mask of the images in the batches k, k + n, k + 2n, ... for shard (k, n)."""
+        home, members = self._places[split]
+        mask = np.ones(self._source.num_examples(home), bool) if members is None else members.copy()
+        images = np.flatnonzero(mask)[:limit]
+        first, step = shard
+        mask[:] = False
+        mask[images[np.arange(len(images)) // batch_size % step == first]] = True
+        return mask
 
     def sample_batches(self, batch_size: int, *, limit: int) -> Iterator[tf.Tensor]:
         """Yield up to `limit` training images, drawn at random by the config's seed, without augmentation.

@@ -1,7 +1,9 @@
 """The archive of a search, an SQLite file: every evaluated model, every generation, and the state to resume from.
 
-Each generation is one transaction, so earlier generations survive a killed process or a full disk. SQLite has no
-checksums, so each generation stores a digest of its rows, which is checked when the file is opened.
+Each generation is one transaction, so earlier generations survive a killed process or a full disk. Until then the
+accuracies of its models are kept as results: each portion that the evaluator has returned is a transaction too. SQLite
+has no checksums, so each generation stores a digest of its rows, which is checked when the file is opened; so do the
+results.
 
 An archive that is being written has a write-ahead log (-wal and -shm files). The log is not flushed to disk with every
 generation, which took as long as everything else together. A power failure can therefore lose the last generations,
@@ -24,6 +26,7 @@ import numpy as np
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.search.constrained import Evaluated
+from scarlet_tf.search.operators import genome_key
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
 APPLICATION_ID = 0x5343_4C54  # "SCLT": marks the file as ours
@@ -51,7 +54,10 @@ CREATE TABLE generations (
 );
 CREATE TABLE picks (position INTEGER PRIMARY KEY, model INTEGER NOT NULL);
 """
+# Not part of the schema: older archives have no results, and get the table when a search opens them.
+_RESULTS_TABLE = "CREATE TABLE IF NOT EXISTS results (genome TEXT PRIMARY KEY, accuracy REAL NOT NULL)"
 _PICKS = ("SELECT * FROM picks ORDER BY position",)
+_RESULTS = ("SELECT * FROM results ORDER BY genome",)
 _GENERATION = (
     "SELECT summary, mutators FROM generations WHERE generation = ?",
     "SELECT * FROM models WHERE generation = ? ORDER BY id",
@@ -137,8 +143,24 @@ class Archive:
         """Return the ids of the picked models, (k,) int64; empty before the search has ended."""
         return np.array([row[0] for row in self._rows("SELECT model FROM picks ORDER BY position")], np.int64)
 
+    def results(self) -> dict[bytes, float]:
+        """Return the accuracies of the unfinished generation's models so far, by `genome_key`."""
+        rows = self._rows("SELECT genome, accuracy FROM results")
+        return {genome_key(np.array(genome.split(","), np.int64)): accuracy for genome, accuracy in rows}
+
+    def record(self, genomes: np.ndarray, accuracy: np.ndarray) -> None:
+        """Add accuracies, (n,) float64, of models of the unfinished generation in one transaction.
+
+        Raises:
+            ArchiveError: if they cannot be written, such as on a full disk; earlier ones are kept.
+        """
+        rows = [(_text(genome), value) for genome, value in zip(genomes, accuracy.tolist(), strict=True)]
+        with _explained(self.path), self._connection:
+            _insert(self._connection, "results", rows)
+            _sign(self._connection, self.identity, "results", _RESULTS)
+
     def commit(self, evaluated: Evaluated, members: Members, *, summary: Summary, mutators: str) -> None:
-        """Add a generation in one transaction; its models get the next free ids.
+        """Add a generation in one transaction; its models get the next free ids, and its results are removed.
 
         Args:
             evaluated: the models evaluated in this generation.
@@ -155,7 +177,7 @@ class Archive:
         accuracy, madds, params = (values.pop(name) for name in ("accuracy", "madds", "params"))
         models = [
             (
-                *(first + row, ",".join(map(str, genome)), accuracy[row], madds[row], params[row]),
+                *(first + row, _text(genome), accuracy[row], madds[row], params[row]),
                 json.dumps({name: float(column[row]) for name, column in values.items()}),
                 *(int(evaluated.feasible[row]), generation),
                 *(parent if parent >= 0 else None for parent in parents),
@@ -175,6 +197,8 @@ class Archive:
                 digest = _digest(self._connection, self.identity, _GENERATION, (changed,))
                 self._connection.execute("UPDATE generations SET digest = ? WHERE generation = ?", (digest, changed))
             _replace_picks(self._connection, self.identity, [])  # the search was given more generations
+            self._connection.execute("DELETE FROM results")
+            _sign(self._connection, self.identity, "results", _RESULTS)
 
     def write_picks(self, ids: np.ndarray) -> None:
         """Replace the picked models by those with these ids."""
@@ -224,6 +248,7 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
         connection.rollback()
         if difference := name_differences(archive.identity, identity):
             raise ArchiveError(f"{name}: belongs to another search: its {difference}; {GO_ON}")
+        connection.execute(_RESULTS_TABLE)
         # The log makes commits independent of the disk. Where the file system does not support it, or another process
         # is reading, the archive keeps another mode, which needs full synchronisation.
         with contextlib.suppress(sqlite3.OperationalError):
@@ -283,6 +308,8 @@ def _checked_identity(path: str | os.PathLike, connection: sqlite3.Connection) -
         raise ArchiveError(f"{path} is damaged: it does not say which search it belongs to") from None
     if meta.get("picks") != _digest(connection, identity, _PICKS):
         raise ArchiveError(f"{path} is damaged: its settings or picks were changed")
+    if "results" in meta and meta["results"] != _digest(connection, identity, _RESULTS):
+        raise ArchiveError(f"{path} is damaged: its results were changed")
     stored = connection.execute("SELECT generation, digest FROM generations ORDER BY generation").fetchall()
     for expected, (generation, digest) in enumerate(stored):
         if generation != expected or digest != _digest(connection, identity, _GENERATION, (generation,)):
@@ -304,7 +331,18 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple]) -
 def _replace_picks(connection: sqlite3.Connection, identity: dict, ids: Sequence[int]) -> None:
     connection.execute("DELETE FROM picks")
     _insert(connection, "picks", list(enumerate(ids)))
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('picks', ?)", (_digest(connection, identity, _PICKS),))
+    _sign(connection, identity, "picks", _PICKS)
+
+
+def _sign(connection: sqlite3.Connection, identity: dict, key: str, queries: tuple[str, ...]) -> None:
+    """Store the digest of what the queries return as a row of `meta`."""
+    row = (key, _digest(connection, identity, queries))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
+
+
+def _text(genome: np.ndarray) -> str:
+    """Return a genome as the archive holds it, such as "3,12,1"."""
+    return ",".join(map(str, genome))
 
 
 @contextlib.contextmanager

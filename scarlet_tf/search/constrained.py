@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from scarlet_tf.choices import check_integer
-from scarlet_tf.search.evaluator import Evaluator, evaluate_checked
 from scarlet_tf.search.objectives import ACCURACY, CheapQuantity, Constraint, measure
 from scarlet_tf.search.operators import Proposals, genome_key
 
@@ -62,7 +61,7 @@ def collect(
     wanted: int,
     propose: Callable[[], Proposals],
     *,
-    evaluator: Evaluator,
+    evaluate: Callable[[np.ndarray], np.ndarray],
     cheap: Mapping[str, CheapQuantity],
     constraints: Sequence[Constraint],
     known: set[bytes],
@@ -77,7 +76,7 @@ def collect(
     Args:
         wanted: number of feasible models.
         propose: returns a batch of proposals of any size >= 1; those of the last batch that are not needed are dropped.
-        evaluator: predicts accuracy.
+        evaluate: returns accuracies: (n, L) int64 -> (n,) float64.
         cheap: the cheap quantities, by name.
         constraints: in the order in which they are checked.
         known: `genome_key` of every evaluated model; updated in place.
@@ -96,7 +95,7 @@ def collect(
     while missing:
         proposals, values = draws.take(missing)
         started = time.perf_counter()
-        values[ACCURACY] = evaluate_checked(evaluator, proposals.genomes)
+        values[ACCURACY] = evaluate(proposals.genomes)
         seconds += time.perf_counter() - started
         passed = [gate.satisfied(values[ACCURACY]) for gate in gates]
         feasible = np.logical_and.reduce(passed) if gates else np.ones(missing, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from scarlet_tf.search.archive import Archive, ArchiveError, open_archive
 from scarlet_tf.search.constrained import Evaluated, Patience, collect
 from scarlet_tf.search.controller import ReinforcedMutation
 from scarlet_tf.search.crowding import rank_and_crowd, survivors
-from scarlet_tf.search.evaluator import Evaluator
+from scarlet_tf.search.evaluator import Evaluator, evaluate_and_record
 from scarlet_tf.search.history import SearchHistory, history_of
 from scarlet_tf.search.objectives import (
     ACCURACY,
@@ -100,7 +101,8 @@ class Search:
 
     An evaluated genome is never evaluated again, nor does it return to the population. Generation g uses a random
     generator seeded by (seed, g) alone, and the mutators' states are archived, so a search that was killed at any time
-    resumes as if it had not been. A finished search can be resumed with more generations.
+    resumes as if it had not been. Accuracies of an unfinished generation are archived too, portion by portion, see
+    `Evaluator`. A finished search can be resumed with more generations.
 
     Example:
         >>> search = Search(get_space("small"), SearchConfig(population=20, generations=5), archive="search.sqlite")
@@ -219,7 +221,7 @@ class Search:
         evaluated, effort = collect(
             wanted,
             propose,
-            evaluator=evaluator,
+            evaluate=functools.partial(evaluate_and_record, evaluator, archive=archive),
             cheap=self._cheap,
             constraints=self._constraints,
             known=known,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder, write_atomically
-from scarlet_tf.search.archive import GO_ON, ArchiveError
+from scarlet_tf.search.archive import GO_ON, ArchiveError, read_archive
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
@@ -73,6 +74,8 @@ def _search_into(
     run_log = RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search")
 
     def what_is_saved() -> str:
+        if models := _unfinished(archive):
+            return describe_saved(output, f"{models} models of generation", finished, total=config.generations)
         return describe_saved(output, "generation", finished - 1 if finished else None, total=config.generations)
 
     with saying_what_is_saved(what_is_saved), run_log as log, StopRequest() as stop:
@@ -93,6 +96,13 @@ def _search_into(
         if path.stem.removeprefix("pick_").isdecimal():
             path.unlink()
     return history
+
+
+def _unfinished(archive: Path) -> int:
+    """Return how many models of the unfinished generation the archive has; 0 if it cannot be read."""
+    with contextlib.suppress(ArchiveError), read_archive(archive) as opened:
+        return len(opened.results())
+    return 0
 
 
 def _same_evaluator(output: Path, evaluator: Evaluator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.paths import PathEvaluator
+from scarlet_tf.supernet.sharing import EvaluationImages, Share, SortedGenomes, multiply_adds, plan
 from scarlet_tf.supernet.supernet_config import BN_MODES
 from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 
@@ -23,9 +25,10 @@ from scarlet_tf.supernet.supernet_trainer import TrainedSupernet, load_supernet
 class SupernetEvaluator:
     """Evaluator of genomes with the supernet's weights, on images held out from the training set, never the test set.
 
-    The genomes of a call are divided among the replicas of the strategy in lexicographic order, so that genomes with
-    common prefixes stay together. Every replica reads all images: a genome's accuracy does not depend on the strategy,
-    and its BN is recalibrated on one replica only.
+    The genomes of a call are divided among the replicas of the strategy such that genomes with common prefixes stay
+    together; where that takes less work, several replicas evaluate the same genomes on different batches of images
+    (`sharing.plan`). The batches and calibration images are always the same: a genome's accuracy does not depend on
+    the strategy.
 
     With several workers, the chief runs the search: it calls `evaluate`, and `close` at the end. The others call
     `serve`.
@@ -41,13 +44,14 @@ class SupernetEvaluator:
         data_dir: folder of the dataset; None: the default.
         skip_damaged: leave out images that do not decode; always so if the training did.
         strategy: None: one device.
+        portion: number of genomes in a portion, for each replica, see `portions`.
 
     Raises:
-        ValueError: if calibration_images or images is below 1, or `bn` is unknown.
+        ValueError: if calibration_images, images or portion is below 1, or `bn` is unknown.
 
     Attributes:
         settings: the settings that determine the accuracies, by name.
-        fingerprint: of the settings.
+        fingerprint: of the settings; not of strategy and portion, which leave the accuracies unchanged.
 
     Example:
         >>> trained = load_supernet("runs/supernet")
@@ -65,8 +69,9 @@ class SupernetEvaluator:
         data_dir: str | None = None,
         skip_damaged: bool = False,
         strategy: tf.distribute.Strategy | None = None,
+        portion: int = 16,
     ) -> None:
-        for label, count in (("calibration_images", calibration_images), ("images", images)):
+        for label, count in (("calibration_images", calibration_images), ("images", images), ("portion", portion)):
             if count is not None and count < 1:
                 raise ValueError(f"{label} must be >= 1, got {count}")
         config = trained.config.data
@@ -95,15 +100,41 @@ class SupernetEvaluator:
             with tf.device(device):
                 paths = PathEvaluator(trained.supernet, bn=bn, calibration=self.calibration)
             self._replicas.append((device, paths))
-        self._batches = data.eval_batches("search_validation", paths.chunk, limit=images)
+        self._portion, self._costs = portion, multiply_adds(trained.space)
+        whole, rest = divmod(self.num_images, paths.chunk)
+        self._images = EvaluationImages(
+            batches=(paths.chunk,) * whole + (rest,) * (rest > 0),
+            calibration=len(self.calibration) if bn == "recalibrated" else 0,
+        )
+        self._shard = functools.cache(
+            lambda shard: data.eval_batches("search_validation", paths.chunk, limit=images, shard=shard)
+        )
+
+    @property
+    def blocks(self) -> list[int]:
+        """For each replica of this process, the number of blocks computed so far, see `PathEvaluator`."""
+        return [paths.blocks for _, paths in self._replicas]
+
+    def portions(self, genomes: np.ndarray) -> list[np.ndarray]:
+        """Divide genomes, (n, num_layers) ints, into portions; return the numbers of each portion's genomes.
+
+        A search evaluates portion by portion and keeps the accuracies of each at once. A portion has about `portion`
+        genomes for each replica, and cuts as few prefixes as possible.
+        """
+        count = -(-len(genomes) // (self._portion * self._num_replicas))
+        return SortedGenomes(genomes, self._costs).divide(count)
 
     def evaluate(self, genomes: np.ndarray) -> np.ndarray:
         """Return top-1 accuracies of genomes: (n, num_layers) ints -> (n,) float64 in [0, 1]."""
         return self._evaluate_together(self._workers.broadcast(np.asarray(genomes)))
 
-    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Return an iterator over batches of held-out images (b, H, W, 3) float32 and labels (b,) ints."""
-        return self._batches.as_numpy_iterator()
+    def batches(self, shard: tuple[int, int] = (0, 1)) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Return an iterator over batches of held-out images (b, H, W, 3) float32 and labels (b,) ints.
+
+        Args:
+            shard: (k, n) for the batches k, k + n, k + 2n, ...
+        """
+        return self._shard(shard).as_numpy_iterator()
 
     def serve(self) -> None:
         """Evaluate this worker's share of the chief's genomes until the chief calls `close`."""
@@ -114,21 +145,28 @@ class SupernetEvaluator:
         """End `serve` on the other workers, if there are any."""
         self._workers.broadcast(np.empty((0, self._num_layers), np.int64))
 
+    @property
+    def _num_replicas(self) -> int:
+        """Number of replicas of all workers."""
+        return self._workers.count * len(self._replicas)
+
     def _evaluate_together(self, genomes: np.ndarray) -> np.ndarray:
-        order = np.lexsort(genomes.T[::-1])
-        shares = np.array_split(order, self._workers.count * len(self._replicas))
+        shares = plan(genomes, self._num_replicas, costs=self._costs, images=self._images)
         mine = shares[self._workers.index * len(self._replicas) :][: len(self._replicas)]
-        accuracies = np.zeros(len(genomes))
 
-        def evaluate_share(replica: tuple[str | None, PathEvaluator], rows: np.ndarray) -> None:
+        def correct_answers(replica: tuple[str | None, PathEvaluator], share: Share) -> np.ndarray:
             device, paths = replica
-            if rows.size:
+            correct = np.zeros(len(genomes), np.int64)
+            if share.rows.size:
                 with tf.device(device):
-                    accuracies[rows] = paths.correct_answers(genomes[rows], self.batches()) / self.num_images
+                    correct[share.rows] = paths.correct_answers(genomes[share.rows], self.batches(share.shard))
+            return correct
 
+        for share in mine:
+            self._shard(share.shard)  # decodes small datasets, once for all replicas
         with ThreadPoolExecutor(len(self._replicas)) as pool:  # TensorFlow releases the GIL while it computes
-            list(pool.map(evaluate_share, self._replicas, mine))
-        return self._workers.add(accuracies)
+            correct = sum(pool.map(correct_answers, self._replicas, mine))
+        return self._workers.add(correct) / self.num_images
 
 
 def report_paths(

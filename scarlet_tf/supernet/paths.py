@@ -80,6 +80,10 @@ class PathEvaluator:
     Raises:
         ValueError: if `bn` is unknown, or recalibration lacks calibration images.
 
+    Attributes:
+        blocks: number of blocks computed so far, each times its images, also those of recalibration; without stem and
+            tail.
+
     Example:
         >>> paths = PathEvaluator(trained.supernet, bn="moving")  # trained = load_supernet("runs/supernet")
         >>> paths.accuracies(np.array([[12, 1, 12, 6, 3, 8]]), images, labels)
@@ -94,6 +98,7 @@ class PathEvaluator:
         self.space = supernet.space
         self.bn = bn
         self.calibration = calibration
+        self.blocks = 0
         self.chunk = chunk or max(1, _PIXELS_IN_FLIGHT // math.prod(height_and_width(self.space.resolution)))
         self._stem_weights = _tensors(supernet.stem_weights())
         self._tail_weights = _tensors(supernet.tail_weights())
@@ -183,6 +188,7 @@ class PathEvaluator:
             for layer in range(len(maps) - 1, len(genome)):
                 choice = genome[layer]
                 stage = self._stages[layer][choice]
+                self.blocks += int(images.shape[0])
                 maps.append(apply(stage, maps[-1], self._weights(layer, choice), genome[: layer + 1]))
             done = genome
             yield int(row), apply(self._tail, maps[-1], self._tail_weights, (*genome, "tail"))

@@ -78,18 +78,25 @@ def test_workers_together_make_the_global_batch(pictures, monkeypatch, form, aug
         np.testing.assert_array_equal(np.concatenate([part[step][1] for part in parts]), labels)
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_only_own_rows_are_decoded(pictures, monkeypatch, form):
-    data, decoded, decode = pictures(form), [], streamed.decode
+def count_decoded(monkeypatch) -> list[int]:
+    """Return a list that gets the number of each image that is decoded."""
+    decoded, decode = [], streamed.decode
 
     def counted(encoded, *, channels):
         image = decode(encoded, channels=channels)
         with tf.control_dependencies([tf.py_function(lambda x: decoded.append(int(x)), [image[0, 0, 0]], [])]):
             return tf.identity(image)
 
+    monkeypatch.setattr(streamed, "decode", counted)
+    return decoded
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_only_own_rows_are_decoded(pictures, monkeypatch, form):
+    data = pictures(form)
     batches = values(data, data.train_batches(8, seed=0).take(40))
     own_rows = [batch[2:4] for batch in batches]
-    monkeypatch.setattr(streamed, "decode", counted)
+    decoded = count_decoded(monkeypatch)
     assert values(data, data.train_batches(8, seed=0, rows=slice(2, 4)).take(12)) == own_rows[:12]
     # In any order, and some batches ahead: what is decoded lies between twelve batches' own rows and forty's.
     decoded = Counter(decoded)
@@ -152,3 +159,25 @@ def test_small_sets_of_both_formats_are_held_in_memory(prepared, form):
     ((images, labels),) = data.eval_batches("test", 4)
     numbers = np.round(255 * (images.numpy()[:, 0, 0, 0] * data.std[0] + data.mean[0])).astype(int)
     assert sorted(numbers) == [100, 101, 102, 103] and (numbers % 2 == labels.numpy()).all()
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "memory"])
+def test_shards_are_every_so_many_batches(pictures, monkeypatch, form):
+    if form == "memory":
+        monkeypatch.setattr(dataset, "MEMORY_LIMIT_BYTES", 1_000_000)
+    data = pictures("tfrecord" if form == "memory" else form)
+    for split, limit in (("train", 19), ("train", None), ("test", None)):
+        whole = values(data, data.eval_batches(split, 3, limit=limit))
+        for count in (2, 3):
+            shards = [data.eval_batches(split, 3, limit=limit, shard=(k, count)) for k in range(count)]
+            # A shard of no batch is not asked for: there are four images to test.
+            found = [values(data, shard) for shard in shards[: len(whole)]]
+            assert found == [whole[k::count] for k in range(count)][: len(whole)]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_only_a_shards_own_images_are_decoded(pictures, monkeypatch, form):
+    decoded = count_decoded(monkeypatch)
+    data = pictures(form)
+    own = values(data, data.eval_batches("train", 3, limit=20, shard=(1, 3)))
+    assert [len(batch) for batch in own] == [3, 3] and sorted(decoded) == sorted(joined(own))

@@ -28,13 +28,30 @@ class SyntheticEvaluator:
         return 0.3 + 0.4 * self.worth[np.arange(genomes.shape[1]), genomes].mean(axis=1)
 
 
+class Dying(SyntheticEvaluator):
+    """The same in portions of 4 genomes; kills the process after `last` portions."""
+
+    def __init__(self, num_layers, *, last):
+        super().__init__(num_layers)
+        self._left = last
+
+    def portions(self, genomes):
+        return [np.arange(first, min(first + 4, len(genomes))) for first in range(0, len(genomes), 4)]
+
+    def evaluate(self, genomes):
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+        return super().evaluate(genomes)
+
+
 def search(archive, *, generations=12, population=12, **settings):
     config = SearchConfig(population=population, generations=generations, picks=3, **settings)
     return Search(get_space("scarlet"), config, archive=archive)
 
 
 if __name__ == "__main__":
-    # ARCHIVE PAUSE [die_after=GENERATION] [file_limit=BYTES]
+    # ARCHIVE PAUSE [die_after=GENERATION] [die_after_portions=COUNT] [file_limit=BYTES]
     wanted = dict(option.split("=") for option in sys.argv[3:])
     if "file_limit" in wanted:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(wanted["file_limit"]),) * 2)
@@ -44,4 +61,7 @@ if __name__ == "__main__":
         if wanted.get("die_after") == str(summary.generation):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    search(sys.argv[1]).run(SyntheticEvaluator(19, pause=float(sys.argv[2])), progress=show)
+    evaluator = SyntheticEvaluator(19, pause=float(sys.argv[2]))
+    if "die_after_portions" in wanted:
+        evaluator = Dying(19, last=int(wanted["die_after_portions"]))
+    search(sys.argv[1]).run(evaluator, progress=show)

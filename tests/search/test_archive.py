@@ -13,6 +13,7 @@ import pytest
 from scarlet_tf.arch import get_space
 from scarlet_tf.search import ArchiveError, MutationMixture, evaluated_models, search_history
 from scarlet_tf.search.archive import APPLICATION_ID, open_archive, read_archive
+from scarlet_tf.search.operators import genome_key
 
 IDENTITY = {"space": get_space("small").to_dict(), "evaluator": "e", "settings": {"seed": 0}}
 
@@ -104,6 +105,20 @@ def test_changed_content(copy, statement):
     with sqlite3.connect(copy) as connection:
         assert connection.execute(statement).rowcount == 1
     refused(copy, "is damaged")
+
+
+def test_changed_results(tmp_path):
+    path, genomes = tmp_path / "a.sqlite", np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]])
+    with open_archive(path, identity=IDENTITY) as archive:
+        archive.record(genomes[:1], np.array([0.25]))
+        archive.record(genomes[1:], np.array([1 / 3]))
+        with pytest.raises(ArchiveError, match="another process has written to it"):
+            archive.record(genomes[:1], np.array([0.25]))
+    with open_archive(path, identity=IDENTITY) as archive:
+        assert archive.results() == {genome_key(genomes[0]): 0.25, genome_key(genomes[1]): 1 / 3}
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE results SET accuracy = 0.5 WHERE accuracy = 0.25")
+    refused(path, "is damaged: its results were changed")
 
 
 def test_flipped_bytes_are_refused_or_harmless(copy, finished):

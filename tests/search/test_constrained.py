@@ -39,7 +39,7 @@ def run(wanted, constraints, *, batch=7, known=(), **patience):
     evaluated, effort = collect(
         wanted,
         counting_up(batch),
-        evaluator=evaluator,
+        evaluate=evaluator.evaluate,
         cheap={"madds": lambda genomes: genomes[:, 1], "params": lambda genomes: genomes[:, 0]},
         constraints=parse_constraints(constraints),
         known={genome_key(np.array(genome)) for genome in known},

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -125,6 +126,70 @@ def test_a_running_search_can_be_read(synthetic, tmp_path):
     )
     assert seen == [1, 2, 3, 4, 5]
     assert [file.name for file in tmp_path.iterdir()] == ["a.sqlite"]
+
+
+class Portions:
+    """The synthetic evaluator, in portions of 5 genomes; may fail in its call of number `fails`, counted from 1."""
+
+    def __init__(self, synthetic, *, fails=None):
+        self._evaluator, self._fails = synthetic.SyntheticEvaluator(19), fails
+        self.fingerprint = self._evaluator.fingerprint
+        self.calls = []
+
+    def portions(self, genomes):
+        order = np.lexsort(genomes.T[::-1])
+        return [order[first : first + 5] for first in range(0, len(order), 5)]
+
+    def evaluate(self, genomes):
+        self.calls.append([tuple(genome) for genome in genomes.tolist()])
+        if len(self.calls) == self._fails:
+            raise ConnectionError("a worker was lost")
+        return self._evaluator.evaluate(genomes)
+
+    @property
+    def returned(self):
+        finished = self.calls[: self._fails - 1] if self._fails else self.calls
+        return [genome for call in finished for genome in call]
+
+
+@pytest.mark.parametrize("fails", [1, 2, 5, 6, 9])  # generation 0 has 24 models in 5 portions, the next 12 in 3
+def test_finished_portions_are_not_evaluated_again(synthetic, tmp_path, uninterrupted, fails):
+    path, lost, resumed = tmp_path / "a.sqlite", Portions(synthetic, fails=fails), Portions(synthetic)
+    with pytest.raises(ConnectionError, match="a worker was lost"):
+        synthetic.search(path).run(lost)
+    generation, portions = (0, fails - 1) if fails <= 5 else (1 + (fails - 6) // 3, (fails - 6) % 3)
+    with read_archive(path) as archive:
+        assert archive.last_generation == generation - 1
+        assert len(archive.results()) == 5 * portions
+    synthetic.search(path).run(resumed)
+    everything = lost.returned + resumed.returned
+    assert len(set(everything)) == len(everything) == len(uninterrupted[0])
+    assert max(map(len, resumed.calls)) == 5
+    assert contents(path) == uninterrupted
+    with read_archive(path) as archive:
+        assert archive.results() == {}
+
+
+def test_a_process_killed_between_portions_loses_none(synthetic, tmp_path, uninterrupted):
+    """Killed by itself after it has written its third portion, in generation 0."""
+    path = tmp_path / "a.sqlite"
+    command = [sys.executable, synthetic.__file__, str(path), "0", "die_after_portions=3"]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    evaluator = synthetic.SyntheticEvaluator(19)
+    synthetic.search(path).run(evaluator)
+    assert len(evaluator.seen) == len(uninterrupted[0]) - 3 * 4
+    assert contents(path) == uninterrupted
+
+
+def test_an_archive_of_a_version_without_results_is_read_and_resumed(synthetic, tmp_path, uninterrupted):
+    path = tmp_path / "a.sqlite"
+    synthetic.search(path, generations=3).run(synthetic.SyntheticEvaluator(19))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE results")
+        connection.execute("DELETE FROM meta WHERE key = 'results'")
+    assert len(search_history(path).generations) == 4
+    synthetic.search(path).run(synthetic.SyntheticEvaluator(19))
+    assert contents(path) == uninterrupted
 
 
 @pytest.mark.parametrize("limit", [150_000, 400_000])

@@ -101,6 +101,19 @@ def test_sigterm_ends_the_generation_and_ctrl_c_does_not(tmp_path, heard):
     np.testing.assert_array_equal(parts.final.models.genomes, whole.final.models.genomes)
 
 
+def test_ctrl_c_counts_the_models_of_the_unfinished_generation(tmp_path, heard):
+    class InPairs(Stops):
+        def portions(self, genomes):
+            return np.split(np.arange(len(genomes)), len(genomes) // 2)
+
+    whole = search_into(tmp_path / "whole", SPACE, config(2), ByGenes())
+    for call, saved in ((4, "6 models of generation 0 of 2"), (8, "4 models of generation 1 of 2")):
+        with pytest.raises(KeyboardInterrupt, match=f"parts is saved up to {saved}$"):
+            search_into(tmp_path / "parts", SPACE, config(2), InPairs(signal.SIGINT, call))
+    parts = search_into(tmp_path / "parts", SPACE, config(2), ByGenes())
+    np.testing.assert_array_equal(parts.final.models.genomes, whole.final.models.genomes)
+
+
 def _interrupt(summary):
     raise KeyboardInterrupt
 

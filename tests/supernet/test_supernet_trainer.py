@@ -90,7 +90,7 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
     assert moving.num_images == 12 == sum(len(labels) for _, labels in moving.batches())
     recalibrated = SupernetEvaluator(trained, bn="recalibrated", calibration_images=5)
     assert moving.fingerprint != recalibrated.fingerprint
-    for name in ("images", "calibration_images"):
+    for name in ("images", "calibration_images", "portion"):
         with pytest.raises(ValueError, match=f"^{name} must be >= 1, got 0"):
             SupernetEvaluator(trained, bn="moving", **{name: 0})
     own = {"supernet": trained.fingerprint, "bn": "recalibrated", "images": 12, "calibration_images": 5}

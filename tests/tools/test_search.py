@@ -19,8 +19,10 @@ from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.loop import WorkerLostError
 from scarlet_tf.runs.workers import Workers
-from scarlet_tf.search import evaluated_models, search_history
-from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet
+from scarlet_tf.search import ArchiveError, evaluated_models, search_history
+from scarlet_tf.search.archive import read_archive
+from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet, paths
+from scarlet_tf.supernet.sharing import EvaluationImages, block_counts, multiply_adds, plan
 
 TOOL = Path(__file__).parents[2] / "tools" / "search.py"
 FLAGS = ["--supernet=supernet", "--population=6", "--generations=2", "--constraints=accuracy>0.1"]
@@ -57,17 +59,21 @@ def here(tmp_path_factory, two_layer_space):
     return here
 
 
-def start_workers(here, output, count, *flags):
-    """Processes of the tool, the chief first."""
+def start_cluster(here, command, count):
+    """Processes of a script, the chief first."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
     cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
     for one in sockets:
         one.close()
-    command = [TOOL, *FLAGS, *flags, f"--output={output}", "--strategy=multi_worker"]
     tasks = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
     return [ForkedProcess(command, cwd=here, env={"TF_CONFIG": task}) for task in tasks]
+
+
+def start_workers(here, output, count, *flags):
+    """Processes of the tool, the chief first."""
+    return start_cluster(here, [TOOL, *FLAGS, *flags, f"--output={output}", "--strategy=multi_worker"], count)
 
 
 def test_two_workers_make_the_search_of_one(here, tmp_path, call_tool):
@@ -104,6 +110,49 @@ def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
     said = [line for line in errors.splitlines() if line.startswith("search.py: ")]
     assert len(said) == 1 and "a worker was lost" in said[0] and "its last generation" in said[0]
     assert 0 < len(search_history(tmp_path / "search" / "archive.sqlite").generations) < 51
+
+
+def archived(path):
+    """The numbers of models in an archive's generations and in its unfinished one; -1 before there is one."""
+    try:
+        with read_archive(path) as archive:
+            return len(archive.models()), len(archive.results())
+    except ArchiveError:
+        return -1, -1
+
+
+def test_a_search_whose_worker_is_killed_within_a_generation_resumes_on_one(here, tmp_path, call_tool, monkeypatch):
+    flags = ["--population=20", "--portion=1"]  # 40 models in 20 portions of two workers, then twice 20
+    workers = start_workers(here, tmp_path / "search", 2, *flags)
+    archive = tmp_path / "search" / "archive.sqlite"
+    try:
+        deadline = time.monotonic() + 100
+        while archived(archive)[1] < 4:
+            assert time.monotonic() < deadline and workers[0].poll() is None
+            time.sleep(0.005)
+        workers[1].kill()
+        _, errors = workers[0].communicate(timeout=60)
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert workers[0].returncode and "a worker was lost" in errors
+    finished, kept = archived(archive)
+    assert finished == 0 and 4 <= kept < 40
+    evaluated = []
+
+    def counting(self, genomes, evaluate=SupernetEvaluator.evaluate):
+        evaluated.extend(map(tuple, genomes.tolist()))
+        return evaluate(self, genomes)
+
+    monkeypatch.setattr(SupernetEvaluator, "evaluate", counting)
+    resumed = call_tool("search", *FLAGS, *flags, f"--output={tmp_path / 'search'}", cwd=here)
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    assert len(set(evaluated)) == len(evaluated) == archived(archive)[0] - kept
+    alone = call_tool("search", *FLAGS, *flags[:1], f"--output={tmp_path / 'alone'}", cwd=here)
+    assert alone.stdout == resumed.stdout
+    one, both = (evaluated_models(tmp_path / name / "archive.sqlite") for name in ("alone", "search"))
+    np.testing.assert_array_equal(both.genomes, one.genomes)
+    np.testing.assert_array_equal(both.values["accuracy"], one.values["accuracy"])
 
 
 def test_nothing_is_asked_of_the_others_once_one_is_lost():
@@ -156,32 +205,71 @@ def test_a_table_is_an_objective_and_a_constraint(here, tmp_path, call_tool):
     assert "2 layers of 13, got 1 layer of 13" in done.stderr and not (tmp_path / "no").exists()
 
 
-MIRRORED = """
-import sys, numpy as np, tensorflow as tf
-from scarlet_tf.supernet import SupernetEvaluator, load_supernet
+SHARED = """
+import json, sys, numpy as np, tensorflow as tf
+from scarlet_tf.runs.distribution import is_chief
 from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet, paths
+paths._PIXELS_IN_FLIGHT = 5 * 64  # batches of 5 images
+genomes, kind, devices, bn = np.load(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
-strategy = make_strategy("mirrored", devices=[f"CPU:{n}" for n in range(3)])
-evaluator = SupernetEvaluator(load_supernet("supernet"), strategy=strategy)
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+strategy = make_strategy(kind, devices=[f"CPU:{n}" for n in range(devices)] if kind == "mirrored" else None)
+evaluator = SupernetEvaluator(load_supernet("supernet"), bn=bn, calibration_images=6, strategy=strategy)
 assert [str(device) for device, _ in evaluator._replicas] == list(strategy.extended.worker_devices)
-genomes = np.load(sys.argv[1])
-np.save(sys.argv[1], [evaluator.evaluate(genomes), [*evaluator.evaluate(genomes[:2]), *[0] * (len(genomes) - 2)]])
+answers = None
+if is_chief(strategy):
+    answers = [evaluator.evaluate(genomes).tolist(), evaluator.evaluate(genomes[:2]).tolist()]
+    evaluator.close()
+else:
+    evaluator.serve()
+print(json.dumps([evaluator.blocks, answers]))
 """
 
 
-def test_three_replicas_give_the_accuracies_of_one(here, tmp_path, two_layer_space):
-    genomes = two_layer_space.random(np.random.default_rng(0), 10)
-    path = tmp_path / "genomes.npy"
-    np.save(path, genomes)
-    (tmp_path / "mirrored.py").write_text(MIRRORED)
-    process = ForkedProcess([tmp_path / "mirrored.py", path], cwd=here)
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors[-3000:]
-    every, two = np.load(path)
-    expected = SupernetEvaluator(load_supernet(here / "supernet")).evaluate(genomes)
-    np.testing.assert_array_equal(every, expected)
-    np.testing.assert_array_equal(two[:2], expected[:2])
+@pytest.mark.parametrize(
+    ("kind", "replicas", "bn"),
+    [
+        ("mirrored", 2, "moving"),
+        ("mirrored", 4, "recalibrated"),
+        ("multi_worker", 2, "recalibrated"),
+        ("multi_worker", 4, "moving"),
+    ],
+)
+def test_replicas_give_the_accuracies_of_one_and_compute_the_planned_blocks(
+    here, tmp_path, two_layer_space, monkeypatch, kind, replicas, bn
+):
+    monkeypatch.setattr(paths, "_PIXELS_IN_FLIGHT", 5 * 64)
+    genomes = two_layer_space.random(np.random.default_rng(0), 30)
+    np.save(tmp_path / "genomes.npy", genomes)
+    (tmp_path / "shared.py").write_text(SHARED)
+    mirrored = kind == "mirrored"
+    command = [tmp_path / "shared.py", tmp_path / "genomes.npy", kind, replicas if mirrored else 1, bn]
+    if mirrored:
+        processes = [ForkedProcess(command, cwd=here)]
+    else:
+        processes = start_cluster(here, command, replicas)
+    blocks, answers = [], []
+    for process in processes:
+        output, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-3000:]
+        own, answer = json.loads(output.splitlines()[-1])
+        blocks += own
+        answers.append(answer)
+    alone = SupernetEvaluator(load_supernet(here / "supernet"), bn=bn, calibration_images=6)
+    assert answers[0] == [alone.evaluate(genomes).tolist(), alone.evaluate(genomes[:2]).tolist()]
+    assert answers[1:] == [None] * (len(processes) - 1)
+    images = EvaluationImages(batches=(5,) * 4, calibration=6 if bn == "recalibrated" else 0)
+    costs = {"costs": multiply_adds(two_layer_space), "images": images}
+    planned = np.zeros(replicas, int)
+    for some in (genomes, genomes[:2]):
+        shares = plan(some, replicas, **costs)
+        planned += [share.work(some, costs=block_counts(two_layer_space), images=images) for share in shares]
+    assert blocks == planned.tolist()
+    if bn == "moving":  # only the images are divided: nothing is computed twice
+        assert blocks == [alone.blocks[0] // replicas] * replicas
+    else:
+        assert sum(blocks) > alone.blocks[0]
 
 
 def write_table(path, space, *, unit_cost):
