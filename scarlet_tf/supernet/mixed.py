@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec, Choice
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.blocks import KINDS, Weight, mixed_layer
+from scarlet_tf.supernet.block_kinds import LAYOUTS, Weight
+from scarlet_tf.supernet.blocks import mixed_layer
 from scarlet_tf.supernet.supernet_config import InitConfig
 
 BN_MOMENTUM = BatchNorm().momentum
@@ -111,20 +112,20 @@ class BlockGroup:
     """
 
     def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
-        self._kind = KINDS[blocks[0].kind]
+        layout = LAYOUTS[blocks[0].kind]
         self.size = len(blocks)
         wanted: dict[str, list[tuple[int, Weight]]] = {}
         for slot, block in enumerate(blocks):
-            for weight in self._kind.weights(block):
+            for weight in layout.weights(block):
                 wanted.setdefault(weight.name, []).append((slot, weight))
         # In the order of a block with SE, which has them all: the initial weights of a seed depend on it.
-        order = [weight.name for weight in self._kind.weights(max(blocks, key=lambda block: block.has_se))]
+        order = [weight.name for weight in layout.weights(max(blocks, key=lambda block: block.has_se))]
         self._weights = []
         for each in order:
             slots, weights = zip(*wanted[each], strict=True)
             self._weights.append(StackedWeight(weights, slots, rng=rng, name=name))
         hidden = blocks[0].hidden_channels
-        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in self._kind.norms}
+        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in layout.norms}
 
     def variables(self) -> list[tf.Variable]:
         parts = [*(weight.variables for weight in self._weights), *(norm.variables() for norm in self._norms.values())]

@@ -1,0 +1,391 @@
+"""What a fair step takes, derived from the search space: operations, memory, checkpoints and communication.
+
+Does not import TensorFlow. Each figure follows from the graph that `Supernet.fair_logits` and its gradient make;
+docs/scale.md explains them and compares them with measurements.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+from scarlet_tf.arch import BlockSpec, SearchSpace
+from scarlet_tf.arch.block import conv_bn_counts, conv_counts, strided
+from scarlet_tf.arch.counting import count_stem, count_tail
+from scarlet_tf.choices import check_integer, check_known
+from scarlet_tf.image_size import ImageSize, height_and_width
+from scarlet_tf.supernet.block_kinds import LAYOUTS
+from scarlet_tf.supernet.sampler import num_paths, runs_of_choices
+from scarlet_tf.supernet.supernet_config import AT_A_TIME, PRECISIONS
+
+FLOAT = 4  # bytes of a float32
+
+class _Run(NamedTuple):
+    """A run of a block in a fair step. Values are those of feature maps, for one image.
+
+    Attributes:
+        madds, se_madds: multiply-adds of the block, and those of its squeeze-and-excite alone.
+        inputs, outputs: values of its input and output.
+        kept: values that its backward pass needs besides the input: the maps before each BN, the padded input of a
+            full convolution at stride 2, or a LET's pooled input.
+        in_flight: most values that its backward pass holds beyond `kept`, its input and its output's gradient.
+        hidden, normalised: values of hidden maps that are normalised, and of all maps that are.
+        channels: channels of its BNs.
+        is_let: whether it is a LET, which `recompute` does not run again.
+    """
+
+    madds: int
+    se_madds: int
+    inputs: int
+    outputs: int
+    kept: int
+    in_flight: int
+    hidden: int
+    normalised: int
+    channels: int
+    is_let: bool
+
+
+def _let(block: BlockSpec, size: ImageSize) -> _Run:
+    after = _pixels(strided(size, block.stride))
+    pooled = after * block.in_channels if block.stride == 2 else 0
+    return _Run(
+        madds=block.counts(size).madds,
+        se_madds=0,
+        inputs=_pixels(size) * block.in_channels,
+        outputs=after * block.out_channels,
+        kept=pooled,
+        in_flight=pooled,
+        hidden=0,
+        normalised=0,
+        channels=0,
+        is_let=True,
+    )
+
+
+def _block(block: BlockSpec, size: ImageSize) -> _Run:
+    before, after = _pixels(size), _pixels(strided(size, block.stride))
+    norms, hidden = LAYOUTS[block.kind].norms, block.hidden_channels
+    maps = [hidden * (after if strided_already else before) for strided_already in norms.values()]
+    outputs = after * block.out_channels
+    padded = 0
+    if block.kind == "fused_inverted_residual" and block.stride == 2:
+        height, width = height_and_width(size)
+        padded = (height + block.kernel_size - 1) * (width + block.kernel_size - 1) * block.in_channels
+    # The backward pass of SE and projection: the output's gradient before BN, the hidden map and its gradient, with SE
+    # also those before SE. That of the depthwise convolution: its input and that one's gradient.
+    projection = outputs + (4 if block.has_se else 2) * maps[-1]
+    return _Run(
+        madds=block.counts(size).madds,
+        se_madds=2 * hidden * block.se_channels,
+        inputs=before * block.in_channels,
+        outputs=outputs,
+        kept=sum(maps) + outputs + padded,
+        in_flight=max(projection, 2 * maps[0]),
+        hidden=sum(maps),
+        normalised=sum(maps) + outputs,
+        channels=len(norms) * hidden + block.out_channels,
+        is_let=False,
+    )
+
+
+def _pixels(size: ImageSize) -> int:
+    return math.prod(height_and_width(size))
+
+
+class _Layer(NamedTuple):
+    """The runs of a layer, and how many feature maps they share as inputs (1: the stem's output, for layer 0)."""
+
+    runs: tuple[_Run, ...]
+    distinct_inputs: int
+
+    @property
+    def inputs(self) -> int:
+        return self.distinct_inputs * self.runs[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        return sum(run.outputs for run in self.runs)
+
+    def kept(self, recompute: bool) -> int:
+        """Return the values that are kept for the backward pass besides the inputs."""
+        return sum(run.kept for run in self.runs if run.is_let or not recompute)
+
+    def in_flight(self, recompute: bool) -> int:
+        """Return the most values that the blocks hold that run backward at once; those run again hold all maps."""
+        held = sorted(run.in_flight + (run.kept if recompute and not run.is_let else 0) for run in self.runs)
+        return sum(held[-AT_A_TIME:])
+
+
+@functools.lru_cache(maxsize=64)
+def _layers(space: SearchSpace) -> tuple[_Layer, ...]:
+    layers, width, size = [], space.first_channels, strided(space.resolution, space.stem_stride)
+    choices_and_runs = zip(space.layer_choices, runs_of_choices(space.num_choices), strict=True)
+    for index, (choices, repeats) in enumerate(choices_and_runs):
+        outputs, stride = space.out_channels[index], space.strides[index]
+        blocks = [choice.block(width, out_channels=outputs, stride=stride, let=True) for choice in choices]
+        runs = tuple(_let(b, size) if b.kind == "let" else _block(b, size) for b in blocks for _ in range(repeats))
+        layers.append(_Layer(runs, distinct_inputs=len(runs) if index else 1))
+        width, size = outputs, strided(size, stride)
+    return tuple(layers)
+
+
+def variable_shapes(space: SearchSpace) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a supernet's variables by name; see `Supernet.variables`."""
+    stem, first, tail = space.stem_channels, space.first_channels, space.tail_channels
+    shapes = (
+        _conv_bn("stem", (3, 3, 3, stem), stem)
+        | _conv_bn("separable_depthwise", (3, 3, stem, 1), stem)
+        | _conv_bn("separable_project", (1, 1, stem, first), first)
+    )
+    width = first
+    for layer, (choices, outputs) in enumerate(zip(space.layer_choices, space.out_channels, strict=True)):
+        shapes |= _layer_variables(f"layer{layer:02d}", choices, width, outputs)
+        width = outputs
+    shapes |= _conv_bn("tail", (1, 1, width, tail), tail)
+    return shapes | {"classifier/kernel": (tail, space.classes), "classifier/bias": (space.classes,)}
+
+
+def _layer_variables(name: str, choices, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    groups: dict[tuple, list] = {}
+    for choice in choices:
+        if not choice.is_identity:
+            groups.setdefault((choice.kind, choice.expansion), []).append(choice)
+    shapes = {}
+    for (kind, expansion), group in groups.items():
+        prefix = f"{name}/" + ("" if kind == "inverted_residual" else f"{kind}_") + f"e{expansion:g}"
+        stacks: dict[str, list[tuple[int, ...]]] = {}
+        for slot, choice in enumerate(sorted(group, key=lambda choice: choice.se)):
+            block = choice.block(inputs, out_channels=outputs, stride=1, let=True)
+            for weight in LAYOUTS[kind].weights(block):
+                if len(weight.shape) > 2:  # a spatial kernel is a variable of its own
+                    shapes[f"{prefix}/{weight.short}{slot}"] = weight.shape
+                else:
+                    stacks.setdefault(weight.short, []).append(weight.shape)
+        shapes |= {f"{prefix}/{short}": (len(stack), *stack[0]) for short, stack in stacks.items()}
+        for norm in LAYOUTS[kind].norms:
+            shapes |= _bn(f"{prefix}/{norm}", len(group), block.hidden_channels)
+    if groups:
+        shapes |= _bn(f"{name}/project_bn", sum(map(len, groups.values())), outputs)
+    return shapes | ({f"{name}/let": (inputs, outputs)} if any(choice.is_identity for choice in choices) else {})
+
+
+def _conv_bn(name: str, kernel: tuple[int, ...], channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}_conv": kernel} | _bn(f"{name}_bn", 1, channels)
+
+
+def _bn(name: str, slots: int, channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}/{field}": (slots, channels) for field in ("gamma", "beta", "moving_mean", "moving_variance")}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FairStep:
+    """What a fair step takes on each replica.
+
+    Args:
+        space: the search space; its `resolution` is the image size.
+        batch_size: images of a replica.
+        precision: see `fair_step.make_fair_step`.
+        recompute: see `Supernet.fair_logits`.
+        replicas: number of replicas.
+
+    Raises:
+        ValueError: if the precision is unknown, or a number is below 1.
+
+    Example:
+        >>> from scarlet_tf.arch import get_space
+        >>> step = FairStep(space=get_space("scarlet"), batch_size=256)
+        >>> round(step.madds / 1e6)  # of an image, all paths, forward
+        5088
+    """
+
+    space: SearchSpace
+    batch_size: int
+    precision: str = "float32"
+    recompute: bool = False
+    replicas: int = 1
+
+    def __post_init__(self) -> None:
+        check_known("precision", self.precision, PRECISIONS)
+        for field in ("batch_size", "replicas"):
+            check_integer(field, getattr(self, field), least=1)
+
+    @property
+    def layers(self) -> tuple[_Layer, ...]:
+        return _layers(self.space)
+
+    @property
+    def tails(self) -> int:
+        """The number of feature maps that enter the tail."""
+        return len(self.layers[-1].runs)
+
+    @property
+    def value_bytes(self) -> int:
+        """The bytes of a value of a feature map."""
+        return FLOAT if self.precision == "float32" else 2
+
+    # Operations
+
+    @property
+    def madds(self) -> int:
+        """Multiply-adds of the forward pass of one image: the stem once, all runs of blocks, and a tail for each."""
+        tail = count_tail(self.space, self.space.out_channels[-1], self._last_size).madds
+        stem = count_stem(self.space, self.space.resolution).madds
+        return stem + sum(run.madds for run in self._runs) + self.tails * tail
+
+    @property
+    def flops(self) -> int:
+        """Operations of a step, two for each multiply-add of a convolution or a classifier.
+
+        The backward pass takes twice the forward pass, for the gradients of input and kernel, except that the images
+        need no gradient. It repeats SE, and with `recompute` the whole blocks, but no LETs.
+        """
+        stem_conv = conv_bn_counts(3, self.space.stem_channels, kernel=3, size=self._first_size).madds
+        again = sum(run.se_madds + (run.madds if self.recompute and not run.is_let else 0) for run in self._runs)
+        return 2 * self.batch_size * (3 * self.madds - stem_conv + again)
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of feature maps that a step reads and writes if each operation does so once.
+
+        A convolution reads its input and writes its output; backward it reads its output's gradient twice and its
+        input, and writes its input's gradient. BN reads its input three times and writes its output; backward it reads
+        its input and its output's gradient twice and writes its input's gradient, and before a convolution its output
+        is computed again. With `recompute`, all that the forward pass of the blocks moves is moved again.
+        """
+        space, first, last = self.space, _pixels(self._first_size), _pixels(self._last_size)
+        stem = _pixels(space.resolution) * 3 + first * (4 * space.stem_channels + space.first_channels)
+        convolved = stem + self.tails * last * (space.out_channels[-1] + space.tail_channels)
+        convolved += sum(run.inputs + run.outputs + 2 * run.hidden for run in self._runs)
+        rerun = first * 2 * space.stem_channels + sum(run.hidden for run in self._runs)
+        normalised = rerun + first * space.first_channels + self.tails * last * space.tail_channels
+        normalised += sum(run.normalised - run.hidden for run in self._runs)
+        values = 3 * convolved + 9 * normalised + 2 * rerun
+        if self.recompute:
+            blocks = [run for run in self._runs if not run.is_let]
+            values += sum(run.inputs + run.outputs + 2 * run.hidden + 4 * run.normalised for run in blocks)
+        return self.batch_size * self.value_bytes * values
+
+    # Weights
+
+    @functools.cached_property
+    def variables(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the supernet's variables by name."""
+        return variable_shapes(self.space)
+
+    @property
+    def trainable(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the trainable variables by name: without moving statistics and plain identities."""
+        plain = {
+            f"layer{layer:02d}/let"
+            for layer, choices in enumerate(self.space.layer_choices)
+            if any(choice.kind == "identity" for choice in choices)
+        }
+        return {name: s for name, s in self.variables.items() if "/moving_" not in name and name not in plain}
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return sum(map(math.prod, self.trainable.values()))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the supernet's variables, moving statistics included."""
+        return FLOAT * sum(map(math.prod, self.variables.values()))
+
+    @property
+    def velocity_bytes(self) -> int:
+        """Bytes of the optimizer's velocities; as many are the gradients'."""
+        return FLOAT * self.params
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Bytes of a checkpoint, an .npz file, without the few kB of the run's settings."""
+        arrays = dict(self.variables) | {f"velocity/{name}": shape for name, shape in self.trainable.items()}
+        if self.precision == "mixed_float16":
+            arrays |= {"loss_scale": (), "loss_scale_steady": ()}
+        # zipfile: 30 and 46 bytes beside an entry's name, 20 for its size in 64 bits; NumPy: a header of 128 bytes.
+        # The record lists the names.
+        entries = sum(30 + 46 + 20 + 2 * len(f"{name}.npy") + 128 + len(f'"{name}", ') for name in arrays)
+        return entries + FLOAT * sum(map(math.prod, arrays.values()))
+
+    # Memory of tensors
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of a batch of float32 images."""
+        return FLOAT * self.batch_size * 3 * _pixels(self.space.resolution)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of feature maps that are kept from the forward pass for the backward pass."""
+        tails = self.tails * _pixels(self._last_size) * self.space.tail_channels + self.layers[-1].outputs
+        values = self._stem_kept + tails + sum(layer.inputs + layer.kept(self.recompute) for layer in self.layers)
+        return self.batch_size * self.value_bytes * values
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of feature maps and their gradients at the peak of a step.
+
+        The peak is where the backward pass of the tail begins, when nothing is freed, or in a layer, with the kept maps
+        of this layer and those before it.
+        """
+        tail = _pixels(self._last_size) * self.space.tail_channels
+        # The gradient of the mean in float32, before and after its division, and the gradients of BN.
+        most = self.kept_bytes + self.batch_size * tail * 2 * (FLOAT + self.value_bytes)
+        held = self._stem_kept
+        for layer in self.layers:
+            # When the layer's backward pass begins, all that it kept is there; when it ends, its inputs' gradients.
+            late = max(layer.kept(self.recompute), sum(run.inputs for run in layer.runs))
+            held += layer.inputs
+            at_once = held + late + layer.outputs + layer.in_flight(self.recompute)
+            most = max(most, self.batch_size * self.value_bytes * at_once)
+            held += layer.kept(self.recompute)
+        return most
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of all tensors at the peak of a step."""
+        return self.weight_bytes + 2 * self.velocity_bytes + self.input_bytes + self.activation_bytes
+
+    def largest_batch(self, memory: float) -> int:
+        """Return the largest batch whose tensors fit into `memory` bytes; 0 if not even one image does."""
+        batches = range(1, 2**20)
+        return bisect.bisect_right(
+            batches, memory, key=lambda size: dataclasses.replace(self, batch_size=size).peak_bytes
+        )
+
+    # Communication
+
+    @property
+    def all_reduce_bytes(self) -> int:
+        """Bytes that a replica sends in a step with ring all-reduces: 2 (n-1)/n of what it reduces.
+
+        It reduces the gradients, and for every BN two vectors of statistics forward and two of gradients backward;
+        with `recompute`, the statistics of blocks again.
+        """
+        stem = 2 * self.space.stem_channels + self.space.first_channels
+        channels = 4 * (stem + self.tails * self.space.tail_channels)
+        channels += (6 if self.recompute else 4) * sum(run.channels for run in self._runs)
+        return 2 * (self.replicas - 1) * (self.velocity_bytes + FLOAT * channels) // self.replicas
+
+    @property
+    def _runs(self) -> list[_Run]:
+        return [run for layer in self.layers for run in layer.runs]
+
+    @property
+    def _first_size(self) -> ImageSize:
+        return strided(self.space.resolution, self.space.stem_stride)
+
+    @property
+    def _last_size(self) -> ImageSize:
+        return functools.reduce(strided, self.space.strides, self._first_size)
+
+    @property
+    def _stem_kept(self) -> int:
+        height, width = height_and_width(self.space.resolution)
+        maps = 2 * self.space.stem_channels + self.space.first_channels
+        return (height + 2) * (width + 2) * 3 + _pixels(self._first_size) * maps
