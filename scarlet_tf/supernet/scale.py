@@ -13,15 +13,16 @@ import math
 from typing import NamedTuple
 
 from scarlet_tf.arch import BlockSpec, SearchSpace
-from scarlet_tf.arch.block import conv_bn_counts, conv_counts, strided
+from scarlet_tf.arch.block import conv_bn_counts, strided
 from scarlet_tf.arch.counting import count_stem, count_tail
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.image_size import ImageSize, height_and_width
-from scarlet_tf.supernet.block_kinds import LAYOUTS
-from scarlet_tf.supernet.sampler import num_paths, runs_of_choices
+from scarlet_tf.supernet.block_kinds import LAYOUTS, in_order, variable_shapes
+from scarlet_tf.supernet.sampler import runs_of_choices
 from scarlet_tf.supernet.supernet_config import AT_A_TIME, PRECISIONS
 
 FLOAT = 4  # bytes of a float32
+
 
 class _Run(NamedTuple):
     """A run of a block in a fair step. Values are those of feature maps, for one image.
@@ -31,7 +32,8 @@ class _Run(NamedTuple):
         inputs, outputs: values of its input and output.
         kept: values that its backward pass needs besides the input: the maps before each BN, the padded input of a
             full convolution at stride 2, or a LET's pooled input.
-        in_flight: most values that its backward pass holds beyond `kept`, its input and its output's gradient.
+        in_flight: most values of `kept` and others that its backward pass holds at once, besides its input and its
+            output's gradient.
         hidden, normalised: values of hidden maps that are normalised, and of all maps that are.
         channels: channels of its BNs.
         is_let: whether it is a LET, which `recompute` does not run again.
@@ -58,7 +60,7 @@ def _let(block: BlockSpec, size: ImageSize) -> _Run:
         inputs=_pixels(size) * block.in_channels,
         outputs=after * block.out_channels,
         kept=pooled,
-        in_flight=pooled,
+        in_flight=2 * pooled,
         hidden=0,
         normalised=0,
         channels=0,
@@ -75,16 +77,16 @@ def _block(block: BlockSpec, size: ImageSize) -> _Run:
     if block.kind == "fused_inverted_residual" and block.stride == 2:
         height, width = height_and_width(size)
         padded = (height + block.kernel_size - 1) * (width + block.kernel_size - 1) * block.in_channels
-    # The backward pass of SE and projection: the output's gradient before BN, the hidden map and its gradient, with SE
-    # also those before SE. That of the depthwise convolution: its input and that one's gradient.
-    projection = outputs + (4 if block.has_se else 2) * maps[-1]
+    # Backward, first the projection: beside what is kept, the gradient before the last BN, the hidden map and its
+    # gradient, and with SE both also before it. Then the first hidden map, its normalised form and the gradient of one.
+    projection = sum(maps) + 2 * outputs + padded + (4 if block.has_se else 2) * maps[-1]
     return _Run(
         madds=block.counts(size).madds,
         se_madds=2 * hidden * block.se_channels,
         inputs=before * block.in_channels,
         outputs=outputs,
         kept=sum(maps) + outputs + padded,
-        in_flight=max(projection, 2 * maps[0]),
+        in_flight=max(projection, padded + 3 * maps[0]),
         hidden=sum(maps),
         normalised=sum(maps) + outputs,
         channels=len(norms) * hidden + block.out_channels,
@@ -97,7 +99,7 @@ def _pixels(size: ImageSize) -> int:
 
 
 class _Layer(NamedTuple):
-    """The runs of a layer, and how many feature maps they share as inputs (1: the stem's output, for layer 0)."""
+    """The runs of a layer in the order of execution, and the number of feature maps that they have as inputs."""
 
     runs: tuple[_Run, ...]
     distinct_inputs: int
@@ -106,79 +108,37 @@ class _Layer(NamedTuple):
     def inputs(self) -> int:
         return self.distinct_inputs * self.runs[0].inputs
 
-    @property
-    def outputs(self) -> int:
-        return sum(run.outputs for run in self.runs)
+    def kept(self, recompute: bool) -> list[int]:
+        """Return, for every run, the values that are kept for the backward pass besides the input."""
+        return [run.kept if run.is_let or not recompute else 0 for run in self.runs]
 
-    def kept(self, recompute: bool) -> int:
-        """Return the values that are kept for the backward pass besides the inputs."""
-        return sum(run.kept for run in self.runs if run.is_let or not recompute)
+    def most_held(self, recompute: bool) -> int:
+        """Return the most values that the layer holds in its backward pass.
 
-    def in_flight(self, recompute: bool) -> int:
-        """Return the most values that the blocks hold that run backward at once; those run again hold all maps."""
-        held = sorted(run.in_flight + (run.kept if recompute and not run.is_let else 0) for run in self.runs)
-        return sum(held[-AT_A_TIME:])
+        These are all inputs and gradients of outputs, what is kept for the runs to come, the gradients of inputs from
+        those that ran, and those in flight: AT_A_TIME of them, the last ones first.
+        """
+        kept, most = self.kept(recompute), 0
+        for end in range(len(self.runs), 0, -1):
+            begin = max(0, end - AT_A_TIME)
+            in_flight = sum(run.in_flight for run in self.runs[begin:end])
+            gradients = sum(run.inputs for run in self.runs[end:])
+            most = max(most, sum(kept[:begin]) + in_flight + gradients)
+        return most + self.inputs + sum(run.outputs for run in self.runs)
 
 
 @functools.lru_cache(maxsize=64)
 def _layers(space: SearchSpace) -> tuple[_Layer, ...]:
     layers, width, size = [], space.first_channels, strided(space.resolution, space.stem_stride)
-    choices_and_runs = zip(space.layer_choices, runs_of_choices(space.num_choices), strict=True)
-    for index, (choices, repeats) in enumerate(choices_and_runs):
+    choices_and_repeats = zip(space.layer_choices, runs_of_choices(space.num_choices), strict=True)
+    for index, (choices, repeats) in enumerate(choices_and_repeats):
         outputs, stride = space.out_channels[index], space.strides[index]
-        blocks = [choice.block(width, out_channels=outputs, stride=stride, let=True) for choice in choices]
+        genes = in_order(choices)
+        blocks = [choices[gene].block(width, out_channels=outputs, stride=stride, let=True) for gene in genes]
         runs = tuple(_let(b, size) if b.kind == "let" else _block(b, size) for b in blocks for _ in range(repeats))
         layers.append(_Layer(runs, distinct_inputs=len(runs) if index else 1))
         width, size = outputs, strided(size, stride)
     return tuple(layers)
-
-
-def variable_shapes(space: SearchSpace) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a supernet's variables by name; see `Supernet.variables`."""
-    stem, first, tail = space.stem_channels, space.first_channels, space.tail_channels
-    shapes = (
-        _conv_bn("stem", (3, 3, 3, stem), stem)
-        | _conv_bn("separable_depthwise", (3, 3, stem, 1), stem)
-        | _conv_bn("separable_project", (1, 1, stem, first), first)
-    )
-    width = first
-    for layer, (choices, outputs) in enumerate(zip(space.layer_choices, space.out_channels, strict=True)):
-        shapes |= _layer_variables(f"layer{layer:02d}", choices, width, outputs)
-        width = outputs
-    shapes |= _conv_bn("tail", (1, 1, width, tail), tail)
-    return shapes | {"classifier/kernel": (tail, space.classes), "classifier/bias": (space.classes,)}
-
-
-def _layer_variables(name: str, choices, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    groups: dict[tuple, list] = {}
-    for choice in choices:
-        if not choice.is_identity:
-            groups.setdefault((choice.kind, choice.expansion), []).append(choice)
-    shapes = {}
-    for (kind, expansion), group in groups.items():
-        prefix = f"{name}/" + ("" if kind == "inverted_residual" else f"{kind}_") + f"e{expansion:g}"
-        stacks: dict[str, list[tuple[int, ...]]] = {}
-        for slot, choice in enumerate(sorted(group, key=lambda choice: choice.se)):
-            block = choice.block(inputs, out_channels=outputs, stride=1, let=True)
-            for weight in LAYOUTS[kind].weights(block):
-                if len(weight.shape) > 2:  # a spatial kernel is a variable of its own
-                    shapes[f"{prefix}/{weight.short}{slot}"] = weight.shape
-                else:
-                    stacks.setdefault(weight.short, []).append(weight.shape)
-        shapes |= {f"{prefix}/{short}": (len(stack), *stack[0]) for short, stack in stacks.items()}
-        for norm in LAYOUTS[kind].norms:
-            shapes |= _bn(f"{prefix}/{norm}", len(group), block.hidden_channels)
-    if groups:
-        shapes |= _bn(f"{name}/project_bn", sum(map(len, groups.values())), outputs)
-    return shapes | ({f"{name}/let": (inputs, outputs)} if any(choice.is_identity for choice in choices) else {})
-
-
-def _conv_bn(name: str, kernel: tuple[int, ...], channels: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}_conv": kernel} | _bn(f"{name}_bn", 1, channels)
-
-
-def _bn(name: str, slots: int, channels: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}/{field}": (slots, channels) for field in ("gamma", "beta", "moving_mean", "moving_variance")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -322,8 +282,8 @@ class FairStep:
     @property
     def kept_bytes(self) -> int:
         """Bytes of feature maps that are kept from the forward pass for the backward pass."""
-        tails = self.tails * _pixels(self._last_size) * self.space.tail_channels + self.layers[-1].outputs
-        values = self._stem_kept + tails + sum(layer.inputs + layer.kept(self.recompute) for layer in self.layers)
+        tails = self.tails * _pixels(self._last_size) * (self.space.out_channels[-1] + self.space.tail_channels)
+        values = self._stem_kept + tails + sum(layer.inputs + sum(layer.kept(self.recompute)) for layer in self.layers)
         return self.batch_size * self.value_bytes * values
 
     @property
@@ -338,12 +298,8 @@ class FairStep:
         most = self.kept_bytes + self.batch_size * tail * 2 * (FLOAT + self.value_bytes)
         held = self._stem_kept
         for layer in self.layers:
-            # When the layer's backward pass begins, all that it kept is there; when it ends, its inputs' gradients.
-            late = max(layer.kept(self.recompute), sum(run.inputs for run in layer.runs))
-            held += layer.inputs
-            at_once = held + late + layer.outputs + layer.in_flight(self.recompute)
-            most = max(most, self.batch_size * self.value_bytes * at_once)
-            held += layer.kept(self.recompute)
+            most = max(most, self.batch_size * self.value_bytes * (held + layer.most_held(self.recompute)))
+            held += layer.inputs + sum(layer.kept(self.recompute))
         return most
 
     @property

@@ -1,0 +1,113 @@
+"""How long the stages of the paper's method take on a device: supernet, search and stand-alone training.
+
+Does not import TensorFlow. Times are the larger of two: operations at a share of the device's peak, and bytes of
+feature maps at its bandwidth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.arch.counting import count_genomes
+from scarlet_tf.choices import check_integer
+from scarlet_tf.supernet.scale import FairStep
+
+SECONDS_A_DAY = 86_400
+PAPER_DAYS = {"supernet": 10, "search": 2}  # Tesla V100: 12 in all, of which the supernet takes 10
+
+
+class Device(NamedTuple):
+    """A device.
+
+    Attributes:
+        peaks: operations a second by precision: of dense products, two operations a multiply-add.
+        bandwidth: bytes a second of its memory.
+        memory: bytes; None: that of the machine.
+        source: where the figures are from.
+    """
+
+    peaks: Mapping[str, float]
+    bandwidth: float
+    memory: float | None
+    source: str
+
+
+def _peaks(float32: float, mixed_bfloat16: float | None, mixed_float16: float | None) -> dict[str, float]:
+    peaks = {"float32": float32, "mixed_bfloat16": mixed_bfloat16, "mixed_float16": mixed_float16}
+    return {precision: 1e12 * peak for precision, peak in peaks.items() if peak}
+
+
+# float32 on NVIDIA's devices: without TF32, which TensorFlow uses for convolutions and products from the A100 on.
+DEVICES = {
+    "v100": Device(_peaks(15.7, None, 125), 900e9, 32e9, "NVIDIA, V100 data sheet (SXM2, 32 GB)"),
+    "a100": Device(_peaks(19.5, 312, 312), 2039e9, 80e9, "NVIDIA, A100 data sheet (SXM, 80 GB)"),
+    "h100": Device(_peaks(67, 989, 989), 3350e9, 80e9, "NVIDIA, H100 data sheet (SXM, without sparsity)"),
+    "tpu_v4": Device(_peaks(275, 275, None), 1200e9, 32 * 2**30, "Google, Cloud TPU v4, a chip; float32 as bfloat16"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method:
+    """Sizes of the paper's method on ImageNet; the defaults are the paper's.
+
+    Attributes:
+        images: number of training images.
+        held_out: number of them that are held out from the supernet's training, for the search.
+        supernet_epochs: epochs of the supernet.
+        models: number of models that the search evaluates.
+        sharing: share of the search's operations that are left when common prefixes of paths are computed once.
+        epochs: epochs of a stand-alone training.
+
+    Raises:
+        ValueError: for a number below 1, or as many images held out as there are.
+    """
+
+    images: int = 1_281_167
+    held_out: int = 50_000
+    supernet_epochs: int = 60
+    models: int = 8_400
+    sharing: float = 1.0
+    epochs: int = 350
+
+    def __post_init__(self) -> None:
+        for field in ("images", "held_out", "supernet_epochs", "models", "epochs"):
+            check_integer(field, getattr(self, field), least=1)
+        if self.held_out >= self.images:
+            raise ValueError(f"held_out must be fewer than the {self.images} images, got {self.held_out}")
+        if not 0 < self.sharing <= 1:
+            raise ValueError(f"sharing must be a share in (0, 1], got {self.sharing!r}")
+
+
+def step_seconds(step: FairStep, device: Device, *, utilisation: float) -> tuple[float, float]:
+    """Return the seconds of a fair step by its operations and by its bytes; it takes the larger of the two.
+
+    Args:
+        utilisation: share of the device's peak that convolutions reach, in (0, 1].
+    """
+    return step.flops / (utilisation * device.peaks[step.precision]), step.moved_bytes / device.bandwidth
+
+
+def stage_flops(step: FairStep, method: Method) -> dict[str, float]:
+    """Return the operations of the stages: "supernet", "search" and "training", of one network.
+
+    The search runs every model's forward pass on the held-out images. A training takes three times the forward pass of
+    each image. Both use the mean multiply-adds of networks drawn uniformly from the space.
+    """
+    madds = mean_madds(step.space)
+    images = (method.images - method.held_out) * method.supernet_epochs
+    return {
+        "supernet": step.flops / step.batch_size * images,
+        "search": 2 * madds * method.models * method.held_out * method.sharing,
+        "training": 6 * madds * method.images * method.epochs,
+    }
+
+
+def mean_madds(space: SearchSpace, *, draws: int = 1000) -> float:
+    """Return the mean multiply-adds of networks drawn uniformly from the space, always the same ones."""
+    madds, _ = count_genomes(space, space.random(np.random.default_rng(0), draws))
+    return float(madds.mean())
