@@ -10,6 +10,7 @@ import bisect
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from scarlet_tf.arch import BlockSpec, SearchSpace
@@ -159,7 +160,7 @@ class FairStep:
         >>> from scarlet_tf.arch import get_space
         >>> step = FairStep(space=get_space("scarlet"), batch_size=256)
         >>> round(step.madds / 1e6)  # of an image, all paths, forward
-        5088
+        4474
     """
 
     space: SearchSpace
@@ -307,12 +308,16 @@ class FairStep:
         """Bytes of all tensors at the peak of a step."""
         return self.weight_bytes + 2 * self.velocity_bytes + self.input_bytes + self.activation_bytes
 
-    def largest_batch(self, memory: float) -> int:
-        """Return the largest batch whose tensors fit into `memory` bytes; 0 if not even one image does."""
+    def largest_batch(self, memory: float, *, taken: Callable[[FairStep], float] | None = None) -> int:
+        """Return the largest batch that fits into a device's memory; 0 if not even one image does.
+
+        Args:
+            memory: bytes of the device.
+            taken: returns the bytes that a step takes. Default: `peak_bytes`.
+        """
+        taken = taken or (lambda step: step.peak_bytes)
         batches = range(1, 2**20)
-        return bisect.bisect_right(
-            batches, memory, key=lambda size: dataclasses.replace(self, batch_size=size).peak_bytes
-        )
+        return bisect.bisect_right(batches, memory, key=lambda size: taken(dataclasses.replace(self, batch_size=size)))
 
     # Communication
 
