@@ -1,7 +1,7 @@
 """Memory of the process that trains a supernet on a CPU: its tensors, and TensorFlow with its graphs and programs.
 
-Does not import TensorFlow. The constants were measured on 2026-11-29 with TensorFlow 2.21 on Linux (x86-64), on spaces of
-3, 6 and 19 layers; docs/scale.md compares predictions with other measurements.
+Does not import TensorFlow. The constants were measured on 2026-11-29 with TensorFlow 2.21 on Linux (x86-64), on spaces
+of 3, 6 and 19 layers; docs/scale.md compares the predictions with measurements.
 """
 
 from __future__ import annotations

@@ -95,6 +95,18 @@ def _block(block: BlockSpec, size: ImageSize) -> _Run:
     )
 
 
+def share_of_batch(batch_size: int, devices: int) -> int:
+    """Return a device's share of a global batch.
+
+    Raises:
+        ValueError: if the batch cannot be divided equally, naming the nearest one that can.
+    """
+    if batch_size % devices:
+        nearest = max(1, round(batch_size / devices)) * devices
+        raise ValueError(f"batch_size must be a multiple of the {devices} devices, got {batch_size}: use {nearest}")
+    return batch_size // devices
+
+
 def _pixels(size: ImageSize) -> int:
     return math.prod(height_and_width(size))
 
@@ -188,6 +200,11 @@ class FairStep:
         """The bytes of a value of a feature map."""
         return FLOAT if self.precision == "float32" else 2
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of an image."""
+        return (*height_and_width(self.space.resolution), 3)
+
     # Operations
 
     @property
@@ -278,7 +295,7 @@ class FairStep:
     @property
     def input_bytes(self) -> int:
         """Bytes of a batch of float32 images."""
-        return FLOAT * self.batch_size * 3 * _pixels(self.space.resolution)
+        return FLOAT * self.batch_size * math.prod(self.image_shape)
 
     @property
     def kept_bytes(self) -> int:

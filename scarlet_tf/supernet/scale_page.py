@@ -18,12 +18,11 @@ from scarlet_tf.supernet.scale_stages import (
 )
 
 
-def describe_scale(step: FairStep, name: str, device: Device, *, utilisation: float, method: Method) -> str:
+def describe_scale(step: FairStep, device: Device, *, utilisation: float, method: Method) -> str:
     """Return the page.
 
     Args:
         step: the fair step of a replica; each replica has a device.
-        name: of the device.
         device: the device.
         utilisation: share of the device's peak that convolutions reach, in (0, 1].
         method: sizes of the stages.
@@ -33,18 +32,18 @@ def describe_scale(step: FairStep, name: str, device: Device, *, utilisation: fl
     """
     if not 0 < utilisation <= 1:
         raise ValueError(f"utilisation must be a share in (0, 1], got {utilisation!r}")
-    blocks = [_head(step, name), _step_rows(step), _memory_rows(step, name, device)]
+    blocks = [_head(step, device), _step_rows(step), _memory_rows(step, device)]
     if step.precision in device.peaks:
         blocks += [_time_rows(step, device, utilisation), _stage_rows(step, device, utilisation, method)]
     else:
         known = ", ".join(device.peaks)
-        blocks.append(f"Times are not given: no peak of {name} is known for {step.precision}, only for {known}.")
+        blocks.append(f"Times are not given: no peak of {device.name} is known for {step.precision}, only for {known}.")
     return "\n\n".join(blocks)
 
 
-def _head(step: FairStep, name: str) -> str:
+def _head(step: FairStep, device: Device) -> str:
     how = step.precision + (", recomputing blocks" if step.recompute else "")
-    devices = f"{step.replicas} {name}" if step.replicas > 1 else name
+    devices = f"{step.replicas} {device.name}" if step.replicas > 1 else device.name
     return (
         f"A fair step of space {step.space.name!r} at {describe_image_size(step.space.resolution)} px on {devices}: "
         f"{step.tails} paths, {step.batch_size} images a device, {how}"
@@ -65,7 +64,7 @@ def _step_rows(step: FairStep) -> str:
     )
 
 
-def _memory_rows(step: FairStep, name: str, device: Device) -> str:
+def _memory_rows(step: FairStep, device: Device) -> str:
     rows = [
         ("weights and statistics", _size(step.weight_bytes)),
         ("velocities", _size(step.velocity_bytes)),
@@ -75,18 +74,18 @@ def _memory_rows(step: FairStep, name: str, device: Device) -> str:
         ("other feature maps at the peak", _size(step.activation_bytes - step.kept_bytes)),
         ("peak of all tensors", _size(step.peak_bytes)),
     ]
-    if name == "cpu":
+    if device.name == "cpu":
         rows.append(("peak of the process, TensorFlow and programs included", _size(process_bytes(step))))
-    return _rows("memory of a device", rows) + "\n" + _verdict(step, name, device)
+    return _rows("memory of a device", rows) + "\n" + _verdict(step, device)
 
 
-def _verdict(step: FairStep, name: str, device: Device) -> str:
+def _verdict(step: FairStep, device: Device) -> str:
     """Say whether the step fits into the device's memory, and the largest batch that does."""
-    taken = process_bytes if name == "cpu" else lambda step: step.peak_bytes
+    taken = process_bytes if device.name == "cpu" else lambda step: step.peak_bytes
     largest = step.largest_batch(device.memory, taken=taken)
     fits = "fits" if step.batch_size <= largest else "does not fit"
     most = f"the largest batch is {largest:,} images a device" if largest else "not even one image does"
-    return f"A batch of {step.batch_size:,} {fits} into the {_size(device.memory)} of {name}: {most}."
+    return f"A batch of {step.batch_size:,} {fits} into the {_size(device.memory)} of {device.name}: {most}."
 
 
 def _time_rows(step: FairStep, device: Device, utilisation: float) -> str:
@@ -112,11 +111,12 @@ def _stage_rows(step: FairStep, device: Device, utilisation: float, method: Meth
         "search": f"search, {method.models:,} models on {method.held_out:,} images",
         "training": f"one network, {method.epochs} epochs of {method.images:,} images",
     }
-    rows = []
-    for stage, flops in stage_flops(step, method).items():
-        days = flops / rate * slower.get(stage, 1.0) / SECONDS_A_DAY
-        paper = f"paper: {PAPER_DAYS[stage]} on a V100" if stage in PAPER_DAYS else "paper: not given"
-        rows.append((what[stage], f"{days:.3g} ({paper})"))
+    if step.space.name == "scarlet" and method == Method():
+        what |= {stage: f"{what[stage]} (paper, V100: {days:g})" for stage, days in PAPER_DAYS.items()}
+    rows = [
+        (what[stage], f"{flops / rate * slower.get(stage, 1.0) / SECONDS_A_DAY:.3g}")
+        for stage, flops in stage_flops(step, method).items()
+    ]
     mean = f"search and training: {mean_madds(step.space) / 1e6:.0f} M multiply-adds, the mean of the space's networks"
     return _rows("device-days", rows) + f"\n{mean}"
 

@@ -7,6 +7,8 @@ feature maps at its bandwidth.
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.arch.counting import count_genomes
-from scarlet_tf.choices import check_integer
+from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.scale import FairStep
 
 SECONDS_A_DAY = 86_400
@@ -25,15 +27,17 @@ class Device(NamedTuple):
     """A device.
 
     Attributes:
+        name: of the device.
         peaks: operations a second by precision: of dense products, two operations a multiply-add.
         bandwidth: bytes a second of its memory.
-        memory: bytes; None: that of the machine.
+        memory: bytes.
         source: where the figures are from.
     """
 
+    name: str
     peaks: Mapping[str, float]
     bandwidth: float
-    memory: float | None
+    memory: float
     source: str
 
 
@@ -43,12 +47,37 @@ def _peaks(float32: float, mixed_bfloat16: float | None, mixed_float16: float | 
 
 
 # float32 on NVIDIA's devices: without TF32, which TensorFlow uses for convolutions and products from the A100 on.
-DEVICES = {
-    "v100": Device(_peaks(15.7, None, 125), 900e9, 32e9, "NVIDIA, V100 data sheet (SXM2, 32 GB)"),
-    "a100": Device(_peaks(19.5, 312, 312), 2039e9, 80e9, "NVIDIA, A100 data sheet (SXM, 80 GB)"),
-    "h100": Device(_peaks(67, 989, 989), 3350e9, 80e9, "NVIDIA, H100 data sheet (SXM, without sparsity)"),
-    "tpu_v4": Device(_peaks(275, 275, None), 1200e9, 32 * 2**30, "Google, Cloud TPU v4, a chip; float32 as bfloat16"),
-}
+_DEVICES = (
+    Device("v100", _peaks(15.7, None, 125), 900e9, 32e9, "NVIDIA, V100 data sheet: SXM2, 32 GB"),
+    Device("a100", _peaks(19.5, 312, 312), 2039e9, 80e9, "NVIDIA, A100 data sheet: SXM, 80 GB"),
+    Device("h100", _peaks(67, 989, 989), 3350e9, 80e9, "NVIDIA, H100 data sheet: SXM, dense"),
+    Device("tpu_v4", _peaks(275, 275, None), 1200e9, 32 * 2**30, "Google, Cloud TPU v4, a chip; float32 as bfloat16"),
+)
+
+
+def _cpu() -> Device:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    source = "python -m benchmarks.fair_step --rates, on a core of a server CPU with AVX-512"
+    return Device("cpu", _peaks(0.065, None, None), 8e9, memory, source)
+
+
+def get_device(name: str, *, memory_gb: float | None = None) -> Device:
+    """Return a device by name: v100, a100, h100, tpu_v4, or cpu, a core of a server with this machine's memory.
+
+    Args:
+        memory_gb: its memory in 10^9 bytes. Default: the usual.
+
+    Raises:
+        ValueError: for an unknown name, naming the nearest, or a memory that is not above 0.
+    """
+    devices = {device.name: device for device in _DEVICES}
+    check_known("device", name, (*devices, "cpu"))
+    device = _cpu() if name == "cpu" else devices[name]
+    if memory_gb is None:
+        return device
+    if not 0 < memory_gb < math.inf:
+        raise ValueError(f"memory must be a number of GB above 0, got {memory_gb!r}")
+    return device._replace(memory=1e9 * memory_gb)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
