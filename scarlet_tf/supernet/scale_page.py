@@ -103,9 +103,7 @@ def _time_rows(step: FairStep, device: Device, utilisation: float) -> str:
 
 
 def _stage_rows(step: FairStep, device: Device, utilisation: float, method: Method) -> str:
-    rate = utilisation * device.peaks[step.precision]
-    by_flops, by_bytes = step_seconds(step, device, utilisation=utilisation)
-    slower = {"supernet": max(1.0, by_bytes / by_flops)}  # the others are bound by operations in this estimate
+    rate = step.flops / max(step_seconds(step, device, utilisation=utilisation))
     what = {
         "supernet": f"supernet, {method.supernet_epochs} epochs of {method.images - method.held_out:,} images",
         "search": f"search, {method.models:,} models on {method.held_out:,} images",
@@ -113,12 +111,9 @@ def _stage_rows(step: FairStep, device: Device, utilisation: float, method: Meth
     }
     if step.space.name == "scarlet" and method == Method():
         what |= {stage: f"{what[stage]} (paper, V100: {days:g})" for stage, days in PAPER_DAYS.items()}
-    rows = [
-        (what[stage], f"{flops / rate * slower.get(stage, 1.0) / SECONDS_A_DAY:.3g}")
-        for stage, flops in stage_flops(step, method).items()
-    ]
+    rows = [(what[stage], f"{flops / rate / SECONDS_A_DAY:.3g}") for stage, flops in stage_flops(step, method).items()]
     mean = f"search and training: {mean_madds(step.space) / 1e6:.0f} M multiply-adds, the mean of the space's networks"
-    return _rows("device-days", rows) + f"\n{mean}"
+    return _rows(f"device-days, at the step's {rate / 1e12:.3g} TFLOP/s", rows) + f"\n{mean}"
 
 
 def _rows(title: str, rows: Iterable[tuple[str, str]]) -> str:
