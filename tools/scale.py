@@ -56,11 +56,11 @@ def main() -> None:
     )
     method = Method(
         images=_IMAGES.value,
-        held_out=_HELD_OUT.value,
-        supernet_epochs=_EPOCHS.value,
+        search_validation=_HELD_OUT.value,
+        epochs=_EPOCHS.value,
         models=_MODELS.value,
         sharing=_SHARING.value,
-        epochs=_TRAIN_EPOCHS.value,
+        train_epochs=_TRAIN_EPOCHS.value,
     )
     device = get_device(_DEVICE.value, memory_gb=_MEMORY.value)
     print(describe_scale(step, device, utilisation=_UTILISATION.value, method=method))

@@ -105,9 +105,9 @@ def _time_rows(step: FairStep, device: Device, utilisation: float) -> str:
 def _stage_rows(step: FairStep, device: Device, utilisation: float, method: Method) -> str:
     rate = step.flops / max(step_seconds(step, device, utilisation=utilisation))
     what = {
-        "supernet": f"supernet, {method.supernet_epochs} epochs of {method.images - method.held_out:,} images",
-        "search": f"search, {method.models:,} models on {method.held_out:,} images",
-        "training": f"one network, {method.epochs} epochs of {method.images:,} images",
+        "supernet": f"supernet, {method.epochs} epochs of {method.images - method.search_validation:,} images",
+        "search": f"search, {method.models:,} models on {method.search_validation:,} images",
+        "training": f"one network, {method.train_epochs} epochs of {method.images:,} images",
     }
     if step.space.name == "scarlet" and method == Method():
         what |= {stage: f"{what[stage]} (paper, V100: {days:g})" for stage, days in PAPER_DAYS.items()}

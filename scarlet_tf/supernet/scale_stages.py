@@ -86,28 +86,30 @@ class Method:
 
     Attributes:
         images: number of training images.
-        held_out: number of them that are held out from the supernet's training, for the search.
-        supernet_epochs: epochs of the supernet.
+        search_validation: number of them that are held out from the supernet's training, for the search.
+        epochs: epochs of the supernet.
         models: number of models that the search evaluates.
         sharing: share of the search's operations that are left when common prefixes of paths are computed once.
-        epochs: epochs of a stand-alone training.
+        train_epochs: epochs of a stand-alone training.
 
     Raises:
         ValueError: for a number below 1, or as many images held out as there are.
     """
 
     images: int = 1_281_167
-    held_out: int = 50_000
-    supernet_epochs: int = 60
+    search_validation: int = 50_000
+    epochs: int = 60
     models: int = 8_400
     sharing: float = 1.0
-    epochs: int = 350
+    train_epochs: int = 350
 
     def __post_init__(self) -> None:
-        for field in ("images", "held_out", "supernet_epochs", "models", "epochs"):
+        for field in ("images", "search_validation", "epochs", "models", "train_epochs"):
             check_integer(field, getattr(self, field), least=1)
-        if self.held_out >= self.images:
-            raise ValueError(f"held_out must be fewer than the {self.images} images, got {self.held_out}")
+        if self.search_validation >= self.images:
+            raise ValueError(
+                f"search_validation must be fewer than the {self.images} images, got {self.search_validation}"
+            )
         if not 0 < self.sharing <= 1:
             raise ValueError(f"sharing must be a share in (0, 1], got {self.sharing!r}")
 
@@ -128,11 +130,11 @@ def stage_flops(step: FairStep, method: Method) -> dict[str, float]:
     each image. Both use the mean multiply-adds of networks drawn uniformly from the space.
     """
     madds = mean_madds(step.space)
-    images = (method.images - method.held_out) * method.supernet_epochs
+    images = (method.images - method.search_validation) * method.epochs
     return {
         "supernet": step.flops / step.batch_size * images,
-        "search": 2 * madds * method.models * method.held_out * method.sharing,
-        "training": 6 * madds * method.images * method.epochs,
+        "search": 2 * madds * method.models * method.search_validation * method.sharing,
+        "training": 6 * madds * method.images * method.train_epochs,
     }
 
 

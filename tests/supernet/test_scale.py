@@ -129,6 +129,17 @@ def test_time_is_operations_at_a_share_of_the_peak_and_bytes_at_the_bandwidth():
     assert by_bytes == pytest.approx(step.moved_bytes / 900e9)
 
 
+def test_page_says_what_fits(call_tool, tmp_path):
+    flags = ["--space=scarlet", "--device=v100", "--batch_size=512", "--devices=4", "--memory=32"]
+    page = call_tool("scale", *flags, cwd=tmp_path).stdout
+    assert "13 paths, 128 images a device, float32" in page
+    assert "A batch of 128 does not fit into the 32 GB of v100: the largest batch is 101 images a device." in page
+    assert "(paper, V100: 10)" in page
+    page = call_tool("scale", *flags, "--recompute", "--precision=mixed_bfloat16", cwd=tmp_path).stdout
+    assert "A batch of 128 fits into the 32 GB of v100" in page
+    assert "no peak of v100 is known for mixed_bfloat16, only for float32, mixed_float16" in page
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -136,7 +147,7 @@ def test_time_is_operations_at_a_share_of_the_peak_and_bytes_at_the_bandwidth():
         (lambda: get_device("a10"), "nearest is 'a100'"),
         (lambda: get_device("cpu", memory_gb=-1), "above 0, got -1"),
         (lambda: FairStep(space=MIXED_SPACE, batch_size=0), "batch_size must be an integer >= 1, got 0"),
-        (lambda: Method(images=10, held_out=10), "fewer than the 10 images, got 10"),
+        (lambda: Method(images=10, search_validation=10), "fewer than the 10 images, got 10"),
         (lambda: Method(sharing=1.5), r"share in \(0, 1\], got 1.5"),
     ],
 )
