@@ -31,6 +31,7 @@ LONG = (
     "tflite/test_robustness.py",
     "tools/test_search.py",
     "supernet/test_supernet_trainer.py",
+    "supernet/test_scale.py",
     "zoo/test_contract.py",
     "training/test_trainer_resume.py",
     "training/test_trainer_distributed.py",

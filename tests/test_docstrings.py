@@ -25,6 +25,7 @@ MODULES = (
     "report.drawing",
     "search.objectives",
     "search.operators",
+    "supernet.scale",
     "training.config",
     "zoo.labels",
     "zoo.registry",

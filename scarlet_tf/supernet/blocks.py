@@ -1,7 +1,7 @@
 """Forward passes of the supernet's blocks, stem and tail, for training and for evaluation.
 
-Each kind of block is an entry of KINDS: its weights, its BNs and its forward pass. The BN statistics are chosen by an
-argument: `BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` when paths are evaluated.
+Each kind of block has an entry in FORWARD_PASSES; `block_kinds.py` has its weights and BNs. The BN statistics are
+chosen by an argument: `BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` when paths are evaluated.
 
 A fair step runs hundreds of blocks, and many of them repeat the same operations on the same shapes. These operations
 are TensorFlow functions that take their weights as arguments, so each shape is traced, differentiated and compiled
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -21,6 +20,7 @@ from scarlet_tf.arch import BlockSpec
 from scarlet_tf.kernels.depthwise import depthwise
 from scarlet_tf.kernels.norm import activate, batch_moments, has_many_replicas, normalise
 from scarlet_tf.layers import BatchNorm
+from scarlet_tf.supernet.block_kinds import LAYOUTS
 from scarlet_tf.supernet.supernet_config import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon
@@ -117,69 +117,11 @@ def _let(x, kernel, *, stride: int):
     return _pointwise(tf.nn.max_pool2d(x, 2, 2, "SAME") if stride == 2 else x, tf.cast(kernel, x.dtype))
 
 
-class Weight(NamedTuple):
-    """A weight of a block.
-
-    Attributes:
-        name: its name in the stand-alone model, without the block's prefix.
-        short: last part of the name of the supernet's variable.
-        shape: without leading ones.
-        fan_out: of the initialisation N(0, sqrt(2/fan_out)); 0: initialise with zeros.
-    """
-
-    name: str
-    short: str
-    shape: tuple[int, ...]
-    fan_out: int
-
-
-class Kind(NamedTuple):
-    """The implementation of a kind of block in the supernet.
-
-    Attributes:
-        weights: BlockSpec -> a `Weight` for each of its weights.
-        norms: names of the BNs of the hidden channels; "project_bn", of the output, follows them.
-        forward: (x, weights by name, norm, block) -> (B, H', W', out) before the shortcut. It calls `norm`, a
-            `BatchStatistics`, `GivenStatistics` or `OwnStatistics`, once for every BN, in the order of `norms`.
-    """
-
-    weights: Callable[[BlockSpec], list[Weight]]
-    norms: tuple[str, ...]
-    forward: Callable
-
-
-def _inverted_residual_weights(block: BlockSpec) -> list[Weight]:
-    hidden, kernel = block.hidden_channels, block.kernel_size
-    return [
-        Weight("expand_conv/kernel", "expand", (block.in_channels, hidden), hidden),
-        Weight("depthwise_conv/kernel", "depthwise", (kernel, kernel, hidden, 1), kernel**2 * hidden),
-        *_se_and_project_weights(block),
-    ]
-
-
-def _se_and_project_weights(block: BlockSpec) -> list[Weight]:
-    hidden, reduced = block.hidden_channels, block.se_channels
-    se = [
-        Weight("se_reduce/kernel", "se_reduce", (hidden, reduced), reduced),
-        Weight("se_reduce/bias", "se_reduce_bias", (reduced,), 0),
-        Weight("se_expand/kernel", "se_expand", (reduced, hidden), hidden),
-        Weight("se_expand/bias", "se_expand_bias", (hidden,), 0),
-    ]
-    project = Weight("project_conv/kernel", "project", (hidden, block.out_channels), block.out_channels)
-    return [*(se if block.has_se else ()), project]
-
-
 def _inverted_residual(x, w, norm, block: BlockSpec):
     z = norm.convolve(x, w["expand_conv/kernel"])
     z = norm.depthwise("expand_bn", z, w["depthwise_conv/kernel"], stride=block.stride, activation=block.activation)
     z = norm.pointwise("depthwise_bn", z, w["project_conv/kernel"], se=_se(w, block), activation=block.activation)
     return norm("project_bn", z, "linear")
-
-
-def _fused_weights(block: BlockSpec) -> list[Weight]:
-    hidden, kernel = block.hidden_channels, block.kernel_size
-    shape = (kernel, kernel, block.in_channels, hidden)
-    return [Weight("expand_conv/kernel", "expand", shape, kernel**2 * hidden), *_se_and_project_weights(block)]
 
 
 def _fused_inverted_residual(x, w, norm, block: BlockSpec):
@@ -196,9 +138,11 @@ def _se(w, block: BlockSpec) -> tuple:
     return tuple(w[name] for name in names) if block.has_se else ()
 
 
-KINDS = {
-    "inverted_residual": Kind(_inverted_residual_weights, ("expand_bn", "depthwise_bn"), _inverted_residual),
-    "fused_inverted_residual": Kind(_fused_weights, ("expand_bn",), _fused_inverted_residual),
+# By kind: (x, weights by name, norm, block) -> (B, H', W', out) before the shortcut. A forward pass calls `norm`, a
+# `BatchStatistics`, `GivenStatistics` or `OwnStatistics`, once for every BN, in the order of its `Layout`.
+FORWARD_PASSES = {
+    "inverted_residual": _inverted_residual,
+    "fused_inverted_residual": _fused_inverted_residual,
 }
 
 
@@ -213,7 +157,7 @@ def block_forward(x, w, norm, block: BlockSpec):
     """
     if block.kind == "let":
         return _let(x, w["let/kernel"], stride=block.stride)
-    y = KINDS[block.kind].forward(x, w, norm, block)
+    y = FORWARD_PASSES[block.kind](x, w, norm, block)
     return x + y if block.shortcut else y
 
 
@@ -329,7 +273,7 @@ def mixed_layer(inputs, weights, blocks, *, recompute: bool):
             outputs[-AT_A_TIME], x = in_order(outputs[-AT_A_TIME], x)
         y, *block_moments = run(x, w, block=block)
         outputs.append(y)
-        moments.append(dict(zip((*KINDS[block.kind].norms, "project_bn"), block_moments, strict=True)))
+        moments.append(dict(zip((*LAYOUTS[block.kind].norms, "project_bn"), block_moments, strict=True)))
     return outputs, moments
 
 

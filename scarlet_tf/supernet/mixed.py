@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec, Choice
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.blocks import KINDS, Weight, mixed_layer
+from scarlet_tf.supernet.block_kinds import LAYOUTS, Weight, group_name, groups_of, in_order, is_stacked
+from scarlet_tf.supernet.blocks import mixed_layer
 from scarlet_tf.supernet.supernet_config import InitConfig
 
 BN_MOMENTUM = BatchNorm().momentum
@@ -77,7 +78,7 @@ class StackedWeight:
         first = weights[0]
         self.name, self.slots = first.name, tuple(slots)
         values = [normal(rng, w.shape, fan_out=w.fan_out) if w.fan_out else np.zeros(w.shape) for w in weights]
-        self.is_stacked = len(first.shape) <= 2
+        self.is_stacked = is_stacked(first)
         if self.is_stacked:
             self.variables = [new_variable(np.stack(values), f"{name}/{first.short}")]
         else:
@@ -111,20 +112,20 @@ class BlockGroup:
     """
 
     def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
-        self._kind = KINDS[blocks[0].kind]
+        layout = LAYOUTS[blocks[0].kind]
         self.size = len(blocks)
         wanted: dict[str, list[tuple[int, Weight]]] = {}
         for slot, block in enumerate(blocks):
-            for weight in self._kind.weights(block):
+            for weight in layout.weights(block):
                 wanted.setdefault(weight.name, []).append((slot, weight))
         # In the order of a block with SE, which has them all: the initial weights of a seed depend on it.
-        order = [weight.name for weight in self._kind.weights(max(blocks, key=lambda block: block.has_se))]
+        order = [weight.name for weight in layout.weights(max(blocks, key=lambda block: block.has_se))]
         self._weights = []
         for each in order:
             slots, weights = zip(*wanted[each], strict=True)
             self._weights.append(StackedWeight(weights, slots, rng=rng, name=name))
         hidden = blocks[0].hidden_channels
-        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in self._kind.norms}
+        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in layout.norms}
 
     def variables(self) -> list[tf.Variable]:
         parts = [*(weight.variables for weight in self._weights), *(norm.variables() for norm in self._norms.values())]
@@ -192,35 +193,25 @@ class MixedLayer:
         name: str,
     ) -> None:
         self._runs = runs
-        groups: dict[tuple, list[int]] = {}
-        identity = None
-        for gene, choice in enumerate(choices):
-            if choice.is_identity:
-                identity = gene
-            else:
-                groups.setdefault((choice.kind, choice.expansion), []).append(gene)
-        for genes in groups.values():
-            genes.sort(key=lambda gene: choices[gene].se)
-        genes = [gene for group in groups.values() for gene in group]
-        self.order = (*genes, *(() if identity is None else (identity,)))
+        groups = groups_of(choices)
+        self.order = in_order(choices)
         self.runs_of_slots = [gene * runs + k for gene in self.order for k in range(runs)]
         self._blocks = [
             choices[gene].block(inputs, out_channels=outputs, stride=stride, let=True) for gene in self.order
         ]
         self._groups, self._places = [], []
         for (kind, expansion), group in groups.items():
-            prefix = "" if kind == "inverted_residual" else f"{kind}_"
             blocks = self._blocks[len(self._places) : len(self._places) + len(group)]
             self._places += [(len(self._groups), slot) for slot in range(len(group))]
-            self._groups.append(BlockGroup(blocks, rng=rng, name=f"{name}/{prefix}e{expansion:g}"))
+            self._groups.append(BlockGroup(blocks, rng=rng, name=f"{name}/{group_name(kind, expansion)}"))
         gamma = init.residual_gamma if stride == 1 and inputs == outputs else 1.0
         self._project_bn = None
-        if genes:
-            self._project_bn = BatchNormVariables(len(genes), outputs, f"{name}/project_bn", gamma=gamma)
+        if self._places:
+            self._project_bn = BatchNormVariables(len(self._places), outputs, f"{name}/project_bn", gamma=gamma)
         self.let = None
-        if identity is not None:
+        if len(self._places) < len(choices):
             start = np.eye(inputs, outputs)
-            learns = choices[identity].kind == "let"
+            learns = choices[self.order[-1]].kind == "let"
             if init.let == "normal" and learns:  # a separate generator: `init.let` must not change the other weights
                 start = normal(rng.spawn(1)[0], (inputs, outputs), fan_out=outputs)
             # A plain identity is implemented as a LET that is not trained and keeps its ones on the diagonal.
