@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 
 from scarlet_tf.choices import check_known
+from scarlet_tf.runs.cluster import join_cluster
 from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
@@ -45,6 +45,19 @@ def _names_workers(tf_config: str) -> bool:
         return False
 
 
+def join_workers(name: str) -> None:
+    """With strategy "multi_worker", contact the other workers that TF_CONFIG names, without importing TensorFlow.
+
+    `make_strategy` does so too, but after TensorFlow's import: until then, the others cannot tell a worker that was
+    killed from one that has not started. Where Slurm names the workers, it ends the others itself.
+
+    Raises:
+        OSError, WorkerLostError: see `scarlet_tf.runs.cluster.Cluster`.
+    """
+    if name == "multi_worker" and os.environ.get("TF_CONFIG"):
+        join_cluster()
+
+
 def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str = ""):
     """Return a `tf.distribute.Strategy`.
 
@@ -58,6 +71,8 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
 
     Raises:
         ValueError: as `check_strategy`, and if the TPU cannot be used.
+        WorkerLostError: if another worker is lost before all have started. After that, a lost worker ends this process
+            with one line on standard error and exit code 75, see `scarlet_tf.runs.cluster.Cluster`.
     """
     check_strategy(name, tpu=tpu)
     import tensorflow as tf
@@ -70,13 +85,7 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     if name == "multi_worker":
         if not os.environ.get("TF_CONFIG"):
             os.environ["TF_CONFIG"] = tf_config_of_slurm(os.environ)
-        workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
-        if sum(map(len, workers.values())) > 1:  # TensorFlow waits silently and ignores signals
-            print(
-                "waiting for all workers in TF_CONFIG; until they have started, only kill -9 stops this",
-                file=sys.stderr,
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker()
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
         tf.config.experimental_connect_to_cluster(resolver)
@@ -84,3 +93,19 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     except (ValueError, OSError, tf.errors.OpError) as error:
         raise ValueError(f"cannot connect to the TPU {tpu or 'named in the environment'}: {error}") from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _multi_worker():
+    """Return a MultiWorkerMirroredStrategy once all workers are there."""
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    from scarlet_tf.runs.workers import naming_lost_workers
+
+    if cluster := join_cluster():
+        cluster.call_roll()
+        # Without TensorFlow's coordination service: while it starts, it holds Python's lock and takes SIGTERM, up to an
+        # hour if another worker was killed just now.
+        context.context().configure_coordination_service("")
+    with naming_lost_workers("what is saved"):
+        return tf.distribute.MultiWorkerMirroredStrategy()

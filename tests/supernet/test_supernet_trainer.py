@@ -218,7 +218,7 @@ def test_workers_that_see_other_checkpoints_are_refused(monkeypatch, tmp_path, t
         def add(self, starts):
             return starts + np.array([6, 0])
 
-    monkeypatch.setattr(supernet_trainer, "Workers", TwoWorkers)
+    monkeypatch.setattr("scarlet_tf.runs.workers.Workers", TwoWorkers)
     config = SupernetConfig(space=tiny_space, data=tiny_data, steps=9)
     with pytest.raises(CheckpointError, match=r"workers would resume from different steps, 6, 0: give all the same"):
         train_supernet(config, tmp_path, strategy=make_strategy("one_device"))

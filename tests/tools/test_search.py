@@ -17,7 +17,7 @@ from scarlet_tf.arch.parts import parts_of
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.loop import WorkerLostError
+from scarlet_tf.runs.cluster import WorkerLostError
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.search import evaluated_models, search_history
 from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, load_supernet

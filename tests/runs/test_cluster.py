@@ -1,0 +1,146 @@
+"""The roll call of workers, and what the others do if one is lost. Each worker is a process without TensorFlow."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from clusters import worker_environments
+
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE, Cluster, WorkerLostError
+
+# Says where it is, and goes on when its standard input does.
+WORKER = """
+import sys
+from scarlet_tf.runs.cluster import join_cluster
+cluster = join_cluster()
+print("in contact", flush=True)
+sys.stdin.readline()
+cluster.call_roll()
+print("started", flush=True)
+sys.exit(sys.stdin.readline().strip() or 0)
+"""
+LOST = "{}: start all workers again, or another number, to resume from what is saved"
+
+
+class Worker:
+    """A worker that does one thing after the other, when it is told to."""
+
+    def __init__(self, environment) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, "-c", WORKER], env=os.environ | environment, **pipes)
+        self.environment = environment
+
+    def go_on(self, how="") -> None:
+        self.process.stdin.write(f"{how}\n")
+        self.process.stdin.flush()
+
+    def said(self, line) -> bool:
+        return self.process.stdout.readline() == f"{line}\n"
+
+    def end(self) -> tuple[int, str]:
+        """Return the exit code and standard error."""
+        return self.process.wait(timeout=30), self.process.stderr.read()
+
+
+@pytest.fixture
+def three():
+    """Three workers that are in contact."""
+    workers = [Worker(environment) for environment in worker_environments(3)]
+    assert all(worker.said("in contact") for worker in workers)
+    yield workers
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+def start(workers) -> None:
+    for worker in workers:
+        worker.go_on()
+    assert all(worker.said("started") for worker in workers)
+
+
+def test_workers_that_end_one_after_the_other_are_not_lost(three):
+    start(three)
+    for worker in three:
+        worker.go_on()
+        code, errors = worker.end()
+        assert (code, errors.count("lost")) == (0, 0)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_worker_that_is_killed_ends_the_others_with_one_line(three, lost):
+    start(three)
+    three[lost].process.kill()
+    named = LOST.format(rf"\n-c: worker {lost} \(127\.0\.0\.1:\d+\) was lost")
+    for worker in three[:lost] + three[lost + 1 :]:
+        code, errors = worker.end()
+        assert code == LOST_EXIT_CODE and re.search(named + "\n$", errors) and errors.count("lost") == 1
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_worker_that_is_killed_before_the_others_are_there_is_named_too(three, lost):
+    three[lost].process.kill()
+    named = LOST.format(rf"WorkerLostError: worker {lost} \(127\.0\.0\.1:\d+\) was lost")
+    others = three[:lost] + three[lost + 1 :]
+    for worker in others:
+        worker.go_on()
+    assert all(re.search(named + "\n$", worker.end()[1]) for worker in others)
+
+
+def test_a_worker_that_is_terminated_is_lost(three):
+    start(three)
+    three[1].process.terminate()
+    assert [three[index].end()[0] for index in (0, 2)] == [LOST_EXIT_CODE] * 2
+
+
+def test_a_chief_that_waits_hears_ctrl_c(three):
+    three[0].go_on()
+    time.sleep(0.2)
+    three[0].process.send_signal(signal.SIGINT)
+    code, errors = three[0].end()
+    assert code == -signal.SIGINT and "KeyboardInterrupt" in errors
+
+
+def test_strangers_are_not_workers(three):
+    """One that says something else, and one of a cluster with one worker more."""
+    settings = json.loads(three[1].environment["TF_CONFIG"])
+    host, port = settings["cluster"]["worker"][0].split(":")
+    settings["cluster"]["worker"].append("127.0.0.1:1")
+    other = Worker({"TF_CONFIG": json.dumps(settings)})
+    with socket.create_connection((host, int(port))) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: chief\r\n\r\n")
+        three[0].go_on()
+        assert other.said("in contact")
+        other.go_on()
+        code, errors = other.end()
+    for worker in three[1:]:
+        worker.go_on()
+    assert all(worker.said("started") for worker in three)
+    assert code == 1 and "ValueError: TF_CONFIG of worker 1" in errors and "lists other workers" in errors
+
+
+def test_a_port_in_use_is_named():
+    (environment, _) = worker_environments(2)
+    settings = json.loads(environment["TF_CONFIG"])
+    address = settings["cluster"]["worker"][0]
+    with (
+        socket.create_server(("", int(address.split(":")[1]))),
+        pytest.raises(OSError, match=f"^cannot listen on {address}, worker 0 in TF_CONFIG: Address already in use$"),
+    ):
+        Cluster(settings)
+
+
+def test_a_worker_that_does_not_start_is_not_waited_for_forever(monkeypatch):
+    monkeypatch.setattr("scarlet_tf.runs.cluster._PATIENCE", 0.5)
+    monkeypatch.setattr("scarlet_tf.runs.cluster._REMINDER", 0.1)
+    chief, missing = (json.loads(each["TF_CONFIG"]) for each in worker_environments(2))
+    with pytest.raises(WorkerLostError, match=r"did not start within 0\.5 s: worker 1 \(127"):
+        Cluster(chief).call_roll()
+    with pytest.raises(WorkerLostError, match=r"worker 0 \(127.* did not start within 0\.5 s: .*refused"):
+        Cluster(missing)
