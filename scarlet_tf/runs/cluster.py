@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
 
@@ -91,6 +91,14 @@ class Cluster:
         if self._watching:
             time.sleep(_VERDICT)
             self._telling.acquire()  # the caller tells
+
+    def abandon(self) -> None:
+        """Make the others count this process as lost from now on."""
+        self._telling.acquire(blocking=False)  # the reason is told elsewhere
+        atexit.unregister(self._leave)
+        for peer in self._peers.values():
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_WR)
 
     def _contact_chief(self) -> socket.socket:
         host, port = _split(self.addresses[0])
@@ -175,9 +183,7 @@ class Cluster:
             os._exit(LOST_EXIT_CODE)
 
     def _leave(self) -> None:
-        """Tell the others that this process is done, unless it ends by an exception."""
-        if not hasattr(sys, "last_value"):
-            self._tell(_BYE)
+        self._tell(_BYE)
 
     def _tell(self, message: int) -> None:
         for peer in self._peers.values():
@@ -250,3 +256,14 @@ def await_verdict() -> None:
     """See `Cluster.await_verdict`; return at once if this process is in no cluster."""
     if _joined:
         _joined.await_verdict()
+
+
+@contextlib.contextmanager
+def abandoning_after_errors() -> Iterator[None]:
+    """Make the other workers count this process as lost if the block raises an error."""
+    try:
+        yield
+    except Exception:
+        if _joined:
+            _joined.abandon()
+        raise

@@ -17,13 +17,20 @@ from scarlet_tf.runs.cluster import LOST_EXIT_CODE, Cluster, WorkerLostError
 # Says where it is, and goes on when its standard input does.
 WORKER = """
 import sys
-from scarlet_tf.runs.cluster import join_cluster
+import time
+from scarlet_tf.runs.cluster import abandoning_after_errors, join_cluster
 cluster = join_cluster()
 print("in contact", flush=True)
 sys.stdin.readline()
 cluster.call_roll()
 print("started", flush=True)
-sys.exit(sys.stdin.readline().strip() or 0)
+try:
+    with abandoning_after_errors():
+        if sys.stdin.readline() != "end\\n":
+            raise ValueError("a setting")
+except ValueError:
+    time.sleep(2)  # as TensorFlow takes to end
+    sys.exit(2)
 """
 LOST = "{}: start all workers again, or another number, to resume from what is saved"
 
@@ -36,7 +43,7 @@ class Worker:
         self.process = subprocess.Popen([sys.executable, "-c", WORKER], env=os.environ | environment, **pipes)
         self.environment = environment
 
-    def go_on(self, how="") -> None:
+    def go_on(self, how="end") -> None:
         self.process.stdin.write(f"{how}\n")
         self.process.stdin.flush()
 
@@ -97,6 +104,19 @@ def test_a_worker_that_is_terminated_is_lost(three):
     start(three)
     three[1].process.terminate()
     assert [three[index].end()[0] for index in (0, 2)] == [LOST_EXIT_CODE] * 2
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_worker_that_fails_ends_the_others_at_once_and_has_its_own_exit_code(three, failing):
+    start(three)
+    three[failing].go_on("fail")
+    others = three[:failing] + three[failing + 1 :]
+    for worker in others:
+        code, errors = worker.end()
+        assert code == LOST_EXIT_CODE and f"worker {failing} " in errors and errors.count("lost") == 1
+    assert three[failing].process.poll() is None
+    code, errors = three[failing].end()
+    assert code == 2 and "lost" not in errors
 
 
 def test_a_chief_that_waits_hears_ctrl_c(three):

@@ -1,8 +1,8 @@
 import json
-import socket
 
 import numpy as np
 import pytest
+from clusters import worker_environments
 
 pytestmark = pytest.mark.slow
 
@@ -53,16 +53,8 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
 
 
 def test_two_workers_equal_one_device(runs, single, tmp_path, start):
-    sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    workers = []
-    for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        workers.append(start("both", **SETTINGS, strategy="multi_worker", environment={"TF_CONFIG": config}))
+    settings = SETTINGS | {"strategy": "multi_worker"}
+    workers = [start("both", **settings, environment=environment) for environment in worker_environments(2)]
     chief, other = [finish(worker) for worker in workers]
     assert chief["replicas"] == 2 and chief["test"] == other["test"]
     check_close(runs, single, tmp_path / "both")
