@@ -70,6 +70,7 @@ class Cluster:
             self._listener = _listen(self.addresses[0], backlog=len(self.addresses))
         else:
             self._peers[0] = self._contact_chief()
+        print(f"waiting for all {len(self.addresses)} workers in TF_CONFIG", file=sys.stderr)
 
     def call_roll(self) -> None:
         """Wait until all workers are there, and watch them from then on: if one is lost, end with one line and code 75.
@@ -101,18 +102,19 @@ class Cluster:
                 peer.shutdown(socket.SHUT_WR)
 
     def _contact_chief(self) -> socket.socket:
-        host, port = _split(self.addresses[0])
-        print(f"waiting for all {len(self.addresses)} workers in TF_CONFIG", file=sys.stderr)
-        deadline = time.monotonic() + _PATIENCE
+        deadline, reminder = time.monotonic() + _PATIENCE, 0.0
         while True:
             try:
-                chief = socket.create_connection((host, port), timeout=5)
+                chief = socket.create_connection(_split(self.addresses[0]), timeout=5)
                 chief.sendall(_HELLO.pack(_MARK, self._digest, self.index))
                 return _kept_alive(chief)
             except OSError as error:  # not started yet, or its name is not known yet
                 if time.monotonic() > deadline:
                     raise WorkerLostError(f"{self._name(0)} did not start within {_PATIENCE} s: {error}") from error
-                time.sleep(0.2)
+            if time.monotonic() > reminder:
+                print(f"waiting for {self._name(0)}", file=sys.stderr)
+                reminder = time.monotonic() + _REMINDER
+            time.sleep(0.2)
 
     def _await_start(self) -> None:
         self._tell(_PRESENT)

@@ -50,6 +50,11 @@ def wait_until(condition, workers):
         time.sleep(0.005)
 
 
+def wait_for_contact(workers):
+    """Wait until all know of each other; before, one that was killed may be one that has yet to start."""
+    wait_until(lambda: all("waiting for all 3 workers" in worker.written()[1] for worker in workers), workers)
+
+
 def wait_for_first_step(output, workers):
     """Wait until it is about to be traced."""
     started = time.time()
@@ -80,11 +85,13 @@ def test_a_run_that_loses_workers_resumes_with_fewer(tiny_data, tmp_path):
     saved = 0
     for moment in ("start", "trace", "step", "step", "step"):
         workers = start_workers(output, tiny_data, 3)
+        if moment == "start":
+            wait_for_contact(workers)
         if moment == "trace":
             wait_for_first_step(output, workers)
         if moment == "step":
             wait_for_step(output, workers, saved + rng.integers(2, 6))
-        time.sleep(rng.uniform(0, {"start": 2, "trace": 3, "step": 0.3}[moment]))
+        time.sleep(rng.uniform(0, {"start": 1, "trace": 3, "step": 0.3}[moment]))
         lose(workers, rng.integers(3))
         checkpoint = newest(output)
         assert (checkpoint.step if checkpoint else 0) >= saved

@@ -3,12 +3,11 @@
 python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY BATCH_SIZE
 """
 
-import sys
-
 import tensorflow as tf
 from spaces import FEW_CHOICES
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.cli import run
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, train_supernet
@@ -31,8 +30,7 @@ def tiny_config(folder: str, *, steps: int, batch_size: int) -> SupernetConfig:
     return SupernetConfig(space=space, data=data, steps=steps, batch_size=batch_size, learning_rate=0.1, warmup_steps=2)
 
 
-def main() -> None:
-    output, folder, steps, strategy, batch_size = sys.argv[1:]
+def main(output: str, folder: str, steps: str, strategy: str, batch_size: str) -> None:
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -47,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, arguments=("OUTPUT", "IMAGE_FOLDER", "STEPS", "STRATEGY", "BATCH_SIZE"))
