@@ -1,11 +1,11 @@
-"""Connections between the processes of a cluster: a roll call before TensorFlow starts, and notice of lost workers.
+"""Connections between the processes of a cluster: workers wait for each other, and notice when one is lost.
 
 TensorFlow does neither well enough. While it waits for workers it handles no signal and does not notice that one was
 killed, and in the first step, which is traced for minutes, it notices only at the end.
 
 So every worker keeps one TCP connection to the chief. The chief accepts it on its own address in TF_CONFIG, which
-TensorFlow takes over after the roll call, so that no further port is needed. The kernel closes the connections of a
-process that ends in any way; keepalive probes detect a machine that cannot be reached, within 30 seconds.
+TensorFlow takes over afterwards, so that no further port is needed. The kernel closes the connections of a process that
+ends in any way; keepalive probes detect a machine that cannot be reached, within 30 seconds.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 _PATIENCE = 600  # seconds to wait for workers that have not started
 _REMINDER = 30  # seconds between messages while waiting
+_CHECK_EVERY = 10  # seconds
 _VERDICT = 5  # seconds in which a closed connection follows an error of TensorFlow
 
 _HELLO = struct.Struct(">8s16si")  # mark, digest of the cluster, index of the worker
@@ -42,8 +43,8 @@ class WorkerLostError(ConnectionError):
 class Cluster:
     """The processes that TF_CONFIG names, seen from one of them.
 
-    Creating one contacts the chief, or as the chief accepts contacts, so that the others notice from then on if this
-    process ends. `call_roll` then waits for all.
+    Creating one contacts the chief, or as the chief accepts contacts: the others notice from then on if this process
+    ends. Then call `gather`, start TensorFlow, and call `meet` and `watch`.
 
     Args:
         settings: the content of TF_CONFIG.
@@ -64,28 +65,54 @@ class Cluster:
         self.index = task["index"] + (len(chiefs) if task["type"] == "worker" else 0)
         self._digest = hashlib.sha256(json.dumps(self.addresses).encode()).digest()[:16]
         self._peers: dict[int, socket.socket] = {}  # by index: all others on the chief, the chief elsewhere
+        self._present: set[int] = set()  # on the chief, those that have called `meet`
         self._telling = threading.Lock()  # held by the one that tells of a lost worker
+        self._checking = threading.Lock()  # held while a worker is asked for an answer
         self._watching = False
         if self.index == 0:
+            self._others = set(range(1, len(self.addresses)))
             self._listener = _listen(self.addresses[0], backlog=len(self.addresses))
         else:
             self._peers[0] = self._contact_chief()
         print(f"waiting for all {len(self.addresses)} workers in TF_CONFIG", file=sys.stderr)
 
-    def call_roll(self) -> None:
-        """Wait until all workers are there, and watch them from then on: if one is lost, end with one line and code 75.
+    def gather(self) -> None:
+        """On the chief, wait for contact with all others, and free the port for TensorFlow; elsewhere, do nothing.
 
         Raises:
             WorkerLostError: if a worker is lost meanwhile, or does not start within 10 minutes.
+        """
+        if self.index == 0:
+            with self._listener:
+                self._wait_while(lambda: self._others - set(self._peers))
+
+    def meet(self) -> None:
+        """Wait until all have called this.
+
+        Raises:
+            WorkerLostError: if a worker is lost meanwhile, or does not come within 10 minutes.
             ValueError: if this worker's TF_CONFIG lists other workers than the chief's.
         """
         if self.index == 0:
-            self._gather()
-        else:
-            self._await_start()
+            self._wait_while(lambda: self._others - self._present)
+            self._tell(_START)
+            return
+        self._tell(_PRESENT)
+        message = _receive(self._peers[0], _MESSAGE)
+        if message == (_OTHER_CLUSTER,):
+            raise ValueError(f"TF_CONFIG of {self._name(self.index)} lists other workers than that of {self._name(0)}")
+        if message != (_START,):
+            raise WorkerLostError(self._describe(message[0] if message else 0))
+
+    def watch(self, answers: Callable[[int], bool]) -> None:
+        """From now on, if a worker is lost, print one line and end this process with code 75.
+
+        Args:
+            answers: returns whether the worker with this index answers, after up to 40 seconds; asked every 10 seconds.
+        """
         self._watching = True
         atexit.register(self._leave)
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._watch, args=(answers,), daemon=True).start()
 
     def await_verdict(self) -> None:
         """Let the watch, which knows who was lost, end this process; return if it sees no loss within seconds."""
@@ -116,45 +143,38 @@ class Cluster:
                 reminder = time.monotonic() + _REMINDER
             time.sleep(0.2)
 
-    def _await_start(self) -> None:
-        self._tell(_PRESENT)
-        message = _receive(self._peers[0], _MESSAGE)
-        if message == (_OTHER_CLUSTER,):
-            raise ValueError(f"TF_CONFIG of {self._name(self.index)} lists other workers than that of {self._name(0)}")
-        if message != (_START,):
-            raise WorkerLostError(self._describe(message[0] if message else 0))
-
-    def _gather(self) -> None:
-        """Accept the other workers, and tell all to start once they are present."""
-        expected, present = set(range(1, len(self.addresses))), set()
+    def _wait_while(self, missing: Callable[[], set[int]]) -> None:
+        """On the chief, accept contacts and hear who is present while any are missing."""
         deadline = time.monotonic() + _PATIENCE
-        with self._listener, selectors.DefaultSelector() as ready:
-            ready.register(self._listener, selectors.EVENT_READ, 0)
-            while missing := sorted(expected - present):
+        with selectors.DefaultSelector() as ready:
+            for index, peer in self._peers.items():
+                ready.register(peer, selectors.EVENT_READ, index)
+            if self._listener.fileno() >= 0:
+                ready.register(self._listener, selectors.EVENT_READ, 0)
+            while absent := sorted(missing()):
                 events = ready.select(timeout=_REMINDER)
-                names = ", ".join(map(self._name, missing))
+                names = ", ".join(map(self._name, absent))
                 if not events:
                     print(f"waiting for {names}", file=sys.stderr)
                 if time.monotonic() > deadline:
-                    self._tell(missing[0])
+                    self._tell(absent[0])
                     raise WorkerLostError(f"did not start within {_PATIENCE} s: {names}")
                 for key, _ in events:
                     if key.data == 0:
-                        if index := self._accept(expected):
+                        if index := self._accept():
                             ready.register(self._peers[index], selectors.EVENT_READ, index)
                     elif _receive(key.fileobj, _MESSAGE) == (_PRESENT,):
-                        present.add(key.data)
+                        self._present.add(key.data)
                     else:
                         self._tell(key.data)
                         raise WorkerLostError(self._describe(key.data))
-        self._tell(_START)
 
-    def _accept(self, expected: set[int]) -> int | None:
+    def _accept(self) -> int | None:
         """Accept a connection and return the index of its worker; None for one of another cluster or program."""
         peer, _ = self._listener.accept()
         peer.settimeout(5)
         mark, digest, index = _receive(peer, _HELLO) or (None, None, None)
-        if mark == _MARK and digest == self._digest and index in expected - set(self._peers):
+        if mark == _MARK and digest == self._digest and index in self._others - set(self._peers):
             self._peers[index] = _kept_alive(peer)
             return index
         if mark == _MARK:
@@ -162,17 +182,23 @@ class Cluster:
         peer.close()
         return None
 
-    def _watch(self) -> None:
+    def _watch(self, answers: Callable[[int], bool]) -> None:
         with selectors.DefaultSelector() as ready:
             for index, peer in self._peers.items():
                 ready.register(peer, selectors.EVENT_READ, index)
             while ready.get_map():
-                for key, _ in ready.select():
+                events = ready.select(timeout=_CHECK_EVERY)
+                for key, _ in events:
                     message = _receive(key.fileobj, _MESSAGE)
                     if message == (_BYE,):
                         ready.unregister(key.fileobj)
                     else:
                         self._end(message[0] if message else key.data)
+                if not events:
+                    for key in list(ready.get_map().values()):
+                        with self._checking:
+                            if not answers(key.data):
+                                self._end(key.data)
 
     def _end(self, lost: int) -> None:
         """Tell the others and the user that a worker was lost, and end this process."""
@@ -185,7 +211,9 @@ class Cluster:
             os._exit(LOST_EXIT_CODE)
 
     def _leave(self) -> None:
+        """Tell the others that this process is done."""
         self._tell(_BYE)
+        self._checking.acquire()  # what answers may not be there any more
 
     def _tell(self, message: int) -> None:
         for peer in self._peers.values():

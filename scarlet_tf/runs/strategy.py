@@ -98,14 +98,30 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
 def _multi_worker():
     """Return a MultiWorkerMirroredStrategy once all workers are there."""
     import tensorflow as tf
+    from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
     from tensorflow.python.eager import context
 
-    from scarlet_tf.runs.workers import naming_lost_workers
-
-    if cluster := join_cluster():
-        cluster.call_roll()
-        # Without TensorFlow's coordination service: while it starts, it holds Python's lock and takes SIGTERM, up to an
-        # hour if another worker was killed just now.
-        context.context().configure_coordination_service("")
-    with naming_lost_workers("what is saved"):
+    cluster = join_cluster()
+    if not cluster:
         return tf.distribute.MultiWorkerMirroredStrategy()
+    cluster.gather()
+    # `Cluster` does what TensorFlow's coordination service and health check do. The service would hold Python's lock
+    # while it starts, up to an hour if a worker was killed just now; the check would report workers that are done.
+    context.context().configure_coordination_service("")
+    CollectiveAllReduceExtended._enable_check_health = False
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    cluster.meet()
+    chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", []))
+
+    def answers(index: int) -> bool:
+        task = f"chief/replica:0/task:{index}" if index < chiefs else f"worker/replica:0/task:{index - chiefs}"
+        for _ in range(3):
+            try:
+                context.context().check_collective_ops_peer_health(f"/job:{task}", timeout_in_ms=10_000)
+                return True
+            except tf.errors.OpError:
+                continue
+        return False
+
+    cluster.watch(answers)
+    return strategy

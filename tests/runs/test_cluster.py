@@ -22,7 +22,9 @@ from scarlet_tf.runs.cluster import abandoning_after_errors, join_cluster
 cluster = join_cluster()
 print("in contact", flush=True)
 sys.stdin.readline()
-cluster.call_roll()
+cluster.gather()
+cluster.meet()
+cluster.watch(lambda index: str(index) not in sys.argv)
 print("started", flush=True)
 try:
     with abandoning_after_errors():
@@ -38,9 +40,9 @@ LOST = "{}: start all workers again, or another number, to resume from what is s
 class Worker:
     """A worker that does one thing after the other, when it is told to."""
 
-    def __init__(self, environment) -> None:
+    def __init__(self, environment, *silent) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, "-c", WORKER], env=os.environ | environment, **pipes)
+        self.process = subprocess.Popen([sys.executable, "-c", WORKER, *silent], env=os.environ | environment, **pipes)
         self.environment = environment
 
     def go_on(self, how="end") -> None:
@@ -56,14 +58,25 @@ class Worker:
 
 
 @pytest.fixture
-def three():
-    """Three workers that are in contact."""
-    workers = [Worker(environment) for environment in worker_environments(3)]
-    assert all(worker.said("in contact") for worker in workers)
-    yield workers
-    for worker in workers:
+def started():
+    """Function (environments, *arguments) -> their workers, in contact."""
+    all_workers = []
+
+    def started(environments, *arguments):
+        workers = [Worker(environment, *arguments) for environment in environments]
+        all_workers.extend(workers)
+        assert all(worker.said("in contact") for worker in workers)
+        return workers
+
+    yield started
+    for worker in all_workers:
         worker.process.kill()
         worker.process.communicate()
+
+
+@pytest.fixture
+def three(started):
+    return started(worker_environments(3))
 
 
 def start(workers) -> None:
@@ -106,6 +119,14 @@ def test_a_worker_that_is_terminated_is_lost(three):
     assert [three[index].end()[0] for index in (0, 2)] == [LOST_EXIT_CODE] * 2
 
 
+@pytest.mark.slow
+def test_a_worker_that_does_not_answer_is_lost(started):
+    workers = started(worker_environments(3), "2")  # which the chief asks
+    start(workers)
+    ends = [worker.end() for worker in workers]
+    assert all(code == LOST_EXIT_CODE and errors.count(": worker 2 ") == 1 for code, errors in ends)
+
+
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_worker_that_fails_ends_the_others_at_once_and_has_its_own_exit_code(three, failing):
     start(three)
@@ -127,22 +148,24 @@ def test_a_chief_that_waits_hears_ctrl_c(three):
     assert code == -signal.SIGINT and "KeyboardInterrupt" in errors
 
 
-def test_strangers_are_not_workers(three):
+def test_strangers_are_not_workers(started):
     """One that says something else, and one of a cluster with one worker more."""
-    settings = json.loads(three[1].environment["TF_CONFIG"])
+    environments = worker_environments(3)
+    settings = json.loads(environments[1]["TF_CONFIG"])
     host, port = settings["cluster"]["worker"][0].split(":")
     settings["cluster"]["worker"].append("127.0.0.1:1")
-    other = Worker({"TF_CONFIG": json.dumps(settings)})
+    (chief,) = started(environments[:1])
+    chief.go_on()
     with socket.create_connection((host, int(port))) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: chief\r\n\r\n")
-        three[0].go_on()
-        assert other.said("in contact")
+        (other,) = started([{"TF_CONFIG": json.dumps(settings)}])
         other.go_on()
         code, errors = other.end()
-    for worker in three[1:]:
-        worker.go_on()
-    assert all(worker.said("started") for worker in three)
     assert code == 1 and "ValueError: TF_CONFIG of worker 1" in errors and "lists other workers" in errors
+    more = started(environments[1:])
+    for worker in more:
+        worker.go_on()
+    assert all(worker.said("started") for worker in (chief, *more))
 
 
 def test_a_port_in_use_is_named():
@@ -161,6 +184,6 @@ def test_a_worker_that_does_not_start_is_not_waited_for_forever(monkeypatch):
     monkeypatch.setattr("scarlet_tf.runs.cluster._REMINDER", 0.1)
     chief, missing = (json.loads(each["TF_CONFIG"]) for each in worker_environments(2))
     with pytest.raises(WorkerLostError, match=r"did not start within 0\.5 s: worker 1 \(127"):
-        Cluster(chief).call_roll()
+        Cluster(chief).gather()
     with pytest.raises(WorkerLostError, match=r"worker 0 \(127.* did not start within 0\.5 s: .*refused"):
         Cluster(missing)
