@@ -21,7 +21,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend, silent_native_code
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError, abandoning_after_errors
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError, telling_others
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -175,7 +175,7 @@ def _guarded(main: Callable[[], None]) -> None:
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     warnings.showwarning = functools.partial(_show_warning, show_others=warnings.showwarning)
     try:
-        with abandoning_after_errors():
+        with telling_others():
             main()
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{_how_to_resume(str(interrupt))}", file=sys.stderr)

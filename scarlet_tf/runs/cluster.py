@@ -28,12 +28,13 @@ LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
 _PATIENCE = 600  # seconds to wait for workers that have not started
 _REMINDER = 30  # seconds between messages while waiting
 _CHECK_EVERY = 10  # seconds
+_GRACE = 45  # seconds in which a process may save after another one was stopped, as SIGTERM often stops all
 _VERDICT = 5  # seconds in which a closed connection follows an error of TensorFlow
 
 _HELLO = struct.Struct(">8s16si")  # mark, digest of the cluster, index of the worker
 _MARK = b"scarlet1"
 _MESSAGE = struct.Struct(">i")  # one of the following, or the index of a lost worker
-_PRESENT, _START, _BYE, _OTHER_CLUSTER = -1, -2, -3, -4
+_PRESENT, _START, _BYE, _STOPPED, _OTHER_CLUSTER = -1, -2, -3, -4, -5
 
 
 class WorkerLostError(ConnectionError):
@@ -69,6 +70,7 @@ class Cluster:
         self._telling = threading.Lock()  # held by the one that tells of a lost worker
         self._checking = threading.Lock()  # held while a worker is asked for an answer
         self._watching = False
+        self._farewell = _BYE
         if self.index == 0:
             self._others = set(range(1, len(self.addresses)))
             self._listener = _listen(self.addresses[0], backlog=len(self.addresses))
@@ -127,6 +129,10 @@ class Cluster:
         for peer in self._peers.values():
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_WR)
+
+    def stop(self) -> None:
+        """Make the others count this process as lost some time after its end, when they have had time to stop too."""
+        self._farewell = _STOPPED
 
     def _contact_chief(self) -> socket.socket:
         deadline, reminder = time.monotonic() + _PATIENCE, 0.0
@@ -190,8 +196,10 @@ class Cluster:
                 events = ready.select(timeout=_CHECK_EVERY)
                 for key, _ in events:
                     message = _receive(key.fileobj, _MESSAGE)
-                    if message == (_BYE,):
+                    if message in ((_BYE,), (_STOPPED,)):
                         ready.unregister(key.fileobj)
+                        if message == (_STOPPED,):
+                            self._end_later(key.data)
                     else:
                         self._end(message[0] if message else key.data)
                 if not events:
@@ -210,9 +218,14 @@ class Cluster:
             # Nothing else runs at the end: TensorFlow would wait for the lost worker.
             os._exit(LOST_EXIT_CODE)
 
+    def _end_later(self, lost: int) -> None:
+        timer = threading.Timer(_GRACE, self._end, [lost])
+        timer.daemon = True
+        timer.start()
+
     def _leave(self) -> None:
         """Tell the others that this process is done."""
-        self._tell(_BYE)
+        self._tell(self._farewell)
         self._checking.acquire()  # what answers may not be there any more
 
     def _tell(self, message: int) -> None:
@@ -289,11 +302,15 @@ def await_verdict() -> None:
 
 
 @contextlib.contextmanager
-def abandoning_after_errors() -> Iterator[None]:
-    """Make the other workers count this process as lost if the block raises an error."""
+def telling_others() -> Iterator[None]:
+    """Tell the other workers of an error in the block at once, and of a stop by SIGTERM or Ctrl-C at the end."""
     try:
         yield
     except Exception:
         if _joined:
             _joined.abandon()
+        raise
+    except BaseException:
+        if _joined:
+            _joined.stop()
         raise

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.runs.checkpoints import CheckpointError
-from scarlet_tf.runs.cluster import WorkerLostError, await_verdict
+from scarlet_tf.runs.cluster import WorkerLostError, await_verdict, telling_others
 
 # Errors that the remaining workers get after another one has ended.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
@@ -19,18 +19,19 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancelled
 def naming_lost_workers(resumed_from: str) -> Iterator[None]:
     """Turn the errors that TensorFlow raises after another worker has ended into a WorkerLostError.
 
-    Where the worker's connection was closed, `Cluster` ends this process first.
+    Where the worker's connection was closed, `Cluster` ends this process first. The others hear of any exception.
 
     Args:
         resumed_from: what the run resumes from, for the message.
     """
-    try:
-        yield
-    except _LOST as error:
-        await_verdict()
-        raise WorkerLostError(
-            f"a worker was lost ({type(error).__name__}): restart all workers to resume from {resumed_from}"
-        ) from error
+    with telling_others():
+        try:
+            yield
+        except _LOST as error:
+            await_verdict()
+            raise WorkerLostError(
+                f"a worker was lost ({type(error).__name__}): restart all workers to resume from {resumed_from}"
+            ) from error
 
 
 class Workers:

@@ -18,7 +18,9 @@ from scarlet_tf.runs.cluster import LOST_EXIT_CODE, Cluster, WorkerLostError
 WORKER = """
 import sys
 import time
-from scarlet_tf.runs.cluster import abandoning_after_errors, join_cluster
+from scarlet_tf.runs import cluster as module
+from scarlet_tf.runs.cluster import telling_others, join_cluster
+module._GRACE = 2
 cluster = join_cluster()
 print("in contact", flush=True)
 sys.stdin.readline()
@@ -27,9 +29,12 @@ cluster.meet()
 cluster.watch(lambda index: str(index) not in sys.argv)
 print("started", flush=True)
 try:
-    with abandoning_after_errors():
-        if sys.stdin.readline() != "end\\n":
+    with telling_others():
+        how = sys.stdin.readline()
+        if how == "fail\\n":
             raise ValueError("a setting")
+        if how == "stop\\n":
+            raise SystemExit(143)
 except ValueError:
     time.sleep(2)  # as TensorFlow takes to end
     sys.exit(2)
@@ -138,6 +143,16 @@ def test_a_worker_that_fails_ends_the_others_at_once_and_has_its_own_exit_code(t
     assert three[failing].process.poll() is None
     code, errors = three[failing].end()
     assert code == 2 and "lost" not in errors
+
+
+def test_after_a_worker_is_stopped_the_others_have_time_to_stop_too(three):
+    start(three)
+    three[1].go_on("stop")
+    assert three[1].end()[0] == 143
+    three[0].go_on("stop")
+    assert three[0].end()[0] == 143
+    code, errors = three[2].end()  # which hears nothing of it but from them
+    assert code == LOST_EXIT_CODE and errors.count("lost") == 1
 
 
 def test_a_chief_that_waits_hears_ctrl_c(three):
