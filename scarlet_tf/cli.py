@@ -21,6 +21,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend, silent_native_code
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError, telling_others
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -28,8 +29,8 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
     """Parse sys.argv into absl flags, call `main` and exit.
 
     Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), with a one-line message on
-    standard error; 130 for Ctrl-C and 143 for SIGTERM. A run that is stopped also prints what is saved and how to
-    resume.
+    standard error; 75 if another worker was lost; 130 for Ctrl-C and 143 for SIGTERM. A run that is stopped also prints
+    what is saved and how to resume.
 
     Args:
         main: the tool's function.
@@ -174,13 +175,19 @@ def _guarded(main: Callable[[], None]) -> None:
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     warnings.showwarning = functools.partial(_show_warning, show_others=warnings.showwarning)
     try:
-        main()
+        with telling_others():
+            main()
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{_how_to_resume(str(interrupt))}", file=sys.stderr)
         sys.exit(130)
     except RunStopped as stopped:
         print(f"stopped{_how_to_resume(stopped.saved)}", file=sys.stderr)
         raise
+    except WorkerLostError as lost:
+        print(f"{_name()}: {lost}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(LOST_EXIT_CODE)  # at a usual exit, TensorFlow waits for the lost worker
     except (ValueError, OSError) as error:
         if os.environ.get("SCARLET_TF_TRACEBACK"):
             raise

@@ -73,7 +73,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-dat
 def main() -> None:
     from scarlet_tf.choices import check_known
     from scarlet_tf.files import check_contains, check_free, check_run_folder
-    from scarlet_tf.runs.strategy import check_strategy, make_strategy
+    from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
     from scarlet_tf.search.objectives import QUANTITIES
     from scarlet_tf.supernet.supernet_config import BN_MODES, warn_if_unfinished
@@ -96,6 +96,7 @@ def main() -> None:
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         check_free(_OUTPUT.value)
     warn_if_unfinished(_SUPERNET.value)
+    join_workers(_STRATEGY.value)
     load_tensorflow()
     from scarlet_tf.runs.distribution import is_chief
     from scarlet_tf.search.run import describe_picks, search_into

@@ -143,7 +143,7 @@ def main() -> None:
     from scarlet_tf.data.data_config import parse_validation
     from scarlet_tf.files import check_contains, check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
-    from scarlet_tf.runs.strategy import check_strategy, make_strategy
+    from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.zoo import check_model
 
@@ -176,6 +176,7 @@ def main() -> None:
     ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
     if not ended_before and _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         check_free(_OUTPUT.value)
+    join_workers(_STRATEGY.value)
     load_tensorflow()
     if compressed:
         line = _compress(config, images, intervals)

@@ -67,7 +67,7 @@ def main() -> None:
     from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.files import check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
-    from scarlet_tf.runs.strategy import check_strategy, make_strategy
+    from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 
     check_strategy(_STRATEGY.value, tpu=_TPU.value)
@@ -99,6 +99,7 @@ def main() -> None:
     check_run_folder(_OUTPUT.value)
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         check_free(_OUTPUT.value)
+    join_workers(_STRATEGY.value)
     load_tensorflow(threads=share_out_threads(len(usable_cores())) if _STRATEGY.value == "one_device" else None)
     from scarlet_tf.data import open_dataset
     from scarlet_tf.runs.distribution import is_chief

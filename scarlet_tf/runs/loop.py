@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.runs.runlog import RunLog
 
-# Errors that the remaining workers get after another one has ended.
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-
 
 class DivergedError(ValueError):
     """Error for a loss that is not finite."""
-
-
-class WorkerLostError(ConnectionError):
-    """Error for another worker that ended or cannot be reached; the message says how to resume."""
 
 
 class Reviewer(Protocol):
@@ -60,7 +51,6 @@ def run_steps(
         RunStopped: after SIGTERM and a checkpoint; a SystemExit with code 143.
         KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
         DivergedError: if the loss is not finite at a step that is to be logged or saved; that step is not saved.
-        WorkerLostError: if another worker of a distributed run has ended.
         OSError: if the disk is full; says what is saved.
     """
     saved = start_step
@@ -68,8 +58,7 @@ def run_steps(
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
-    naming_workers = naming_lost_workers("its last checkpoint")
-    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, naming_workers:
+    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop:
         for step in range(start_step, total_steps):
             scalars = take_step(step)
             done = step + 1
@@ -98,18 +87,3 @@ def run_steps(
                 raise RunStopped(what_is_saved())
             if last:
                 break
-
-
-@contextlib.contextmanager
-def naming_lost_workers(resumed_from: str) -> Iterator[None]:
-    """Turn the errors that TensorFlow raises after another worker has ended into a WorkerLostError.
-
-    Args:
-        resumed_from: what the run resumes from, for the message.
-    """
-    try:
-        yield
-    except _LOST as error:
-        raise WorkerLostError(
-            f"a worker was lost ({type(error).__name__}): restart all workers to resume from {resumed_from}"
-        ) from error

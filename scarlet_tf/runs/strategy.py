@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 
 from scarlet_tf.choices import check_known
+from scarlet_tf.runs.cluster import join_cluster
 from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
@@ -45,6 +45,19 @@ def _names_workers(tf_config: str) -> bool:
         return False
 
 
+def join_workers(name: str) -> None:
+    """With strategy "multi_worker", contact the other workers that TF_CONFIG names, without importing TensorFlow.
+
+    `make_strategy` does so too, but after TensorFlow's import: until then, the others cannot tell a worker that was
+    killed from one that has not started. Where Slurm names the workers, it ends the others itself.
+
+    Raises:
+        OSError, WorkerLostError: see `scarlet_tf.runs.cluster.Cluster`.
+    """
+    if name == "multi_worker" and os.environ.get("TF_CONFIG"):
+        join_cluster()
+
+
 def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str = ""):
     """Return a `tf.distribute.Strategy`.
 
@@ -58,6 +71,8 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
 
     Raises:
         ValueError: as `check_strategy`, and if the TPU cannot be used.
+        WorkerLostError: if another worker is lost before all have started. After that, a lost worker ends this process
+            with one line on standard error and exit code 75, see `scarlet_tf.runs.cluster.Cluster`.
     """
     check_strategy(name, tpu=tpu)
     import tensorflow as tf
@@ -70,13 +85,7 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     if name == "multi_worker":
         if not os.environ.get("TF_CONFIG"):
             os.environ["TF_CONFIG"] = tf_config_of_slurm(os.environ)
-        workers = json.loads(os.environ["TF_CONFIG"])["cluster"]
-        if sum(map(len, workers.values())) > 1:  # TensorFlow waits silently and ignores signals
-            print(
-                "waiting for all workers in TF_CONFIG; until they have started, only kill -9 stops this",
-                file=sys.stderr,
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker()
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
         tf.config.experimental_connect_to_cluster(resolver)
@@ -84,3 +93,35 @@ def make_strategy(name: str, *, devices: Sequence[str] | None = None, tpu: str =
     except (ValueError, OSError, tf.errors.OpError) as error:
         raise ValueError(f"cannot connect to the TPU {tpu or 'named in the environment'}: {error}") from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _multi_worker():
+    """Return a MultiWorkerMirroredStrategy once all workers are there."""
+    import tensorflow as tf
+    from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+    from tensorflow.python.eager import context
+
+    cluster = join_cluster()
+    if not cluster:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    cluster.gather()
+    # `Cluster` does what TensorFlow's coordination service and health check do. The service would hold Python's lock
+    # while it starts, up to an hour if a worker was killed just now; the check would report workers that are done.
+    context.context().configure_coordination_service("")
+    CollectiveAllReduceExtended._enable_check_health = False
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    cluster.meet()
+    chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", []))
+
+    def answers(index: int) -> bool:
+        task = f"chief/replica:0/task:{index}" if index < chiefs else f"worker/replica:0/task:{index - chiefs}"
+        for _ in range(3):
+            try:
+                context.context().check_collective_ops_peer_health(f"/job:{task}", timeout_in_ms=10_000)
+                return True
+            except tf.errors.OpError:
+                continue
+        return False
+
+    cluster.watch(answers)
+    return strategy

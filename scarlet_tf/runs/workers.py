@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
-from scarlet_tf.runs.loop import WorkerLostError, naming_lost_workers
+from scarlet_tf.runs.checkpoints import CheckpointError
+from scarlet_tf.runs.cluster import WorkerLostError, await_verdict, telling_others
+
+# Errors that the remaining workers get after another one has ended.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+
+
+@contextlib.contextmanager
+def naming_lost_workers(resumed_from: str) -> Iterator[None]:
+    """Turn the errors that TensorFlow raises after another worker has ended into a WorkerLostError.
+
+    Where the worker's connection was closed, `Cluster` ends this process first. The others hear of any exception.
+
+    Args:
+        resumed_from: what the run resumes from, for the message.
+    """
+    with telling_others():
+        try:
+            yield
+        except _LOST as error:
+            await_verdict()
+            raise WorkerLostError(
+                f"a worker was lost ({type(error).__name__}): restart all workers to resume from {resumed_from}"
+            ) from error
 
 
 class Workers:
@@ -78,3 +104,16 @@ class Workers:
 def _index(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
     """Return this worker's index: 0 for the chief, whether it is a separate job or the first worker."""
     return resolver.task_id + (resolver.task_type == "worker" and "chief" in resolver.cluster_spec().jobs)
+
+
+def check_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
+    """Raise CheckpointError if the workers start from different steps: their weights would silently diverge."""
+    workers = Workers(strategy)
+    starts = np.zeros(workers.count, np.int64)
+    starts[workers.index] = start
+    starts = workers.add(starts)
+    if np.ptp(starts):
+        raise CheckpointError(
+            f"the workers would resume from different steps, {', '.join(map(str, starts))}: give all the same run "
+            "directory"
+        )

@@ -22,7 +22,7 @@ from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, finger
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
-from scarlet_tf.runs.workers import Workers
+from scarlet_tf.runs.workers import check_same_start, naming_lost_workers
 from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
@@ -68,10 +68,12 @@ def train_supernet(
         CheckpointError: if `output` holds a run with other settings, or the workers see different checkpoints.
         FolderInUseError: if another run writes to `output`.
         ValueError: if the space and the dataset differ in their number of classes.
+        WorkerLostError: if TensorFlow reports that another worker has ended.
     """
     how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
     every = {"checkpoint_every": checkpoint_every, "log_every": log_every}
-    with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
+    locked = locked_folder(output) if is_chief(strategy) else contextlib.nullcontext()
+    with locked, naming_lost_workers("its last checkpoint"):
         return _train_supernet(config, Path(output), strategy=strategy, **every, **how)
 
 
@@ -101,7 +103,7 @@ def _train_supernet(
     resumed = store.restore()
     _claim_folder(output, settings)
     start = resumed.step if resumed else 0
-    _check_same_start(strategy, start)
+    check_same_start(strategy, start)
     with strategy.scope():
         supernet = Supernet(space, seed=config.seed, init=config.init)
         optimizer = MomentumSgd(
@@ -152,19 +154,6 @@ def _train_supernet(
             log_every=log_every,
         )
     return supernet
-
-
-def _check_same_start(strategy: tf.distribute.Strategy, start: int) -> None:
-    """Raise CheckpointError if the workers start from different steps: their weights would silently diverge."""
-    workers = Workers(strategy)
-    starts = np.zeros(workers.count, np.int64)
-    starts[workers.index] = start
-    starts = workers.add(starts)
-    if np.ptp(starts):
-        raise CheckpointError(
-            f"the workers would resume from different steps, {', '.join(map(str, starts))}: give all the same run "
-            "directory"
-        )
 
 
 def _check_same(output: Path, settings: dict) -> None:

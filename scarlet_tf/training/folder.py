@@ -126,8 +126,8 @@ def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> s
         own = {name: compression.get(name) for name in ("method", "sparsity", "clusters")}
         ended["compression"] = own | {"training": result.get("config")}
     else:
-        ended |= {"config": result.get("config"), "replicas": result.get("replicas")}
-    recorded = {name: value for name, value in settings.items() if name != "weights"}
+        ended |= {"config": result.get("config")}
+    recorded = {name: value for name, value in settings.items() if name not in ("weights", "replicas")}
     return name_differences(ended, recorded) or "the initial weights"
 
 

@@ -17,6 +17,7 @@ from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
+from scarlet_tf.runs.workers import check_same_start
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
 from scarlet_tf.training.selection import Selection
 
@@ -81,7 +82,9 @@ def run_session(
     make_store = CheckpointStore if chief else _ReadOnlyStore
     store = make_store(output / "checkpoints", kind=kind, fingerprint=mark, settings=settings)
     start_step, seconds_before = 0, 0.0
-    if checkpoint := store.restore():
+    checkpoint = store.restore()
+    check_same_start(strategy, checkpoint.step if checkpoint else 0)
+    if checkpoint:
         state.load_arrays(checkpoint.arrays)
         if selection:
             selection.load_arrays(checkpoint.arrays)

@@ -19,6 +19,7 @@ from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weigh
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.distribution import is_chief
 from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.runs.workers import naming_lost_workers
 from scarlet_tf.training import folder
 from scarlet_tf.training.config import MEASURED_IMAGES, TrainConfig, too_few_for_moving_statistics
 from scarlet_tf.training.evaluation import Evaluator, Metrics
@@ -71,6 +72,7 @@ def train(
 
     Raises:
         ValueError: if settings, network and data do not fit together, or `output` belongs to another run.
+        WorkerLostError: if TensorFlow reports that another worker has ended.
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
     strategy = strategy or make_strategy("one_device")
@@ -81,12 +83,13 @@ def train(
         "config": config.to_dict(),
         "data": folder.describe_data(data),
         "weights": folder.weights_digest(weights),
-        "replicas": strategy.num_replicas_in_sync,
+        "replicas": 1,  # any number resumes; the entry keeps the fingerprints of runs that were made before it did
     }
     mark = fingerprint(settings | {"data": data.fingerprint})
     if finished := folder.finished_result(output, mark, settings=settings):
         return finished
-    with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
+    locked = locked_folder(output) if is_chief(strategy) else contextlib.nullcontext()
+    with locked, naming_lost_workers("its last checkpoint"):
         if finished := folder.finished_result(output, mark, settings=settings):
             return finished  # by another process, since the check above
         class_weights = balanced_class_weights(data) if config.class_weight == "balanced" else None

@@ -57,6 +57,10 @@ class ForkedProcess:
         self._process.join(timeout)
         if self.returncode is None:
             raise subprocess.TimeoutExpired(self.args, timeout)
+        return self.written()
+
+    def written(self) -> tuple[str, str]:
+        """Return what is in standard output and error so far."""
         return tuple(path.read_text(errors="replace") if path.exists() else "" for path in self._texts)
 
 

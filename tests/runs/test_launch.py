@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE
 from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
 from scarlet_tf.runs.strategy import check_strategy
 
@@ -77,15 +78,66 @@ def test_the_slurm_file():
     subprocess.run(["bash", "-n", path], check=True)
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = [line for line in text.splitlines() if line.strip().startswith("srun ")]
-    flags_exist(shlex.split(line.split("&&")[0]))
+    flags_exist(shlex.split(line))
     options = [line for line in text.splitlines() if line.startswith("#SBATCH ")]
-    assert "#SBATCH --nodes=2" in options and "#SBATCH --ntasks-per-node=1" in options
+    assert {"#SBATCH --nodes=2", "#SBATCH --ntasks-per-node=1", "#SBATCH --requeue"} <= set(options)
+
+
+@pytest.mark.parametrize(("codes", "ends_with"), [("75 137 0", 0), ("75 2", 2), ("143", 143), ("75 75 75 75 75 0", 75)])
+def test_the_slurm_file_starts_again_after_a_lost_worker(codes, ends_with, tmp_path):
+    """With an srun that returns one code after the other."""
+    (tmp_path / "codes").write_text(codes.replace(" ", "\n") + "\n")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "set_up.sh").write_text("sleep() { :; }\n")
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/bash\ncode=$(head -n 1 codes); sed -i 1d codes; exit $code\n")
+    srun.chmod(0o755)
+    environment = os.environ | {"SLURM_SUBMIT_DIR": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", LAUNCH / "slurm.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == ends_with, done.stderr
+    left = {"75 75 75 75 75 0": "0\n"}.get(codes, "")
+    assert (tmp_path / "codes").read_text() == left
+
+
+MACHINE = """
+import json, os, sys
+from pathlib import Path
+config = json.loads(os.environ["TF_CONFIG"])
+with open("starts", "a") as file:
+    print(len(config["cluster"]["worker"]), config["task"]["index"], file=file)
+if len(config["cluster"]["worker"]) == 1:
+    sys.exit(int(sys.argv[1]))
+Path("workers").write_text("second:9000\\n")
+sys.exit(75)
+"""
+
+
+@pytest.mark.parametrize("code", [0, 2, 143])
+def test_a_machine_starts_again_with_the_workers_that_are_left(code, tmp_path):
+    (tmp_path / "workers").write_text("first:9000\nsecond:9000\n")
+    (tmp_path / "train.py").write_text(MACHINE)
+    environment = os.environ | {"WORKERS": "workers", "ME": "second:9000", "PAUSE": "0"}
+    command = ["bash", LAUNCH / "machines.sh", sys.executable, "train.py", str(code)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, (tmp_path / "starts").read_text()) == (code, "2 1\n1 0\n"), done.stderr
+
+
+def test_a_machine_that_is_not_listed_ends(tmp_path):
+    (tmp_path / "workers").write_text("first:9000\n")
+    environment = os.environ | {"WORKERS": "workers", "ME": "first:900"}
+    command = ["bash", LAUNCH / "machines.sh", "true"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "first:900: not in workers\n")
 
 
 def test_the_kubernetes_file():
     yaml = pytest.importorskip("yaml")
     service, job = yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text(encoding="utf-8"))
     pod = job["spec"]["template"]["spec"]
+    rules = job["spec"]["podFailurePolicy"]["rules"]
+    by_code = {rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule}
+    assert by_code == {"Ignore": [LOST_EXIT_CODE], "FailJob": [2]} and pod["restartPolicy"] == "Never"
+    assert {rule["onExitCodes"]["containerName"] for rule in rules[1:]} == {pod["containers"][0]["name"]}
     assert (service["kind"], job["kind"], job["spec"]["completionMode"]) == ("Service", "Job", "Indexed")
     assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"]["job-name"] == "supernet"
     (container,) = pod["containers"]

@@ -1,20 +1,19 @@
 """A supernet training run as a process of its own, for tests that kill it or give it other devices.
 
-python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY
+python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY BATCH_SIZE
 """
-
-import sys
 
 import tensorflow as tf
 from spaces import FEW_CHOICES
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.cli import run
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, train_supernet
 
 
-def tiny_config(folder: str, steps: int) -> SupernetConfig:
+def tiny_config(folder: str, *, steps: int, batch_size: int) -> SupernetConfig:
     # Of one layer: every process traces it anew, and on several devices for each.
     space = SearchSpace(
         name="tiny",
@@ -28,17 +27,16 @@ def tiny_config(folder: str, steps: int) -> SupernetConfig:
         classes=3,
     )
     data = DataConfig(name=f"folder:{folder}", image_size=16, search_validation=12, augment="flip_crop")
-    return SupernetConfig(space=space, data=data, steps=steps, batch_size=8, learning_rate=0.1, warmup_steps=2)
+    return SupernetConfig(space=space, data=data, steps=steps, batch_size=batch_size, learning_rate=0.1, warmup_steps=2)
 
 
-def main() -> None:
-    output, folder, steps, strategy = sys.argv[1:]
+def main(output: str, folder: str, steps: str, strategy: str, batch_size: str) -> None:
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     devices = ["CPU:0", "CPU:1"] if strategy == "mirrored" else None
     train_supernet(
-        tiny_config(folder, int(steps)),
+        tiny_config(folder, steps=int(steps), batch_size=int(batch_size)),
         output,
         strategy=make_strategy(strategy, devices=devices),
         checkpoint_every=3,
@@ -47,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, arguments=("OUTPUT", "IMAGE_FOLDER", "STEPS", "STRATEGY", "BATCH_SIZE"))

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import re
-import socket
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from clusters import worker_environments
 from forked import ForkedProcess
 
 from scarlet_tf.arch.cost_table import CostTable, PartCost
@@ -17,7 +17,7 @@ from scarlet_tf.arch.parts import parts_of
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.loop import WorkerLostError
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.search import ArchiveError, evaluated_models, search_history
 from scarlet_tf.search.archive import read_archive
@@ -61,14 +61,7 @@ def here(tmp_path_factory, two_layer_space):
 
 def start_cluster(here, command, count):
     """Processes of a script, the chief first."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    tasks = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
-    return [ForkedProcess(command, cwd=here, env={"TF_CONFIG": task}) for task in tasks]
+    return [ForkedProcess(command, cwd=here, env=environment) for environment in worker_environments(count)]
 
 
 def start_workers(here, output, count, *flags):
@@ -106,9 +99,9 @@ def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
     finally:
         for worker in workers:
             worker.kill()
-    assert workers[0].returncode == 2, errors[-3000:]
+    assert workers[0].returncode == LOST_EXIT_CODE, errors[-3000:]
     said = [line for line in errors.splitlines() if line.startswith("search.py: ")]
-    assert len(said) == 1 and "a worker was lost" in said[0] and "its last generation" in said[0]
+    assert len(said) == 1 and re.match(r"search\.py: worker 1 \(127.* was lost: start all workers again", said[0])
     assert 0 < len(search_history(tmp_path / "search" / "archive.sqlite").generations) < 51
 
 

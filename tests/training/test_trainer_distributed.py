@@ -1,8 +1,11 @@
 import json
-import socket
+import time
 
 import numpy as np
 import pytest
+from clusters import worker_environments
+
+from scarlet_tf.runs.cluster import LOST_EXIT_CODE
 
 pytestmark = pytest.mark.slow
 
@@ -53,18 +56,26 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
 
 
 def test_two_workers_equal_one_device(runs, single, tmp_path, start):
-    sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    workers = []
-    for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        workers.append(start("both", **SETTINGS, strategy="multi_worker", environment={"TF_CONFIG": config}))
+    settings = SETTINGS | {"strategy": "multi_worker"}
+    workers = [start("both", **settings, environment=environment) for environment in worker_environments(2)]
     chief, other = [finish(worker) for worker in workers]
     assert chief["replicas"] == 2 and chief["test"] == other["test"]
     check_close(runs, single, tmp_path / "both")
     lines = (tmp_path / "both" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_a_run_that_lost_its_chief_resumes_on_one_device(runs, pictures, single, tmp_path, start):
+    settings = SETTINGS | {"strategy": "multi_worker"}
+    chief, other = [start("run", **settings, environment=environment) for environment in worker_environments(2)]
+    while not list((tmp_path / "run").glob("checkpoints/checkpoint-*2.npz")):
+        assert chief.poll() is None, chief.communicate()[1][-3000:]
+        time.sleep(0.005)
+    chief.kill()
+    _, errors = other.communicate(timeout=60)
+    assert other.returncode == LOST_EXIT_CODE and errors.count("worker 0 ") == errors.count("was lost") == 1
+    result = runs.tiny_run(pictures, tmp_path / "run", **SETTINGS)
+    assert (result["replicas"], result["steps"]) == (1, 4)
+    check_close(runs, single, tmp_path / "run")
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
