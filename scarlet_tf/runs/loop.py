@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.runs.background import BackgroundWriter
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.runs.runlog import RunLog
@@ -48,6 +50,9 @@ def run_steps(
 ) -> None:
     """Run steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
 
+    A step that is saved waits only for a copy of the state. It is written in the background, at most one checkpoint at
+    a time: a step whose checkpoint before is still being written waits for it. So do the end of the run and SIGTERM.
+
     Args:
         log: entered here; gets the scalars every `log_every` steps.
         store: where checkpoints are saved.
@@ -61,15 +66,22 @@ def run_steps(
         KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
         DivergedError: if the loss is not finite at a step that is to be logged or saved; that step is not saved.
         WorkerLostError: if another worker of a distributed run has ended.
-        OSError: if the disk is full; says what is saved.
+        OSError: if a checkpoint or the log cannot be written: at the next checkpoint, or at the end. For a full disk
+            or a RemoteError it says what is saved.
     """
     saved = start_step
+
+    def save(step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        nonlocal saved
+        log.publish()  # first, so that the log never ends before the checkpoint
+        store.save(step, arrays)
+        saved = step
 
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
     naming_workers = naming_lost_workers("its last checkpoint")
-    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, naming_workers:
+    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, naming_workers, BackgroundWriter() as writer:
         for step in range(start_step, total_steps):
             scalars = take_step(step)
             done = step + 1
@@ -92,9 +104,10 @@ def run_steps(
                 log.log(done, shown)
             log.advance(done, shown)
             if saving:
-                store.save(done, state())
-                saved = done
+                arrays = {name: np.array(value) for name, value in state().items()}
+                writer.submit(functools.partial(save, done, arrays))
             if stopping:
+                writer.wait()
                 raise RunStopped(what_is_saved())
             if last:
                 break

@@ -1,0 +1,37 @@
+"""Writing in the background, one write at a time, so that a training step does not wait for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+
+class BackgroundWriter:
+    """Context manager that calls functions on a thread of its own, one after the other, at most one at a time.
+
+    The exception of a function is raised by the next `submit` or `wait`, or at the end of the block. The block waits
+    for the last function however it ends; if it ends by an exception of its own, that one is raised.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._running: Future | None = None
+
+    def submit(self, write: Callable[[], object]) -> None:
+        """Wait for the function before, then start `write` and return."""
+        self.wait()
+        self._running = self._pool.submit(write)
+
+    def wait(self) -> None:
+        """Wait for the function that runs, if any."""
+        running, self._running = self._running, None
+        if running:
+            running.result()
+
+    def __enter__(self) -> BackgroundWriter:
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        with self._pool, contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+            self.wait()
