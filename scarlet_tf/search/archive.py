@@ -23,6 +23,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
+from scarlet_tf.paths import local_copy
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
@@ -239,7 +240,7 @@ def read_archive(path: str | os.PathLike) -> Archive:
     Raises:
         ArchiveError: as `open_archive`, or if the file does not exist.
     """
-    path = Path(path)
+    path = local_copy(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: no such archive file")
     with contextlib.ExitStack() as stack, _explained(path):

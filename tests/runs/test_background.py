@@ -7,10 +7,8 @@ import flaky
 import numpy as np
 import pytest
 
-from scarlet_tf.paths import RemoteError
 from scarlet_tf.runs.background import BackgroundWriter
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.interrupt import RunStopped
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
 
