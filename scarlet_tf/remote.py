@@ -36,9 +36,12 @@ class RemotePath(PurePosixPath):
         """Return the path of a text such as "gs://bucket/run".
 
         Raises:
-            ValueError: for an unknown scheme, or one whose Python package is missing; names what to install.
+            ValueError: for an unknown scheme, one whose Python package is missing (names what to install), or a path
+                without a bucket or host.
         """
-        scheme = text.partition("://")[0]
+        scheme, _, place = text.partition("://")
+        if not place or place.startswith("/"):
+            raise ValueError(f"{text}: expected a bucket or host after {scheme}://, or a local path without a scheme")
         try:
             fsspec.get_filesystem_class(scheme)
         except ImportError as error:

@@ -1,10 +1,24 @@
-"""Writing in the background, one write at a time, so that a training step does not wait for it."""
+"""Writing in the background, so that a training step does not wait for it: snapshots, and one write at a time."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def snapshot(variable: tf.Variable) -> np.ndarray:
+    """Return the value of a variable, read-only, as it is now.
+
+    On a CPU nothing is copied: a tensor is immutable, and later assignments to the variable make another one.
+    """
+    return np.asarray(variable.read_value())
 
 
 class BackgroundWriter:

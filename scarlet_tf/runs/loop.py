@@ -58,7 +58,8 @@ def run_steps(
         store: where checkpoints are saved.
         take_step: runs step number k (0-based) and returns its scalars. They are converted to floats only when logged
             or saved, so that a step need not wait for its own result.
-        state: returns all arrays that a resumed run needs; called right after a step and its review.
+        state: returns all arrays that a resumed run needs, as copies that later steps do not change; called right after
+            a step and its review.
         reviewer: its scalars are logged with those of the step.
 
     Raises:
@@ -104,8 +105,7 @@ def run_steps(
                 log.log(done, shown)
             log.advance(done, shown)
             if saving:
-                arrays = {name: np.array(value) for name, value in state().items()}
-                writer.submit(functools.partial(save, done, arrays))
+                writer.submit(functools.partial(save, done, state()))
             if stopping:
                 writer.wait()
                 raise RunStopped(what_is_saved())

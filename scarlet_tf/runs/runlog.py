@@ -13,8 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scarlet_tf.committed import IncompleteError, read_committed, write_committed
 from scarlet_tf.files import naming, write_atomically
 from scarlet_tf.paths import as_path
+
+_LOG, _COPY = "log.jsonl", ".log.jsonl"
 
 
 class RunLog:
@@ -45,8 +48,7 @@ class RunLog:
         else:
             self._aside = tempfile.TemporaryDirectory()
             self._folder = Path(self._aside.name)
-            if (earlier := self.directory / "log.jsonl").exists():
-                (self._folder / "log.jsonl").write_bytes(earlier.read_bytes())
+            self._fetch()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._drop_lines_after_start()
         self._summary = tf.summary
@@ -71,11 +73,26 @@ class RunLog:
 
     def publish(self) -> None:
         """Upload the log and the TensorBoard summaries to a remote run directory; a local one has them already."""
-        if self._aside:
-            with self._naming_tensorboard():
-                self._writer.flush()
-            for path in [*self._folder.glob("log.jsonl"), *self._folder.glob("tensorboard/*")]:
-                (self.directory / path.relative_to(self._folder)).write_bytes(path.read_bytes())
+        if not self._aside:
+            return
+        with self._naming_tensorboard():
+            self._writer.flush()
+        if (log := self._folder / _LOG).exists():
+            content = log.read_bytes()
+            write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
+            write_atomically(self.directory / _LOG, content)
+        for path in self._folder.glob("tensorboard/*"):
+            write_atomically(self.directory / "tensorboard" / path.name, path.read_bytes())
+
+    def _fetch(self) -> None:
+        """Copy the log of a remote run directory, if it has one, to the temporary folder."""
+        try:
+            content = read_committed(self.directory / _COPY)
+        except (FileNotFoundError, IncompleteError):
+            if not (earlier := self.directory / _LOG).exists():
+                return
+            content = earlier.read_bytes()
+        (self._folder / _LOG).write_bytes(content)
 
     def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
         """Move the progress bar to `step` finished steps, and show these values beside it."""
@@ -86,7 +103,7 @@ class RunLog:
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars after `step` finished steps to log.jsonl and TensorBoard."""
         values = {name: float(value) for name, value in scalars.items()}
-        path = self._folder / "log.jsonl"
+        path = self._folder / _LOG
         with naming(path), open(path, "a") as file:
             file.write(json.dumps({"step": int(step), "time": round(time.time(), 3), **values}) + "\n")
         with self._naming_tensorboard(), self._writer.as_default(step=int(step)):
@@ -106,7 +123,7 @@ class RunLog:
             raise OSError(code, os.strerror(code), str(self.directory / "tensorboard")) from error
 
     def _drop_lines_after_start(self) -> None:
-        path = self._folder / "log.jsonl"
+        path = self._folder / _LOG
         if not path.exists():
             return
         kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.start_step]

@@ -14,13 +14,10 @@ from scarlet_tf.paths import RemoteError
 
 
 @pytest.fixture(autouse=True)
-def faults(folder, tmp_path, monkeypatch):
-    """The folder "pictures" also is flaky://bucket/pictures; failures come at once."""
+def faults(folder, tmp_path, flaky_store):
+    """Of a store that has the images of `folder` too."""
     shutil.copytree(folder, tmp_path / "store" / "bucket" / "pictures")
-    monkeypatch.setenv("FLAKY_ROOT", str(tmp_path / "store"))
-    monkeypatch.setattr("scarlet_tf.remote.PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(flaky, "FAULTS", flaky.Faults())
-    return flaky.FAULTS
+    return flaky_store
 
 
 REMOTE = "flaky://bucket/pictures"
@@ -70,7 +67,7 @@ def test_splits_classes_and_strays_are_those_of_a_local_folder(folder, tmp_path)
 
 @pytest.mark.parametrize("skip_damaged", [False, True])
 def test_a_store_that_fails_is_no_damaged_image(faults, monkeypatch, skip_damaged):
-    data, read = None, flaky.FlakyFileSystem.cat_file
+    read = flaky.FlakyFileSystem.cat_file
 
     def fail(self, path, **how):
         if path.endswith("3.png"):

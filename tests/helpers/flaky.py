@@ -40,7 +40,8 @@ class Faults:
         lost: deletions that do nothing.
         late: deletions that take effect only after some more operations.
         bytes_to_live: bytes written before `die` is called, which leaves a part of the file; None: for ever.
-        seconds_per_write: that every write sleeps.
+        bytes_per_second: that writes sleep for.
+        folders: whether a folder must exist before a file in it, as on a disk.
     """
 
     random: Random = dataclasses.field(default_factory=lambda: Random(0))
@@ -50,8 +51,14 @@ class Faults:
     late: float = 0.0
     bytes_to_live: int | None = None
     die: Callable[[], None] = raise_killed
-    seconds_per_write: float = 0.0
+    bytes_per_second: float = float("inf")
     happened: dict[str, int] = dataclasses.field(default_factory=dict)
+    folders: bool = False
+    dead: bool = False
+
+    def revive(self) -> None:
+        """Start a process anew: it lives for ever."""
+        self.dead, self.bytes_to_live = False, None
 
     def draw(self, kind: str) -> bool:
         if happens := self.random.random() < getattr(self, kind):
@@ -93,19 +100,27 @@ class FlakyFileSystem(fsspec.AbstractFileSystem):
     def pipe_file(self, path, value, mode="overwrite", **_):
         self._operation()
         place = self._place(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if not FAULTS.folders:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        elif not place.parent.exists():
+            raise FileNotFoundError(path)
         self._late.pop(place, None)
-        time.sleep(FAULTS.seconds_per_write)
+        time.sleep(len(value) / FAULTS.bytes_per_second)
         lives = FAULTS.bytes_to_live
         part = FAULTS.random.randrange(len(value) + 1) if FAULTS.draw("write") else None
         if lives is not None and lives <= (len(value) if part is None else part):
             _write(place, value[:lives])
+            FAULTS.dead = True
             FAULTS.die()
         if lives is not None:
             FAULTS.bytes_to_live -= len(value) if part is None else part
         _write(place, value[:part])
         if part is not None:
             raise ConnectionResetError(f"connection lost while writing {path}")
+
+    def mkdir(self, path, create_parents=True, **_):
+        self._operation()
+        self._place(path).mkdir(parents=create_parents)
 
     def rm_file(self, path):
         self._operation("read")
@@ -136,6 +151,8 @@ class FlakyFileSystem(fsspec.AbstractFileSystem):
         return {"name": name, "size": place.stat().st_size, "type": kind}
 
     def _operation(self, kind: str | None = None) -> None:
+        if FAULTS.dead:
+            raise Killed
         for place, left in list(self._late.items()):
             self._late[place] = left - 1
             if left <= 1:
@@ -152,3 +169,5 @@ def _write(place: Path, content: bytes) -> None:
 
 
 fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
+if lives := os.environ.get("FLAKY_BYTES_TO_LIVE"):
+    FAULTS = Faults(bytes_to_live=int(lives), die=kill_this_process)

@@ -15,13 +15,7 @@ from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
 FOLDER = "flaky://bucket/run"
 
 
-@pytest.fixture(autouse=True)
-def faults(tmp_path, monkeypatch):
-    """Of a store in an empty folder; sets the seconds between two tries to zero."""
-    monkeypatch.setenv("FLAKY_ROOT", str(tmp_path))
-    monkeypatch.setattr("scarlet_tf.remote.PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(flaky, "FAULTS", flaky.Faults())
-    return flaky.FAULTS
+pytestmark = pytest.mark.usefixtures("flaky_store")
 
 
 def store(keep=2):
@@ -55,13 +49,13 @@ def write_kill_read(seed):
             step += 1
             store().save(step, arrays_of(step, attempt=seed))
             returned = step
-    faults.bytes_to_live = None
+    faults.revive()
     return returned, step, store().restore()
 
 
 @pytest.mark.filterwarnings("ignore:.*its marker is cut short")
 @pytest.mark.parametrize("runs", [50, pytest.param(500, marks=pytest.mark.slow)])
-def test_a_killed_run_finds_its_last_whole_checkpoint(runs, faults):
+def test_a_killed_run_finds_its_last_whole_checkpoint(runs, flaky_store):
     unfinished = 0
     for seed in range(runs):
         returned, tried, found = write_kill_read(seed)
@@ -71,7 +65,7 @@ def test_a_killed_run_finds_its_last_whole_checkpoint(runs, faults):
             check_whole(found)
         unfinished += step < tried
     assert unfinished > 0.3 * runs  # most kills hit a checkpoint in the middle
-    assert set(faults.happened) == {"read", "write", "lost", "late"}
+    assert set(flaky_store.happened) == {"read", "write", "lost", "late"}
     store().save(tried + 1, arrays_of(tried + 1, attempt=0))
     assert len(store().paths()) <= 10  # what deletions lost was deleted later
 
@@ -108,7 +102,7 @@ def test_a_process_that_kill_9_ends_in_a_write(runs, monkeypatch):
 
 
 def put(tmp_path, name, content):
-    (tmp_path / "bucket" / "run" / name).write_bytes(content)
+    (tmp_path / "store" / "bucket" / "run" / name).write_bytes(content)
 
 
 def test_a_checkpoint_without_a_marker_that_agrees_is_passed_over(tmp_path):
@@ -126,23 +120,23 @@ def test_a_checkpoint_without_a_marker_that_agrees_is_passed_over(tmp_path):
     put(tmp_path, f"{name}.complete", b'{"bytes": 12')
     with pytest.warns(UserWarning, match=r"its marker is cut short"):
         assert store().restore().step == 1
-    (tmp_path / "bucket" / "run" / f"{name}.complete").unlink()
+    (tmp_path / "store" / "bucket" / "run" / f"{name}.complete").unlink()
     assert store().restore().step == 1 and [path.name for path in store().paths()] == ["checkpoint-0000000001.npz"]
 
 
-def test_a_store_that_does_not_answer_is_no_damaged_checkpoint(faults):
+def test_a_store_that_does_not_answer_is_no_damaged_checkpoint(flaky_store):
     """An older checkpoint, or none, would repeat or discard training."""
     store().save(1, arrays_of(1, 0))
     store().save(2, arrays_of(2, 0))
-    faults.read = 1.0
+    flaky_store.read = 1.0
     with pytest.raises(RemoteError) as error:
         store().restore()
     assert error.value.strerror == "TimeoutError: the store does not answer (tried 5 times)"
-    assert error.value.filename == FOLDER and faults.happened["read"] == 5
-    faults.read, faults.write = 0.0, 1.0
+    assert error.value.filename == FOLDER and flaky_store.happened["read"] == 5
+    flaky_store.read, flaky_store.write = 0.0, 1.0
     with pytest.raises(RemoteError, match=r"connection lost while writing .*tried 5 times.*checkpoint-0000000003.npz'"):
         store().save(3, arrays_of(3, 0))
-    faults.write = 0.0
+    flaky_store.write = 0.0
     assert store().restore().step == 2
 
 
@@ -152,7 +146,7 @@ def test_old_checkpoints_and_rests_of_killed_writes_are_deleted(tmp_path):
     put(tmp_path, "checkpoint-0000000004.npz", b"half")
     put(tmp_path, "config.json", b"{}")
     store().save(5, arrays_of(5, 0))
-    names = sorted(path.name for path in (tmp_path / "bucket" / "run").iterdir())
+    names = sorted(path.name for path in (tmp_path / "store" / "bucket" / "run").iterdir())
     kept = [f"checkpoint-{step:010d}.npz{end}" for step in (3, 5) for end in ("", ".complete")]
     assert names == [*kept, "config.json"]
 

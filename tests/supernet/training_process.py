@@ -5,6 +5,7 @@ python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY
 
 import sys
 
+import flaky  # noqa: F401 - registers flaky:// for remote runs
 import tensorflow as tf
 from spaces import FEW_CHOICES
 
