@@ -85,7 +85,7 @@ def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path | RemotePath) -> None:
-    """Delete a folder and all that is in it."""
+    """Delete a folder and all that is in it. A remote one may be missing."""
     if isinstance(folder, Path):
         shutil.rmtree(folder)
     else:

@@ -6,6 +6,7 @@ before flags are checked, and TensorFlow 2.21 has no file system for s3://.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
@@ -116,8 +117,9 @@ class RemotePath(PurePosixPath):
                 raise
 
     def rmtree(self) -> None:
-        """Delete a folder and all that is in it."""
-        self._call("rm", recursive=True)
+        """Delete a folder and all that is in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):  # also at a second try
+            self._call("rm", recursive=True)
 
     def fetch(self, target: Path) -> None:
         """Copy a file, or all files of a folder, to a local path."""
@@ -137,8 +139,9 @@ class RemotePath(PurePosixPath):
             return None
 
     def _located(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        # Without a cache of listings, a folder shows what other processes have written to it.
-        return fsspec.core.url_to_fs(str(self), use_listings_cache=False)
+        system, path = fsspec.core.url_to_fs(str(self))
+        system.invalidate_cache()  # of listings: other processes write too
+        return system, path
 
     def _call(self, method: str, *args, **how):
         """Call a method of the file system with this path as its first argument, again while that may help."""
