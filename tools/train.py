@@ -69,7 +69,7 @@ _SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that canno
 _RECIPE = flags.DEFINE_string(
     "recipe", "small", "Training recipe: paper, small, or finetune (the classifier first, then all layers)."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write, local or remote, such as gs://bucket/run.")
 _NAME = flags.DEFINE_string(
     "name",
     None,

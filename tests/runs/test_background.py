@@ -109,7 +109,6 @@ def test_a_step_is_delayed_by_a_tenth_of_the_write_at_most(flaky_store):
         state=lambda: {str(number): snapshot(kernel) for number, kernel in enumerate(kernels)},
     )
     delays = np.diff(started) - np.median(np.diff(started))
-    print(f"delays {np.sort(delays)[-3:]}, a step {np.median(np.diff(started))}")
     assert seconds == 10.0 and delays.max() <= 0.1 * seconds
     for path, step in zip(CheckpointStore(FOLDER, kind="t", fingerprint="f").paths(), (500, 530), strict=True):
         for number, array in read_checkpoint(path, kind="t").arrays.items():
