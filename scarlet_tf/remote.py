@@ -82,9 +82,15 @@ class RemotePath(PurePosixPath):
 
     def find(self) -> dict[str, int]:
         """Return the sizes in bytes of all files below a folder, by their paths relative to it."""
-        found = self._call("find", detail=True)
-        top = self._located()[1].rstrip("/") + "/"
-        return {name.removeprefix(top): entry["size"] for name, entry in found.items()}
+        # Not `find` of fsspec, which leaves out folders that it cannot list.
+        sizes = {}
+        for entry in self._call("ls", detail=True):
+            name = PurePosixPath(entry["name"]).name
+            if entry["type"] != "directory":
+                sizes[name] = entry["size"]
+            elif entry["name"].rstrip("/") != self._located()[1].rstrip("/"):  # some list the folder itself
+                sizes |= {f"{name}/{below}": size for below, size in (self / name).find().items()}
+        return sizes
 
     def read_bytes(self) -> bytes:
         return self._call("cat_file")

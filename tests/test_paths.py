@@ -94,6 +94,16 @@ def test_schemes_that_cannot_be_used_are_named(text, message):
         as_path(text)
 
 
+def test_a_listing_is_complete_though_some_calls_fail(flaky_store):
+    expected = {f"{folder}/{number}.txt": number for folder in "abcd" for number in range(3)}
+    for name, size in expected.items():
+        as_path(f"{RUN}/{name}").write_bytes(b"x" * size)
+    flaky_store.read = 0.3
+    for _ in range(20):
+        assert as_path(RUN).find() == expected
+    assert flaky_store.happened["read"] > 20
+
+
 def test_what_fails_for_a_while_is_tried_again(flaky_store, monkeypatch):
     path = as_path(f"{RUN}/a.txt")
     flaky_store.read = flaky_store.write = 0.3
