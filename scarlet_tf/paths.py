@@ -44,7 +44,8 @@ def as_path(path: str | os.PathLike) -> Path | RemotePath:
 def local_copy(path: str | os.PathLike) -> Path:
     """Return a local path as it is; copy a remote file or folder to a temporary folder, once for each process.
 
-    For libraries that open files themselves. The copy keeps the name, and is deleted when the process ends.
+    For libraries that open files themselves. The copy keeps the name, and is deleted when the process ends; later
+    changes of the remote file are not seen.
 
     Raises:
         FileNotFoundError: if there is nothing at a remote path.

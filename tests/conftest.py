@@ -12,6 +12,7 @@ import pytest
 from absl import flags
 from spaces import FEW_CHOICES
 
+from scarlet_tf import paths
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.cli import load_tensorflow, usable_cores
 
@@ -121,6 +122,7 @@ def flaky_store(tmp_path, monkeypatch):
     monkeypatch.setenv("FLAKY_ROOT", str(root))
     monkeypatch.setattr("scarlet_tf.remote.PAUSES", (0.0,) * 4)
     monkeypatch.setattr(flaky, "FAULTS", flaky.Faults())
+    paths._fetched.cache_clear()
     return flaky.FAULTS
 
 

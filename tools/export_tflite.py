@@ -83,7 +83,7 @@ def main() -> None:
     from scarlet_tf.data import check_image_folder
     from scarlet_tf.files import check_output_file
     from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_max_growth, check_options, parse_format
-    from scarlet_tf.paths import local_copy
+    from scarlet_tf.paths import check_local, local_copy
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
     from scarlet_tf.zoo import check_model, read_training, skipped_damaged
 
@@ -104,6 +104,7 @@ def main() -> None:
     check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
         check_image_folder(_DATASET.value)
+    check_local(_OUTPUT.value, why="the file is run from there: copy it afterwards")
     check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".tflite")
     training = read_training(_MODEL.value)

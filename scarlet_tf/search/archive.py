@@ -23,7 +23,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
-from scarlet_tf.paths import local_copy
+from scarlet_tf.paths import check_local, local_copy
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
 
@@ -212,7 +212,10 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
 
     Raises:
         ArchiveError: if the file is damaged, not an archive, of another version, or belongs to another search.
+        ValueError: for a remote path.
     """
+    if path is not None:
+        check_local(path, why="SQLite needs a local file; `search.run.search_into` takes a remote run directory")
     identity = json.loads(json.dumps(identity))
     name = ":memory:" if path is None else str(path)
     with contextlib.ExitStack() as stack, _explained(name):
