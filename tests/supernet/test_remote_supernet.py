@@ -64,7 +64,7 @@ def test_a_run_that_kill_9_ends_in_its_writes_ends_bit_identical(uninterrupted, 
 
 
 def test_a_run_on_a_store_that_fails_now_and_then(uninterrupted, tiny_data, tmp_path, flaky_store, capfd):
-    flaky_store.read, flaky_store.write, flaky_store.lost = 0.1, 0.1, 0.3
+    flaky_store.read, flaky_store.write, flaky_store.lost = 0.2, 0.2, 0.5
     config = SupernetConfig.from_dict(json.loads((uninterrupted / "config.json").read_text()))
     how = {"strategy": make_strategy("one_device"), "checkpoint_every": 3, "log_every": 1, "keep_checkpoints": 1}
     copies = {}
