@@ -57,7 +57,7 @@ _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XL
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _KEEP_CHECKPOINTS = flags.DEFINE_integer("keep_checkpoints", 3, "Number of newest checkpoints to keep.", lower_bound=1)
 _PATHS = flags.DEFINE_integer("paths", 64, "Number of random paths to evaluate at the end; 0: none.", lower_bound=0)
-_OUTPUT = flags.DEFINE_string("output", None, "Run directory, local or remote, such as gs://bucket/run.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
 
 
 def main() -> None:

@@ -150,18 +150,19 @@ def test_a_write_that_fails_ends_the_run_and_says_what_is_saved(flaky_store):
     assert error.value.strerror.endswith(f"(tried 5 times); {FOLDER} is saved up to step 6 of 20")
 
 
-@pytest.mark.parametrize(
-    ("how", "error", "saved"), [(signal.SIGTERM, RunStopped, 6), (signal.SIGINT, KeyboardInterrupt, 4)]
-)
-def test_a_stopped_run_waits_for_the_write_in_flight(flaky_store, how, error, saved):
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stop", "error", "saved"), [(terminate, RunStopped, 6), (interrupt, KeyboardInterrupt, 4)])
+def test_a_stopped_run_waits_for_the_write_in_flight(flaky_store, stop, error, saved):
     """SIGTERM for a checkpoint of its own, Ctrl-C for one that was begun."""
     flaky_store.bytes_per_second = 2e4
-
-    def stop(step):
-        if step == 5:
-            os.kill(os.getpid(), how)
-
     with pytest.raises(error) as stopped:
-        run(total=10, every=4, on_step=stop)
-    text = stopped.value.saved if how == signal.SIGTERM else str(stopped.value)
+        run(total=10, every=4, on_step=lambda step: stop() if step == 5 else None)
+    text = str(stopped.value) if error is KeyboardInterrupt else stopped.value.saved
     assert text == f"{FOLDER} is saved up to step {saved} of 10" and restored().step == saved
