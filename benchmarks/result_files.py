@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarlet_tf.files import check_output_file, write_atomically
+from scarlet_tf.paths import check_local
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ def choose_output(given: str | None, name: str) -> Path:
     Raises:
         OSError: if files could not be written there later.
     """
+    if given:
+        check_local(given, why="experiments write several files: copy them afterwards")
     output = Path(given) if given else _RESULTS / name
     check_output_file(f"{output}.json")
     return output

@@ -5,25 +5,37 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+from scarlet_tf.paths import as_path, check_local, is_remote
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write a file atomically: to a temporary file beside `path`, flushed to disk, then renamed.
 
+    A remote file is uploaded in one go, which gs:// and s3:// do atomically; see `committed` for other file systems.
+
     Args:
         path: the file; its folder is created if necessary.
         content: bytes, text (written as UTF-8), or a function that writes to the open file.
     """
-    path = Path(path)
+    path = as_path(path)
+    if not isinstance(path, Path):
+        path.write_bytes(_in_memory(content))
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A PID would not do: processes on machines that share the folder may have the same one.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -41,14 +53,27 @@ def write_atomically(path: str | os.PathLike, content: bytes | str | Callable[[B
         temporary.unlink(missing_ok=True)
 
 
+def _in_memory(content: bytes | str | Callable[[BinaryIO], object]) -> bytes:
+    if not callable(content):
+        return content.encode() if isinstance(content, str) else content
+    file = io.BytesIO()
+    content(file)
+    return file.getvalue()
+
+
 @contextlib.contextmanager
 def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path with the same file name, and rename the file written there to `path` at the end.
 
     For writers that need a path with the right suffix. Creates the folder of `path` if necessary. After an exception,
-    `path` is unchanged.
+    `path` is unchanged. A remote file is uploaded from a temporary folder.
     """
-    path = Path(path)
+    path = as_path(path)
+    if not isinstance(path, Path):
+        with tempfile.TemporaryDirectory() as aside:
+            yield Path(aside) / path.name
+            path.write_bytes((Path(aside) / path.name).read_bytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
         temporary = Path(aside) / path.name
@@ -57,6 +82,14 @@ def replaced_whole(path: str | os.PathLike) -> Iterator[Path]:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+
+
+def remove_folder(folder: Path | RemotePath) -> None:
+    """Delete a folder and all that is in it. A remote one may be missing."""
+    if isinstance(folder, Path):
+        shutil.rmtree(folder)
+    else:
+        folder.rmtree()
 
 
 @contextlib.contextmanager
@@ -101,11 +134,16 @@ def locked_folder(folder: str | os.PathLike) -> Iterator[None]:
 
     The kernel holds the lock (flock on the file .lock) and releases it however the process dies. On a file system
     without locks, a warning is printed and nothing is locked. A folder without write permission is not locked either.
-    A folder that was created here and is still empty at the end is removed.
+    A folder that was created here and is still empty at the end is removed. A remote folder has no lock: a warning is
+    printed.
 
     Raises:
         FolderInUseError: if another run holds the lock.
     """
+    if is_remote(folder):
+        _warn_of_no_lock(folder, "remote file systems have no locks")
+        yield
+        return
     folder = Path(folder)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,10 +179,7 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
         except OSError as error:
             os.close(descriptor)
             path.unlink(missing_ok=True)
-            print(
-                f"warning: {folder} cannot be locked ({error.strerror}): make sure that no other run writes to it",
-                file=sys.stderr,
-            )
+            _warn_of_no_lock(folder, error.strerror)
             return None
         if _same_file(path, descriptor):
             record = {"pid": os.getpid(), "host": socket.gethostname()}
@@ -153,6 +188,10 @@ def _take_lock(path: Path, *, folder: Path) -> int | None:
                 os.pwrite(descriptor, json.dumps(record).encode(), 0)
             return descriptor
         os.close(descriptor)  # the holder removed the file while this process opened it
+
+
+def _warn_of_no_lock(folder: str | os.PathLike, reason: str) -> None:
+    print(f"warning: {folder} cannot be locked ({reason}): make sure that no other run writes to it", file=sys.stderr)
 
 
 def _same_file(path: Path, descriptor: int) -> bool:
@@ -173,6 +212,8 @@ def _in_use(folder: Path, descriptor: int) -> FolderInUseError:
 
 def check_free(folder: str | os.PathLike) -> None:
     """Raise FolderInUseError early if another run holds a folder's lock; only `locked_folder` takes the lock."""
+    if is_remote(folder):
+        return
     folder = Path(folder)
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR)
@@ -191,7 +232,7 @@ def check_free(folder: str | os.PathLike) -> None:
 def expand_user(path: str | os.PathLike) -> Path:
     """Replace a leading ~ by the home folder; raise ValueError if none is known, as in a container with a bare uid."""
     try:
-        return Path(path).expanduser()
+        return as_path(path).expanduser()
     except RuntimeError:
         raise ValueError(
             f"{path}: cannot expand ~, as no home folder is known: set HOME, or use a path without ~"
@@ -205,14 +246,15 @@ def user_cache() -> Path:
 
 def check_output_file(path: str | os.PathLike) -> None:
     """Raise OSError if a result could not be written to this file later; a missing folder is no error."""
-    path = Path(path)
+    path = as_path(path)
     _check_writable(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
 
 
 def check_new_folder(path: str | os.PathLike) -> None:
-    """Raise OSError if a folder cannot be created here, or already holds something."""
+    """Raise OSError if a folder cannot be created here, or already holds something; ValueError for a remote one."""
+    check_local(path, why="TensorFlow writes this folder itself: copy it from there")
     path = Path(path)
     _check_writable(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -221,7 +263,7 @@ def check_new_folder(path: str | os.PathLike) -> None:
 
 def check_run_folder(path: str | os.PathLike) -> None:
     """Raise OSError if a run directory can be neither created nor written to, or is an image folder."""
-    path = Path(path)
+    path = as_path(path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file: expected a folder, or a name for a new one")
     if (path / "train").is_dir():
@@ -229,8 +271,16 @@ def check_run_folder(path: str | os.PathLike) -> None:
     _check_writable(path / _LOCK)
 
 
-def _check_writable(path: Path) -> None:
-    """Raise OSError unless the nearest existing folder above `path` is writable."""
+def _check_writable(path: Path | RemotePath) -> None:
+    """Raise OSError unless the nearest existing folder above `path` is writable.
+
+    Access to a remote folder is tried, by a small file that is deleted again.
+    """
+    if not isinstance(path, Path):
+        trial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        trial.write_bytes(b"")
+        trial.unlink(missing_ok=True)
+        return
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise NotADirectoryError(f"{path} cannot be written: {above} is not a folder")
@@ -240,5 +290,5 @@ def _check_writable(path: Path) -> None:
 
 def check_contains(folder: str | os.PathLike, name: str, *, what: str) -> None:
     """Raise FileNotFoundError unless a folder contains the file `name`, as every `what` does."""
-    if not (Path(folder) / name).is_file():
+    if not (as_path(folder) / name).is_file():
         raise FileNotFoundError(f"no {what} in {folder}: it has no {name}")

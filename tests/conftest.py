@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import flaky
 import numpy as np
 import pytest
 from absl import flags
 from spaces import FEW_CHOICES
 
+from scarlet_tf import paths
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.cli import load_tensorflow, usable_cores
 
@@ -111,6 +113,18 @@ def bright_images(tmp_path_factory):
         return root
 
     return make
+
+
+@pytest.fixture
+def flaky_store(tmp_path, monkeypatch):
+    """The faults of flaky://, whose files are in tmp_path / "store"; between two tries no time passes."""
+    root = tmp_path / "store"
+    root.mkdir()
+    monkeypatch.setenv("FLAKY_ROOT", str(root))
+    monkeypatch.setattr("scarlet_tf.remote.PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(flaky, "FAULTS", flaky.Faults())
+    paths._fetched.cache_clear()
+    return flaky.FAULTS
 
 
 @pytest.fixture

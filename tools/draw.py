@@ -20,13 +20,14 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.files import check_output_file, write_atomically
+    from scarlet_tf.paths import local_copy
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import resolve_spec
 
     if Path(_OUTPUT.value).suffix.lower() != ".svg":
         raise ValueError(f"ending of --output must be '.svg', got {_OUTPUT.value!r}")
     check_output_file(_OUTPUT.value)
-    spec_file = Path(_MODEL.value) / "spec.json"  # of a trained folder
+    spec_file = local_copy(_MODEL.value) / "spec.json"  # of a trained folder
     spec = resolve_spec(str(spec_file) if spec_file.is_file() else _MODEL.value)
     write_atomically(_OUTPUT.value, draw_architecture(spec, legend=_LEGEND.value))
     print(_OUTPUT.value)

@@ -40,11 +40,13 @@ def main() -> None:
     from scarlet_tf.files import check_output_file
     from scarlet_tf.formats import check_ending
     from scarlet_tf.onnx_file import check_onnx_options
+    from scarlet_tf.paths import check_local
     from scarlet_tf.zoo import check_model
 
     options = {"opset": _OPSET.value, "layout": _LAYOUT.value, "batch_size": _BATCH.value}
     check_onnx_options(**options)
     check_model(_MODEL.value, weights=_WEIGHTS.value)
+    check_local(_OUTPUT.value, why="the file is run from there: copy it afterwards")
     check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".onnx")
     load_tensorflow()

@@ -80,11 +80,10 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the weights and images."
 
 
 def main() -> None:
-    from pathlib import Path
-
     from scarlet_tf.data import check_image_folder
     from scarlet_tf.files import check_output_file
     from scarlet_tf.formats import QUANTIZATIONS, check_ending, check_max_growth, check_options, parse_format
+    from scarlet_tf.paths import check_local, local_copy
     from scarlet_tf.tflite import client_obstacle, describe_ends, read_record
     from scarlet_tf.zoo import check_model, read_training, skipped_damaged
 
@@ -96,7 +95,7 @@ def main() -> None:
         "optimize_for": _OPTIMIZE_FOR.value,
     }
     calibrated = _DATASET.value is not None
-    learnt = (Path(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
+    learnt = (local_copy(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
     check_options(**options, has_representative=calibrated or learnt)
     check_max_growth(_MAX_GROWTH.value, optimize_for=_OPTIMIZE_FOR.value)
     growth = {"max_growth": _MAX_GROWTH.value}
@@ -105,6 +104,7 @@ def main() -> None:
     check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     if calibrated:
         check_image_folder(_DATASET.value)
+    check_local(_OUTPUT.value, why="the file is run from there: copy it afterwards")
     check_output_file(_OUTPUT.value)
     check_ending(_OUTPUT.value, ".tflite")
     training = read_training(_MODEL.value)

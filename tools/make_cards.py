@@ -23,12 +23,13 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.files import write_atomically
+    from scarlet_tf.paths import as_path
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import list_models
     from scarlet_tf.zoo.cards import make_card
 
     results = Path(_RESULTS.value or Path(__file__).parents[1] / "zoo" / "results")
-    output = Path(_OUTPUT.value)
+    output = as_path(_OUTPUT.value)
     cards = [make_card(model, results=results) for model in _MODELS.value or list_models()]
     output.mkdir(parents=True, exist_ok=True)
     for card in cards:

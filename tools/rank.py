@@ -40,9 +40,11 @@ def main() -> None:
     from benchmarks.rank.random_models import DRAWS
     from scarlet_tf.choices import check_known
     from scarlet_tf.files import check_contains, check_free, check_run_folder, locked_folder
+    from scarlet_tf.paths import check_local
     from scarlet_tf.supernet.supernet_config import warn_if_unfinished
     from scarlet_tf.training.config import train_config
 
+    check_local(_OUTPUT.value, why="it holds several run directories that are made there: copy it afterwards")
     check_known("draw", _DRAW.value, DRAWS)
     train_config(_RECIPE.value, **({} if _EPOCHS.value is None else {"epochs": _EPOCHS.value}))
     check_contains(_SUPERNET.value, "config.json", what="supernet")

@@ -20,6 +20,7 @@ from absl import flags
 
 from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
 from scarlet_tf.files import check_free, check_run_folder, locked_folder
+from scarlet_tf.paths import check_local
 
 _FIGURE = flags.DEFINE_enum("figure", None, ["1", "4", "6"], "Figure of the paper.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.", required=True)
@@ -68,6 +69,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for benchmarks, which is not installed
     if _FIGURE.value == "6" and _SUPERNET.value is None:
         raise ValueError("figure 6 searches a supernet: expected --supernet, a run directory of train_supernet.py")
+    check_local(_OUTPUT.value, why="it holds several run directories that are made there: copy it afterwards")
     check_run_folder(_OUTPUT.value)
     check_free(_OUTPUT.value)
     print({"1": _figure1, "4": _figure4, "6": _figure6}[_FIGURE.value]())

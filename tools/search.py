@@ -20,7 +20,7 @@ from absl import flags
 from scarlet_tf.cli import load_tensorflow, run
 
 _SUPERNET = flags.DEFINE_string("supernet", None, "Run directory that train_supernet.py wrote.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Run directory of the search.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory of the search, local or remote.", required=True)
 _POPULATION = flags.DEFINE_integer("population", 70, "Population size.")
 _GENERATIONS = flags.DEFINE_integer(
     "generations",

@@ -69,7 +69,7 @@ _SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that canno
 _RECIPE = flags.DEFINE_string(
     "recipe", "small", "Training recipe: paper, small, or finetune (the classifier first, then all layers)."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "Run directory to write, local or remote, such as gs://bucket/run.")
 _NAME = flags.DEFINE_string(
     "name",
     None,
@@ -83,6 +83,12 @@ _TPU = flags.DEFINE_string(
 )
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile a step as one XLA program: for GPUs and TPUs, slow on a CPU.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
+_KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints",
+    3,
+    "Number of newest checkpoints to keep during the run; each holds the best weights so far too.",
+    lower_bound=1,
+)
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between lines of log.jsonl.", lower_bound=1)
 _OVERRIDES = {
     "epochs": flags.DEFINE_float("epochs", None, "Number of epochs; default: the recipe's."),
@@ -137,12 +143,12 @@ def main() -> None:
         raise ValueError("--inherit_from and --genome must be set together")
     if _INHERIT_FROM.value and _WEIGHTS.value:
         raise ValueError("--weights cannot be combined with --inherit_from, which has its own weights")
-    from pathlib import Path
-
+    from scarlet_tf.committed import is_committed
     from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.data.data_config import parse_validation
     from scarlet_tf.files import check_contains, check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
+    from scarlet_tf.paths import as_path
     from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.zoo import check_model
@@ -158,7 +164,11 @@ def main() -> None:
     DataConfig(image_size=parse_image_size(_IMAGE_SIZE.value) or 1, **images)
     by_default = "best" if _VALIDATION.value is not None and _PRUNE.value is None else "last"
     overrides["keep"] = by_default if _KEEP.value is None else _KEEP.value
-    intervals = {"checkpoint_every": _CHECKPOINT_EVERY.value, "log_every": _LOG_EVERY.value}
+    intervals = {
+        "checkpoint_every": _CHECKPOINT_EVERY.value,
+        "keep_checkpoints": _KEEP_CHECKPOINTS.value,
+        "log_every": _LOG_EVERY.value,
+    }
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
     if compressed and _JIT.value:
         raise ValueError("--jit_compile is not for --qat, --prune and --cluster")
@@ -173,7 +183,7 @@ def main() -> None:
     else:
         check_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
     check_image_folder(_DATASET.value)
-    ended_before = (Path(_OUTPUT.value) / "training.json").is_file()
+    ended_before = is_committed(as_path(_OUTPUT.value) / "training.json")
     if not ended_before and _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         check_free(_OUTPUT.value)
     join_workers(_STRATEGY.value)

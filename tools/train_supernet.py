@@ -55,6 +55,7 @@ _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Recompute blocks in the back
 _PRECISION = flags.DEFINE_string("precision", "float32", "Compute precision: float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
+_KEEP_CHECKPOINTS = flags.DEFINE_integer("keep_checkpoints", 3, "Number of newest checkpoints to keep.", lower_bound=1)
 _PATHS = flags.DEFINE_integer("paths", 64, "Number of random paths to evaluate at the end; 0: none.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
 
@@ -117,6 +118,7 @@ def main() -> None:
         _OUTPUT.value,
         strategy=strategy,
         checkpoint_every=_CHECKPOINT.value,
+        keep_checkpoints=_KEEP_CHECKPOINTS.value,
         recompute=_RECOMPUTE.value,
         jit_compile=_JIT.value,
     )

@@ -57,13 +57,13 @@ def main() -> None:
     import dataclasses
     import json
     import tempfile
-    from pathlib import Path
 
     from scarlet_tf.data import check_image_folder
     from scarlet_tf.files import check_contains, check_output_file, write_atomically
     from scarlet_tf.formats import parse_format
     from scarlet_tf.latency import find_failures
     from scarlet_tf.onnx_file import OnnxModel, check_onnx
+    from scarlet_tf.paths import as_path, check_local
     from scarlet_tf.report import draw_architecture
     from scarlet_tf.zoo import check_model, read_training, skipped_damaged
     from scarlet_tf.zoo.cards import make_card
@@ -71,6 +71,8 @@ def main() -> None:
 
     if "onnx" in (_FORMATS.value or ()):
         check_onnx()
+    if _FOLDER.value:
+        check_local(_FOLDER.value, why="the files in it are run from there: copy it afterwards")
     asked = _FORMATS.value and [parse_format("format", wanted) for wanted in _FORMATS.value]
     check_model(_MODEL.value, weights=_WEIGHTS.value, saved_model=True)
     failures = find_failures(_TFLITE.value)  # before the slow part
@@ -152,7 +154,7 @@ def main() -> None:
         write_atomically(_OUTPUT.value, report.to_json())
     if card:
         card = dataclasses.replace(card, verification=json.loads(report.to_json()))
-        write_atomically(Path(_CARD.value).with_name(card.picture), draw_architecture(card.spec))
+        write_atomically(as_path(_CARD.value).with_name(card.picture), draw_architecture(card.spec))
         write_atomically(_CARD.value, card.markdown())
     if failures:
         fail(*failures.values())

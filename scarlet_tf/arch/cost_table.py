@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from scarlet_tf.arch.parts import parts_of, sum_of_parts
 from scarlet_tf.arch.space import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
+from scarlet_tf.paths import as_path
 
 FORMAT = "scarlet_tf.cost_table"
 VERSION = 1
@@ -200,7 +200,7 @@ class CostTable:
             OSError: if the file cannot be read.
         """
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_dict(json.loads(as_path(path).read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise CostTableError(f"{path}: {error}") from error
 

@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from scarlet_tf.arch.choice import Choice
 from scarlet_tf.arch.spec import ArchSpec
 from scarlet_tf.choices import check_known
 from scarlet_tf.image_size import ImageSize, canonical_image_size
+from scarlet_tf.paths import as_path
 
 Table = tuple[tuple[Choice, ...], ...]
 
@@ -255,10 +255,10 @@ class SearchSpace:
             FileNotFoundError: for a missing file.
             SpecError: for a file that is not a search space, naming the path.
         """
-        if not Path(path).is_file():
+        if not as_path(path).is_file():
             raise FileNotFoundError(f"no such file: {path}")
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_dict(json.loads(as_path(path).read_text(encoding="utf-8")))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise SpecError(f"{path}: not JSON: {error}") from error
         except SpecError as error:

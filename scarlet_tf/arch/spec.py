@@ -10,11 +10,11 @@ import dataclasses
 import difflib
 import json
 import os
-from pathlib import Path
 
 from scarlet_tf.arch.block import BlockSpec, SpecError, check_integers, check_that
 from scarlet_tf.files import write_atomically
 from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
+from scarlet_tf.paths import as_path
 
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
@@ -140,10 +140,10 @@ class ArchSpec:
             FileNotFoundError: for a missing file.
             SpecError: for a damaged file or another version, naming the path.
         """
-        if not Path(path).exists():
+        if not as_path(path).exists():
             raise FileNotFoundError(f"no such file: {path}")
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(as_path(path).read_text(encoding="utf-8"))
         except (SpecError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: {error}") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -18,6 +17,7 @@ from scarlet_tf.export import Converted
 from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.tflite import rewrite, write_converted
 from scarlet_tf.formats import END_TYPES, TARGETS, check_max_growth
+from scarlet_tf.paths import local_copy
 
 
 def open_qat(folder: str | os.PathLike):
@@ -26,7 +26,7 @@ def open_qat(folder: str | os.PathLike):
     Raises:
         CompressionError: if its ranges are missing, damaged, or belong to another model.
     """
-    folder = Path(folder)
+    folder = local_copy(folder)
     ranges = read_ranges(folder / FILE)
     source = open_source(folder)
     twin = make_twin(source.spec, source.weights, input_shape=source.input_shape, bn=source.bn)

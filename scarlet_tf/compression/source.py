@@ -14,6 +14,7 @@ from scarlet_tf.compression.config import CompressionError
 from scarlet_tf.export import fold_model, in_float32
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import get_weights
+from scarlet_tf.paths import local_copy
 from scarlet_tf.training.folder import weights_digest
 from scarlet_tf.zoo import Preprocessing, open_model
 from scarlet_tf.zoo.starting import describe_origin
@@ -72,7 +73,7 @@ def open_source(model: str | os.PathLike, *, weights: str | os.PathLike | None =
         weights=get_weights(network),
         input_shape=network.input_shape[1:],
         bn=BatchNorm(epsilon=norm.epsilon, momentum=norm.momentum),
-        fingerprint=_fingerprint(Path(model)) or weights_digest(original)[:16],
+        fingerprint=_fingerprint(local_copy(model)) or weights_digest(original)[:16],
         origin=describe_origin(model, weights=weights),
         preprocessing=loaded.preprocessing,
         note=loaded.note,

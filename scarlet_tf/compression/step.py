@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from scarlet_tf.backend import check_tensorflow
+from scarlet_tf.runs.background import snapshot
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.optimizers import make_optimizer, make_schedule
 
@@ -73,7 +74,7 @@ class FineTuneState:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything that a resumed run needs, including masks, ranges and shared values."""
-        return {f"variable/{i:04d}": variable.numpy() for i, variable in enumerate(self._saved)}
+        return {f"variable/{i:04d}": snapshot(variable) for i, variable in enumerate(self._saved)}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `arrays` returned."""

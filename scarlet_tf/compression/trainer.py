@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from scarlet_tf.compression.twin import make_twin
 from scarlet_tf.data import ImageData
 from scarlet_tf.files import locked_folder
 from scarlet_tf.models import build, set_weights
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training import folder
@@ -46,6 +46,7 @@ def compress(
     output: str | os.PathLike,
     name: str | None = None,
     checkpoint_every: int = 500,
+    keep_checkpoints: int = 3,
     log_every: int = 50,
 ) -> dict:
     """Fine-tune a network under one compression, and write a trained model's folder.
@@ -57,9 +58,10 @@ def compress(
         source: the trained network, see `open_source`.
         data: its dataset.
         config: method and settings.
-        output: the run directory.
+        output: the run directory, local or remote.
         name: of the compressed network in its records; default: the source's.
         checkpoint_every, log_every: steps between checkpoints, and between lines of the log.
+        keep_checkpoints: number of newest checkpoints to keep during the run.
 
     Returns:
         The content of training.json. Its "compression" holds the method's settings, the source's fingerprint and its
@@ -72,7 +74,7 @@ def compress(
         SystemExit: with code 143, after SIGTERM and a checkpoint.
     """
     _check_fit(source, data, config)
-    output = Path(output)
+    output = as_path(output)
     settings = {
         "spec": source.spec.to_dict(),
         "compression": config.to_dict(),
@@ -106,6 +108,7 @@ def compress(
             settings=settings,
             strategy=strategy,
             checkpoint_every=checkpoint_every,
+            keep_checkpoints=keep_checkpoints,
             log_every=log_every,
             selection=selection,
         )

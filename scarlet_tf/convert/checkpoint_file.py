@@ -23,6 +23,7 @@ import numpy as np
 
 from scarlet_tf.convert.checkpoint_process import is_safetensors
 from scarlet_tf.files import replaced_whole
+from scarlet_tf.paths import local_copy
 
 _PROGRAM = Path(__file__).with_name("checkpoint_process.py")
 _PATIENCE = 300  # seconds
@@ -77,7 +78,7 @@ def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Check
         CheckpointFileError: if it is not such a file, the key is missing, only some names have a wrapper's prefix, or
             the package that reads the file is not installed.
     """
-    path = Path(path)
+    path = local_copy(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():

@@ -14,6 +14,7 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.convert.checkpoint_file import read_checkpoint, write_checkpoint
 from scarlet_tf.convert.keras_file import check_weights_suffix, write_keras_weights
 from scarlet_tf.convert.pytorch import StateDictError, from_state_dict, pairs, read_counters, to_state_dict
+from scarlet_tf.paths import as_path, local_copy
 from scarlet_tf.zoo.files import read_weights_record
 
 
@@ -90,7 +91,7 @@ def export_checkpoint(
     arrays = get_weights(loaded.model)
     state = to_state_dict(loaded.spec or _recorded_spec(model), arrays, counters=_recorded_counters(weights or model))
     write_checkpoint(output, state)
-    return _summary(arrays, hashlib.sha256(Path(output).read_bytes()).hexdigest())
+    return _summary(arrays, hashlib.sha256(as_path(output).read_bytes()).hexdigest())
 
 
 def check_trained(model: str | os.PathLike, *, weights: str | os.PathLike | None = None) -> None:
@@ -110,7 +111,7 @@ def _recorded_spec(path: str | os.PathLike) -> ArchSpec:
 
 def _recorded_counters(path: str | os.PathLike) -> dict[str, int]:
     """Return BN's counters from a weight file's record; none for a trained model's folder, as training changed them."""
-    record = None if Path(path).is_dir() else read_weights_record(path)
+    record = None if local_copy(path).is_dir() else read_weights_record(path)
     return (record or {}).get("source", {}).get("num_batches_tracked", {})
 
 

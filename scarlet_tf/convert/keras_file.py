@@ -15,12 +15,13 @@ import numpy as np
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.files import replaced_whole
+from scarlet_tf.paths import as_path
 from scarlet_tf.zoo.files import WEIGHTS_SUFFIXES, add_weights_record
 
 
 def check_weights_suffix(path: str | os.PathLike) -> Path:
     """Return the path. Raise ValueError unless it ends in one of WEIGHTS_SUFFIXES and is not a folder."""
-    path = Path(path)
+    path = as_path(path)
     if not path.name.endswith(WEIGHTS_SUFFIXES) or path.is_dir():
         raise ValueError(f"{str(path)!r}: expected a file name that ends in {' or '.join(WEIGHTS_SUFFIXES)}")
     return path

@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
+from scarlet_tf.paths import is_remote
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 AUGMENTATIONS = ("none", "flips", "flip_crop", "inception")
 SPLITS = ("train", "search_validation", "validation", "test")
 FOLDER_PREFIX = "folder:"
+PREPARED_LOCALLY = "a dataset is prepared on a local disk: copy it from there"
 CROP_SHARE = 224 / 256  # paper: evaluation on the centre crop, 224 of 256
 # The first of these sub-folders that exists holds the test images.
 FOLDER_TEST_SPLITS = ("test", "validation", "val", "valid")
@@ -22,7 +28,7 @@ class DataError(ValueError):
     """Error for an unusable dataset; the message names the value and what was expected."""
 
 
-def default_data_dir() -> Path:
+def default_data_dir() -> Path | RemotePath:
     """Return the folder for tensorflow-datasets: $SCARLET_TF_DATA, else <user cache>/scarlet_tf/datasets."""
     if chosen := os.environ.get("SCARLET_TF_DATA"):
         return expand_user(chosen)
@@ -36,7 +42,8 @@ def check_image_folder(name: str) -> None:
         name: a dataset name, see `DataConfig`; names of tensorflow-datasets are not checked.
     """
     folder = _folder(name)
-    if folder is None and (name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()):
+    looks_like_path = is_remote(name) or name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()
+    if folder is None and looks_like_path:
         raise DataError(f"unknown dataset {name!r}: for an image folder, use 'folder:{name}'")
     if folder is not None and not folder.is_dir():
         raise DataError(
@@ -44,7 +51,7 @@ def check_image_folder(name: str) -> None:
         )
 
 
-def _folder(name: str) -> Path | None:
+def _folder(name: str) -> Path | RemotePath | None:
     return expand_user(name.removeprefix(FOLDER_PREFIX)) if name.startswith(FOLDER_PREFIX) else None
 
 
@@ -62,9 +69,10 @@ class DataConfig:
 
     Attributes:
         name: a tensorflow-datasets name such as "fashion_mnist", or "folder:PATH" with PATH/train/CLASS/*.jpg and
-            PATH/test/CLASS/*.jpg (or .png, .bmp, .gif, .webp). Names that begin with a dot are ignored, links are
-            followed, and images in sub-folders belong to the class. Pixels are read as stored: EXIF orientation is not
-            applied, only the first frame of an animation is read, and transparency is dropped.
+            PATH/test/CLASS/*.jpg (or .png, .bmp, .gif, .webp). PATH may be remote, such as gs://bucket/flowers. Names
+            that begin with a dot are ignored, links are followed, and images in sub-folders belong to the class. Pixels
+            are read as stored: EXIF orientation is not applied, only the first frame of an animation is read, and
+            transparency is dropped.
         image_size: size of the images in a batch, in pixels: one side, or (height, width).
         data_dir: folder for tensorflow-datasets; None: `default_data_dir()`.
         search_validation: number of training images held out for the search (paper: 50,000 of ImageNet).
@@ -142,6 +150,6 @@ class DataConfig:
         return CROP_SHARE if self.augment == "inception" else 1.0
 
     @property
-    def folder(self) -> Path | None:
+    def folder(self) -> Path | RemotePath | None:
         """PATH of "folder:PATH", or None for a name of tensorflow-datasets."""
         return _folder(self.name)

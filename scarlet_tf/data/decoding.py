@@ -54,11 +54,19 @@ def _opener(config: DataConfig):
 
 
 def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> DataError | None:
-    """Return an error that names the first element that does not decode, or None if all do."""
+    """Return an error that names the first element that does not decode, or None if all do.
+
+    Raises:
+        OSError: if a remote file could not be read, which is no damage.
+    """
+    if source.unreadable:
+        raise source.unreadable
     for element in elements:
         try:
             decode(source.read(*element)[0], channels=source.channels)
         except tf.errors.OpError as error:
+            if source.unreadable:
+                raise source.unreadable from error
             return DataError(
                 f"image {os.fsdecode(element[0].numpy())} in split {split!r} of {source.name!r} cannot be decoded: "
                 f"{_reason(error)}; --skip_damaged skips such images"
@@ -100,6 +108,8 @@ def _find_damaged(source: Source, split: str) -> dict[int, str]:
         readable.as_numpy_iterator(), f"check {split}", total=count, unit="image", leave=False, disable=None
     ):
         bad[number] = False
+    if source.unreadable:
+        raise source.unreadable
     if not bad.any():
         return {}
     is_bad = tf.constant(bad)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.data.data_config import DataError, default_data_dir
+from scarlet_tf.data.data_config import PREPARED_LOCALLY, DataError, default_data_dir
 from scarlet_tf.files import expand_user, waiting_lock
+from scarlet_tf.paths import check_local
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -51,6 +52,7 @@ def prepare_fashion_mnist(data_dir: str | os.PathLike | None = None) -> Path:
     import tensorflow_datasets as tfds
 
     data_dir = expand_user(data_dir) if data_dir else default_data_dir()
+    check_local(data_dir, why=PREPARED_LOCALLY)
     with waiting_lock(data_dir / ".fashion_mnist.lock"), tempfile.TemporaryDirectory(prefix="fashion_mnist-") as work:
         builder = tfds.builder("fashion_mnist", data_dir=str(data_dir))
         if not builder.is_prepared():

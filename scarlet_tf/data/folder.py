@@ -15,12 +15,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataError
+from scarlet_tf.paths import as_path
 
 # TensorFlow decodes these by their content and ignores the suffix.
 DECODABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp")
 # Images that TensorFlow cannot decode. They count as damaged, so that they are not silently missing.
 OTHER_IMAGES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
-_IMAGES = DECODABLE + OTHER_IMAGES
+IMAGES = DECODABLE + OTHER_IMAGES
 
 
 class ImageFolder:
@@ -45,7 +46,7 @@ class ImageFolder:
             more_splits: names of further splits, which need not exist.
             leave_out: paths of images to ignore, as `classes` returns them.
         """
-        self.root = Path(root)
+        self.root = as_path(root)
         self._leave_out = frozenset(leave_out)
         names = dict.fromkeys(("train", *FOLDER_TEST_SPLITS, *more_splits))
         self.splits = tuple(name for name in names if self._is_split(name))
@@ -81,8 +82,16 @@ class ImageFolder:
     def fingerprint(self) -> str:
         """Hex digest of the images' relative paths and sizes, independent of where the folder is."""
         paths = [path for split in self.splits for images in self.classes(split).values() for path in images]
-        content = [[os.path.relpath(path, self.root), file_state(path)[0]] for path in sorted(paths)]
+        content = [[os.path.relpath(path, self.root), self.state(path)[0]] for path in sorted(paths)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def state(self, path: str) -> tuple[int, int] | tuple[None, None]:
+        """Return a file's size in bytes and modification time in nanoseconds, or (None, None) for a broken link."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None, None
+        return status.st_size, status.st_mtime_ns
 
     @functools.cache  # noqa: B019
     def _found(self, split: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -103,7 +112,7 @@ def _visible(folder: str) -> tuple[list[str], list[str]]:
             nothing = linked and not os.path.exists(entry.path)
             if os.path.isdir(entry.path) if linked else entry.is_dir():
                 folders.append(entry.name)
-            elif entry.name.lower().endswith(_IMAGES):
+            elif entry.name.lower().endswith(IMAGES):
                 if nothing or entry.is_file():  # not a pipe: opening it would block
                     images.append(entry.name)
             elif nothing:
@@ -134,12 +143,3 @@ def _class_name(split: Path, name: str) -> str:
     if len(text.splitlines()) != 1:
         raise DataError(f"class folder {text!r} in {split} must have a name of one line: rename it")
     return text
-
-
-def file_state(path: str) -> tuple[int, int] | tuple[None, None]:
-    """Return a file's size in bytes and modification time in nanoseconds, or (None, None) for a broken link."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None, None
-    return status.st_size, status.st_mtime_ns

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataConfig, check_image_folder
-from scarlet_tf.data.folder import ImageFolder, file_state
+from scarlet_tf.data.folder import ImageFolder
 from scarlet_tf.data.source import IMAGENET_MEAN, IMAGENET_STD, split_for_validation
+from scarlet_tf.paths import as_path, is_remote
 
 
 class FolderSource:
@@ -24,6 +25,8 @@ class FolderSource:
         mean, std: per channel, of pixels in [0, 1].
         cache_dir: folder for decoded arrays; None: they are not cached, because files in a folder may change.
         fingerprint: hex digest of the set of images, independent of where they are stored.
+        unreadable: the error of a remote file that could not be read; TensorFlow's own, which it causes, is that of a
+            damaged image.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
     """
@@ -38,7 +41,11 @@ class FolderSource:
         self.name = config.name
         named = isinstance(config.validation, str) and Path(config.validation).name == config.validation
         validation = [config.validation] if named and not config.validation.startswith(".") else []
-        self._folder = folder = ImageFolder(config.folder, more_splits=validation, leave_out=leave_out)
+        self._remote, self.unreadable = is_remote(config.folder), None
+        folder_class = ImageFolder
+        if self._remote:
+            from scarlet_tf.data.remote_folder import RemoteImageFolder as folder_class
+        self._folder = folder = folder_class(config.folder, more_splits=validation, leave_out=leave_out)
         test = next((name for name in FOLDER_TEST_SPLITS if name in folder.splits), None)
         self._splits = {"train": "train" if "train" in folder.splits else None, "test": test}
         if isinstance(config.validation, str):
@@ -102,11 +109,20 @@ class FolderSource:
         """Return (encoded image, label) of an element."""
         import tensorflow as tf
 
-        return tf.io.read_file(path), label
+        if not self._remote:
+            return tf.io.read_file(path), label
+        return tf.ensure_shape(tf.numpy_function(self._read_remote, [path], tf.string), ()), label
+
+    def _read_remote(self, path: bytes | np.ndarray) -> bytes:
+        try:
+            return as_path(os.fsdecode(np.asarray(path).item())).read_bytes()
+        except OSError as error:
+            self.unreadable = error
+            raise
 
     def state(self, split: str) -> list:
         """Return a value that changes with the files of a split: path, size and time of each."""
-        return [[path, *file_state(path)] for path, _ in self._folder.examples(self._splits[split])]
+        return [[path, *self._folder.state(path)] for path, _ in self._folder.examples(self._splits[split])]
 
     def _paths(self, split: str):
         import tensorflow as tf

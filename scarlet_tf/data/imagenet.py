@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scarlet_tf.data.data_config import DataError, default_data_dir
+from scarlet_tf.data.data_config import PREPARED_LOCALLY, DataError, default_data_dir
 from scarlet_tf.data.imagenet_tars import TarImages, find_tars, list_images
 from scarlet_tf.files import expand_user, locked_folder, replaced_whole, write_atomically
+from scarlet_tf.paths import check_local
 from scarlet_tf.progress import progress
 
 NAME = "imagenet2012"
@@ -99,7 +100,9 @@ def prepare_imagenet(
 
 
 def _dataset_folder(data_dir: str | os.PathLike | None) -> Path:
-    return (expand_user(data_dir) if data_dir else default_data_dir()) / NAME
+    data_dir = expand_user(data_dir) if data_dir else default_data_dir()
+    check_local(data_dir, why=PREPARED_LOCALLY)
+    return data_dir / NAME
 
 
 def _gigabytes(num_bytes: int) -> str:

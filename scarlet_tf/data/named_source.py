@@ -14,6 +14,8 @@ import numpy as np
 from scarlet_tf.data.data_config import DataConfig, DataError, check_image_folder, default_data_dir
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.source import split_for_validation, statistics_of
+from scarlet_tf.files import user_cache
+from scarlet_tf.paths import is_remote
 
 # Datasets whose "test" split has no labels: papers report on their public validation split.
 _TESTED_ON_VALIDATION = ("imagenet2012", "imagenet2012_subset", "imagenet_resized")
@@ -28,6 +30,7 @@ class NamedSource:
     """
 
     empty_classes = strays = ()
+    unreadable = None
     at = None  # elements are read in their order only
 
     def __init__(self, config: DataConfig, builder, *, leave_out: Mapping[str, Collection[int]] | None = None) -> None:
@@ -106,8 +109,10 @@ class NamedSource:
 
     @functools.cached_property
     def cache_dir(self) -> Path:
-        """Folder for decoded arrays, beside the prepared dataset, which never changes."""
-        return Path(self._builder.data_dir).parent / f".decoded_{self.fingerprint[:16]}"
+        """Folder for decoded arrays: beside the prepared dataset, which never changes, or in the cache."""
+        name = f".decoded_{self.fingerprint[:16]}"
+        data_dir = str(self._builder.data_dir)
+        return user_cache() / name if is_remote(data_dir) else Path(data_dir).parent / name
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -172,6 +177,9 @@ def prepared_builder(config: DataConfig):
 
     check_image_folder(config.name)
     data_dir = str(config.data_dir or default_data_dir())
+    remote = is_remote(data_dir)
+    if remote:
+        _check_readable_by_tensorflow(data_dir)
     try:
         builder = tfds.builder(config.name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
@@ -181,12 +189,14 @@ def prepared_builder(config: DataConfig):
         raise DataError(
             f"unknown dataset {config.name!r}: expected a tensorflow-datasets name or 'folder:PATH'{hint}"
         ) from error
-    if builder.name == "fashion_mnist":
+    if builder.name == "fashion_mnist" and not remote:
         prepare_fashion_mnist(data_dir)
         return tfds.builder(config.name, data_dir=data_dir)
-    if builder.name == "imagenet2012" and not Path(builder.data_path).exists():
+    if builder.name == "imagenet2012" and not builder.data_path.exists():
         raise DataError(f"dataset {config.name!r} is not in {data_dir}: prepare it by tools/prepare_imagenet.py")
-    if not builder.is_prepared():
+    if remote:
+        _check_remote(builder)
+    elif not builder.is_prepared():
         try:
             builder.download_and_prepare()
         except Exception as error:
@@ -195,6 +205,24 @@ def prepared_builder(config: DataConfig):
                 f"{type(error).__name__}: {error}"
             ) from error
     return builder
+
+
+def _check_readable_by_tensorflow(data_dir: str) -> None:
+    import tensorflow as tf
+
+    known = [f"{scheme}://" for scheme in tf.io.gfile.get_registered_schemes() if scheme not in ("", "file", "ram")]
+    if not data_dir.startswith(tuple(known)):
+        raise DataError(
+            f"data_dir {data_dir}: TensorFlow reads datasets itself, from local folders and {', '.join(known)} alone: "
+            "for images in other stores, use --dataset=folder:PATH"
+        )
+
+
+def _check_remote(builder) -> None:
+    if not builder.is_prepared():
+        raise DataError(f"no dataset {builder.name!r} in {builder.data_path}: prepare it locally, and copy its folder")
+    if builder.info.file_format == builder.info.file_format.ARRAY_RECORD:
+        raise DataError(f"dataset in {builder.data_path}: array_record files are read from local disks only")
 
 
 def _test_splits(builder) -> tuple[str, ...]:

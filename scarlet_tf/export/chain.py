@@ -14,6 +14,7 @@ from scarlet_tf.export.saved_model import export_saved_model
 from scarlet_tf.export.tflite import export_tflite
 from scarlet_tf.formats import FORMATS, ONNX, SAVED_MODEL, parse_format
 from scarlet_tf.onnx_file import MissingPackageError, check_onnx
+from scarlet_tf.paths import check_local
 from scarlet_tf.progress import progress
 
 
@@ -75,6 +76,7 @@ def export_chain(source: Exportable, folder: str | os.PathLike, *, formats: Iter
         >>> export_chain(prepare("scarlet_a"), "exports", formats=["saved_model", "float32"]).tflite
         (PosixPath('exports/float32.tflite'),)
     """
+    check_local(folder, why="the files in it are run from there: copy it afterwards")
     folder, formats = Path(folder), dict.fromkeys(parse_format("format", name) for name in formats)
     if ONNX in formats:
         check_onnx()

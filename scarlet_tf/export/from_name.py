@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from scarlet_tf.export.policy import float32_policy, in_float32
 from scarlet_tf.export.saved_model import read_saved_record
 from scarlet_tf.export.served import ServedModel
 from scarlet_tf.models import measure_batch_norms
+from scarlet_tf.paths import local_copy
 from scarlet_tf.zoo import ASSUMED_PREPROCESSING, LoadedModel, Preprocessing, open_model
 from scarlet_tf.zoo.labels import IMAGENET_CLASSES, imagenet_classes
 
@@ -92,12 +92,12 @@ def prepare(
     """
     source = {"dataset": dataset, "data_dir": data_dir, "skip_damaged": skip_damaged}
     wanted = source | {"examples": examples, "seed": seed}
-    if (Path(name) / "saved_model.pb").is_file():
+    if (local_copy(name) / "saved_model.pb").is_file():
         options = {"weights": weights, "include_preprocessing": include_preprocessing, "softmax": softmax}
         for option, given in options.items():
             if given:
                 raise ValueError(f"{option} cannot be set for {os.fspath(name)!r}: a SavedModel has its own")
-        return _served(name, **wanted)
+        return _served(local_copy(name), **wanted)
     loaded = open_model(name, weights=weights)
     model, preprocessing = in_float32(loaded.model), loaded.preprocessing
     class_names = _class_names(loaded)

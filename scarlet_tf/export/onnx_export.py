@@ -9,6 +9,7 @@ from scarlet_tf.export.ends import output_name
 from scarlet_tf.export.policy import in_float32
 from scarlet_tf.files import write_atomically
 from scarlet_tf.onnx_file import DEFAULT_OPSET, RECORD, OnnxFileError, check_onnx_options, node_counts
+from scarlet_tf.paths import check_local
 
 
 def export_onnx(
@@ -60,5 +61,6 @@ def export_onnx(
         checker.check_model(file, full_check=True)
     except (checker.ValidationError, ValueError) as error:
         raise OnnxFileError(f"{path}: {error}") from error
+    check_local(path, why="the file is run from there: copy it afterwards")
     write_atomically(path, file.SerializeToString(deterministic=True))
     return node_counts(graph)

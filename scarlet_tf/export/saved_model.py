@@ -47,8 +47,8 @@ def export_saved_model(
         >>> source = prepare("scarlet_a")
         >>> folder = export_saved_model(source.model, "a_saved_model", record=source.record)
     """
-    path, model = Path(path), in_float32(model)
     check_new_folder(path)
+    path, model = Path(path), in_float32(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -20,6 +20,7 @@ from scarlet_tf.export.saved_model import save_frozen
 from scarlet_tf.export.verify import ExportError
 from scarlet_tf.files import write_atomically
 from scarlet_tf.formats import FLOAT32, NONE, QUANTIZATIONS, check_max_growth, check_options, parse_format
+from scarlet_tf.paths import check_local
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite import (
     AFTER_INT8_PASSES,
@@ -87,6 +88,7 @@ def export_tflite(
         optimize_for=optimize_for,
     )
     check_max_growth(max_growth, optimize_for=optimize_for)
+    check_local(path, why="the file is run from there: copy it afterwards")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

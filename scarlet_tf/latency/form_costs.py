@@ -14,6 +14,7 @@ from scarlet_tf.latency.amx import AMX, time_without_amx
 from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.emulator import CPUS, check_emulator, count_instructions
+from scarlet_tf.paths import as_path
 from scarlet_tf.tflite.choose import find_candidates
 from scarlet_tf.tflite.cost_targets import SHIPPED
 from scarlet_tf.tflite.costs import (
@@ -74,7 +75,7 @@ def measure_forms(
     """
     check_known("target", target, TARGETS)
     measure = _measure(target, device or Device())
-    path = cached_path(target, runtime=runtime_version()) if output is None else Path(output)
+    path = cached_path(target, runtime=runtime_version()) if output is None else as_path(output)
     table = read_table(path) if path.is_file() else empty_table(target)
     if table.target != target:
         raise FormCostsError(f"{path}: has costs on {table.target}, expected a table of {target}, or a new file")

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from scarlet_tf.choices import check_known
 from scarlet_tf.files import write_atomically
@@ -202,4 +201,4 @@ def save_instructions(
         "costs": [dataclasses.asdict(cost) | {"profile": profiles.get((cost.path, cost.cpu))} for cost in costs],
         "failures": dict(failures or {}),
     }
-    write_atomically(Path(path), json.dumps(content, indent=1) + "\n")
+    write_atomically(path, json.dumps(content, indent=1) + "\n")

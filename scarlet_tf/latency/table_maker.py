@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +17,17 @@ from scarlet_tf.arch.cost_table import CostTable, CostTableError, NetworkCost, P
 from scarlet_tf.arch.parts import SpaceParts, parts_of, sum_of_parts
 from scarlet_tf.arch.space import SearchSpace
 from scarlet_tf.choices import check_known
-from scarlet_tf.files import check_output_file, locked_folder
+from scarlet_tf.files import check_output_file, locked_folder, user_cache
 from scarlet_tf.formats import QUANTIZATIONS
 from scarlet_tf.latency.journal import Journal
 from scarlet_tf.latency.part_files import PartFiles
 from scarlet_tf.latency.table_targets import Target
+from scarlet_tf.paths import as_path
 from scarlet_tf.progress import progress
 from scarlet_tf.runs.interrupt import saying_what_is_saved
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 NETWORKS = 10  # of which the scale is fitted on half
 _CALL = "call"  # the name of a file that computes nothing: what remains is the interpreter's call
@@ -37,8 +43,8 @@ def make_table(
     kernel size is measured, and the others are estimated from it, see `Estimate`. The scale of the sum of parts comes
     from half of the networks; the others check it.
 
-    Files and measurements are kept in a folder beside the output until it is written, so that a process that was killed
-    goes on from there when it is called again with the same arguments.
+    Files and measurements are kept in a folder beside the output, or for a remote output in the user's cache, until it
+    is written, so that a process that was killed goes on from there when it is called again with the same arguments.
 
     Args:
         space: the search space.
@@ -62,7 +68,7 @@ def make_table(
         >>> table.mean_error < 0.1
         True
     """
-    output = Path(output)
+    output = as_path(output)
     check_known("quantize", quantize, QUANTIZATIONS)
     check_output_file(output)
     genomes = _random_genomes(space, seed=seed)
@@ -80,7 +86,7 @@ def make_table(
         "versions": versions,
         "space": space.to_dict(),
     }
-    work = output.with_name(f"{output.name}.parts")
+    work = _work_folder(output)
     with locked_folder(work), saying_what_is_saved(lambda: f"measurements are kept in {work}"):
         journal = Journal(work / "journal.jsonl", header)
         paths = _write_files(PartFiles(space, work / "files", quantize=quantize, seed=seed), parts_of(space), genomes)
@@ -91,6 +97,13 @@ def make_table(
         (work / "journal.jsonl").unlink()
     shutil.rmtree(work, ignore_errors=True)
     return table
+
+
+def _work_folder(output: Path | RemotePath) -> Path:
+    """Return the folder of what was measured so far: beside the output, or for a remote one in the user's cache."""
+    if isinstance(output, Path):
+        return output.with_name(f"{output.name}.parts")
+    return user_cache() / "tables" / f"{output.name}.{hashlib.sha256(str(output).encode()).hexdigest()[:16]}"
 
 
 def _random_genomes(space: SearchSpace, *, seed: int) -> list[tuple[int, ...]]:

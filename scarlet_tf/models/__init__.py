@@ -2,7 +2,13 @@
 
 from scarlet_tf.models.builder import POOLINGS, block_name, build
 from scarlet_tf.models.features import feature_extractor
-from scarlet_tf.models.weights import WeightsMismatchError, get_weights, measure_batch_norms, set_weights
+from scarlet_tf.models.weights import (
+    WeightsMismatchError,
+    get_weights,
+    measure_batch_norms,
+    named_variables,
+    set_weights,
+)
 
 __all__ = [
     "POOLINGS",
@@ -12,5 +18,6 @@ __all__ = [
     "feature_extractor",
     "get_weights",
     "measure_batch_norms",
+    "named_variables",
     "set_weights",
 ]

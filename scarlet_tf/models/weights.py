@@ -15,7 +15,8 @@ class WeightsMismatchError(ValueError):
     """Error for weights that do not fit a model; the message lists the first names that differ."""
 
 
-def _variables(model) -> dict[str, object]:
+def named_variables(model) -> dict[str, object]:
+    """Return all variables of the model by name, including moving statistics."""
     named = {}
     for layer in model.layers:
         for variable in layer.weights:
@@ -26,8 +27,8 @@ def _variables(model) -> dict[str, object]:
 
 
 def get_weights(model) -> dict[str, np.ndarray]:
-    """Return all variables of the model by name, including moving statistics."""
-    return {name: np.asarray(variable.numpy()) for name, variable in _variables(model).items()}
+    """Return copies of the values of `named_variables`."""
+    return {name: np.asarray(variable.numpy()) for name, variable in named_variables(model).items()}
 
 
 def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
@@ -36,7 +37,7 @@ def set_weights(model, weights: Mapping[str, np.ndarray]) -> None:
     Raises:
         WeightsMismatchError: if names or shapes differ; nothing is assigned then.
     """
-    variables = _variables(model)
+    variables = named_variables(model)
     problems = [f"missing {name}" for name in variables if name not in weights]
     problems += [f"unexpected {name}" for name in weights if name not in variables]
     problems += [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.formats import format_in_name
+from scarlet_tf.paths import local_copy
 from scarlet_tf.report.payload import ReportError
 from scarlet_tf.report.results import column_key, load_json
 
@@ -29,7 +29,7 @@ def collect_results(folder: str | os.PathLike) -> dict:
     Raises:
         ReportError: if the folder holds no trained model, the model has no genome, or a file is damaged.
     """
-    folder = Path(folder)
+    folder = local_copy(folder)
     if not (folder / "training.json").exists():
         raise ReportError(f"no trained model in {folder}: it has no training.json")
     spec = ArchSpec.load(folder / "spec.json")

@@ -6,10 +6,10 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.formats import FLOAT32, FORMATS, PLAIN, QUANTIZATIONS
+from scarlet_tf.paths import as_path
 from scarlet_tf.report.payload import ReportError
 from scarlet_tf.report.quantities import MISSING, format_value, is_number
 
@@ -117,7 +117,7 @@ def load_json(path: str | os.PathLike) -> object:
         ReportError: if it is not JSON; the message names its path.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(as_path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReportError(f"{path}: not JSON: {error}") from error
 

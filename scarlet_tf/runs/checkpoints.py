@@ -1,13 +1,15 @@
 """Checkpoints that survive kill -9: files are written atomically, the last few are kept, and damaged ones are skipped.
 
 A checkpoint is an uncompressed .npz of named arrays and a JSON record. The zip's CRC-32 detects damage; nothing is ever
-unpickled.
+unpickled. On a remote file system a checkpoint counts once it has a marker, see `committed`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import re
@@ -16,14 +18,21 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from scarlet_tf.committed import MARKER, IncompleteError, read_committed, write_committed
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
+from scarlet_tf.paths import as_path
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 FORMAT_VERSION = 1
 _RECORD = "__record__"
+_NAME = re.compile(r"checkpoint-\d{10}\.npz")
 
 
 class CheckpointError(ValueError):
@@ -44,7 +53,7 @@ class Checkpoint:
     step: int
     arrays: dict[str, np.ndarray]
     metadata: dict
-    path: Path
+    path: Path | RemotePath
     settings: object = None
 
 
@@ -62,10 +71,17 @@ def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:
 
     Raises:
         CheckpointError: if the file is missing, damaged, or of another kind or version.
+        OSError: if a remote file cannot be read now, which does not mean that it is damaged.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        source = path if isinstance(path, Path) else io.BytesIO(read_committed(path))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}") from error
+    except IncompleteError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
+    try:
+        with np.load(source, allow_pickle=False) as stored:
             record = json.loads(stored[_RECORD].tobytes())
             arrays = {name: stored[name] for name in stored.files if name != _RECORD}
     except FileNotFoundError as error:
@@ -105,21 +121,21 @@ class CheckpointStore:
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep must be >= 1, got {keep}")
-        self.directory = Path(directory)
+        self.directory = as_path(directory)
         self.kind = kind
         self.fingerprint = fingerprint
         self.settings = settings
         self.keep = keep
 
-    def paths(self) -> list[Path]:
-        """Return the checkpoint files, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(p for p in self.directory.iterdir() if re.fullmatch(r"checkpoint-\d{10}\.npz", p.name))
+    def paths(self) -> list[Path] | list[RemotePath]:
+        """Return the checkpoint files, oldest first; of a remote folder, those with a marker."""
+        names = self._names()
+        local = isinstance(self.directory, Path)
+        found = sorted(name for name in names if _NAME.fullmatch(name) and (local or name + MARKER in names))
+        return [self.directory / name for name in found]
 
-    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path | RemotePath:
         """Write the state after `step` steps, delete all but the newest `keep` checkpoints, and return the path."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         record = {
             "version": FORMAT_VERSION,
             "kind": self.kind,
@@ -131,10 +147,37 @@ class CheckpointStore:
         }
         packed = np.frombuffer(json.dumps(record).encode(), np.uint8)
         path = self.directory / f"checkpoint-{step:010d}.npz"
-        write_atomically(path, lambda file: np.savez(file, **{_RECORD: packed}, **arrays))
-        for old in self.paths()[: -self.keep]:
-            old.unlink(missing_ok=True)
+
+        def write(file: BinaryIO) -> None:
+            np.savez(file, **{_RECORD: packed}, **arrays)
+
+        if isinstance(path, Path):
+            write_atomically(path, write)
+            for old in self.paths()[: -self.keep]:
+                old.unlink(missing_ok=True)
+        else:
+            file = io.BytesIO()
+            write(file)
+            write_committed(path, file.getvalue())
+            self._delete_remote()
         return path
+
+    def _names(self) -> set[str]:
+        try:
+            return {path.name for path in self.directory.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
+    def _delete_remote(self) -> None:
+        """Delete old checkpoints, and what killed writes have left; the marker first, so that no half is ever read.
+
+        What cannot be deleted now is deleted after a later save.
+        """
+        kept = {path.name for path in self.paths()[-self.keep :]}
+        for name in sorted(self._names(), key=lambda name: (not name.endswith(MARKER), name)):
+            if _NAME.fullmatch(data := name.removesuffix(MARKER)) and data not in kept:
+                with contextlib.suppress(OSError):
+                    (self.directory / name).unlink(missing_ok=True)
 
     def restore(self) -> Checkpoint | None:
         """Read the newest usable checkpoint, with a warning for each newer one that is damaged.

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from scarlet_tf.files import is_disk_full
+from scarlet_tf.paths import RemoteError
 
 SIGTERM_EXIT_CODE = 143
 
@@ -37,7 +38,7 @@ def describe_saved(folder: str | os.PathLike, unit: str, last: int | None, *, to
 
 @contextlib.contextmanager
 def saying_what_is_saved(saved: Callable[[], str]) -> Iterator[None]:
-    """Add what a run has saved to the message of a KeyboardInterrupt or of a full-disk error.
+    """Add what a run has saved to the message of a KeyboardInterrupt, a full-disk error or a RemoteError.
 
     Args:
         saved: returns the text, see `describe_saved`; called when the exception occurs.
@@ -47,9 +48,9 @@ def saying_what_is_saved(saved: Callable[[], str]) -> Iterator[None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(saved()) from None
     except OSError as error:
-        if not is_disk_full(error):
+        if not is_disk_full(error) and not isinstance(error, RemoteError):
             raise
-        raise OSError(error.errno, f"{error.strerror}; {saved()}", error.filename) from error
+        raise type(error)(error.errno, f"{error.strerror}; {saved()}", error.filename) from error
 
 
 class StopRequest:

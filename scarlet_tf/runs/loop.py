@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 
+from scarlet_tf.runs.background import BackgroundWriter
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.runs.runlog import RunLog
@@ -39,26 +41,37 @@ def run_steps(
 ) -> None:
     """Run steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
 
+    A step that is saved waits only for a copy of the state. It is written in the background, at most one checkpoint at
+    a time: a step whose checkpoint before is still being written waits for it. So do the end of the run and SIGTERM.
+
     Args:
         log: entered here; gets the scalars every `log_every` steps.
         store: where checkpoints are saved.
         take_step: runs step number k (0-based) and returns its scalars. They are converted to floats only when logged
             or saved, so that a step need not wait for its own result.
-        state: returns all arrays that a resumed run needs; called right after a step and its review.
+        state: returns all arrays that a resumed run needs, as copies that later steps do not change; called right after
+            a step and its review.
         reviewer: its scalars are logged with those of the step.
 
     Raises:
         RunStopped: after SIGTERM and a checkpoint; a SystemExit with code 143.
         KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
         DivergedError: if the loss is not finite at a step that is to be logged or saved; that step is not saved.
-        OSError: if the disk is full; says what is saved.
+        OSError: if a checkpoint or the log cannot be written: at the next checkpoint, or at the end. For a full disk
+            or a RemoteError it says what is saved.
     """
     saved = start_step
+
+    def save(step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        nonlocal saved
+        log.publish()  # first, so that the log never ends before the checkpoint
+        store.save(step, arrays)
+        saved = step
 
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
-    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop:
+    with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, BackgroundWriter() as writer:
         for step in range(start_step, total_steps):
             scalars = take_step(step)
             done = step + 1
@@ -81,9 +94,9 @@ def run_steps(
                 log.log(done, shown)
             log.advance(done, shown)
             if saving:
-                store.save(done, state())
-                saved = done
+                writer.submit(functools.partial(save, done, state()))
             if stopping:
+                writer.wait()
                 raise RunStopped(what_is_saved())
             if last:
                 break

@@ -6,13 +6,18 @@ import contextlib
 import errno
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
+from scarlet_tf.committed import IncompleteError, read_committed, write_committed
 from scarlet_tf.files import naming, write_atomically
+from scarlet_tf.paths import as_path
+
+_LOG, _COPY = "log.jsonl", ".log.jsonl"
 
 
 class RunLog:
@@ -20,13 +25,16 @@ class RunLog:
 
     A resumed run drops the lines of log.jsonl after `start_step`, because it repeats these steps.
 
+    Remote files cannot be appended to. For a remote run directory the log is written to a temporary folder, and
+    `publish` uploads it.
+
     Args:
         directory: the run directory.
         description: label of the progress bar.
     """
 
     def __init__(self, directory, *, total_steps: int, start_step: int = 0, description: str = "") -> None:
-        self.directory = Path(directory)
+        self.directory = as_path(directory)
         self.total_steps = total_steps
         self.start_step = start_step
         self.description = description
@@ -34,10 +42,17 @@ class RunLog:
     def __enter__(self) -> RunLog:
         import tensorflow as tf
 
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._aside = None
+        if isinstance(self.directory, Path):
+            self._folder = self.directory
+        else:
+            self._aside = tempfile.TemporaryDirectory()
+            self._folder = Path(self._aside.name)
+            self._fetch()
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._drop_lines_after_start()
         self._summary = tf.summary
-        self._writer = tf.summary.create_file_writer(str(self.directory / "tensorboard"))
+        self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         self._bar = tqdm(
             total=self.total_steps,
             initial=self.start_step,
@@ -51,8 +66,33 @@ class RunLog:
     def __exit__(self, kind, *_) -> None:
         self._bar.close()
         first_said = contextlib.suppress(OSError) if kind else contextlib.nullcontext()
-        with first_said, self._naming_tensorboard():
-            self._writer.close()
+        with self._aside or contextlib.nullcontext(), first_said:
+            with self._naming_tensorboard():
+                self._writer.close()
+            self.publish()
+
+    def publish(self) -> None:
+        """Upload the log and the TensorBoard summaries to a remote run directory; a local one has them already."""
+        if not self._aside:
+            return
+        with self._naming_tensorboard():
+            self._writer.flush()
+        if (log := self._folder / _LOG).exists():
+            content = log.read_bytes()
+            write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
+            write_atomically(self.directory / _LOG, content)
+        for path in self._folder.glob("tensorboard/*"):
+            write_atomically(self.directory / "tensorboard" / path.name, path.read_bytes())
+
+    def _fetch(self) -> None:
+        """Copy the log of a remote run directory, if it has one, to the temporary folder."""
+        try:
+            content = read_committed(self.directory / _COPY)
+        except (FileNotFoundError, IncompleteError):
+            if not (earlier := self.directory / _LOG).exists():
+                return
+            content = earlier.read_bytes()
+        (self._folder / _LOG).write_bytes(content)
 
     def advance(self, step: int, shown: Mapping[str, float] | None = None) -> None:
         """Move the progress bar to `step` finished steps, and show these values beside it."""
@@ -63,7 +103,7 @@ class RunLog:
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars after `step` finished steps to log.jsonl and TensorBoard."""
         values = {name: float(value) for name, value in scalars.items()}
-        path = self.directory / "log.jsonl"
+        path = self._folder / _LOG
         with naming(path), open(path, "a") as file:
             file.write(json.dumps({"step": int(step), "time": round(time.time(), 3), **values}) + "\n")
         with self._naming_tensorboard(), self._writer.as_default(step=int(step)):
@@ -83,7 +123,7 @@ class RunLog:
             raise OSError(code, os.strerror(code), str(self.directory / "tensorboard")) from error
 
     def _drop_lines_after_start(self) -> None:
-        path = self.directory / "log.jsonl"
+        path = self._folder / _LOG
         if not path.exists():
             return
         kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.start_step]

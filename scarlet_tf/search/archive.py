@@ -25,6 +25,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
+from scarlet_tf.paths import check_local, local_copy
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.operators import genome_key
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
@@ -235,7 +236,10 @@ def open_archive(path: str | os.PathLike | None, *, identity: Mapping[str, objec
 
     Raises:
         ArchiveError: if the file is damaged, not an archive, of another version, or belongs to another search.
+        ValueError: for a remote path.
     """
+    if path is not None:
+        check_local(path, why="SQLite needs a local file; `search.run.search_into` takes a remote run directory")
     identity = json.loads(json.dumps(identity))
     name = ":memory:" if path is None else str(path)
     with contextlib.ExitStack() as stack, _explained(name):
@@ -264,7 +268,7 @@ def read_archive(path: str | os.PathLike) -> Archive:
     Raises:
         ArchiveError: as `open_archive`, or if the file does not exist.
     """
-    path = Path(path)
+    path = local_copy(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: no such archive file")
     with contextlib.ExitStack() as stack, _explained(path):

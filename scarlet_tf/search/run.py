@@ -5,18 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder, write_atomically
+from scarlet_tf.paths import as_path
 from scarlet_tf.search.archive import GO_ON, ArchiveError, read_archive
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
 from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity
 from scarlet_tf.search.records import Summary
+from scarlet_tf.search.remote_archive import kept_archive
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 ARCHIVE = "archive.sqlite"
 EVALUATOR = "evaluator.json"
@@ -37,7 +44,8 @@ def search_into(
     removed. If the evaluator has an attribute `settings`, JSON values by name, evaluator.json holds them.
 
     Args:
-        output: run directory.
+        output: run directory, local or remote. A remote archive is saved after every generation in a checkpoint, and
+            is a file of its own only at the end.
         space: the search space.
         config: the settings.
         evaluator: predicts accuracy.
@@ -52,23 +60,25 @@ def search_into(
         KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
         FolderInUseError: if another run writes to `output`.
     """
-    with locked_folder(output):
-        return _search_into(Path(output), space, config, evaluator, cheap=cheap)
+    output = as_path(output)
+    with locked_folder(output), kept_archive(output / ARCHIVE) as (archive, save):
+        return _search_into(output, space, config, evaluator, cheap=cheap, archive=archive, save=save)
 
 
 def _search_into(
-    output: Path,
+    output: Path | RemotePath,
     space: SearchSpace,
     config: SearchConfig,
     evaluator: Evaluator,
     *,
     cheap: Mapping[str, CheapQuantity] | None,
+    archive: Path,
+    save: Callable[[int], object],
 ) -> SearchHistory:
     from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
     from scarlet_tf.runs.runlog import RunLog
 
-    archive = output / ARCHIVE
-    _same_evaluator(output, evaluator)
+    _same_evaluator(output, evaluator, archive=archive)
     finished = len(search_history(archive).generations) if archive.exists() else 0
     search = Search(space, config, archive=archive, cheap=cheap)
     run_log = RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search")
@@ -84,6 +94,8 @@ def _search_into(
             nonlocal finished
             finished = summary.generation + 1
             log.log(finished, _scalars(summary))
+            log.publish()
+            save(finished)
             log.advance(finished, {"front": summary.front_size, "hv": summary.hypervolume})
             if stop.requested and summary.generation < config.generations:
                 raise RunStopped(what_is_saved())
@@ -92,8 +104,8 @@ def _search_into(
     picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
     for path, genome in zip(picks, history.picked.genomes, strict=True):
         space.spec(genome).save(path)
-    for path in set(output.glob("pick_*.json")).difference(picks):
-        if path.stem.removeprefix("pick_").isdecimal():
+    for path in set(output.iterdir()).difference(picks):
+        if re.fullmatch(r"pick_\d+\.json", path.name):
             path.unlink()
     return history
 
@@ -105,7 +117,7 @@ def _unfinished(archive: Path) -> int:
     return 0
 
 
-def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
+def _same_evaluator(output: Path | RemotePath, evaluator: Evaluator, *, archive: Path) -> None:
     """Raise ArchiveError if the evaluator's settings differ from the archive's; fingerprints cannot name differences.
 
     Without an archive, write the settings.
@@ -113,13 +125,13 @@ def _same_evaluator(output: Path, evaluator: Evaluator) -> None:
     settings, path = getattr(evaluator, "settings", None), output / EVALUATOR
     if settings is None:
         return
-    if not (output / ARCHIVE).exists():
+    if not archive.exists():
         write_atomically(path, json.dumps(settings, indent=1) + "\n")
     elif path.exists() and (difference := name_differences(_read(path), settings)):
         raise ArchiveError(f"{output / ARCHIVE}: belongs to another search: its evaluator's {difference}; {GO_ON}")
 
 
-def _read(path: Path) -> object:
+def _read(path: Path | RemotePath) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

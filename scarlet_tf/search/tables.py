@@ -7,10 +7,10 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.arch.cost_table import FORMAT, CostTable, CostTableError
+from scarlet_tf.paths import as_path
 from scarlet_tf.search.objectives import QUANTITIES, CheapQuantity, ObjectiveError, add_quantities, from_table
 
 _FORM = (
@@ -91,7 +91,7 @@ def read_table(path: str | os.PathLike) -> QuantityTable | CostQuantity:
         >>> latency(np.array([[12, 1, 12, 6, 3, 8]]))  # (1,) values
     """
     try:
-        read = json.loads(Path(path).read_text(encoding="utf-8"))
+        read = json.loads(as_path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ObjectiveError(f"{path}: not JSON ({error})") from error
     if isinstance(read, Mapping) and read.get("format") == FORMAT:

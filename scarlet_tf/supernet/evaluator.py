@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.paths import PathEvaluator
@@ -196,5 +197,5 @@ def report_paths(
         "genomes": genomes.tolist(),
         "bn": found,
     }
-    write_atomically(Path(directory) / "paths.json", json.dumps(record))
+    write_atomically(as_path(directory) / "paths.json", json.dumps(record))
     return "\n".join(lines)

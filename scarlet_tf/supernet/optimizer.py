@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from scarlet_tf.runs.background import snapshot
 from scarlet_tf.supernet.mixed import new_variable, variable_key
 
 FIRST_SCALE = 2.0**15
@@ -45,7 +46,7 @@ class LossScale:
             tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
     def state(self) -> dict[str, np.ndarray]:
-        return {variable_key(variable): variable.numpy() for variable in (self.scale, self.steady)}
+        return {variable_key(variable): snapshot(variable) for variable in (self.scale, self.steady)}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for variable in (self.scale, self.steady):
@@ -98,7 +99,7 @@ class MomentumSgd:
             )
 
     def state(self) -> dict[str, np.ndarray]:
-        velocities = {variable_key(velocity): velocity.numpy() for velocity in self.velocities}
+        velocities = {variable_key(velocity): snapshot(velocity) for velocity in self.velocities}
         return velocities | (self.loss_scale.state() if self.loss_scale else {})
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

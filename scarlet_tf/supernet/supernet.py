@@ -10,6 +10,7 @@ import tensorflow as tf
 from scarlet_tf.arch import ArchSpec, SearchSpace
 from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.models import block_name, build, set_weights
+from scarlet_tf.runs.background import snapshot
 from scarlet_tf.supernet.blocks import BatchStatistics, in_order, stem_forward, tail_forward
 from scarlet_tf.supernet.mixed import (
     BatchNormVariables,
@@ -193,7 +194,7 @@ class Supernet:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by name, for a checkpoint."""
-        return {variable_key(variable): variable.numpy() for variable in self.variables}
+        return {variable_key(variable): snapshot(variable) for variable in self.variables}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Assign all variables from the values of `state`; raise ValueError if one is missing or has another shape."""

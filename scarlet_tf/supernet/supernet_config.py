@@ -13,6 +13,7 @@ from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.data import DataConfig
 from scarlet_tf.files import check_contains
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import CheckpointStore
 
 AT_A_TIME = 2  # blocks of a layer that run at once: one block rarely keeps two threads busy
@@ -140,7 +141,7 @@ def read_supernet_space(directory: str | os.PathLike) -> SearchSpace:
         ValueError: if its config.json is damaged.
     """
     check_contains(directory, "config.json", what="supernet")
-    path = Path(directory) / "config.json"
+    path = as_path(directory) / "config.json"
     try:
         return SupernetConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))).space
     except (ValueError, KeyError, TypeError) as error:
@@ -156,7 +157,7 @@ def warn_if_unfinished(directory: str | os.PathLike) -> None:
         directory: run directory of the supernet.
     """
     try:
-        steps = int(json.loads((Path(directory) / "config.json").read_text(encoding="utf-8"))["steps"])
+        steps = int(json.loads((as_path(directory) / "config.json").read_text(encoding="utf-8"))["steps"])
         newest = CheckpointStore(directory, kind="supernet", fingerprint=None).paths()[-1]
     except (OSError, ValueError, LookupError, TypeError):
         return

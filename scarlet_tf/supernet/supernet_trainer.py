@@ -9,15 +9,18 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.committed import is_committed, write_committed
 from scarlet_tf.data import open_dataset
 from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import locked_folder, write_atomically
+from scarlet_tf.files import locked_folder
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
@@ -30,6 +33,9 @@ from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.supernet.supernet_config import SupernetConfig
 from scarlet_tf.zoo.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
+
 KIND = "supernet"
 
 
@@ -39,6 +45,7 @@ def train_supernet(
     *,
     strategy: tf.distribute.Strategy,
     checkpoint_every: int = 500,
+    keep_checkpoints: int = 3,
     log_every: int = 20,
     recompute: bool = False,
     jit_compile: bool = False,
@@ -46,16 +53,17 @@ def train_supernet(
 ) -> Supernet:
     """Train a supernet, or resume the run in `output`.
 
-    Writes config.json, checkpoint-*.npz (the newest three), log.jsonl and tensorboard/. A run that was killed resumes
+    Writes config.json, checkpoint-*.npz (the newest), log.jsonl and tensorboard/. A run that was killed resumes
     from its newest checkpoint and ends with the same weights as an uninterrupted one, bit-identical on the same
     machine. Several workers must share the file system of `output`: all resume from the chief's checkpoints. Worker N
     writes its own log and checkpoints to worker-N/, so that replicas can be compared.
 
     Args:
         config: the settings.
-        output: run directory.
+        output: run directory, local or remote.
         strategy: the strategy to train with.
         checkpoint_every: steps between checkpoints.
+        keep_checkpoints: number of newest checkpoints to keep. Nothing is validated, so that none of them is "best".
         log_every: steps between log entries.
         recompute, jit_compile: see `fair_step.make_fair_step`; they may change when a run resumes.
         after_step: called after every step with the number of finished steps and the supernet, which it must not
@@ -71,18 +79,19 @@ def train_supernet(
         WorkerLostError: if TensorFlow reports that another worker has ended.
     """
     how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
-    every = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+    every = {"checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints, "log_every": log_every}
     locked = locked_folder(output) if is_chief(strategy) else contextlib.nullcontext()
     with locked, naming_lost_workers("its last checkpoint"):
-        return _train_supernet(config, Path(output), strategy=strategy, **every, **how)
+        return _train_supernet(config, as_path(output), strategy=strategy, **every, **how)
 
 
 def _train_supernet(
     config: SupernetConfig,
-    output: Path,
+    output: Path | RemotePath,
     *,
     strategy: tf.distribute.Strategy,
     checkpoint_every: int,
+    keep_checkpoints: int,
     log_every: int,
     recompute: bool,
     jit_compile: bool,
@@ -99,6 +108,7 @@ def _train_supernet(
         kind=KIND,
         fingerprint=fingerprint([settings, data.fingerprint]),
         settings=settings | {"images": data.fingerprint},
+        keep=keep_checkpoints,
     )
     resumed = store.restore()
     _claim_folder(output, settings)
@@ -145,7 +155,9 @@ def _train_supernet(
         folder = output if chief else output / f"worker-{strategy.cluster_resolver.task_id}"
         run_steps(
             log=RunLog(folder, total_steps=config.steps, start_step=start, description="supernet"),
-            store=store if chief else CheckpointStore(folder, kind=KIND, fingerprint=store.fingerprint),
+            store=store
+            if chief
+            else CheckpointStore(folder, kind=KIND, fingerprint=store.fingerprint, keep=keep_checkpoints),
             take_step=take_step,
             state=lambda: supernet.state() | optimizer.state(),
             start_step=start,
@@ -156,13 +168,13 @@ def _train_supernet(
     return supernet
 
 
-def _check_same(output: Path, settings: dict) -> None:
+def _check_same(output: Path | RemotePath, settings: dict) -> None:
     """Raise CheckpointError if the run directory has a config.json with other settings.
 
     Before the first checkpoint, `skip_damaged` may differ, so that a run that met a damaged image can be restarted.
     """
     path = output / "config.json"
-    if not path.exists():
+    if not is_committed(path):
         return
     before = _read_settings(path)
     started = CheckpointStore(output, kind=KIND, fingerprint=None).paths()
@@ -179,15 +191,14 @@ def _without_skipping(settings: dict) -> dict:
     return settings | {"data": data}
 
 
-def _claim_folder(output: Path, settings: dict) -> None:
+def _claim_folder(output: Path | RemotePath, settings: dict) -> None:
     """Write config.json if it is missing or has other settings that `_check_same` accepted."""
     path = output / "config.json"
-    if not path.exists() or _read_settings(path) != settings:
-        output.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    if not is_committed(path) or _read_settings(path) != settings:
+        write_committed(path, (json.dumps(settings, indent=1) + "\n").encode())
 
 
-def _read_settings(path: Path) -> dict:
+def _read_settings(path: Path | RemotePath) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -236,7 +247,7 @@ def load_supernet(directory: str | Path) -> TrainedSupernet:
         >>> trained = load_supernet("runs/supernet")
         >>> model = trained.supernet.extract((12, 1, 12, 6, 3, 8))
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     path = directory / "config.json"
     try:
         config = SupernetConfig.from_dict(_read_settings(path))

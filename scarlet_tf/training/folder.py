@@ -7,24 +7,30 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.committed import is_committed, write_committed
 from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import naming
+from scarlet_tf.files import naming, remove_folder, write_atomically
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.config import TrainConfig, TrainConfigError, suggest_batch_size
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
 from scarlet_tf.zoo.files import add_weights_record
 from scarlet_tf.zoo.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
+
 FORMAT, FORMAT_VERSION = "scarlet_tf.training", 1
+_LAST = "training.json"
 
 
 def describe_data(data: ImageData) -> dict:
@@ -35,7 +41,7 @@ def describe_data(data: ImageData) -> dict:
 
 def name_of_folder(output: str | os.PathLike) -> str:
     """Return a network name derived from the name of the run directory, with characters that `check_name` allows."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(output).resolve().name).strip("_.-")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", as_path(output).resolve().name).strip("_.-")
     return name or "trained"
 
 
@@ -90,7 +96,7 @@ def check_fit(
         )
 
 
-def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) -> dict | None:
+def finished_result(output: Path | RemotePath, mark: str, *, settings: Mapping[str, object]) -> dict | None:
     """Return the content of `output`/training.json if a run with this fingerprint finished there, else None.
 
     Args:
@@ -101,8 +107,8 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
     Raises:
         TrainConfigError: if training.json is damaged, or belongs to another run.
     """
-    path = output / "training.json"
-    if not path.exists():
+    path = output / _LAST
+    if not is_committed(path):
         return None
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +123,7 @@ def finished_result(output: Path, mark: str, *, settings: Mapping[str, object]) 
     return result
 
 
-def _difference(output: Path, result: dict, settings: Mapping[str, object]) -> str:
+def _difference(output: Path | RemotePath, result: dict, settings: Mapping[str, object]) -> str:
     """Describe how the run that finished in `output` differs from `settings`."""
     # Ignore the name, which the trained network need not share.
     spec = dataclasses.replace(ArchSpec.load(output / "spec.json"), name=settings["spec"]["name"])
@@ -138,7 +144,7 @@ def _to_json(result: dict) -> str:
 
 
 def write_folder(
-    output: Path,
+    output: Path | RemotePath,
     spec: ArchSpec,
     *,
     model,
@@ -147,8 +153,9 @@ def write_folder(
 ) -> None:
     """Write the files of a trained model, then delete its checkpoints.
 
-    The files are written under temporary names, and training.json is renamed last: if it exists, so do the others. They
-    include plots of the run, from `output`/log.jsonl, and of the confusion matrix in result["test"].
+    The files are written under temporary names, and training.json is renamed last: if it exists, so do the others. To a
+    remote folder they are uploaded, training.json last and with a marker, see `committed`. They include plots of the
+    run, from `output`/log.jsonl, and of the confusion matrix in result["test"].
 
     Args:
         more: further files: for each name, a function that writes the file at a path.
@@ -173,14 +180,19 @@ def write_folder(
         "confusion.png": lambda path: write_figure(path, draw_confusion(**confusion)),
         **(more or {}),
     }
-    writers["training.json"] = lambda path: path.write_text(_to_json(result))
+    writers[_LAST] = lambda path: path.write_text(_to_json(result))
     checkpoints = output / "checkpoints"
     saved = describe_saved(checkpoints, "step", result["steps"], total=result["steps"])
-    aside = tempfile.TemporaryDirectory(dir=output, prefix=".result-")
+    local = isinstance(output, Path)
+    aside = tempfile.TemporaryDirectory(dir=output if local else None, prefix=".result-")
     with saying_what_is_saved(lambda: saved), aside as temporary:
         for name, write in writers.items():
             with naming(output / name):
                 write(Path(temporary) / name)
         for name in writers:
-            os.replace(Path(temporary) / name, output / name)
-    shutil.rmtree(checkpoints)
+            if local:
+                os.replace(Path(temporary) / name, output / name)
+            else:
+                upload = write_committed if name == _LAST else write_atomically
+                upload(output / name, (Path(temporary) / name).read_bytes())
+        remove_folder(checkpoints)

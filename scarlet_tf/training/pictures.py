@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarlet_tf.files import write_atomically
+from scarlet_tf.paths import as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], *, class_names: Sequence[
 
 def draw_curves(log: str | os.PathLike) -> Figure:
     """Draw loss, accuracy and learning rate by step from a run's log.jsonl, training and validation together."""
-    lines = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in as_path(log).read_text(encoding="utf-8").splitlines()]
     panels: Mapping[str, tuple[str, ...]] = {
         "loss": ("loss", "validation_loss"),
         "accuracy": ("accuracy", "validation_accuracy", "validation_balanced_accuracy"),

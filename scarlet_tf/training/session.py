@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,9 @@ from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.runs.workers import check_same_start
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
 from scarlet_tf.training.selection import Selection
+
+if TYPE_CHECKING:
+    from scarlet_tf.remote import RemotePath
 
 
 class Steppable(Protocol):
@@ -55,18 +58,20 @@ def run_session(
     data: ImageData,
     config: TrainConfig,
     *,
-    output: Path,
+    output: Path | RemotePath,
     kind: str,
     mark: str,
     settings: object,
     strategy: tf.distribute.Strategy,
     checkpoint_every: int,
+    keep_checkpoints: int,
     log_every: int,
     selection: Selection | None = None,
 ) -> float:
     """Run the remaining steps of a run, from its last checkpoint.
 
-    `selection` may end the run early; its state is saved with the run's.
+    `selection` may end the run early. Its state, with the best weights so far, is saved with the run's: every
+    checkpoint holds them, so that they outlive the checkpoint of their own step.
 
     Args:
         output: the run directory.
@@ -80,7 +85,7 @@ def run_session(
     _, total_steps = count_steps(data, config)
     chief = is_chief(strategy)
     make_store = CheckpointStore if chief else _ReadOnlyStore
-    store = make_store(output / "checkpoints", kind=kind, fingerprint=mark, settings=settings)
+    store = make_store(output / "checkpoints", kind=kind, fingerprint=mark, settings=settings, keep=keep_checkpoints)
     start_step, seconds_before = 0, 0.0
     checkpoint = store.restore()
     check_same_start(strategy, checkpoint.step if checkpoint else 0)
@@ -122,5 +127,5 @@ def run_session(
 class _ReadOnlyStore(CheckpointStore):
     """Store for workers other than the chief, which resume from the chief's checkpoints and write none."""
 
-    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path:
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path | RemotePath:
         return self.directory

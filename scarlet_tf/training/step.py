@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.backend import check_tensorflow
-from scarlet_tf.models import block_name, build, get_weights, set_weights
+from scarlet_tf.models import block_name, build, get_weights, named_variables, set_weights
+from scarlet_tf.runs.background import snapshot
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer, make_schedule
@@ -92,9 +93,9 @@ class TrainState:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays that a resumed run needs, by name."""
-        named = {f"model/{name}": array for name, array in get_weights(self.model).items()}
-        named |= {f"optimizer/{i:04d}": np.asarray(v.numpy()) for i, v in enumerate(self.optimizer.variables)}
-        return named | {f"average/{i:04d}": v.numpy() for i, v in enumerate(self._averages)}
+        named = {f"model/{name}": snapshot(variable) for name, variable in named_variables(self.model).items()}
+        named |= {f"optimizer/{i:04d}": snapshot(v) for i, v in enumerate(self.optimizer.variables)}
+        return named | {f"average/{i:04d}": snapshot(v) for i, v in enumerate(self._averages)}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `arrays` returned."""

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +15,7 @@ from scarlet_tf.data import ImageData
 from scarlet_tf.files import locked_folder
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
+from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import fingerprint
 from scarlet_tf.runs.distribution import is_chief
 from scarlet_tf.runs.strategy import make_strategy
@@ -41,6 +41,7 @@ def train(
     name: str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_every: int = 500,
+    keep_checkpoints: int = 3,
     log_every: int = 50,
     jit_compile: bool = False,
 ) -> dict:
@@ -58,13 +59,14 @@ def train(
         spec: the network.
         data: the dataset.
         config: the training settings.
-        output: the run directory.
+        output: the run directory, local or remote.
         weights: named arrays to start from, as `get_weights` returns them, with or without the classifier's; None: the
             official initialisation.
         origin: description of the origin of `weights`, for the record.
         name: of the trained network in its records; None: the spec's.
         strategy: None: "one_device". With several workers, all must see the folder `output`.
         checkpoint_every, log_every: number of steps.
+        keep_checkpoints: number of newest checkpoints to keep during the run.
         jit_compile: see `TrainState`; may change when a run resumes.
 
     Returns:
@@ -77,7 +79,7 @@ def train(
     """
     strategy = strategy or make_strategy("one_device")
     folder.check_fit(spec, data, config, replicas=strategy.num_replicas_in_sync, inherited=weights is not None)
-    output = Path(output)
+    output = as_path(output)
     settings = {
         "spec": spec.to_dict(),
         "config": config.to_dict(),
@@ -110,6 +112,7 @@ def train(
             settings=settings,
             strategy=strategy,
             checkpoint_every=checkpoint_every,
+            keep_checkpoints=keep_checkpoints,
             log_every=log_every,
             selection=selection,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.formats import PLAIN
+from scarlet_tf.paths import local_copy
 from scarlet_tf.report.card import Card
 from scarlet_tf.zoo.files import check_file, read_training
 from scarlet_tf.zoo.preprocessing import ASSUMED_PREPROCESSING, IMAGENET_PREPROCESSING, read_preprocessing
@@ -29,7 +30,7 @@ def make_card(model: str | os.PathLike, *, results: str | os.PathLike | None = N
         ValueError: for an unknown name (with the nearest), or a damaged file.
         FileNotFoundError: for a folder without a trained model.
     """
-    folder = Path(model)
+    folder = local_copy(model)
     if folder.is_dir():
         training = read_training(folder)
         preprocessing = read_preprocessing(folder) or ASSUMED_PREPROCESSING

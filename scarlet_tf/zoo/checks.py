@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.paths import local_copy
 from scarlet_tf.zoo.files import check_file, check_weights_file
 from scarlet_tf.zoo.registry import resolve_spec
 from scarlet_tf.zoo.weights import IMAGENET, imagenet_weights
@@ -38,7 +38,7 @@ def check_model(
         >>> check_model("scarlet_a")  # a name without weights
         False
     """
-    path = Path(model)
+    path = local_copy(model)
     if saved_model and (path / "saved_model.pb").is_file():
         return True
     has_weights = True

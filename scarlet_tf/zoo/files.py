@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarlet_tf.paths import local_copy
+
 if TYPE_CHECKING:
     import keras
 
@@ -28,7 +30,7 @@ class MissingWeightsError(ModelFileError, FileNotFoundError):
 
 def check_file(path: str | os.PathLike) -> Path:
     """Return the path of an existing file. Raise FileNotFoundError or ModelFileError otherwise."""
-    path = Path(path)
+    path = local_copy(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():
@@ -44,7 +46,7 @@ def check_weights_file(path: str | os.PathLike) -> Path:
             "`weights` should be None, 'imagenet', or the path of a .weights.h5 or a .keras file. "
             f"Received weights={(str(path) if is_path else path)!r}"
         )
-    path = Path(path)
+    path = local_copy(path)
     if not path.exists():
         raise MissingWeightsError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
     return check_file(path)
@@ -56,7 +58,7 @@ def read_training(folder: str | os.PathLike) -> dict | None:
     Raises:
         ModelFileError: if it is not a JSON object.
     """
-    path = Path(folder) / "training.json"
+    path = local_copy(folder) / "training.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:

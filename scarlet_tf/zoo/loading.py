@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
 import keras
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.paths import local_copy
 from scarlet_tf.zoo.checks import check_model
 from scarlet_tf.zoo.create import create_model
 from scarlet_tf.zoo.files import check_file, load_keras_file, read_training
@@ -65,7 +65,7 @@ def open_model(model: str | os.PathLike, *, weights: str | os.PathLike | None = 
         >>> mean, std = trained.mean_and_std
     """
     check_model(model, weights=weights)
-    path = Path(model)
+    path = local_copy(model)
     if path.name.endswith(".keras"):
         return _loaded(load_keras_file(path), path)
     if not path.is_dir():

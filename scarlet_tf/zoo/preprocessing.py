@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scarlet_tf.paths import local_copy
 from scarlet_tf.zoo.files import WEIGHTS_SUFFIXES, ModelFileError, read_training, read_weights_record
 
 
@@ -114,7 +115,7 @@ def read_preprocessing(source: str | os.PathLike) -> Preprocessing | None:
     Raises:
         ModelFileError: if the record is damaged, or lacks mean and std.
     """
-    path = Path(source)
+    path = local_copy(source)
     if path.is_dir():
         path = path / "model.keras"
     if path.name == "model.keras" and (training := read_training(path.parent)) is not None:

@@ -9,11 +9,11 @@ import functools
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, SpecError, count, get_space, scale
+from scarlet_tf.paths import local_copy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ def resolve_spec(model: str | os.PathLike | Sequence[int] | ArchSpec) -> ArchSpe
 
 
 def _check_not_a_path(text: str) -> None:
-    path = Path(text)
+    path = local_copy(text)
     if path.exists():
         kind, spec = "folder" if path.is_dir() else "file", path / "spec.json"
         hint = f", such as {spec}" if spec.is_file() else ""

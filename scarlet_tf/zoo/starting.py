@@ -12,6 +12,7 @@ import numpy as np
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.image_size import ImageSize
 from scarlet_tf.models import get_weights
+from scarlet_tf.paths import local_copy
 from scarlet_tf.zoo.checks import check_model
 from scarlet_tf.zoo.files import ModelFileError, read_training
 from scarlet_tf.zoo.loading import open_model
@@ -85,7 +86,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
         True
     """
     check_model(model, weights=weights, keras_file=False)
-    if Path(model).is_dir():
+    if local_copy(model).is_dir():
         loaded = open_model(model, weights=weights)
         return StartingPoint(
             spec=loaded.spec,
@@ -97,7 +98,7 @@ def starting_point(model: str | os.PathLike, *, weights: str | os.PathLike | Non
     spec = resolve_spec(model)
     if weights is None:
         return StartingPoint(spec=spec)
-    path = imagenet_weights(spec.name) if weights == IMAGENET else Path(weights)
+    path = imagenet_weights(spec.name) if weights == IMAGENET else local_copy(weights)
     arrays = _any_classes(spec, path)
     said = read_preprocessing(path)
     return StartingPoint(
@@ -115,7 +116,7 @@ def describe_origin(model: str | os.PathLike, *, weights: str | os.PathLike | No
     Args:
         model, weights: as `starting_point` takes them.
     """
-    path = Path(model)
+    path = local_copy(model)
     if not path.is_dir():
         source = "the official ImageNet weights" if weights == IMAGENET else f"the weights in {Path(weights).name}"
         return f"{resolve_spec(model).name}, {source}"

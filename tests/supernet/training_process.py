@@ -3,6 +3,7 @@
 python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY BATCH_SIZE
 """
 
+import flaky  # noqa: F401 - registers flaky:// for remote runs
 import tensorflow as tf
 from spaces import FEW_CHOICES
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scarlet_tf.data import DataConfig, open_dataset
+from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training.config import TrainConfigError, train_config
 from scarlet_tf.training.evaluation import Metrics, evaluate
@@ -57,6 +58,18 @@ def test_the_best_weights_are_kept(metrics, settings, best):
     made = reviewed(metrics, **settings)
     assert made.best_step == best and made.best_weights["w"] == [best]
     assert made.describe()["best_epoch"] == best / 10 and not made.describe()["stopped_early"]
+
+
+def test_the_best_weights_outlive_the_checkpoint_of_their_step(tmp_path):
+    metrics = [judged(0.9), judged(0.5), judged(0.6), judged(0.4)]
+    made, store = selection(metrics), CheckpointStore(tmp_path, kind="t", fingerprint="f", keep=1)
+    for step in (10, 20, 30, 40):
+        made.review(step)
+        store.save(step, made.arrays())
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-0000000040.npz"]
+    resumed = selection(metrics)
+    resumed.load_arrays(store.restore().arrays)
+    assert resumed.best_step == 10 and resumed.best_weights["w"] == [10]
 
 
 def test_nothing_is_kept_where_the_last_weights_are_wanted_or_none_is_finite():

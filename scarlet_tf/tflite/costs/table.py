@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scarlet_tf.files import user_cache, write_atomically
+from scarlet_tf.paths import as_path
 from scarlet_tf.tflite.forms import PLAIN
 from scarlet_tf.tflite.forms.signature import Signature
 
@@ -72,7 +73,7 @@ def read_table(path: str | os.PathLike) -> FormCosts:
         FormCostsError: for a file that is not one; OSError if it cannot be read.
     """
     try:
-        fields = json.loads(Path(path).read_text(encoding="utf-8"))
+        fields = json.loads(as_path(path).read_text(encoding="utf-8"))
         return FormCosts(**{name: fields[name] for name in _FIELDS})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormCostsError(f"{os.fspath(path)} is not a cost table: {error}") from error
