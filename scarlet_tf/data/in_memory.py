@@ -37,7 +37,7 @@ class ImagesInMemory(ImageData):
                 chosen = tf.gather(images, indices)
             if self.config.augment == "flips":
                 chosen = augment.flips(chosen, draws)
-            return self._normalised(chosen, tf.gather(labels, indices))
+            return chosen, tf.gather(labels, indices)
 
         batches = batches_of_numbers(members, seed=seed, first_step=first_step, batch_size=batch_size, rows=rows)
         return batches.map(batch, num_parallel_calls=2, deterministic=True), none_is_damaged

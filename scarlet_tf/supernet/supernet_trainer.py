@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,12 +23,14 @@ from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, finger
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
+from scarlet_tf.runs.together import steps_together
 from scarlet_tf.runs.workers import Workers
-from scarlet_tf.supernet.fair_step import make_fair_step
-from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
+from scarlet_tf.supernet.fair_step import make_fair_step, without_graph_rewrites
+from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.supernet.supernet_config import SupernetConfig
+from scarlet_tf.training.loss_scale import LossScale
 from scarlet_tf.zoo.preprocessing import Preprocessing
 
 KIND = "supernet"
@@ -40,6 +43,7 @@ def train_supernet(
     strategy: tf.distribute.Strategy,
     checkpoint_every: int = 500,
     log_every: int = 20,
+    steps_per_call: int = 1,
     recompute: bool = False,
     jit_compile: bool = False,
     after_step: Callable[[int, Supernet], None] | None = None,
@@ -57,8 +61,10 @@ def train_supernet(
         strategy: the strategy to train with.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log entries.
+        steps_per_call: most steps in one call of TensorFlow, to spare a fast accelerator the time between calls. A call
+            ends at every step that is logged or saved. May change when a run resumes.
         recompute, jit_compile: see `fair_step.make_fair_step`; they may change when a run resumes.
-        after_step: called after every step with the number of finished steps and the supernet, which it must not
+        after_step: called after every call, so after every step with `steps_per_call` 1, with the number of finished steps and the supernet, which it must not
             change. A resumed run calls it again for the steps after the last checkpoint.
 
     Returns:
@@ -70,7 +76,7 @@ def train_supernet(
         ValueError: if the space and the dataset differ in their number of classes.
     """
     how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
-    every = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+    every = {"checkpoint_every": checkpoint_every, "log_every": log_every, "steps_per_call": steps_per_call}
     with locked_folder(output) if is_chief(strategy) else contextlib.nullcontext():
         return _train_supernet(config, Path(output), strategy=strategy, **every, **how)
 
@@ -82,6 +88,7 @@ def _train_supernet(
     strategy: tf.distribute.Strategy,
     checkpoint_every: int,
     log_every: int,
+    steps_per_call: int,
     recompute: bool,
     jit_compile: bool,
     after_step: Callable[[int, Supernet], None] | None,
@@ -118,25 +125,31 @@ def _train_supernet(
         optimizer,
         strategy,
         shared_gradient=config.shared_gradient,
+        normalise=data.normalise,
         precision=config.precision,
         recompute=recompute,
         jit_compile=jit_compile,
     )
     batches = distributed_batches(
         strategy,
-        functools.partial(data.train_batches, config.batch_size, seed=config.seed, start_step=start),
+        functools.partial(data.train_pixels, config.batch_size, seed=config.seed, start_step=start),
         batch_size=config.batch_size,
     )
 
-    def take_step(step: int) -> dict:
-        images, labels = next(batches)
+    together = steps_together(fair_step, strategy, most=steps_per_call, scalars=("loss", "accuracy"))
+    fair_steps = without_graph_rewrites(together)
+
+    def routes_and_rate(step: int) -> tuple:
         paths = fair_paths(config.seed, step, num_choices=space.num_choices)
         fair_routes = tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
-        rate = np.float32(config.learning_rate_at(step))
-        scalars = fair_step(images, labels, fair_routes, tf.constant(rate))
+        return fair_routes, tf.constant(config.learning_rate_at(step), tf.float32)
+
+    def take_steps(first: int, count: int) -> dict:
+        steps = [routes_and_rate(step) for step in range(first, first + count)]
+        scalars = fair_steps(list(itertools.islice(batches, count)), steps)
         if after_step:
-            after_step(step + 1, supernet)
-        return scalars | {"learning_rate": rate}
+            after_step(first + count, supernet)
+        return scalars | {"learning_rate": steps[-1][1]}
 
     if start < config.steps:
         chief = is_chief(strategy)
@@ -144,12 +157,13 @@ def _train_supernet(
         run_steps(
             log=RunLog(folder, total_steps=config.steps, start_step=start, description="supernet"),
             store=store if chief else CheckpointStore(folder, kind=KIND, fingerprint=store.fingerprint),
-            take_step=take_step,
+            take_steps=take_steps,
             state=lambda: supernet.state() | optimizer.state(),
             start_step=start,
             total_steps=config.steps,
             checkpoint_every=checkpoint_every,
             log_every=log_every,
+            steps_per_call=steps_per_call,
         )
     return supernet
 

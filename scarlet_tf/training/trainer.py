@@ -41,6 +41,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_every: int = 500,
     log_every: int = 50,
+    steps_per_call: int = 1,
     jit_compile: bool = False,
 ) -> dict:
     """Train a network and write it to `output`: spec.json, model.keras (returns logits) and training.json.
@@ -64,6 +65,8 @@ def train(
         name: of the trained network in its records; None: the spec's.
         strategy: None: "one_device". With several workers, all must see the folder `output`.
         checkpoint_every, log_every: number of steps.
+        steps_per_call: most steps in one call of TensorFlow, to spare a fast accelerator the time between calls. A call
+            ends at every step that is logged, saved or validated. May change when a run resumes.
         jit_compile: see `TrainState`; may change when a run resumes.
 
     Returns:
@@ -93,8 +96,8 @@ def train(
         steps_per_epoch, total_steps = count_steps(data, config)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
         started = {"image_shape": data.config.image_shape, "weights": weights, "class_weights": class_weights}
-        started["jit_compile"] = jit_compile
-        state = TrainState(spec, config, strategy=strategy, **counts, **started)
+        how = {"normalise": data.normalise, "steps_per_call": steps_per_call, "jit_compile": jit_compile}
+        state = TrainState(spec, config, strategy=strategy, **counts, **started, **how)
         outcome = _Outcome(dataclasses.replace(spec, name=name or spec.name), state, data)
         selection = None
         if "validation" in data.num_examples:
@@ -108,6 +111,7 @@ def train(
             strategy=strategy,
             checkpoint_every=checkpoint_every,
             log_every=log_every,
+            steps_per_call=steps_per_call,
             selection=selection,
         )
         steps = selection.step if selection else total_steps

@@ -44,7 +44,7 @@ def batch():
 def step_of(state):
     """Return the change of every weight, and the scalars, of step 0."""
     before = get_weights(state.model)
-    scalars = {name: float(value) for name, value in state.take_step(0, *batch()).items()}
+    scalars = {name: float(value) for name, value in state.take_steps(0, [batch()]).items()}
     after = get_weights(state.model)
     return {name: after[name] - before[name] for name in before}, scalars
 
