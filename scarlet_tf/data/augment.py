@@ -95,7 +95,7 @@ def flip_crop(images, draws: Draws):
 def flip_crop_rows(rows_of_pixels, indices, draws: Draws, *, size: tuple[int, int], channels: int):
     """Apply `flip_crop` to selected small images: on a CPU, 32x32 images take a third of the time of two gathers.
 
-    Whole rows are gathered. A product with a 0/1 matrix then selects and flips columns, which is exact for 8-bit values.
+    Whole rows are gathered. A product with a 0/1 matrix, exact for 8-bit values, then selects and flips columns.
 
     Args:
         rows_of_pixels: (N * (H+8), (W+8) * C) uint8, the rows of N zero-padded images.

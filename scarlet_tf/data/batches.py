@@ -65,5 +65,14 @@ class Batches:
             yield batch
 
 
+def with_workers(dataset: tf.data.Dataset, workers: int | None) -> tf.data.Dataset:
+    """Return the dataset, read by at most so many threads, see `DataConfig.input_workers`."""
+    if workers is None:
+        return dataset
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = workers
+    return dataset.with_options(options)
+
+
 def none_is_damaged(first: int, count: int) -> None:
     """Return None: images in memory are decoded already."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataConfig, check_image_folder
+from scarlet_tf.data.encoded_cache import EncodedCache, fetch
 from scarlet_tf.data.folder import ImageFolder, file_state
 from scarlet_tf.data.source import IMAGENET_MEAN, IMAGENET_STD, split_for_validation
 
@@ -26,12 +27,14 @@ class FolderSource:
         fingerprint: hex digest of the set of images, independent of where they are stored.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
+        cache: keeps the encoded images that were read; None: they are read again.
     """
 
     image_shape = (None, None, 3)
     channels = 3
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     cache_dir = None
+    cache: EncodedCache | None = None
 
     def __init__(self, config: DataConfig, *, leave_out: Collection[str] = ()) -> None:
         check_image_folder(config.name)
@@ -102,7 +105,20 @@ class FolderSource:
         """Return (encoded image, label) of an element."""
         import tensorflow as tf
 
-        return tf.io.read_file(path), label
+        if self.cache is None:
+            return tf.io.read_file(path), label
+
+        def cached(path: bytes) -> bytes:
+            key = os.path.relpath(os.fsdecode(path), self._folder.root)
+            return fetch(self.cache, [key], lambda _: [tf.io.read_file(path).numpy()])[0]
+
+        return tf.ensure_shape(tf.numpy_function(cached, [path], tf.string), ()), label
+
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of the files of a split."""
+        if self._splits[split] is None:
+            return 0
+        return sum(file_state(path)[0] or 0 for path, _ in self._folder.examples(self._splits[split]))
 
     def state(self, split: str) -> list:
         """Return a value that changes with the files of a split: path, size and time of each."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.batches import Batches
+from scarlet_tf.data.batches import Batches, with_workers
 from scarlet_tf.data.classes import match_classes
 from scarlet_tf.data.data_config import SPLITS, DataConfig, DataError
 from scarlet_tf.data.decoding import Source
@@ -67,6 +67,12 @@ class ImageData:
         home, members = self._places[split]
         labels = self._source.labels(home)
         return np.bincount(labels if members is None else labels[members], minlength=self.num_classes)
+
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of a split's encoded images; of a held-out part, its share of the images it is a part of."""
+        home = self._places[split][0]
+        images = self._source.num_examples(home)
+        return self._source.encoded_bytes(home) * self.num_examples[split] // images if images else 0
 
     def outputs_of(self, split: str, model_classes: Sequence[str]) -> np.ndarray:
         """Map the labels of a split to the outputs of a model by class name, see `match_classes`."""
@@ -124,7 +130,8 @@ class ImageData:
             raise DataError(f"rows must be neighbours in a batch of {batch_size}, got {rows}")
         rows = slice(wanted.start, wanted.stop)
         batches, find_damaged = self._training(batch_size=batch_size, seed=seed, first_step=start_step, rows=rows)
-        return Batches(batches.prefetch(4), find_damaged=find_damaged, batch_size=len(wanted))
+        batches = with_workers(batches.prefetch(4), self.config.input_workers)
+        return Batches(batches, find_damaged=find_damaged, batch_size=len(wanted))
 
     @tf.autograph.experimental.do_not_convert
     def eval_batches(self, split: str, batch_size: int, *, limit: int | None = None) -> Batches:
@@ -143,6 +150,7 @@ class ImageData:
             raise DataError(f"batch_size and limit must be >= 1, got {batch_size} and {limit}")
         fitted, find_damaged = self._fitted(*self._places[split], limit=limit)
         batches = fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
+        batches = with_workers(batches, self.config.input_workers)
         return Batches(batches, find_damaged=find_damaged, batch_size=batch_size)
 
     def sample_batches(self, batch_size: int, *, limit: int) -> Iterator[tf.Tensor]:
@@ -156,7 +164,8 @@ class ImageData:
         chosen = np.zeros(len(members), bool)
         chosen[rng.permutation(np.flatnonzero(members))[:limit]] = True
         fitted, find_damaged = self._fitted(home, chosen)
-        singly = Batches(fitted, find_damaged=find_damaged).as_numpy_iterator()
+        singly = with_workers(fitted, self.config.input_workers)
+        singly = Batches(singly, find_damaged=find_damaged).as_numpy_iterator()
         images = np.stack([image for image, _ in singly])
         for part in np.array_split(rng.permutation(len(images)), -(-len(images) // batch_size)):
             yield self.normalise(tf.constant(images[part]))

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from scarlet_tf.data.batches import Batches
 
-
 AHEAD = 2  # batches in a device's memory before the step that uses them
 
 

@@ -23,7 +23,7 @@ from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, finger
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
-from scarlet_tf.runs.together import steps_together
+from scarlet_tf.runs.steps_together import steps_together
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.supernet.fair_step import make_fair_step, without_graph_rewrites
 from scarlet_tf.supernet.optimizer import MomentumSgd
@@ -64,8 +64,9 @@ def train_supernet(
         steps_per_call: most steps in one call of TensorFlow, to spare a fast accelerator the time between calls. A call
             ends at every step that is logged or saved. May change when a run resumes.
         recompute, jit_compile: see `fair_step.make_fair_step`; they may change when a run resumes.
-        after_step: called after every call, so after every step with `steps_per_call` 1, with the number of finished steps and the supernet, which it must not
-            change. A resumed run calls it again for the steps after the last checkpoint.
+        after_step: called after every call, which is every step with `steps_per_call` 1, with the number of finished
+            steps and the supernet, which it must not change. A resumed run calls it again for the steps after the last
+            checkpoint.
 
     Returns:
         The trained supernet.

@@ -16,7 +16,7 @@ class LossScale:
 
     Source: Micikevicius et al., "Mixed Precision Training", section 3.2.
 
-    A step whose gradients overflow is to be skipped, and halves the scale; STEADY_STEPS finite steps in a row double it.
+    A step whose gradients overflow must be skipped, and halves the scale; STEADY_STEPS finite steps in a row double it.
 
     Attributes:
         scale: the factor, a float32 variable.

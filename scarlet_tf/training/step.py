@@ -12,7 +12,7 @@ import tensorflow as tf
 from scarlet_tf.arch import ArchSpec
 from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.models import block_name, build, get_weights, set_weights
-from scarlet_tf.runs.together import steps_together
+from scarlet_tf.runs.steps_together import steps_together
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.loss_scale import LossScale, set_own

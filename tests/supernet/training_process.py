@@ -1,6 +1,6 @@
 """A supernet training run as a process of its own, for tests that kill it or give it other devices.
 
-python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY
+python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY [STEPS_PER_CALL]
 """
 
 import sys
@@ -32,7 +32,8 @@ def tiny_config(folder: str, steps: int) -> SupernetConfig:
 
 
 def main() -> None:
-    output, folder, steps, strategy = sys.argv[1:]
+    output, folder, steps, strategy, *more = sys.argv[1:]
+    steps_per_call = int(*more or [1])
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -42,7 +43,8 @@ def main() -> None:
         output,
         strategy=make_strategy(strategy, devices=devices),
         checkpoint_every=3,
-        log_every=1,
+        log_every=steps_per_call,
+        steps_per_call=steps_per_call,
     )
 
 
