@@ -63,6 +63,10 @@ class NamedSource:
             return 0
         return self._builder.info.splits[self._splits[split]].num_examples - len(self._leave_out.get(split, ()))
 
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of the examples of a split."""
+        return self._builder.info.splits[self._splits[split]].num_bytes if self._splits[split] else 0
+
     def class_counts(self, split: str) -> None:
         return None
 
@@ -152,10 +156,6 @@ class ArrayRecordSource(NamedSource):
             return "number " + tf.strings.as_string(numbers), serialized
 
         return elements
-
-    def encoded_bytes(self, split: str) -> int:
-        """Return the size of the examples of a split."""
-        return self._builder.info.splits[self._splits[split]].num_bytes if self._splits[split] else 0
 
     def elements(self, split: str):
         """Return a tf.data.Dataset of ("number N", serialized example) in a fixed order."""
