@@ -47,6 +47,9 @@ _IMAGE_SIZE = flags.DEFINE_string(
 _SKIP_DAMAGED = flags.DEFINE_bool(
     "skip_damaged", None, "Skip images that cannot be decoded, and report how many; default: as trained."
 )
+_INPUT_WORKERS = flags.DEFINE_integer(
+    "input_workers", None, "Most threads that read and decode images; default: one for each core.", lower_bound=1
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Batch size.", lower_bound=1)
 _CONFUSION = flags.DEFINE_string(
     "confusion", None, "File to write the confusion matrix to: a picture (.png, .svg, .pdf) or numbers (.json)."
@@ -87,6 +90,7 @@ def main() -> None:
         "image_size": parse_image_size(_IMAGE_SIZE.value),
         "skip_damaged": _SKIP_DAMAGED.value,
         "data_dir": _DATA_DIR.value,
+        "input_workers": _INPUT_WORKERS.value,
     }
     config |= {name: value for name, value in flagged.items() if value is not None}
     if "name" not in config:

@@ -68,6 +68,12 @@ _TPU = flags.DEFINE_string(
 )
 _SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+_INPUT_WORKERS = flags.DEFINE_integer(
+    "input_workers", None, "Most threads that read and decode images; default: one for each core.", lower_bound=1
+)
+_CACHE = flags.DEFINE_string(
+    "cache", None, "Where to keep encoded images after they were first read: memory, or a folder; default: nowhere."
+)
 
 
 def main() -> None:
@@ -112,6 +118,8 @@ def main() -> None:
         calibration_images=_CALIBRATION.value,
         data_dir=_DATA_DIR.value,
         skip_damaged=_SKIP_DAMAGED.value,
+        input_workers=_INPUT_WORKERS.value,
+        cache=_CACHE.value,
         strategy=strategy,
         portion=_PORTION.value,
     )

@@ -66,6 +66,12 @@ _IMAGE_SIZE = flags.DEFINE_string(
     "image_size", None, "Image size in pixels: one side, or HEIGHTxWIDTH; default: the network's."
 )
 _SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_INPUT_WORKERS = flags.DEFINE_integer(
+    "input_workers", None, "Most threads that read and decode images; default: one for each core.", lower_bound=1
+)
+_CACHE = flags.DEFINE_string(
+    "cache", None, "Where to keep encoded images after they were first read: memory, or a folder; default: nowhere."
+)
 _RECIPE = flags.DEFINE_string(
     "recipe", "small", "Training recipe: paper, small, or finetune (the classifier first, then all layers)."
 )
@@ -82,6 +88,12 @@ _TPU = flags.DEFINE_string(
     "tpu", "", "TPU for --strategy=tpu: a name, an address, or local; empty: the TPU named in the environment."
 )
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile a step as one XLA program: for GPUs and TPUs, slow on a CPU.")
+_STEPS_PER_CALL = flags.DEFINE_integer(
+    "steps_per_call",
+    1,
+    "Most steps in one call of TensorFlow, for GPUs and TPUs; does not change the result.",
+    lower_bound=1,
+)
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _KEEP_CHECKPOINTS = flags.DEFINE_integer(
     "keep_checkpoints",
@@ -122,7 +134,7 @@ _OVERRIDES = {
         "short trainings from scratch.",
     ),
     "precision": flags.DEFINE_string(
-        "precision", None, "Compute precision: float32 or mixed_bfloat16; default: the recipe's."
+        "precision", None, "Compute precision: float32, mixed_bfloat16 or mixed_float16; default: the recipe's."
     ),
     "accumulate": flags.DEFINE_integer(
         "accumulate",
@@ -159,6 +171,8 @@ def main() -> None:
         "data_dir": _DATA_DIR.value,
         "search_validation": _SEARCH_VALIDATION.value,
         "skip_damaged": _SKIP_DAMAGED.value,
+        "input_workers": _INPUT_WORKERS.value,
+        "cache": _CACHE.value,
         "validation": None if _VALIDATION.value is None else parse_validation(_VALIDATION.value),
     }
     DataConfig(image_size=parse_image_size(_IMAGE_SIZE.value) or 1, **images)
@@ -170,8 +184,9 @@ def main() -> None:
         "log_every": _LOG_EVERY.value,
     }
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
-    if compressed and _JIT.value:
-        raise ValueError("--jit_compile is not for --qat, --prune and --cluster")
+    for flag, given in (("jit_compile", _JIT.value), ("steps_per_call", _STEPS_PER_CALL.value > 1)):
+        if compressed and given:
+            raise ValueError(f"--{flag} is not for --qat, --prune and --cluster")
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
     (config.training if compressed else config).check_validation(validated=_VALIDATION.value is not None)
     check_run_folder(_OUTPUT.value)
@@ -235,6 +250,7 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
     name = _name(start.spec, inherits=start.weights is not None and not _INHERIT_FROM.value)
     inherited = {"weights": start.weights, "origin": start.origin, "name": name}
     how = {"strategy": strategy, "jit_compile": _JIT.value, **intervals}
+    how["steps_per_call"] = _STEPS_PER_CALL.value
     result = train(start.spec, data, config, output=_OUTPUT.value, **how, **inherited)
     return summarize_result(result)
 

@@ -27,6 +27,12 @@ _IMAGE_SIZE = flags.DEFINE_string(
     "image_size", None, "Image size in pixels: one side, or HEIGHTxWIDTH; default: the space's."
 )
 _SKIP_DAMAGED = flags.DEFINE_bool("skip_damaged", False, "Skip images that cannot be decoded, and report how many.")
+_INPUT_WORKERS = flags.DEFINE_integer(
+    "input_workers", None, "Most threads that read and decode images; default: one for each core.", lower_bound=1
+)
+_CACHE = flags.DEFINE_string(
+    "cache", None, "Where to keep encoded images after they were first read: memory, or a folder; default: nowhere."
+)
 _HELD_OUT = flags.DEFINE_integer("search_validation", 5000, "Number of training images held out for the search.")
 _AUGMENT = flags.DEFINE_string("augment", "none", "Augmentation: none, flips, flip_crop or inception.")
 _STEPS = flags.DEFINE_integer(
@@ -54,6 +60,12 @@ _TPU = flags.DEFINE_string(
 _RECOMPUTE = flags.DEFINE_bool("recompute", False, "Recompute blocks in the backward pass: less memory, more time.")
 _PRECISION = flags.DEFINE_string("precision", "float32", "Compute precision: float32, mixed_bfloat16 or mixed_float16.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the whole step as one XLA program.")
+_STEPS_PER_CALL = flags.DEFINE_integer(
+    "steps_per_call",
+    1,
+    "Most steps in one call of TensorFlow, for GPUs and TPUs; does not change the result.",
+    lower_bound=1,
+)
 _CHECKPOINT = flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
 _KEEP_CHECKPOINTS = flags.DEFINE_integer("keep_checkpoints", 3, "Number of newest checkpoints to keep.", lower_bound=1)
 _PATHS = flags.DEFINE_integer("paths", 64, "Number of random paths to evaluate at the end; 0: none.", lower_bound=0)
@@ -80,6 +92,8 @@ def main() -> None:
         search_validation=_HELD_OUT.value,
         augment=_AUGMENT.value,
         skip_damaged=_SKIP_DAMAGED.value,
+        input_workers=_INPUT_WORKERS.value,
+        cache=_CACHE.value,
     )
     space = dataclasses.replace(space, resolution=data.image_size)
     settings = functools.partial(
@@ -119,12 +133,14 @@ def main() -> None:
         strategy=strategy,
         checkpoint_every=_CHECKPOINT.value,
         keep_checkpoints=_KEEP_CHECKPOINTS.value,
+        steps_per_call=_STEPS_PER_CALL.value,
         recompute=_RECOMPUTE.value,
         jit_compile=_JIT.value,
     )
     if _PATHS.value:
         if is_chief(strategy):
-            print(report_paths(_OUTPUT.value, count=_PATHS.value, data_dir=_DATA_DIR.value))
+            how = {"data_dir": _DATA_DIR.value, "input_workers": _INPUT_WORKERS.value}
+            print(report_paths(_OUTPUT.value, count=_PATHS.value, **how))
         Workers(strategy).barrier()
 
 

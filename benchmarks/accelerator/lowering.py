@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.files import write_atomically
+from scarlet_tf.kernels.device import device_kind
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import Supernet
 from scarlet_tf.supernet.fair_step import make_fair_step
@@ -34,7 +35,8 @@ def make_step(space: SearchSpace, *, batch: int, **how) -> tuple[Callable, tuple
     paths = fair_paths(0, 0, num_choices=space.num_choices)
     fair_routes = tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
     images = tf.zeros((batch, space.resolution, space.resolution, 3))
-    return step, (images, tf.zeros((batch,), tf.int32), fair_routes, tf.constant(0.01))
+    compiled = step if device_kind() == "accelerator" else step.__wrapped__
+    return compiled, (images, tf.zeros((batch,), tf.int32), fair_routes, tf.constant(0.01))
 
 
 def write_program(

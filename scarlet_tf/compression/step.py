@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import keras
@@ -46,14 +46,16 @@ class FineTuneState:
         total_steps: int,
         class_weights: np.ndarray | None = None,
         teacher: tf_keras.Model | None = None,
+        normalise: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
     ) -> None:
         """Create the optimizer and the step.
 
         Args:
+            normalise: see `TrainState`.
             teacher: the network before fine-tuning; the loss adds the squared difference from its logits.
         """
         self.config = config
-        self._class_weights = class_weights
+        self._class_weights, self._normalise = class_weights, normalise
         self.compressed = compressed
         self._teacher = teacher
         self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
@@ -64,13 +66,16 @@ class FineTuneState:
         self._decayed = [v for v in compressed.variables if v.name.split(":")[0].split("/")[-1] in decayed]
         self._step = tf.function(self._make_step, autograph=False)
 
-    def take_step(self, step: int, images, labels) -> dict:
-        """Run step number `step` (0-based).
+    def take_steps(self, first: int, batches: Sequence[tuple]) -> dict:
+        """Run steps, from number `first` (0-based) on, each on images and labels.
 
         Returns:
-            Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
+            Scalar tensors of the last step: loss (with label smoothing and L2) and accuracy, means over the batch, and
+            learning_rate.
         """
-        return self._step(tf.constant(step, tf.int64), images, labels)
+        for number, (images, labels) in enumerate(batches, first):
+            scalars = self._step(tf.constant(number, tf.int64), images, labels)
+        return scalars
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything that a resumed run needs, including masks, ranges and shared values."""
@@ -83,6 +88,7 @@ class FineTuneState:
 
     def _make_step(self, number, images, labels):
         config, model, variables = self.config, self.compressed.model, self.compressed.variables
+        images = self._normalise(images)
         rate = self._schedule(number)
         if self._teacher is not None:
             rate *= tf.minimum(1.0, tf.cast(number + 1, tf.float32) / WARMUP_STEPS)

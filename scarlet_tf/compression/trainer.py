@@ -96,7 +96,8 @@ def compress(
         if isinstance(compressed, QuantizedModel):
             teacher, images = _twin(source, source.weights), CalibrationImages.draw(data)
             set_measured_ranges(compressed, teacher, images)
-        state = FineTuneState(compressed, config.training, class_weights=class_weights, teacher=teacher, **counts)
+        how = {"class_weights": class_weights, "teacher": teacher, "normalise": data.normalise}
+        state = FineTuneState(compressed, config.training, **how, **counts)
         selection = None
         if "validation" in data.num_examples:
             selection = Selection(_judge(state, data), config.training, strategy=strategy, **counts)

@@ -95,8 +95,7 @@ def flip_crop(images, draws: Draws):
 def flip_crop_rows(rows_of_pixels, indices, draws: Draws, *, size: tuple[int, int], channels: int):
     """Apply `flip_crop` to selected small images: on a CPU, 32x32 images take a third of the time of two gathers.
 
-    Whole rows are gathered. A product with a 0/1 matrix then selects and flips columns and repeats one channel to
-    three, which is exact for 8-bit values.
+    Whole rows are gathered. A product with a 0/1 matrix, exact for 8-bit values, then selects and flips columns.
 
     Args:
         rows_of_pixels: (N * (H+8), (W+8) * C) uint8, the rows of N zero-padded images.
@@ -105,16 +104,16 @@ def flip_crop_rows(rows_of_pixels, indices, draws: Draws, *, size: tuple[int, in
         size: (H, W).
 
     Returns:
-        (B, H, W, 3) float32, in 0..255.
+        (B, H, W, C) uint8.
     """
     height, width = size
     padded_height, padded_width = (side + 2 * CROP_PADDING for side in size)
     rows, columns = _draw_crops(draws, size=size)
     chosen = tf.gather(rows_of_pixels, indices[:, None] * padded_height + rows)
-    channel = tf.range(3) if channels == 3 else tf.zeros(3, tf.int32)
-    places = tf.reshape(columns[:, :, None] * channels + channel, (-1, 3 * width))
+    places = tf.reshape(columns[:, :, None] * channels + tf.range(channels), (-1, width * channels))
     selection = tf.one_hot(places, padded_width * channels, axis=1)
-    return tf.reshape(tf.matmul(tf.cast(chosen, tf.float32), selection), (-1, height, width, 3))
+    pixels = tf.cast(tf.matmul(tf.cast(chosen, tf.float32), selection), tf.uint8)
+    return tf.reshape(pixels, (-1, height, width, channels))
 
 
 def zero_pad(images):

@@ -87,6 +87,11 @@ class DataConfig:
         validation: validation images for training. A share of the training images to hold out, in (0, 1), taken from
             every class, but at least one image of a class with two or more; or the name of another split, such as
             "validation" or "test".
+        input_workers: most threads that read, decode and augment images; None: TensorFlow's own, one for each core. It
+            changes no image.
+        cache: where to keep encoded images after they were first read. None: nowhere; "memory"; or a folder on a disk
+            faster than the dataset's. It changes no image, and serves image folders and array_record datasets. A small
+            dataset is held in memory anyway, see `open_dataset`.
         skip_damaged: check all images when the dataset is opened, and leave out those that do not decode; False: the
             first damaged image that is used raises an error.
 
@@ -109,6 +114,8 @@ class DataConfig:
     seed: int = 0
     validation: float | str | None = None
     skip_damaged: bool = False
+    input_workers: int | None = None
+    cache: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name == FOLDER_PREFIX:
@@ -117,6 +124,10 @@ class DataConfig:
         object.__setattr__(self, "image_size", size)
         for field in ("search_validation", "seed"):
             check_integer(field, getattr(self, field), least=0, error=DataError)
+        if self.input_workers is not None:
+            check_integer("input_workers", self.input_workers, least=1, error=DataError)
+        if self.cache == "":
+            raise DataError("cache must be 'memory' or a folder, got ''")
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std must be set together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:
@@ -131,12 +142,13 @@ class DataConfig:
             )
 
     def to_dict(self) -> dict:
-        """Return the settings that determine the images: all but data_dir, which only locates them.
+        """Return the settings that determine the images: not where they are and how they are read.
 
         Settings that older records lack are omitted at their defaults, so that records of the same settings agree.
         """
         later = {"validation": None, "crop_share": None, "skip_damaged": False}
-        described = {name: value for name, value in vars(self).items() if name != "data_dir"}
+        reading = ("data_dir", "input_workers", "cache")
+        described = {name: value for name, value in vars(self).items() if name not in reading}
         return {name: value for name, value in described.items() if name not in later or value != later[name]}
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from scarlet_tf.data.classes import DataWarning, check_classes
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.decoding import Source, open_source
+from scarlet_tf.data.encoded_cache import EncodedCache, open_cache
 from scarlet_tf.data.image_data import ImageData
 from scarlet_tf.data.in_memory import ImagesInMemory
 from scarlet_tf.data.streamed import StreamedImages
@@ -30,7 +31,7 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
         crop of evaluation, else streamed.
 
     Raises:
-        DataError: if the config does not fit the dataset, or a used split has no images.
+        DataError: if the config does not fit the dataset, a used split has no images, or the cache cannot be used.
 
     Example:
         >>> data = open_dataset(DataConfig(name="folder:flowers", image_size=64))
@@ -57,8 +58,23 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
     decoded_bytes = sum(map(source.num_examples, source.splits)) * height * width * source.channels
     cropped = (config.crop_share or config.default_crop_share) < 1
     if config.augment == "inception" or cropped or decoded_bytes > MEMORY_LIMIT_BYTES:
-        return StreamedImages(config, source)
+        data = StreamedImages(config, source)
+        if config.cache:
+            source.cache = _cache_of(
+                source, config.cache, size=sum(map(data.encoded_bytes, splits or data.num_examples))
+            )
+        return data
     return ImagesInMemory(config, source)
+
+
+def _cache_of(source: Source, where: str, *, size: int) -> EncodedCache:
+    """Return the cache for images of this size in bytes."""
+    if not source.at:
+        raise DataError(
+            f"--cache={where} needs images that are read by number, an image folder or array_record, but "
+            f"{source.name!r} is stored as TFRecord files"
+        )
+    return open_cache(where, name=source.name, fingerprint=source.fingerprint, encoded_bytes=size)
 
 
 def _warn_of_oddities(source: Source, left_out: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from scarlet_tf.data import augment
+from scarlet_tf.data.batches import with_workers
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.folder_source import FolderSource
 from scarlet_tf.data.named_source import ArrayRecordSource, NamedSource, prepared_builder
@@ -38,7 +39,10 @@ def open_source(config: DataConfig) -> tuple[Source, list[str]]:
     source = make(leave_out=())
     if not config.skip_damaged:
         return source, []
-    damaged = {split: _damaged(source, split) for split in ("train", "test") if source.num_examples(split)}
+    workers = config.input_workers
+    damaged = {
+        split: _damaged(source, split, workers=workers) for split in ("train", "test") if source.num_examples(split)
+    }
     names = [name for found in damaged.values() for name in found.values()]
     if not names:
         return source, []
@@ -80,7 +84,7 @@ def _reason(error: tf.errors.OpError) -> str:
     return " ".join(words.split()).rstrip(".")
 
 
-def _damaged(source: Source, split: str) -> dict[int, str]:
+def _damaged(source: Source, split: str, *, workers: int | None) -> dict[int, str]:
     """Decode all images of a split, and return the numbers and names of those that fail.
 
     The result is kept in the user's cache until a file's size or time, or TensorFlow's version, changes.
@@ -89,20 +93,21 @@ def _damaged(source: Source, split: str) -> dict[int, str]:
     cache = user_cache() / "damaged" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError):
         return {int(number): name for number, name in json.loads(cache.read_text(encoding="utf-8")).items()}
-    damaged = _find_damaged(source, split)
+    damaged = _find_damaged(source, split, workers=workers)
     with contextlib.suppress(OSError):  # a read-only home: the cache only saves time
         write_atomically(cache, json.dumps(damaged))
     return damaged
 
 
 @tf.autograph.experimental.do_not_convert
-def _find_damaged(source: Source, split: str) -> dict[int, str]:
+def _find_damaged(source: Source, split: str, *, workers: int | None) -> dict[int, str]:
     def decoded(number, element):
         # tf.size uses the image: TensorFlow would not decode it otherwise.
         return number, tf.size(decode(source.read(*element)[0], channels=source.channels))
 
     elements, count = source.elements(split).enumerate(), source.num_examples(split)
     readable = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    readable = with_workers(readable, workers)
     bad = np.ones(count, bool)
     for number, _ in tqdm(
         readable.as_numpy_iterator(), f"check {split}", total=count, unit="image", leave=False, disable=None
@@ -119,7 +124,12 @@ def _find_damaged(source: Source, split: str) -> dict[int, str]:
 
 @tf.autograph.experimental.do_not_convert
 def decoded_arrays(
-    source: Source, split: str, *, size: tuple[int, int], rows: np.ndarray | None = None
+    source: Source,
+    split: str,
+    *,
+    size: tuple[int, int],
+    rows: np.ndarray | None = None,
+    workers: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode the images of a split in their fixed order, fitted to `size`: (N, *size, C) uint8, and labels (N,) int32.
 
@@ -128,6 +138,7 @@ def decoded_arrays(
 
     Args:
         rows: sorted numbers of the images to decode; None: all.
+        workers: see `DataConfig.input_workers`.
 
     Raises:
         DataError: if an image does not decode; names the first.
@@ -143,7 +154,7 @@ def decoded_arrays(
         wanted = tf.constant(wanted)
         elements = elements.enumerate().filter(lambda number, _: wanted[number]).map(lambda _, element: element)
     try:
-        arrays = _decode_all(source, elements, count=count, size=size)
+        arrays = _decode_all(source, elements, count=count, size=size, workers=workers)
     except tf.errors.OpError as error:
         if damaged := first_damaged(source, split, elements):
             raise damaged from error
@@ -153,7 +164,9 @@ def decoded_arrays(
     return arrays
 
 
-def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: tuple[int, int]):
+def _decode_all(
+    source: Source, elements: tf.data.Dataset, *, count: int, size: tuple[int, int], workers: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     shape = source.image_shape
     images, labels = np.empty((count, *size, source.channels), np.uint8), np.empty(count, np.int32)
     same_shape = None not in shape  # whole batches can be fitted at once
@@ -167,7 +180,7 @@ def _decode_all(source: Source, elements: tf.data.Dataset, *, count: int, size: 
     if same_shape:
         dataset = dataset.map(lambda images, labels: (augment.fit(images, size), labels))
     at = 0
-    for some_images, some_labels in dataset.as_numpy_iterator():
+    for some_images, some_labels in with_workers(dataset, workers).as_numpy_iterator():
         images[at : at + len(some_labels)], labels[at : at + len(some_labels)] = some_images, some_labels
         at += len(some_labels)
     return images, labels

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataConfig, check_image_folder
-from scarlet_tf.data.folder import ImageFolder
+from scarlet_tf.data.encoded_cache import EncodedCache, fetch
+from scarlet_tf.data.folder import ImageFolder, file_state
 from scarlet_tf.data.source import IMAGENET_MEAN, IMAGENET_STD, split_for_validation
 from scarlet_tf.paths import as_path, is_remote
 
@@ -29,12 +30,14 @@ class FolderSource:
             damaged image.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
+        cache: keeps the encoded images that were read; None: they are read again.
     """
 
     image_shape = (None, None, 3)
     channels = 3
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     cache_dir = None
+    cache: EncodedCache | None = None
 
     def __init__(self, config: DataConfig, *, leave_out: Collection[str] = ()) -> None:
         check_image_folder(config.name)
@@ -109,16 +112,28 @@ class FolderSource:
         """Return (encoded image, label) of an element."""
         import tensorflow as tf
 
-        if not self._remote:
+        if self.cache is None and not self._remote:
             return tf.io.read_file(path), label
-        return tf.ensure_shape(tf.numpy_function(self._read_remote, [path], tf.string), ()), label
+        return tf.ensure_shape(tf.numpy_function(self._read, [path], tf.string), ()), label
 
-    def _read_remote(self, path: bytes | np.ndarray) -> bytes:
+    def _read(self, path: bytes | np.ndarray) -> bytes:
+        """Return the content of a file, from the cache if there is one."""
+        path = os.fsdecode(np.asarray(path).item())
         try:
-            return as_path(os.fsdecode(np.asarray(path).item())).read_bytes()
+            if self.cache is None:
+                return as_path(path).read_bytes()
+            key = os.path.relpath(path, self._folder.root)
+            return fetch(self.cache, [key], lambda _: [as_path(path).read_bytes()])[0]
         except OSError as error:
-            self.unreadable = error
+            if self._remote:
+                self.unreadable = error
             raise
+
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of the files of a split."""
+        if self._splits[split] is None:
+            return 0
+        return sum(file_state(path)[0] or 0 for path, _ in self._folder.examples(self._splits[split]))
 
     def state(self, split: str) -> list:
         """Return a value that changes with the files of a split: path, size and time of each."""

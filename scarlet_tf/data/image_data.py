@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.batches import Batches
+from scarlet_tf.data.batches import Batches, with_workers
 from scarlet_tf.data.classes import match_classes
 from scarlet_tf.data.data_config import SPLITS, DataConfig, DataError
 from scarlet_tf.data.decoding import Source
@@ -21,7 +21,8 @@ class ImageData:
     """A dataset with the splits "train", "search_validation", "validation" and "test".
 
     "search_validation" is held out of the training images; "validation" is too, or is a split of the dataset. Batches
-    are (images, labels): float32 (B, H, W, 3), normalised with `mean` and `std`, and int32 (B,).
+    are (images, labels): float32 (B, H, W, 3), normalised with `mean` and `std`, and int32 (B,). Batches of pixels take
+    a quarter of the bytes; a training step normalises them itself, by `normalise`.
 
     Attributes:
         class_names: in label order.
@@ -67,6 +68,12 @@ class ImageData:
         labels = self._source.labels(home)
         return np.bincount(labels if members is None else labels[members], minlength=self.num_classes)
 
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of a split's encoded images; of a held-out part, its share of the images it is a part of."""
+        home = self._places[split][0]
+        images = self._source.num_examples(home)
+        return self._source.encoded_bytes(home) * self.num_examples[split] // images if images else 0
+
     def outputs_of(self, split: str, model_classes: Sequence[str]) -> np.ndarray:
         """Map the labels of a split to the outputs of a model by class name, see `match_classes`."""
         used = self._source.class_counts(self._places[split][0])
@@ -88,7 +95,13 @@ class ImageData:
 
     @tf.autograph.experimental.do_not_convert
     def train_batches(self, batch_size: int, *, seed: int, start_step: int = 0, rows: slice = slice(None)) -> Batches:
-        """Return endless training batches; batch k depends only on the config, batch_size, seed and k.
+        """Return the batches of `train_pixels`, normalised; arguments and errors are the same."""
+        pixels = self.train_pixels(batch_size, seed=seed, start_step=start_step, rows=rows)
+        return pixels.map(self._normalised)
+
+    @tf.autograph.experimental.do_not_convert
+    def train_pixels(self, batch_size: int, *, seed: int, start_step: int = 0, rows: slice = slice(None)) -> Batches:
+        """Return endless training batches of pixels; batch k depends only on the config, batch_size, seed and k.
 
         Every epoch is a new permutation of the training images, without its incomplete last batch.
 
@@ -98,6 +111,9 @@ class ImageData:
             start_step: number of the first batch.
             rows: the rows of every batch to return; only their images are decoded. The others may be made elsewhere:
                 put together, they are the batch that one call would return.
+
+        Returns:
+            Batches of augmented images, uint8 (B, H, W, 1 or 3) as the dataset has channels, and labels, int32 (B,).
 
         Raises:
             DataError: if batch_size is not in 1..number of training images, start_step is negative, or no rows are
@@ -114,7 +130,8 @@ class ImageData:
             raise DataError(f"rows must be neighbours in a batch of {batch_size}, got {rows}")
         rows = slice(wanted.start, wanted.stop)
         batches, find_damaged = self._training(batch_size=batch_size, seed=seed, first_step=start_step, rows=rows)
-        return Batches(batches.prefetch(4), find_damaged=find_damaged, batch_size=len(wanted))
+        batches = with_workers(batches.prefetch(4), self.config.input_workers)
+        return Batches(batches, find_damaged=find_damaged, batch_size=len(wanted))
 
     @tf.autograph.experimental.do_not_convert
     def eval_batches(
@@ -139,6 +156,7 @@ class ImageData:
             members = self._members_of_shard(split, batch_size, limit=limit, shard=shard)
         fitted, find_damaged = self._fitted(home, members, limit=limit)
         batches = fitted.batch(batch_size).map(self._normalised, num_parallel_calls=2).prefetch(4)
+        batches = with_workers(batches, self.config.input_workers)
         return Batches(batches, find_damaged=find_damaged, batch_size=batch_size)
 
     def _members_of_shard(
@@ -164,10 +182,11 @@ class ImageData:
         chosen = np.zeros(len(members), bool)
         chosen[rng.permutation(np.flatnonzero(members))[:limit]] = True
         fitted, find_damaged = self._fitted(home, chosen)
-        singly = Batches(fitted, find_damaged=find_damaged).as_numpy_iterator()
+        singly = with_workers(fitted, self.config.input_workers)
+        singly = Batches(singly, find_damaged=find_damaged).as_numpy_iterator()
         images = np.stack([image for image, _ in singly])
         for part in np.array_split(rng.permutation(len(images)), -(-len(images) // batch_size)):
-            yield augment.normalise(tf.constant(images[part]), mean=self.mean, std=self.std)
+            yield self.normalise(tf.constant(images[part]))
 
     def arrays(self, split: str, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return all images of `eval_batches` as arrays: images (N, H, W, 3) float32, labels (N,) int32."""
@@ -175,8 +194,12 @@ class ImageData:
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
 
-    def _normalised(self, images, labels):
-        return augment.normalise(images, mean=self.mean, std=self.std), labels
+    def normalise(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Return the images of pixels (B, H, W, 1 or 3), 0 to 255: float32 (B, H, W, 3)."""
+        return augment.normalise(pixels, mean=self.mean, std=self.std)
+
+    def _normalised(self, pixels, labels):
+        return self.normalise(pixels), labels
 
 
 def _share_of_each_class(labels: np.ndarray, members: np.ndarray, config: DataConfig) -> np.ndarray:

@@ -37,7 +37,7 @@ class ImagesInMemory(ImageData):
                 chosen = tf.gather(images, indices)
             if self.config.augment == "flips":
                 chosen = augment.flips(chosen, draws)
-            return self._normalised(chosen, tf.gather(labels, indices))
+            return chosen, tf.gather(labels, indices)
 
         batches = batches_of_numbers(members, seed=seed, first_step=first_step, batch_size=batch_size, rows=rows)
         return batches.map(batch, num_parallel_calls=2, deterministic=True), none_is_damaged
@@ -50,11 +50,15 @@ class ImagesInMemory(ImageData):
     def _rows(self, home: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return some images and labels of a split; fewer than half are decoded without the others."""
         if home not in self._decoded and 2 * len(rows) < self._source.num_examples(home):
-            return decoded_arrays(self._source, home, size=self.config.image_shape, rows=rows)
+            return self._decode(home, rows=rows)
         images, labels = self._array(home)
         return images[rows], labels[rows]
 
     def _array(self, home: str) -> tuple[np.ndarray, np.ndarray]:
         if home not in self._decoded:
-            self._decoded[home] = decoded_arrays(self._source, home, size=self.config.image_shape)
+            self._decoded[home] = self._decode(home)
         return self._decoded[home]
+
+    def _decode(self, home: str, *, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        config = self.config
+        return decoded_arrays(self._source, home, size=config.image_shape, rows=rows, workers=config.input_workers)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scarlet_tf.data.data_config import DataConfig, DataError, check_image_folder, default_data_dir
+from scarlet_tf.data.encoded_cache import EncodedCache, fetch
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.data.source import split_for_validation, statistics_of
 from scarlet_tf.files import user_cache
@@ -64,6 +65,10 @@ class NamedSource:
         if self._splits[split] is None:
             return 0
         return self._builder.info.splits[self._splits[split]].num_examples - len(self._leave_out.get(split, ()))
+
+    def encoded_bytes(self, split: str) -> int:
+        """Return the size of the examples of a split."""
+        return self._builder.info.splits[self._splits[split]].num_bytes if self._splits[split] else 0
 
     def class_counts(self, split: str) -> None:
         return None
@@ -124,7 +129,13 @@ class NamedSource:
 
 
 class ArrayRecordSource(NamedSource):
-    """A dataset that is stored as array_record, whose elements can be read in any order."""
+    """A dataset that is stored as array_record, whose elements can be read in any order.
+
+    Attributes:
+        cache: keeps the examples that were read; None: they are read again.
+    """
+
+    cache: EncodedCache | None = None
 
     def at(self, split: str):
         """Return a function from numbers of elements, int (n,), to the elements, as arrays (n,) of their parts."""
@@ -137,8 +148,13 @@ class ArrayRecordSource(NamedSource):
         places = np.delete(np.arange(info.num_examples), list(left_out)) if left_out else None
 
         def read(numbers):
-            wanted = numbers if places is None else places[numbers]
-            return np.array(records.__getitems__(wanted.tolist()), object)
+            wanted = (numbers if places is None else places[numbers]).tolist()
+            if self.cache is None:
+                return np.array(records.__getitems__(wanted), object)
+            keys = [f"{split}/{place}" for place in wanted]
+            place_of = dict(zip(keys, wanted, strict=True))
+            new = fetch(self.cache, keys, lambda keys: records.__getitems__([place_of[key] for key in keys]))
+            return np.array(new, object)
 
         def elements(numbers):
             serialized = tf.ensure_shape(tf.numpy_function(read, [numbers], tf.string), numbers.shape)

@@ -38,7 +38,7 @@ class StreamedImages(ImageData):
                 images = augment.flip_crop(images, draws)
             elif self.config.augment == "flips":
                 images = augment.flips(images, draws)
-            return self._normalised(images, labels)
+            return images, labels
 
         images = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         batches = images.batch(rows.stop - rows.start, drop_remainder=True).map(batch)

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from scarlet_tf.data.batches import Batches
 
+AHEAD = 2  # batches in a device's memory before the step that uses them
+
 
 class MakeBatches(Protocol):
-    """A function that returns the given rows of every global batch, as `ImageData.train_batches` does."""
+    """A function that returns the given rows of every global batch, as `ImageData.train_pixels` does."""
 
     def __call__(self, *, rows: slice) -> Batches: ...
 
@@ -20,7 +22,8 @@ def distributed_batches(strategy: tf.distribute.Strategy, make_batches: MakeBatc
     """Return an iterator over (images, labels) for `strategy.run`.
 
     Replica r of n gets rows r*batch_size/n .. (r+1)*batch_size/n of every global batch, also with several workers, so
-    a run sees the same data under every strategy. A worker makes only the rows of its own replicas.
+    a run sees the same data under every strategy. A worker makes only the rows of its own replicas. The next AHEAD
+    batches are copied to the memory of a GPU while it computes.
 
     Args:
         strategy: the strategy of the run.
@@ -35,7 +38,8 @@ def distributed_batches(strategy: tf.distribute.Strategy, make_batches: MakeBatc
     if batch_size % replicas:
         raise ValueError(f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
     if replicas == 1:
-        return iter(make_batches(rows=slice(0, batch_size)))
+        batches = make_batches(rows=slice(0, batch_size))
+        return batches.naming_damaged(iter(_copied_ahead(batches.dataset, *strategy.extended.worker_devices)))
     share = batch_size // replicas
     made = []
 
@@ -53,8 +57,17 @@ def distributed_batches(strategy: tf.distribute.Strategy, make_batches: MakeBatc
 
         return batches.dataset.flat_map(split)
 
-    shares = iter(strategy.distribute_datasets_from_function(own_shares))
+    ahead = tf.distribute.InputOptions(experimental_per_replica_buffer_size=AHEAD)
+    shares = iter(strategy.distribute_datasets_from_function(own_shares, ahead))
     return made[0].naming_damaged(shares)
+
+
+def _copied_ahead(dataset: tf.data.Dataset, device: str) -> tf.data.Dataset:
+    """Return the dataset with its next elements in the device's memory, unless it is the host's, or a TPU's."""
+    spec = tf.DeviceSpec.from_string(device)
+    if spec.device_type == "TPU" or (spec.device_type, spec.device_index) == ("CPU", 0):
+        return dataset
+    return dataset.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=AHEAD))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -31,12 +32,13 @@ def run_steps(
     *,
     log: RunLog,
     store: CheckpointStore,
-    take_step: Callable[[int], Mapping[str, float]],
+    take_steps: Callable[[int, int], Mapping[str, float]],
     state: Callable[[], Mapping[str, np.ndarray]],
     start_step: int,
     total_steps: int,
     checkpoint_every: int,
     log_every: int,
+    steps_per_call: int = 1,
     reviewer: Reviewer | None = None,
 ) -> None:
     """Run steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
@@ -47,10 +49,13 @@ def run_steps(
     Args:
         log: entered here; gets the scalars every `log_every` steps.
         store: where checkpoints are saved.
-        take_step: runs step number k (0-based) and returns its scalars. They are converted to floats only when logged
-            or saved, so that a step need not wait for its own result.
+        take_steps: called as take_steps(k, n), runs n steps, from number k (0-based) on, and returns the scalars of the
+            last. They are converted to floats only when logged or saved, so that a step need not wait for its own
+            result.
         state: returns all arrays that a resumed run needs, as copies that later steps do not change; called right after
             a step and its review.
+        steps_per_call: most steps of a call of `take_steps`. A call ends early at a step that is logged, saved or
+            reviewed. SIGTERM takes effect after a call.
         reviewer: its scalars are logged with those of the step.
 
     Raises:
@@ -68,13 +73,19 @@ def run_steps(
         store.save(step, arrays)
         saved = step
 
+    def ends_call(step: int) -> bool:
+        due = step % log_every == 0 or step % checkpoint_every == 0 or step == total_steps
+        return due or (reviewer is not None and reviewer.is_due(step))
+
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
     with saying_what_is_saved(what_is_saved), log, StopRequest() as stop, BackgroundWriter() as writer:
-        for step in range(start_step, total_steps):
-            scalars = take_step(step)
-            done = step + 1
+        done = start_step
+        while done < total_steps:
+            end = next(step for step in itertools.count(done + 1) if step == done + steps_per_call or ends_call(step))
+            scalars = take_steps(done, end - done)
+            done = end
             last = done == total_steps
             reviewing = reviewer is not None and reviewer.is_due(done)
             logging = done % log_every == 0 or last or reviewing

@@ -44,6 +44,7 @@ class SupernetEvaluator:
         calibration_images: number of training images for recalibration, used without augmentation.
         data_dir: folder of the dataset; None: the default.
         skip_damaged: leave out images that do not decode; always so if the training did.
+        input_workers, cache: how images are read, see `DataConfig`.
         strategy: None: one device.
         portion: number of genomes in a portion, for each replica, see `portions`.
 
@@ -69,6 +70,8 @@ class SupernetEvaluator:
         calibration_images: int = 256,
         data_dir: str | None = None,
         skip_damaged: bool = False,
+        input_workers: int | None = None,
+        cache: str | None = None,
         strategy: tf.distribute.Strategy | None = None,
         portion: int = 16,
     ) -> None:
@@ -78,8 +81,9 @@ class SupernetEvaluator:
         config = trained.config.data
         skip_damaged = skip_damaged or config.skip_damaged
         pixels = {"augment": "none", "crop_share": config.crop_share or config.default_crop_share}
-        config = dataclasses.replace(config, **pixels, data_dir=data_dir, skip_damaged=skip_damaged)
-        data = open_dataset(config, splits=["train", "search_validation"])
+        where = {"data_dir": data_dir, "input_workers": input_workers, "cache": cache}
+        config = dataclasses.replace(config, **pixels, **where, skip_damaged=skip_damaged)
+        data = open_dataset(config, splits=["search_validation"])  # and a few calibration images
         held_out = data.num_examples["search_validation"]
         self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
@@ -171,7 +175,13 @@ class SupernetEvaluator:
 
 
 def report_paths(
-    directory: str | Path, *, count: int, images: int | None = 1000, seed: int = 0, data_dir: str | None = None
+    directory: str | Path,
+    *,
+    count: int,
+    images: int | None = 1000,
+    seed: int = 0,
+    data_dir: str | None = None,
+    input_workers: int | None = None,
 ) -> str:
     """Evaluate uniformly drawn genomes of a supernet, write paths.json, and return a summary, a line for each BN mode.
 
@@ -179,12 +189,13 @@ def report_paths(
         directory: run directory of the supernet, also for paths.json.
         count: number of genomes.
         images: number of held-out images; None: all.
+        data_dir, input_workers: see `DataConfig`.
     """
     trained = load_supernet(directory)
     genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
     found, lines = {}, []
     for bn in BN_MODES:
-        evaluator = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir)
+        evaluator = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir, input_workers=input_workers)
         accuracies = evaluator.evaluate(genomes)
         summary = {name: float(getattr(accuracies, name)()) for name in ("mean", "std", "min", "max")}
         found[bn] = summary | {"accuracies": accuracies.tolist()}

@@ -15,12 +15,14 @@ from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.supernet.supernet_config import PRECISIONS, SHARED_GRADIENTS
 
 
-def _without_graph_rewrites(function: Callable) -> Callable:
-    """Disable TensorFlow's graph optimizer for a function.
+def without_graph_rewrites(function: Callable) -> Callable:
+    """Disable TensorFlow's graph optimizer for a function on a CPU; on an accelerator, return the function itself.
 
-    It does not speed up a fair step on a CPU, a graph of tens of thousands of nodes, but took 20 of the 28 seconds
-    between tracing and the first run (19 layers, one core).
+    It does not speed up a fair step, a graph of tens of thousands of nodes, but took 20 of the 28 seconds between
+    tracing and the first run (19 layers, one core). On a GPU its layout pass may be worth the time.
     """
+    if device_kind() == "accelerator":
+        return function
 
     @functools.wraps(function)
     def call(*args):
@@ -40,6 +42,7 @@ def make_fair_step(
     strategy: tf.distribute.Strategy,
     *,
     shared_gradient: str,
+    normalise: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
     precision: str = "float32",
     recompute: bool = False,
     jit_compile: bool = False,
@@ -52,6 +55,8 @@ def make_fair_step(
         strategy: the strategy in whose scope both were created.
         shared_gradient: how the paths' gradients are combined for stem, tail and classifier, "sum" or "mean". The
             weights of a choice get the gradient of the one path that uses it.
+        normalise: maps the images of a step to the supernet's input, such as `ImageData.normalise`; default: they are
+            normalised already.
         precision: "float32", "mixed_bfloat16", or "mixed_float16", which needs an optimizer with a loss scale. It sets
             the dtype of feature maps and products; weights, statistics, gradients and the loss stay float32.
         recompute: see `Supernet.fair_logits`.
@@ -71,7 +76,7 @@ def make_fair_step(
 
     def replica_step(images, labels, routes, learning_rate):
         with tf.GradientTape() as tape:
-            logits = supernet.fair_logits(tf.cast(images, dtype), routes, recompute=recompute)
+            logits = supernet.fair_logits(tf.cast(normalise(images), dtype), routes, recompute=recompute)
             targets = tf.broadcast_to(labels, tf.shape(logits)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             # Divided by the number of replicas because the optimizer sums their gradients.
@@ -85,6 +90,7 @@ def make_fair_step(
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=targets.dtype), targets)
         return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(correct, tf.float32))
 
+    @without_graph_rewrites
     @tf.function(autograph=False, jit_compile=jit_compile)
     def step(images, labels, routes, learning_rate):
         loss, accuracy = strategy.run(replica_step, (images, labels, routes, learning_rate))
@@ -94,5 +100,4 @@ def make_fair_step(
             "accuracy": strategy.reduce(mean, accuracy, axis=None),
         }
 
-    # XLA needs no graph rewrites; on a GPU the layout pass may be worth its time.
-    return step if jit_compile or device_kind() == "accelerator" else _without_graph_rewrites(step)
+    return step

@@ -1,56 +1,15 @@
-"""SGD with momentum and L2 as PyTorch defines them (FairNAS's settings), and dynamic loss scaling for float16."""
+"""SGD with momentum and L2 as PyTorch defines them (FairNAS's settings)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.runs.background import snapshot
+from scarlet_tf.runs.loss_scale import LossScale
 from scarlet_tf.supernet.mixed import new_variable, variable_key
-
-FIRST_SCALE = 2.0**15
-STEADY_STEPS = 2000  # finite steps after which the scale is doubled
-
-
-class LossScale:
-    """The factor by which a float16 loss is scaled, so that small gradients do not underflow.
-
-    Source: Micikevicius et al., "Mixed Precision Training", section 3.2.
-
-    A step whose gradients overflow is skipped and halves the scale; STEADY_STEPS finite steps in a row double it.
-    """
-
-    def __init__(self) -> None:
-        self.scale = new_variable(np.float32(FIRST_SCALE), "loss_scale", trainable=False)
-        self.steady = new_variable(np.float32(0), "loss_scale_steady", trainable=False)
-
-    def guard(self, gradients: Sequence[tf.Tensor], update: Callable[[list[tf.Tensor]], None]) -> None:
-        """Unscale the gradients and pass them to `update`, unless one is not finite; then adjust the scale."""
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-        scale, steady = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.steady)
-
-        def take() -> tf.Tensor:
-            update([g / scale for g in gradients])
-            return finite
-
-        tf.cond(finite, take, lambda: finite)
-        longer = tf.where(finite, steady + 1.0, 0.0)
-        grown = tf.where(longer >= STEADY_STEPS, scale * 2.0, scale)
-        # By handle: every replica has the same gradients, so each sets its own copy.
-        for variable, value in (
-            (self.scale, tf.where(finite, grown, tf.maximum(scale / 2.0, 1.0))),
-            (self.steady, tf.where(longer >= STEADY_STEPS, 0.0, longer)),
-        ):
-            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {variable_key(variable): snapshot(variable) for variable in (self.scale, self.steady)}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for variable in (self.scale, self.steady):
-            variable.assign(arrays[variable_key(variable)])
 
 
 class MomentumSgd:
@@ -85,10 +44,17 @@ class MomentumSgd:
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
-        if self.loss_scale:
-            self.loss_scale.guard(gradients, lambda unscaled: self._update(unscaled, learning_rate))
-        else:
+        if not self.loss_scale:
             self._update(gradients, learning_rate)
+            return
+        gradients, finite = self.loss_scale.unscale(gradients)
+
+        def update() -> tf.Tensor:
+            self._update(gradients, learning_rate)
+            return finite
+
+        tf.cond(finite, update, lambda: finite)
+        self.loss_scale.adjust(finite)
 
     def _update(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
         for variable, velocity, gradient in zip(self.variables, self.velocities, gradients, strict=True):

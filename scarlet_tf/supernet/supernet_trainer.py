@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,10 +25,12 @@ from scarlet_tf.paths import as_path
 from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, fingerprint
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
+from scarlet_tf.runs.loss_scale import LossScale
 from scarlet_tf.runs.runlog import RunLog
+from scarlet_tf.runs.steps_together import steps_together
 from scarlet_tf.runs.workers import check_same_start, naming_lost_workers
-from scarlet_tf.supernet.fair_step import make_fair_step
-from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
+from scarlet_tf.supernet.fair_step import make_fair_step, without_graph_rewrites
+from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.supernet import Supernet
 from scarlet_tf.supernet.supernet_config import SupernetConfig
@@ -47,6 +50,7 @@ def train_supernet(
     checkpoint_every: int = 500,
     keep_checkpoints: int = 3,
     log_every: int = 20,
+    steps_per_call: int = 1,
     recompute: bool = False,
     jit_compile: bool = False,
     after_step: Callable[[int, Supernet], None] | None = None,
@@ -65,9 +69,12 @@ def train_supernet(
         checkpoint_every: steps between checkpoints.
         keep_checkpoints: number of newest checkpoints to keep. Nothing is validated, so that none of them is "best".
         log_every: steps between log entries.
+        steps_per_call: most steps in one call of TensorFlow, to spare a fast accelerator the time between calls. A call
+            ends at every step that is logged or saved. May change when a run resumes.
         recompute, jit_compile: see `fair_step.make_fair_step`; they may change when a run resumes.
-        after_step: called after every step with the number of finished steps and the supernet, which it must not
-            change. A resumed run calls it again for the steps after the last checkpoint.
+        after_step: called after every call, which is every step with `steps_per_call` 1, with the number of finished
+            steps and the supernet, which it must not change. A resumed run calls it again for the steps after the last
+            checkpoint.
 
     Returns:
         The trained supernet.
@@ -80,9 +87,10 @@ def train_supernet(
     """
     how = {"recompute": recompute, "jit_compile": jit_compile, "after_step": after_step}
     every = {"checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints, "log_every": log_every}
+    how |= every | {"steps_per_call": steps_per_call}
     locked = locked_folder(output) if is_chief(strategy) else contextlib.nullcontext()
     with locked, naming_lost_workers("its last checkpoint"):
-        return _train_supernet(config, as_path(output), strategy=strategy, **every, **how)
+        return _train_supernet(config, as_path(output), strategy=strategy, **how)
 
 
 def _train_supernet(
@@ -93,6 +101,7 @@ def _train_supernet(
     checkpoint_every: int,
     keep_checkpoints: int,
     log_every: int,
+    steps_per_call: int,
     recompute: bool,
     jit_compile: bool,
     after_step: Callable[[int, Supernet], None] | None,
@@ -130,25 +139,31 @@ def _train_supernet(
         optimizer,
         strategy,
         shared_gradient=config.shared_gradient,
+        normalise=data.normalise,
         precision=config.precision,
         recompute=recompute,
         jit_compile=jit_compile,
     )
     batches = distributed_batches(
         strategy,
-        functools.partial(data.train_batches, config.batch_size, seed=config.seed, start_step=start),
+        functools.partial(data.train_pixels, config.batch_size, seed=config.seed, start_step=start),
         batch_size=config.batch_size,
     )
 
-    def take_step(step: int) -> dict:
-        images, labels = next(batches)
+    together = steps_together(fair_step, strategy, most=steps_per_call, scalars=("loss", "accuracy"))
+    fair_steps = without_graph_rewrites(together)
+
+    def routes_and_rate(step: int) -> tuple:
         paths = fair_paths(config.seed, step, num_choices=space.num_choices)
         fair_routes = tuple(map(tf.constant, routes(paths, num_choices=space.num_choices)))
-        rate = np.float32(config.learning_rate_at(step))
-        scalars = fair_step(images, labels, fair_routes, tf.constant(rate))
+        return fair_routes, tf.constant(config.learning_rate_at(step), tf.float32)
+
+    def take_steps(first: int, count: int) -> dict:
+        steps = [routes_and_rate(step) for step in range(first, first + count)]
+        scalars = fair_steps(list(itertools.islice(batches, count)), steps)
         if after_step:
-            after_step(step + 1, supernet)
-        return scalars | {"learning_rate": rate}
+            after_step(first + count, supernet)
+        return scalars | {"learning_rate": steps[-1][1]}
 
     if start < config.steps:
         chief = is_chief(strategy)
@@ -158,12 +173,13 @@ def _train_supernet(
             store=store
             if chief
             else CheckpointStore(folder, kind=KIND, fingerprint=store.fingerprint, keep=keep_checkpoints),
-            take_step=take_step,
+            take_steps=take_steps,
             state=lambda: supernet.state() | optimizer.state(),
             start_step=start,
             total_steps=config.steps,
             checkpoint_every=checkpoint_every,
             log_every=log_every,
+            steps_per_call=steps_per_call,
         )
     return supernet
 

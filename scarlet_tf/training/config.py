@@ -12,7 +12,7 @@ OPTIMIZERS = ("rmsprop", "sgd", "adam")
 SCHEDULES = ("exponential", "cosine")
 KEPT = ("last", "best")
 CLASS_WEIGHTS = ("none", "balanced")
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 MEASURED_IMAGES = 2048  # for batch normalisation statistics
 
 
@@ -50,8 +50,9 @@ class TrainConfig:
             k classes.
         zero_gamma: whether the last batch normalisation of each block with a shortcut starts with a scale of 0 instead
             of 1, so that the block starts as the identity (Goyal et al. 2017). Only for training from scratch.
-        precision: dtype of feature maps and products. "float32"; "mixed_bfloat16": weights, statistics, gradients, the
-            classifier's logits and the loss stay float32.
+        precision: dtype of feature maps and products. "float32"; "mixed_bfloat16" or "mixed_float16": weights,
+            statistics, gradients, the classifier's logits and the loss stay float32. With float16 the loss is scaled,
+            and a step whose gradients overflow is skipped, see `LossScale`.
         accumulate: number of parts in which a replica's share of a batch goes through the network, one after the other;
             their gradients are added. The update is that of the whole batch, but each part is normalised by its own
             batch statistics, and moves the moving statistics.

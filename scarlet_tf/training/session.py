@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 
 
 class Steppable(Protocol):
-    """Protocol for the changing state of a run: `arrays` returns all of it, and `load_arrays` restores it."""
+    """Protocol for the changing state of a run: `arrays` returns all of it, and `load_arrays` restores it.
 
-    def take_step(self, step: int, images, labels) -> Mapping[str, object]: ...
+    Steps get images as `ImageData.train_pixels` returns them.
+    """
+
+    def take_steps(self, first: int, batches: Sequence[tuple]) -> Mapping[str, object]: ...
     def arrays(self) -> dict[str, np.ndarray]: ...
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None: ...
 
@@ -66,6 +70,7 @@ def run_session(
     checkpoint_every: int,
     keep_checkpoints: int,
     log_every: int,
+    steps_per_call: int = 1,
     selection: Selection | None = None,
 ) -> float:
     """Run the remaining steps of a run, from its last checkpoint.
@@ -98,7 +103,7 @@ def run_session(
             return seconds_before
     batches = distributed_batches(
         strategy,
-        functools.partial(data.train_batches, config.batch_size, seed=config.seed, start_step=start_step),
+        functools.partial(data.train_pixels, config.batch_size, seed=config.seed, start_step=start_step),
         batch_size=config.batch_size,
     )
     started = time.monotonic()
@@ -113,12 +118,13 @@ def run_session(
         run_steps(
             log=RunLog(output if chief else aside, total_steps=total_steps, start_step=start_step, description=kind),
             store=store,
-            take_step=lambda step: state.take_step(step, *next(batches)),
+            take_steps=lambda first, count: state.take_steps(first, list(itertools.islice(batches, count))),
             state=arrays,
             start_step=start_step,
             total_steps=total_steps,
             checkpoint_every=checkpoint_every,
             log_every=log_every,
+            steps_per_call=steps_per_call,
             reviewer=selection,
         )
     return seconds()

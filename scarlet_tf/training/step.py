@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -13,11 +13,15 @@ from scarlet_tf.arch import ArchSpec
 from scarlet_tf.backend import check_tensorflow
 from scarlet_tf.models import block_name, build, get_weights, named_variables, set_weights
 from scarlet_tf.runs.background import snapshot
+from scarlet_tf.runs.loss_scale import LossScale, set_own
+from scarlet_tf.runs.steps_together import steps_together
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
 from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer, make_schedule
 
 check_tensorflow("scarlet_tf.training")
+
+SCALARS = ("loss", "accuracy", "learning_rate")  # of a step
 
 
 class TrainState:
@@ -30,6 +34,9 @@ class TrainState:
         weights: named arrays to start from, as `get_weights` returns them; a missing classifier is initialised. None:
             the official initialisation.
         class_weights: (classes,), factor of the losses of each class; None: 1.
+        normalise: maps the images of a batch, as `take_step` gets them, to the network's input, such as
+            `ImageData.normalise`; default: they are normalised already.
+        steps_per_call: most steps that one call of `take_steps` takes.
         jit_compile: compile a step as one XLA program. On a CPU, XLA's depthwise convolutions make it 10 to 30 times as
             slow.
     """
@@ -45,10 +52,12 @@ class TrainState:
         total_steps: int,
         weights: Mapping[str, np.ndarray] | None = None,
         class_weights: np.ndarray | None = None,
+        normalise: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+        steps_per_call: int = 1,
         jit_compile: bool = False,
     ) -> None:
         self.config, self._jit_compile = config, jit_compile
-        self._class_weights = class_weights
+        self._class_weights, self._normalise = class_weights, normalise
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self._classes = spec.classes
@@ -73,29 +82,40 @@ class TrainState:
             self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
             self.optimizer = make_optimizer(config, self._schedule)
             self.optimizer.build(self.model.trainable_variables)
+            self._loss_scale = LossScale() if config.precision == "mixed_float16" else None
             self._averages = [
                 tf.Variable(variable.numpy(), trainable=False, name=f"average_{i}")
                 for i, variable in enumerate(self.model.trainable_variables if config.ema else [])
             ]
         self._decayed = decayed_variables(self.model)
         self._freeze()
-        self._step = self._make_step(self._replica_step)
-        self._frozen_step = self._make_step(self._replica_frozen_step)
+        together = {"most": steps_per_call, "scalars": SCALARS}
+        self._steps, self._frozen_steps = (
+            steps_together(self._make_step(replica_step), strategy, **together)
+            for replica_step in (self._replica_step, self._replica_frozen_step)
+        )
 
-    def take_step(self, step: int, images, labels) -> dict:
-        """Run step number `step` (0-based) on per-replica batches.
+    def take_steps(self, first: int, batches: Sequence[tuple]) -> dict:
+        """Run steps, from number `first` (0-based) on, each on per-replica images and labels.
 
         Returns:
-            Scalar tensors: loss (with label smoothing and L2) and accuracy, means over the batch, and learning_rate.
+            Scalar tensors of the last step: loss (with label smoothing and L2) and accuracy, means over the batch, and
+            learning_rate.
         """
-        make = self._frozen_step if step < self.frozen_steps else self._step
-        return make(tf.constant(step, tf.int64), images, labels)
+        numbers = [(tf.constant(first + n, tf.int64),) for n in range(len(batches))]
+        frozen = max(0, min(self.frozen_steps - first, len(batches)))
+        if frozen:
+            scalars = self._frozen_steps(batches[:frozen], numbers[:frozen])
+        if frozen < len(batches):
+            scalars = self._steps(batches[frozen:], numbers[frozen:])
+        return scalars
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays that a resumed run needs, by name."""
         named = {f"model/{name}": snapshot(variable) for name, variable in named_variables(self.model).items()}
         named |= {f"optimizer/{i:04d}": snapshot(v) for i, v in enumerate(self.optimizer.variables)}
-        return named | {f"average/{i:04d}": snapshot(v) for i, v in enumerate(self._averages)}
+        named |= {f"average/{i:04d}": snapshot(v) for i, v in enumerate(self._averages)}
+        return named | (self._loss_scale.state() if self._loss_scale else {})
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `arrays` returned."""
@@ -104,6 +124,8 @@ class TrainState:
         for kind, variables in (("optimizer", self.optimizer.variables), ("average", self._averages)):
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{kind}/{i:04d}"])
+        if self._loss_scale:
+            self._loss_scale.load_state(arrays)
         self._freeze()
 
     def _freeze(self) -> None:
@@ -123,7 +145,7 @@ class TrainState:
 
     def _make_step(self, replica_step):
         @tf.function(autograph=False, jit_compile=self._jit_compile)
-        def step(number, images, labels):
+        def step(images, labels, number):
             losses, right = self.strategy.run(replica_step, args=(number, images, labels))
             decay = ema_decay(self.config.ema, number)
             for variable, average in zip(self.model.trainable_variables, self._averages, strict=False):
@@ -155,21 +177,42 @@ class TrainState:
         for first in range(0, self._part * self.config.accumulate, self._part):
             rows = slice(first, first + self._part)
             with tf.GradientTape() as tape:
-                loss, right = self._loss(features(images[rows]), number, labels[rows], first=first)
-            of_parts.append((loss, right, *tape.gradient(loss, [variable.value for variable in variables])))
+                loss, right = self._loss(features(self._normalise(images[rows])), number, labels[rows], first=first)
+                scaled = loss * self._loss_scale.scale if self._loss_scale else loss
+            of_parts.append((loss, right, *tape.gradient(scaled, [variable.value for variable in variables])))
         loss, right, *gradients = (tf.add_n(values) for values in zip(*of_parts, strict=True))
-        self.optimizer.apply(self._clipped(gradients), variables)
+        if self._loss_scale:
+            self._update_if_finite(gradients, variables)
+        else:
+            self.optimizer.apply(self._clipped(gradients), variables)
         return loss, right
+
+    def _update_if_finite(self, gradients, variables):
+        """Update the variables by gradients of the scaled loss; after an overflow, restore them instead.
+
+        Not by tf.cond: Keras's update cannot be in a branch where the replicas are those of a mirrored strategy.
+        """
+        gradients, finite = self._loss_scale.unscale(self._summed(gradients))
+        state = [variable for variable in self.optimizer.variables if variable is not self.optimizer.iterations]
+        changing = [variable.value for variable in (*variables, *state)]
+        before = [tf.identity(variable) for variable in changing]
+        self.optimizer.apply(self._clipped([gradient / self.replicas for gradient in gradients]), variables)
+        for variable, old in zip(changing, before, strict=True):
+            set_own(variable, tf.where(finite, variable, old))
+        self._loss_scale.adjust(finite)
 
     def _clipped(self, gradients):
         """Return gradients whose sum over replicas, which Keras applies, is no longer than `clip_norm`."""
         if not self.config.clip_norm:
             return gradients
-        if self.replicas > 1:
-            context = tf.distribute.get_replica_context()
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        clipped, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm)
+        clipped, _ = tf.clip_by_global_norm(self._summed(gradients), self.config.clip_norm)
         return [gradient / self.replicas for gradient in clipped]
+
+    def _summed(self, gradients):
+        """Return the sums of the gradients over all replicas."""
+        if self.replicas == 1:
+            return gradients
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
 
     def _loss(self, features, number, labels, *, first: int):
         """Return the share of the loss and of the accuracy of a part of this replica's batch, from pooled features.

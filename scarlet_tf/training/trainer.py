@@ -43,6 +43,7 @@ def train(
     checkpoint_every: int = 500,
     keep_checkpoints: int = 3,
     log_every: int = 50,
+    steps_per_call: int = 1,
     jit_compile: bool = False,
 ) -> dict:
     """Train a network and write it to `output`: spec.json, model.keras (returns logits) and training.json.
@@ -67,6 +68,8 @@ def train(
         strategy: None: "one_device". With several workers, all must see the folder `output`.
         checkpoint_every, log_every: number of steps.
         keep_checkpoints: number of newest checkpoints to keep during the run.
+        steps_per_call: most steps in one call of TensorFlow, to spare a fast accelerator the time between calls. A call
+            ends at every step that is logged, saved or validated. May change when a run resumes.
         jit_compile: see `TrainState`; may change when a run resumes.
 
     Returns:
@@ -98,8 +101,8 @@ def train(
         steps_per_epoch, total_steps = count_steps(data, config)
         counts = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
         started = {"image_shape": data.config.image_shape, "weights": weights, "class_weights": class_weights}
-        started["jit_compile"] = jit_compile
-        state = TrainState(spec, config, strategy=strategy, **counts, **started)
+        how = {"normalise": data.normalise, "steps_per_call": steps_per_call, "jit_compile": jit_compile}
+        state = TrainState(spec, config, strategy=strategy, **counts, **started, **how)
         outcome = _Outcome(dataclasses.replace(spec, name=name or spec.name), state, data)
         selection = None
         if "validation" in data.num_examples:
@@ -114,6 +117,7 @@ def train(
             checkpoint_every=checkpoint_every,
             keep_checkpoints=keep_checkpoints,
             log_every=log_every,
+            steps_per_call=steps_per_call,
             selection=selection,
         )
         steps = selection.step if selection else total_steps

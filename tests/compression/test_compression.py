@@ -192,15 +192,15 @@ def test_stopped_and_continued_ends_with_the_same_bits(untrained, data, tmp_path
     if method != {"qat": True}:  # whose ranges are chosen once more after training
         assert result["test"]["balanced_accuracy"] == max(seen.values())
     assert result["name"] == ArchSpec.load(tmp_path / "whole" / "spec.json").name == "own"
-    real = FineTuneState.take_step
+    real = FineTuneState.take_steps
 
-    def stops(self, step, images, labels):
-        if step == 5:
+    def stops(self, first, batches):
+        if first == 5:
             raise KeyboardInterrupt
-        return real(self, step, images, labels)
+        return real(self, first, batches)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(FineTuneState, "take_step", stops)
+        patch.setattr(FineTuneState, "take_steps", stops)
         compress(source, data, config, output=tmp_path / "stopped", checkpoint_every=3)
     other = compression_config("small", **(settings | {"seed": 1}))
     for output in ("stopped", "whole"):

@@ -41,7 +41,7 @@ def fine_tune(compressed, data, **strength):
     config = compression_config("small", batch_size=12, **strength).training
     state = FineTuneState(compressed, config, steps_per_epoch=STEPS, total_steps=STEPS)
     for step, batch in zip(range(STEPS), data.train_batches(12, seed=0), strict=False):
-        state.take_step(step, *batch)
+        state.take_steps(step, [batch])
 
 
 def assert_close(ours, theirs, spec):

@@ -100,7 +100,9 @@ def test_the_check_is_made_once_and_again_after_a_change(folder, monkeypatch):
 
     checks = []
     real = decoding._find_damaged
-    monkeypatch.setattr(decoding, "_find_damaged", lambda source, split: checks.append(split) or real(source, split))
+    monkeypatch.setattr(
+        decoding, "_find_damaged", lambda source, split, **how: checks.append(split) or real(source, split, **how)
+    )
     path = folder / "train" / "red" / "1.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:20])

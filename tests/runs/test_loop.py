@@ -13,24 +13,27 @@ from scarlet_tf.runs.loop import DivergedError, run_steps
 from scarlet_tf.runs.runlog import RunLog
 
 
-def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None, reviewer=None):
+def run(folder, *, start=0, total=10, loss=lambda step: 1.0 / (step + 1), on_step=lambda step: None, calls=None, **how):
     taken = []
 
-    def take_step(step):
-        taken.append(step)
-        on_step(step)
+    def take_steps(first, count):
+        for step in range(first, first + count):
+            taken.append(step)
+            on_step(step)
+        if calls is not None:
+            calls.append(count)
         return {"loss": loss(step)}
 
     run_steps(
         log=RunLog(folder, total_steps=total, start_step=start),
         store=CheckpointStore(folder, kind="t", fingerprint="f", keep=10),
-        take_step=take_step,
+        take_steps=take_steps,
         state=lambda: {"taken": np.array(taken)},
         start_step=start,
         total_steps=total,
         checkpoint_every=4,
         log_every=3,
-        reviewer=reviewer,
+        **how,
     )
     return taken
 
@@ -158,3 +161,24 @@ def test_divergence_between_two_logged_steps_is_not_saved(tmp_path):
         run(tmp_path, loss=lambda step: float("inf") if step == 7 else 1.0)
     assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 4
     assert [line["step"] for line in logged(tmp_path)] == [3, 6]
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_a_call_ends_where_something_is_logged_saved_or_reviewed(tmp_path, start):
+    """Logged every 3 steps, saved every 4, reviewed every 5, to step 20."""
+    calls, ends = [], [2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 15, 16, 18, 20]  # 2 and 14 because a call has two steps
+    steps = run(tmp_path, start=start, total=20, reviewer=StopsAt(99), calls=calls, steps_per_call=2)
+    assert steps == list(range(start, 20))
+    assert np.cumsum([start, *calls])[1:].tolist() == [step for step in ends if step > start]
+
+
+def test_sigterm_within_a_call_finishes_the_call(tmp_path):
+    """Calls of steps 1, 2, 3 | 4 | 5, 6: SIGTERM in step 5 leaves a checkpoint of step 6."""
+
+    def terminate(step):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, on_step=terminate, steps_per_call=10)
+    assert stopped.value.saved == f"{tmp_path} is saved up to step 6 of 10"

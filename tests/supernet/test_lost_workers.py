@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 def start(output, data, strategy, *, environment=None):
     folder = data.name.removeprefix("folder:")
-    return ForkedProcess([PROCESS, output, folder, STEPS, strategy, BATCH_SIZE], env=environment)
+    return ForkedProcess([PROCESS, output, folder, STEPS, strategy, BATCH_SIZE, 1], env=environment)
 
 
 def start_workers(output, data, count):

@@ -6,13 +6,14 @@ import tensorflow as tf
 from fair_routes import constant_routes
 from sixteen_bits import needs_sixteen_bits
 
+from scarlet_tf.runs.loss_scale import LossScale
 from scarlet_tf.runs.strategy import make_strategy
-from scarlet_tf.supernet import optimizer as optimizer_module
 from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.mixed import variable_key
-from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
+from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet import Supernet
+from scarlet_tf.training import loss_scale
 
 IMAGES = np.random.default_rng(3).standard_normal((8, 8, 8, 3)).astype(np.float32)
 LABELS = np.arange(8) % 2
@@ -90,7 +91,7 @@ def test_maps_of_16_bits_give_nearly_the_same_update(
     take_step, plain, error, step_limit, one_layer_space, dtype, monkeypatch
 ):
     """Of 2 units of roundoff where products are summed in float32; on CPUs without such instructions of more."""
-    monkeypatch.setattr(optimizer_module, "FIRST_SCALE", 2.0**8)  # the true first one overflows here, and is halved
+    monkeypatch.setattr(loss_scale, "FIRST_SCALE", 2.0**8)  # the true first one overflows here, and is halved
     loss, state, gradients = take_step(precision=f"mixed_{dtype}")
     assert loss != plain[0]
     assert max(error(loss, gradients)) < step_limit(one_layer_space, IMAGES, dtype)
@@ -105,10 +106,10 @@ def test_unknown_precision_names_the_nearest(take_step):
 
 
 def test_loss_scale_skips_overflows_and_grows_again(monkeypatch):
-    monkeypatch.setattr(optimizer_module, "STEADY_STEPS", 2)
+    monkeypatch.setattr(loss_scale, "STEADY_STEPS", 2)
     variable, scale = tf.Variable([1.0]), LossScale()
     optimizer = MomentumSgd([variable], momentum=0.0, weight_decay=0.0, loss_scale=scale)
-    first = float(optimizer_module.FIRST_SCALE)
+    first = float(loss_scale.FIRST_SCALE)
     seen = []
     for gradient in (np.inf, 3.0, np.nan, 1.0, 1.0, 1.0):
         optimizer.apply([tf.constant([gradient]) * scale.scale], tf.constant(0.5))

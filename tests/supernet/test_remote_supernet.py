@@ -19,7 +19,7 @@ OUTPUT, STEPS = "flaky://bucket/supernet", 12
 
 def start(output, data, *, env=None):
     process = Path(__file__).with_name("training_process.py")
-    return ForkedProcess([process, output, data.name.removeprefix("folder:"), STEPS, "one_device"], env=env)
+    return ForkedProcess([process, output, data.name.removeprefix("folder:"), STEPS, "one_device", 8, 1], env=env)
 
 
 def finish(process):

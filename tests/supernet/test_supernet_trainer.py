@@ -33,8 +33,8 @@ def folder_of(data) -> str:
     return data.name.removeprefix("folder:")
 
 
-def start(output, data, strategy="one_device", *, steps=STEPS, env=None):
-    return ForkedProcess([PROCESS, output, folder_of(data), steps, strategy, 8], env=env)
+def start(output, data, strategy="one_device", *, steps=STEPS, steps_per_call=1, env=None):
+    return ForkedProcess([PROCESS, output, folder_of(data), steps, strategy, 8, steps_per_call], env=env)
 
 
 def finish(process) -> str:
@@ -122,6 +122,23 @@ def test_run_killed_five_times_at_random_moments_ends_bit_identical(uninterrupte
         np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, killed after {moments} s")
     steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert steps == list(range(1, STEPS + 1))
+
+
+def test_steps_in_one_call_are_the_same_steps(uninterrupted, tiny_data, tmp_path):
+    """Up to 4 in a call, which logs and checkpoints end at 3, 4, 6, 8, 9 and 12; killed after a checkpoint."""
+    process = start(tmp_path, tiny_data, steps_per_call=4)
+    wait_for(lambda: (tmp_path / "checkpoint-0000000003.npz").exists(), process)
+    process.kill()
+    process.communicate()
+    finish(start(tmp_path, tiny_data, steps_per_call=4))
+    expected = final_arrays(uninterrupted)
+    for name, value in final_arrays(tmp_path).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    whole, together = (
+        {line["step"]: line["loss"] for line in map(json.loads, (run / "log.jsonl").read_text().splitlines())}
+        for run in (uninterrupted, tmp_path)
+    )
+    assert together == {step: whole[step] for step in (4, 8, 12)}
 
 
 def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrupted, tiny_data, tmp_path):

@@ -1,6 +1,6 @@
 """A supernet training run as a process of its own, for tests that kill it or give it other devices.
 
-python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY BATCH_SIZE
+python training_process.py OUTPUT IMAGE_FOLDER STEPS STRATEGY BATCH_SIZE STEPS_PER_CALL
 """
 
 import flaky  # noqa: F401 - registers flaky:// for remote runs
@@ -31,7 +31,7 @@ def tiny_config(folder: str, *, steps: int, batch_size: int) -> SupernetConfig:
     return SupernetConfig(space=space, data=data, steps=steps, batch_size=batch_size, learning_rate=0.1, warmup_steps=2)
 
 
-def main(output: str, folder: str, steps: str, strategy: str, batch_size: str) -> None:
+def main(output: str, folder: str, steps: str, strategy: str, batch_size: str, steps_per_call: str) -> None:
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -41,9 +41,10 @@ def main(output: str, folder: str, steps: str, strategy: str, batch_size: str) -
         output,
         strategy=make_strategy(strategy, devices=devices),
         checkpoint_every=3,
-        log_every=1,
+        log_every=int(steps_per_call),
+        steps_per_call=int(steps_per_call),
     )
 
 
 if __name__ == "__main__":
-    run(main, arguments=("OUTPUT", "IMAGE_FOLDER", "STEPS", "STRATEGY", "BATCH_SIZE"))
+    run(main, arguments=("OUTPUT", "IMAGE_FOLDER", "STEPS", "STRATEGY", "BATCH_SIZE", "STEPS_PER_CALL"))

@@ -58,6 +58,32 @@ def test_training_then_evaluating(here, call_tool):
 
 
 @pytest.mark.slow
+def test_how_images_are_read_and_steps_are_called_changes_nothing(here, call_tool):
+    flags = ["--model=spec.json", "--epochs=4", "--batch_size=4", f"--dataset=folder:{here / 'images'}"]
+    flags += ["--augment=inception", "--log_every=7"]
+    how = ["--steps_per_call=5", "--input_workers=1", "--cache=cache"]
+    for output, more in (("usual", []), ("other", how), ("other", [])):
+        trained = call_tool("train", *flags, f"--output={output}", *more, cwd=here)
+        assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.startswith("other: this run was already complete")
+    assert len([path for path in (here / "cache").rglob("*") if path.is_file()]) == 16 + 6
+    usual, other = (get_weights(load_keras_file(here / run / "model.keras")) for run in ("usual", "other"))
+    for name, array in usual.items():
+        np.testing.assert_array_equal(other[name], array, err_msg=name)
+    whole, together = ((here / run / "log.jsonl").read_text().splitlines() for run in ("usual", "other"))
+    assert [json.loads(line)["step"] for line in together] == [7, 14, 16]
+    for line, expected in zip(map(json.loads, together), map(json.loads, whole), strict=True):
+        assert line | {"time": 0} == expected | {"time": 0}
+
+
+@pytest.mark.parametrize("flag", ["--jit_compile", "--steps_per_call=2"])
+def test_compression_takes_single_plain_steps(call_tool, flag, tmp_path):
+    refused = call_tool("train", "--model=scarlet_a", "--qat", flag, "--output=run", cwd=tmp_path)
+    name = flag.partition("=")[0]
+    assert (refused.returncode, refused.stderr) == (2, f"train.py: {name} is not for --qat, --prune and --cluster\n")
+
+
+@pytest.mark.slow
 def test_training_goes_on_from_a_path_of_a_supernet(here, call_tool, one_layer_space):
     """At a learning rate of next to nothing, the trained network is the supernet's path, LET included."""
     small = {"stem_channels": 8, "first_channels": 8, "tail_channels": 16, "resolution": 16, "classes": 2}

@@ -46,6 +46,8 @@ def tiny_run(
     strategy="one_device",
     devices=None,
     checkpoint_every=5,
+    log_every=1,
+    steps_per_call=1,
     weights=None,
     validation=None,
     **overrides,
@@ -66,7 +68,8 @@ def tiny_run(
         weights=weights,
         strategy=made,
         checkpoint_every=checkpoint_every,
-        log_every=1,
+        log_every=log_every,
+        steps_per_call=steps_per_call,
     )
 
 

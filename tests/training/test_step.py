@@ -11,7 +11,7 @@ from scarlet_tf.compression.config import CompressionError, compression_config
 from scarlet_tf.kernels.norm import activate
 from scarlet_tf.models import build, get_weights, set_weights
 from scarlet_tf.runs.strategy import make_strategy
-from scarlet_tf.training import fused
+from scarlet_tf.training import fused, loss_scale
 from scarlet_tf.training.config import TrainConfigError, train_config
 from scarlet_tf.training.step import TrainState
 
@@ -21,7 +21,7 @@ PLAIN = {"batch_size": BATCH, "reference_batch": BATCH, "ema": 0.0, "warmup_epoc
 
 @pytest.fixture
 def make(runs):
-    def made(*, jit_compile=False, spec=None, **overrides):
+    def made(*, jit_compile=False, steps_per_call=1, spec=None, **overrides):
         config = train_config("small", **(PLAIN | {"momentum": 0.0, "learning_rate": 1.0} | overrides))
         return TrainState(
             *(spec or runs.tiny_spec(), config),
@@ -29,6 +29,7 @@ def make(runs):
             image_shape=(16, 16),
             steps_per_epoch=10,
             total_steps=20,
+            steps_per_call=steps_per_call,
             jit_compile=jit_compile,
         )
 
@@ -44,7 +45,7 @@ def batch():
 def step_of(state):
     """Return the change of every weight, and the scalars, of step 0."""
     before = get_weights(state.model)
-    scalars = {name: float(value) for name, value in state.take_step(0, *batch()).items()}
+    scalars = {name: float(value) for name, value in state.take_steps(0, [batch()]).items()}
     after = get_weights(state.model)
     return {name: after[name] - before[name] for name in before}, scalars
 
@@ -111,10 +112,12 @@ def test_replicas_limit_the_gradient_of_the_global_batch(start, tmp_path, runs):
 @needs_sixteen_bits
 def test_sixteen_bits_against_float64(make, runs):
     """The loss of a step, which takes some 30 sums of up to 200 products and as many roundings of maps."""
-    states = {name: make(precision=name, dropout=0.0, l2=0.0) for name in ("float32", "mixed_bfloat16")}
+    names = ("float32", "mixed_bfloat16", "mixed_float16")
+    states = {name: make(precision=name, dropout=0.0, l2=0.0) for name in names}
     weights = get_weights(states["float32"].model)
     losses = {name: step_of(state)[1]["loss"] for name, state in states.items()}
-    assert {array.dtype for array in get_weights(states["mixed_bfloat16"].model).values()} == {np.dtype(np.float32)}
+    for state in states.values():
+        assert {array.dtype for array in get_weights(state.model).values()} == {np.dtype(np.float32)}
     keras.config.set_floatx("float64")
     try:
         model = build(runs.tiny_spec(), classifier_activation=None)
@@ -127,9 +130,59 @@ def test_sixteen_bits_against_float64(make, runs):
     smoothing = states["float32"].config.label_smoothing
     targets = tf.one_hot(labels, 3, dtype=tf.float64) * (1 - smoothing) + smoothing / 3
     exact = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits)))
-    for name, dtype in (("float32", "float32"), ("mixed_bfloat16", "bfloat16")):
+    for name, dtype in zip(names, ("float32", "bfloat16", "float16"), strict=True):
         assert abs(losses[name] / exact - 1) < rounding_limit(27, 9, 8, 8, 9, 24, 24, 6, 8, 16, 16, 3, 30, dtype=dtype)
-    assert losses["mixed_bfloat16"] != losses["float32"]
+    assert len(set(losses.values())) == 3
+
+
+@needs_sixteen_bits
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_a_float16_step_that_overflows_is_skipped(make, monkeypatch, optimizer):
+    """Scales of 2^126, where gradients of float32 overflow too, then of 2^8, at which none does."""
+    monkeypatch.setattr(loss_scale, "FIRST_SCALE", 2.0**126)
+    state = make(precision="mixed_float16", optimizer=optimizer, momentum=0.9, accumulate=2, clip_norm=1.0)
+    before = state.arrays()
+    scalars = state.take_steps(0, [batch()])
+    after = state.arrays()
+    kept = {name for name in before if name.startswith(("model/", "optimizer/")) and "moving" not in name}
+    (counter,) = {name for name in kept if not np.array_equal(after[name], before[name])}
+    assert (before[counter], after[counter]) == (0, 1)  # of steps, which the schedule follows
+    assert (after["loss_scale"], after["loss_scale_steady"]) == (2.0**125, 0)
+    assert np.isfinite(float(scalars["loss"]))
+    again = make(precision="mixed_float16", optimizer=optimizer, momentum=0.9, accumulate=2, clip_norm=1.0)
+    again.load_arrays(after | {"loss_scale": np.float32(2.0**8)})
+    again.take_steps(1, [batch()])
+    updated = again.arrays()
+    assert (updated["loss_scale"], updated["loss_scale_steady"]) == (2.0**8, 1)
+    assert all(np.isfinite(array).all() for array in updated.values())
+    assert not np.array_equal(updated["model/classifier/kernel"], before["model/classifier/kernel"])
+
+
+@needs_sixteen_bits
+def test_the_scale_of_the_loss_does_not_change_the_update(make, monkeypatch):
+    """Scales are powers of two: where nothing underflows, updates differ by roundings of subnormal numbers alone."""
+    updates = []
+    for scale in (2.0**4, 2.0**8):
+        monkeypatch.setattr(loss_scale, "FIRST_SCALE", scale)
+        updates.append(step_of(make(precision="mixed_float16", dropout=0.0))[0])
+    whole, _ = step_of(make(dropout=0.0))
+    assert distance(updates[0], updates[1]) < rounding_limit(1, dtype="float16")
+    assert distance(updates[1], whole) < rounding_limit(27, 9, 8, 8, 9, 24, 24, 6, 8, 16, 16, 3, 60, dtype="float16")
+
+
+@pytest.mark.parametrize("how", [{}, {"precision": "mixed_float16"}, {"frozen_epochs": 0.2}, {"jit_compile": True}])
+def test_steps_in_one_call_are_the_same_steps(make, how):
+    """Five steps: one at a time, and three and two in a call. Two frozen steps end within the first call."""
+    rng = np.random.default_rng(1)
+    batches = [(batch()[0] * rng.uniform(0.5, 2), batch()[1]) for _ in range(5)]
+    ends = []
+    for most in (1, 3):
+        state = make(steps_per_call=most, momentum=0.9, ema=0.9, dropout=0.3, learning_rate=0.1, **how)
+        for first in range(0, 5, most):
+            scalars = state.take_steps(first, batches[first : first + most])
+        ends.append(state.arrays() | {name: value.numpy() for name, value in scalars.items()})
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(ends[1][name], array, err_msg=name)
 
 
 def test_a_compiled_step_is_the_same(make):
@@ -142,7 +195,7 @@ def test_a_compiled_step_is_the_same(make):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"precision": "mixed_float16"}, "unknown precision 'mixed_float16': .* nearest is 'mixed_bfloat16'"),
+        ({"precision": "float16"}, "unknown precision 'float16': .* nearest is 'mixed_float16'"),
         ({"accumulate": 0}, "accumulate must be an integer >= 1, got 0"),
         ({"clip_norm": -1.0}, "clip_norm must be a number >= 0, got -1.0"),
     ],

@@ -122,7 +122,7 @@ def test_averages_follow_the_weights_by_hand(runs):
     name = "classifier/kernel"
     expected = get_weights(state.model)[name]
     for step in range(3):
-        state.take_step(step, images, tf.constant([0, 1, 2, 0]))
+        state.take_steps(step, [(images, tf.constant([0, 1, 2, 0]))])
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * get_weights(state.model)[name]
     final = state.final_weights()
@@ -143,8 +143,8 @@ def test_zero_gamma_starts_blocks_with_a_shortcut_as_the_identity(runs):
     images = tf.random.stateless_normal((4, 16, 16, 3), [1, 2])
     before, after = keras.Model(state.model.input, layers)(images, training=True)
     np.testing.assert_array_equal(before, after)
-    state.take_step(0, images, tf.constant([0, 1, 2, 0]))
-    state.take_step(1, images, tf.constant([0, 1, 2, 0]))
+    state.take_steps(0, [(images, tf.constant([0, 1, 2, 0]))])
+    state.take_steps(1, [(images, tf.constant([0, 1, 2, 0]))])
     assert np.all(get_weights(state.model)[gamma] != 0)
 
 

@@ -48,6 +48,26 @@ def test_two_mirrored_replicas_equal_one_device(runs, single, tmp_path, start):
     check_close(runs, single, tmp_path / "mirrored")
 
 
+def test_batches_are_copied_to_a_device_ahead(runs, single, tmp_path, start):
+    """To a second CPU device, as to a GPU; four steps in one call."""
+    how = {"devices": ["CPU:1"], "logical_cpus": 2, "steps_per_call": 4, "log_every": 4, "checkpoint_every": 4}
+    finish(start("other", **(SETTINGS | how)))
+    expected = runs.saved_weights(single)
+    for name, array in runs.saved_weights(tmp_path / "other").items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_mirrored_steps_in_one_call(runs, tmp_path, start, precision):
+    """Two replicas, four steps: one at a time, and three and one in a call. Validated, so reviewed, after step 4."""
+    how = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2, "precision": precision}
+    finish(start("single", **(SETTINGS | how)))
+    finish(start("together", **(SETTINGS | how | {"steps_per_call": 3, "log_every": 9, "checkpoint_every": 9})))
+    expected = runs.saved_weights(tmp_path / "single")
+    for name, array in runs.saved_weights(tmp_path / "together").items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
 def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path, start):
     devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
     process = start("mirrored", **SETTINGS, **devices, batch_size=9)

@@ -1,0 +1,117 @@
+"""Encoded images that are kept after they were first read, in memory or in a folder on a fast disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from scarlet_tf.data.data_config import DataError
+from scarlet_tf.files import expand_user
+
+MEMORY = "memory"
+
+
+class EncodedCache(Protocol):
+    """Protocol for encoded images by key: `get` returns None for one that was not put."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def put(self, key: str, image: bytes) -> None: ...
+
+
+def fetch(cache: EncodedCache, keys: Sequence[str], read: Callable[[list[str]], Sequence[bytes]]) -> list[bytes]:
+    """Return encoded images by key, from the cache, or else from `read`, which gets the keys that are not there."""
+    found = {key: cache.get(key) for key in keys}
+    if missing := [key for key, image in found.items() if image is None]:
+        for key, image in zip(missing, read(missing), strict=True):
+            found[key] = bytes(image)
+            cache.put(key, found[key])
+    return [found[key] for key in keys]
+
+
+class MemoryCache:
+    """Images in this process's memory."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._images.get(key)
+
+    def put(self, key: str, image: bytes) -> None:
+        self._images[key] = image
+
+
+class FolderCache:
+    """Images in a file each, with a checksum: one that a crash cut short counts as missing.
+
+    Processes may share the folder. What a full disk does not take is read from the dataset again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        checksum, image = content[:4], content[4:]
+        return image if checksum == _checksum(image) else None
+
+    def put(self, key: str, image: bytes) -> None:
+        path = self._path(key)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                temporary.write_bytes(_checksum(image) + image)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        name = hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
+        return self._folder / name[:2] / name[2:]
+
+
+def _checksum(image: bytes) -> bytes:
+    return zlib.crc32(image).to_bytes(4, "little")
+
+
+def open_cache(where: str, *, name: str, fingerprint: str, encoded_bytes: int) -> EncodedCache:
+    """Return a cache for the encoded images of a dataset.
+
+    Args:
+        where: "memory", or a folder, which is created if necessary.
+        name: of the dataset, for the message.
+        fingerprint: of the dataset; its images have a sub-folder of their own.
+        encoded_bytes: size of all images.
+
+    Raises:
+        DataError: if the images do not fit into the memory that is available.
+        OSError: if the folder cannot be written to.
+    """
+    if where != MEMORY:
+        return FolderCache(expand_user(where) / fingerprint[:16])
+    available = available_memory()
+    if encoded_bytes > available:
+        raise DataError(
+            f"--cache=memory needs {encoded_bytes / 1e9:.1f} GB for the encoded images of {name!r}, but only "
+            f"{available / 1e9:.1f} GB are available: use --cache=FOLDER"
+        )
+    return MemoryCache()
+
+
+def available_memory() -> int:
+    """Return the bytes that can be allocated without swapping; where the system does not say, all that it has."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
