@@ -84,7 +84,8 @@ def _search_into(
     run_log = RunLog(output, total_steps=config.generations + 1, start_step=finished, description="search")
 
     def what_is_saved() -> str:
-        if models := _unfinished(archive):
+        # A remote archive is saved with every generation only.
+        if archive.parent == output and (models := _unfinished(archive)):
             return describe_saved(output, f"{models} models of generation", finished, total=config.generations)
         return describe_saved(output, "generation", finished - 1 if finished else None, total=config.generations)
 
