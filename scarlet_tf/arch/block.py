@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.image_size import ImageSize, height_and_width
@@ -21,6 +21,20 @@ class Counts(NamedTuple):
 
     madds: int
     params: int
+
+
+class Weight(NamedTuple):
+    """A weight of a block that has BNs.
+
+    Attributes:
+        name: its name in the stand-alone model, without the block's prefix.
+        shape: without leading ones.
+        fan_out: of the initialisation N(0, sqrt(2/fan_out)); 0: initialise with zeros.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    fan_out: int
 
 
 def check_that(condition: bool, message: str) -> None:
@@ -115,6 +129,8 @@ class InvertedResidual:
 
     expands = True
     letter, words = "", ""  # prefix of the kernel size in drawings, prefix of the description
+    # BNs of the hidden channels, in order, and whether each is after the stride. "project_bn", of the output, follows.
+    norms: ClassVar = {"expand_bn": False, "depthwise_bn": True}
 
     def check(self, block: BlockSpec) -> None:
         owner = f"block {block.kind!r}"
@@ -150,6 +166,26 @@ class InvertedResidual:
             conv_bn_counts(hidden, hidden, kernel=block.kernel_size, size=after, groups=hidden),
         ]
 
+    def weights(self, block: BlockSpec) -> list[Weight]:
+        """Return the weights other than those of BNs, in order."""
+        hidden, reduced = block.hidden_channels, block.se_channels
+        se = [
+            Weight("se_reduce/kernel", (hidden, reduced), reduced),
+            Weight("se_reduce/bias", (reduced,), 0),
+            Weight("se_expand/kernel", (reduced, hidden), hidden),
+            Weight("se_expand/bias", (hidden,), 0),
+        ]
+        project = Weight("project_conv/kernel", (hidden, block.out_channels), block.out_channels)
+        return [*self.wide_weights(block), *(se if block.has_se else ()), project]
+
+    def wide_weights(self, block: BlockSpec) -> list[Weight]:
+        """Return the weights of the convolutions before SE and the projection."""
+        hidden, kernel = block.hidden_channels, block.kernel_size
+        return [
+            Weight("expand_conv/kernel", (block.in_channels, hidden), hidden),
+            Weight("depthwise_conv/kernel", (kernel, kernel, hidden, 1), kernel**2 * hidden),
+        ]
+
     def describe(self, block: BlockSpec) -> str:
         kernel = f"kernel {block.kernel_size}\N{MULTIPLICATION SIGN}{block.kernel_size}"
         words = f"{self.words}{kernel}, expansion {block.hidden_channels / block.in_channels:g}"
@@ -162,10 +198,16 @@ class FusedInvertedResidual(InvertedResidual):
     """Inverted residual with one full convolution for expansion and depthwise (EfficientNetV2's Fused-MBConv)."""
 
     letter, words = "F", "fused, "
+    norms: ClassVar = {"expand_bn": True}
 
     def wide_counts(self, block: BlockSpec, size: ImageSize) -> list[Counts]:
         after = strided(size, block.stride)
         return [conv_bn_counts(block.in_channels, block.hidden_channels, kernel=block.kernel_size, size=after)]
+
+    def wide_weights(self, block: BlockSpec) -> list[Weight]:
+        hidden, kernel = block.hidden_channels, block.kernel_size
+        shape = (kernel, kernel, block.in_channels, hidden)
+        return [Weight("expand_conv/kernel", shape, kernel**2 * hidden)]
 
 
 class Bare:

@@ -1,6 +1,6 @@
 """Forward passes of the supernet's blocks, stem and tail, for training and for evaluation.
 
-Each kind of block has an entry in FORWARD_PASSES; `block_kinds.py` has its weights and BNs. The BN statistics are
+Each kind of block has an entry in FORWARD_PASSES; `arch/block.py` has its weights and BNs. The BN statistics are
 chosen by an argument: `BatchStatistics` in a fair step, `GivenStatistics` or `OwnStatistics` when paths are evaluated.
 
 A fair step runs hundreds of blocks, and many of them repeat the same operations on the same shapes. These operations
@@ -17,10 +17,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec
+from scarlet_tf.arch.block import BLOCK_KINDS
 from scarlet_tf.kernels.depthwise import depthwise
 from scarlet_tf.kernels.norm import activate, batch_moments, has_many_replicas, normalise
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.block_kinds import LAYOUTS
 from scarlet_tf.supernet.supernet_config import AT_A_TIME
 
 BN_EPSILON = BatchNorm().epsilon
@@ -273,7 +273,7 @@ def mixed_layer(inputs, weights, blocks, *, recompute: bool):
             outputs[-AT_A_TIME], x = in_order(outputs[-AT_A_TIME], x)
         y, *block_moments = run(x, w, block=block)
         outputs.append(y)
-        moments.append(dict(zip((*LAYOUTS[block.kind].norms, "project_bn"), block_moments, strict=True)))
+        moments.append(dict(zip((*BLOCK_KINDS[block.kind].norms, "project_bn"), block_moments, strict=True)))
     return outputs, moments
 
 

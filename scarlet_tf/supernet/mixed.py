@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.arch import BlockSpec, Choice
+from scarlet_tf.arch.block import BLOCK_KINDS, Weight
 from scarlet_tf.layers import BatchNorm
-from scarlet_tf.supernet.block_kinds import LAYOUTS, Weight, group_name, groups_of, in_order, is_stacked
 from scarlet_tf.supernet.blocks import mixed_layer
+from scarlet_tf.supernet.stacking import group_name, groups_of, in_order, is_stacked, short_name
 from scarlet_tf.supernet.supernet_config import InitConfig
 
 BN_MOMENTUM = BatchNorm().momentum
@@ -80,10 +81,11 @@ class StackedWeight:
         values = [normal(rng, w.shape, fan_out=w.fan_out) if w.fan_out else np.zeros(w.shape) for w in weights]
         self.is_stacked = is_stacked(first)
         if self.is_stacked:
-            self.variables = [new_variable(np.stack(values), f"{name}/{first.short}")]
+            self.variables = [new_variable(np.stack(values), f"{name}/{short_name(first)}")]
         else:
             self.variables = [
-                new_variable(value, f"{name}/{first.short}{slot}") for slot, value in zip(slots, values, strict=True)
+                new_variable(value, f"{name}/{short_name(first)}{slot}")
+                for slot, value in zip(slots, values, strict=True)
             ]
 
     def by_slot(self) -> list[tf.Tensor]:
@@ -112,20 +114,20 @@ class BlockGroup:
     """
 
     def __init__(self, blocks: Sequence[BlockSpec], *, rng, name: str) -> None:
-        layout = LAYOUTS[blocks[0].kind]
+        kind = BLOCK_KINDS[blocks[0].kind]
         self.size = len(blocks)
         wanted: dict[str, list[tuple[int, Weight]]] = {}
         for slot, block in enumerate(blocks):
-            for weight in layout.weights(block):
+            for weight in kind.weights(block):
                 wanted.setdefault(weight.name, []).append((slot, weight))
         # In the order of a block with SE, which has them all: the initial weights of a seed depend on it.
-        order = [weight.name for weight in layout.weights(max(blocks, key=lambda block: block.has_se))]
+        order = [weight.name for weight in kind.weights(max(blocks, key=lambda block: block.has_se))]
         self._weights = []
         for each in order:
             slots, weights = zip(*wanted[each], strict=True)
             self._weights.append(StackedWeight(weights, slots, rng=rng, name=name))
         hidden = blocks[0].hidden_channels
-        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in layout.norms}
+        self._norms = {norm: BatchNormVariables(self.size, hidden, f"{name}/{norm}") for norm in kind.norms}
 
     def variables(self) -> list[tf.Variable]:
         parts = [*(weight.variables for weight in self._weights), *(norm.variables() for norm in self._norms.values())]

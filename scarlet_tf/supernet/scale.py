@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from scarlet_tf.arch import BlockSpec, SearchSpace
-from scarlet_tf.arch.block import conv_bn_counts, strided
+from scarlet_tf.arch.block import BLOCK_KINDS, conv_bn_counts, strided
 from scarlet_tf.arch.counting import count_stem, count_tail
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.image_size import ImageSize, height_and_width
-from scarlet_tf.supernet.block_kinds import LAYOUTS, in_order, variable_shapes
 from scarlet_tf.supernet.sampler import runs_of_choices
+from scarlet_tf.supernet.stacking import in_order, variable_shapes
 from scarlet_tf.supernet.supernet_config import AT_A_TIME, PRECISIONS
 
 FLOAT = 4  # bytes of a float32
@@ -71,7 +71,7 @@ def _let(block: BlockSpec, size: ImageSize) -> _Run:
 
 def _block(block: BlockSpec, size: ImageSize) -> _Run:
     before, after = _pixels(size), _pixels(strided(size, block.stride))
-    norms, hidden = LAYOUTS[block.kind].norms, block.hidden_channels
+    norms, hidden = BLOCK_KINDS[block.kind].norms, block.hidden_channels
     maps = [hidden * (after if strided_already else before) for strided_already in norms.values()]
     outputs = after * block.out_channels
     padded = 0

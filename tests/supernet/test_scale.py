@@ -15,7 +15,6 @@ from scarlet_tf.arch import choices_from, count, get_space
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import Supernet
-from scarlet_tf.supernet.block_kinds import variable_shapes
 from scarlet_tf.supernet.fair_step import make_fair_step
 from scarlet_tf.supernet.mixed import variable_key
 from scarlet_tf.supernet.optimizer import LossScale, MomentumSgd
@@ -23,6 +22,7 @@ from scarlet_tf.supernet.process_memory import process_bytes
 from scarlet_tf.supernet.sampler import fair_paths, routes
 from scarlet_tf.supernet.scale import FairStep, share_of_batch
 from scarlet_tf.supernet.scale_stages import Method, get_device, mean_madds, stage_flops, step_seconds
+from scarlet_tf.supernet.stacking import variable_shapes
 
 ROOT = Path(__file__).parents[2]
 MIXED_SPACE = dataclasses.replace(

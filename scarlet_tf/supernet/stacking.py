@@ -1,76 +1,11 @@
-"""Weights and batch normalisations of the supernet's kinds of blocks, and how they are stacked in variables.
-
-Does not import TensorFlow. `blocks.py` has the forward passes.
-"""
+"""How the weights of a supernet's blocks are stacked in variables. Does not import TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from scarlet_tf.arch import BlockSpec, Choice, SearchSpace
-
-
-class Weight(NamedTuple):
-    """A weight of a block.
-
-    Attributes:
-        name: its name in the stand-alone model, without the block's prefix.
-        short: last part of the name of the supernet's variable.
-        shape: without leading ones.
-        fan_out: of the initialisation N(0, sqrt(2/fan_out)); 0: initialise with zeros.
-    """
-
-    name: str
-    short: str
-    shape: tuple[int, ...]
-    fan_out: int
-
-
-class Layout(NamedTuple):
-    """What a kind of block consists of.
-
-    Attributes:
-        weights: BlockSpec -> a `Weight` for each of its weights.
-        norms: the BNs of the hidden channels, in order, and whether each is after the stride; "project_bn", of the
-            output, follows them.
-    """
-
-    weights: Callable[[BlockSpec], list[Weight]]
-    norms: dict[str, bool]
-
-
-def _inverted_residual_weights(block: BlockSpec) -> list[Weight]:
-    hidden, kernel = block.hidden_channels, block.kernel_size
-    return [
-        Weight("expand_conv/kernel", "expand", (block.in_channels, hidden), hidden),
-        Weight("depthwise_conv/kernel", "depthwise", (kernel, kernel, hidden, 1), kernel**2 * hidden),
-        *_se_and_project_weights(block),
-    ]
-
-
-def _se_and_project_weights(block: BlockSpec) -> list[Weight]:
-    hidden, reduced = block.hidden_channels, block.se_channels
-    se = [
-        Weight("se_reduce/kernel", "se_reduce", (hidden, reduced), reduced),
-        Weight("se_reduce/bias", "se_reduce_bias", (reduced,), 0),
-        Weight("se_expand/kernel", "se_expand", (reduced, hidden), hidden),
-        Weight("se_expand/bias", "se_expand_bias", (hidden,), 0),
-    ]
-    project = Weight("project_conv/kernel", "project", (hidden, block.out_channels), block.out_channels)
-    return [*(se if block.has_se else ()), project]
-
-
-def _fused_weights(block: BlockSpec) -> list[Weight]:
-    hidden, kernel = block.hidden_channels, block.kernel_size
-    shape = (kernel, kernel, block.in_channels, hidden)
-    return [Weight("expand_conv/kernel", "expand", shape, kernel**2 * hidden), *_se_and_project_weights(block)]
-
-
-LAYOUTS = {
-    "inverted_residual": Layout(_inverted_residual_weights, {"expand_bn": False, "depthwise_bn": True}),
-    "fused_inverted_residual": Layout(_fused_weights, {"expand_bn": True}),
-}
+from scarlet_tf.arch import Choice, SearchSpace
+from scarlet_tf.arch.block import BLOCK_KINDS, Weight
 
 
 def groups_of(choices: Sequence[Choice]) -> dict[tuple[str, float], list[int]]:
@@ -94,6 +29,12 @@ def in_order(choices: Sequence[Choice]) -> tuple[int, ...]:
 def group_name(kind: str, expansion: float) -> str:
     """Return the name of a group in the names of its variables."""
     return f"{'' if kind == 'inverted_residual' else f'{kind}_'}e{expansion:g}"
+
+
+def short_name(weight: Weight) -> str:
+    """Return the last part of the name of a weight's variable, such as "expand" or "se_reduce_bias"."""
+    layer, kind = weight.name.split("/")
+    return layer.removesuffix("_conv") + ("_bias" if kind == "bias" else "")
 
 
 def is_stacked(weight: Weight) -> bool:
@@ -124,13 +65,13 @@ def _layer_shapes(name: str, choices: Sequence[Choice], inputs: int, outputs: in
         stacks: dict[str, list[tuple[int, ...]]] = {}
         for slot, gene in enumerate(genes):
             block = choices[gene].block(inputs, out_channels=outputs, stride=1, let=True)
-            for weight in LAYOUTS[kind].weights(block):
+            for weight in BLOCK_KINDS[kind].weights(block):
                 if is_stacked(weight):
-                    stacks.setdefault(weight.short, []).append(weight.shape)
+                    stacks.setdefault(short_name(weight), []).append(weight.shape)
                 else:
-                    shapes[f"{prefix}/{weight.short}{slot}"] = weight.shape
+                    shapes[f"{prefix}/{short_name(weight)}{slot}"] = weight.shape
         shapes |= {f"{prefix}/{short}": (len(stack), *stack[0]) for short, stack in stacks.items()}
-        for norm in LAYOUTS[kind].norms:
+        for norm in BLOCK_KINDS[kind].norms:
             shapes |= _bn_shapes(f"{prefix}/{norm}", len(genes), block.hidden_channels)
         blocks += len(genes)
     if blocks:
