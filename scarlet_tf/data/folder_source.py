@@ -11,7 +11,7 @@ import numpy as np
 
 from scarlet_tf.data.data_config import FOLDER_TEST_SPLITS, DataConfig, check_image_folder
 from scarlet_tf.data.encoded_cache import EncodedCache, fetch
-from scarlet_tf.data.folder import ImageFolder, file_state
+from scarlet_tf.data.folder import ImageFolder
 from scarlet_tf.data.source import IMAGENET_MEAN, IMAGENET_STD, split_for_validation
 from scarlet_tf.paths import as_path, is_remote
 
@@ -133,7 +133,7 @@ class FolderSource:
         """Return the size of the files of a split."""
         if self._splits[split] is None:
             return 0
-        return sum(file_state(path)[0] or 0 for path, _ in self._folder.examples(self._splits[split]))
+        return sum(self._folder.state(path)[0] or 0 for path, _ in self._folder.examples(self._splits[split]))
 
     def state(self, split: str) -> list:
         """Return a value that changes with the files of a split: path, size and time of each."""

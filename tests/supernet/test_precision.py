@@ -6,6 +6,7 @@ import tensorflow as tf
 from fair_routes import constant_routes
 from sixteen_bits import needs_sixteen_bits
 
+from scarlet_tf.runs import loss_scale
 from scarlet_tf.runs.loss_scale import LossScale
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet.fair_step import make_fair_step
@@ -13,7 +14,6 @@ from scarlet_tf.supernet.mixed import variable_key
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet import Supernet
-from scarlet_tf.training import loss_scale
 
 IMAGES = np.random.default_rng(3).standard_normal((8, 8, 8, 3)).astype(np.float32)
 LABELS = np.arange(8) % 2

@@ -10,8 +10,9 @@ from sixteen_bits import needs_sixteen_bits
 from scarlet_tf.compression.config import CompressionError, compression_config
 from scarlet_tf.kernels.norm import activate
 from scarlet_tf.models import build, get_weights, set_weights
+from scarlet_tf.runs import loss_scale
 from scarlet_tf.runs.strategy import make_strategy
-from scarlet_tf.training import fused, loss_scale
+from scarlet_tf.training import fused
 from scarlet_tf.training.config import TrainConfigError, train_config
 from scarlet_tf.training.step import TrainState
 
