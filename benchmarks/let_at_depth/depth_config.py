@@ -1,0 +1,177 @@
+"""Configs of the experiment: what its JSON files hold. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from scarlet_tf.arch import SearchSpace, get_space
+from scarlet_tf.choices import check_integer, check_known
+from scarlet_tf.supernet.sampler import fair_paths
+from scarlet_tf.supernet.supernet_config import SHARED_GRADIENTS
+
+CLASSES, SIDE = 100, 48
+DRAWS = 2  # fair draws that are measured
+_SEED_OF_PATHS = 10**6
+
+# name: (identity, whether only layers that keep the shape have it, initialisation of LETs)
+ARMS = {
+    "let": ("let", False, "identity"),
+    "let_normal": ("let", False, "normal"),
+    "plain": ("identity", False, "identity"),
+    "plain_same": ("identity", True, "identity"),
+    "none": ("none", False, "identity"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Settings that the arms of a comparison share.
+
+    Attributes:
+        layers: 19, or 6: the first layer of every stage.
+        width: multiplier of the layers' channels.
+        steps: fair steps, an eighth of them warm-up.
+        batch_size: images of a step.
+        learning_rate: peak learning rate.
+        shared_gradient: see `make_fair_step`.
+
+    Raises:
+        ValueError: for a setting out of range.
+    """
+
+    layers: int = 19
+    width: float = 0.25
+    steps: int = 600
+    batch_size: int = 32
+    learning_rate: float = 0.2
+    shared_gradient: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.layers not in (6, 19):
+            raise ValueError(f"layers must be 6 or 19, got {self.layers!r}")
+        if not 0 < self.width <= 1 or not self.learning_rate > 0:
+            raise ValueError(
+                f"width must be in (0, 1] and learning_rate > 0, got {self.width} and {self.learning_rate}"
+            )
+        check_integer("steps", self.steps, least=2)
+        check_integer("batch_size", self.batch_size, least=1)
+        check_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
+
+    def space(self, arm: str) -> SearchSpace:
+        """Return an arm's search space."""
+        full = get_space("scarlet", classes=CLASSES)
+        first = (0, 2, 6, 10, 14, 18) if self.layers == 6 else range(full.num_layers)
+        outputs = [max(8, int(full.out_channels[layer] * self.width + 4) // 8 * 8) for layer in first]
+        strides = [1 if layer == 0 else full.strides[layer] for layer in first]
+        space = dataclasses.replace(
+            full,
+            name=f"garments{self.layers}",
+            out_channels=tuple(outputs),
+            strides=tuple(strides),
+            choices=tuple(full.layer_choices[layer] for layer in first),
+            resolution=SIDE,
+            stem_channels=16,
+            first_channels=8,
+            tail_channels=256,
+        )
+        identity, same_only, _ = ARMS[arm]
+        replaced = space.with_identity(identity)
+        if not same_only:
+            return replaced
+        without = space.with_identity("none")
+        kept = keeps_shape(space)
+        choices = [(replaced if same else without).layer_choices[layer] for layer, same in enumerate(kept)]
+        return dataclasses.replace(space, choices=tuple(choices))
+
+
+def keeps_shape(space: SearchSpace) -> np.ndarray:
+    """Return, for each layer, whether input and output have the same shape: (num_layers,) bool."""
+    inputs = (space.first_channels, *space.out_channels[:-1])
+    return (np.array(space.strides) == 1) & (np.array(inputs) == np.array(space.out_channels))
+
+
+def measured_paths(condition: Condition, arm: str) -> dict[str, np.ndarray]:
+    """Return the genomes that an arm is measured on, (n, num_layers) each, by group; see plan.md.
+
+    "fair" are the paths of fair draws of the arm's own space. Arm "none" has no "common".
+    """
+    space = condition.space(arm)
+    fair = [fair_paths(_SEED_OF_PATHS, step, num_choices=space.num_choices) for step in range(DRAWS)]
+    groups = {"fair": np.concatenate(fair)}
+    for group, drawn_from in (("common", "plain_same"), ("without", "none")):
+        if group == "without" or arm != "none":
+            groups[group] = condition.space(drawn_from).random(np.random.default_rng(_SEED_OF_PATHS), 13 * DRAWS)
+    return groups
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One run: an arm in a condition with a seed; `name` is "CONDITION/ARM/SEED"."""
+
+    label: str
+    condition: Condition
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}/{self.arm}/{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DepthConfig:
+    """The content of a config file.
+
+    Attributes:
+        conditions: by label.
+        arms: names in ARMS.
+        seeds: one run of every arm and condition for each.
+        images: images to measure on, of the training set and of the held-out one.
+
+    Raises:
+        ValueError: for an unknown arm, or if there are no runs.
+    """
+
+    conditions: Mapping[str, Condition]
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    images: int = 512
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            check_known("arm", arm, tuple(ARMS))
+        for seed in self.seeds:
+            check_integer("seed", seed, least=0)
+        check_integer("images", self.images, least=1)
+        if not self.conditions or not self.arms or not self.seeds:
+            raise ValueError("a config needs conditions, arms and seeds")
+
+    def rows(self) -> Iterator[Row]:
+        """Return all runs, seed by seed."""
+        for seed in self.seeds:
+            for label, condition in self.conditions.items():
+                for arm in self.arms:
+                    yield Row(label=label, condition=condition, arm=arm, seed=seed)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> DepthConfig:
+        """Read a config file; every condition holds what differs from "base".
+
+        Raises:
+            ValueError: for a file that is not such a config, naming it.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                fields = json.load(file)
+            base = fields.pop("base", {})
+            conditions = {label: Condition(**base | own) for label, own in fields.pop("conditions").items()}
+            return cls(
+                conditions=conditions, arms=tuple(fields.pop("arms")), seeds=tuple(fields.pop("seeds")), **fields
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -1,0 +1,120 @@
+"""The comparison of LETs with plain identities at depth: its arms, its measures, and a short run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.garment_pairs import pairs_builder
+from benchmarks.let_at_depth import depth_runs
+from benchmarks.let_at_depth.depth_config import ARMS, Condition, DepthConfig, keeps_shape, measured_paths
+from benchmarks.let_at_depth.depth_page import make_depth_page, write_depth
+from scarlet_tf.data.data_config import default_data_dir
+
+FOLDER = Path(depth_runs.__file__).parent
+CONFIGS = sorted(FOLDER.glob("*.json"))
+
+
+def test_layers_that_keep_the_shape():
+    condition = Condition()
+    changed = np.flatnonzero(~keeps_shape(condition.space("let")))
+    # 0 keeps its shape here: a quarter of 32 channels is the 8 of the separable convolution, at stride 1.
+    assert changed.tolist() == [2, 6, 14, 18]
+    assert Condition(width=1.0).space("let").out_channels[::6] == (32, 80, 96, 320)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_arms_differ_in_their_identity_alone(arm):
+    space, let = Condition().space(arm), Condition().space("let")
+    assert [options[:12] for options in space.layer_choices] == [options[:12] for options in let.layer_choices]
+    kinds = [options[12].kind if len(options) == 13 else None for options in space.layer_choices]
+    same = keeps_shape(let)
+    expected = {
+        "let": ["let"] * 19,
+        "plain": ["identity"] * 19,
+        "plain_same": ["identity" if keeps else None for keeps in same],
+        "none": [None] * 19,
+    }
+    assert kinds == expected[arm.removesuffix("_normal")]
+
+
+def test_all_arms_are_measured_on_common_paths():
+    condition = Condition()
+    groups = {arm: measured_paths(condition, arm) for arm in ARMS}
+    for arm, paths in groups.items():
+        assert paths["fair"].shape == (24 if arm == "none" else 26, 19)
+        for genomes in paths.values():
+            for genome in genomes:
+                condition.space(arm).check(genome)
+        np.testing.assert_array_equal(paths["without"], groups["let"]["without"])
+        if arm != "none":
+            np.testing.assert_array_equal(paths["common"], groups["let"]["common"])
+            skips = (paths["fair"] == 12).sum(axis=0)
+            assert (skips == 2 * (keeps_shape(condition.space("let")) if arm == "plain_same" else 1)).all()
+    assert not (groups["let"]["without"] == 12).any() and (groups["let"]["common"] == 12).any(axis=1).sum() > 10
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_are_valid(path):
+    config = DepthConfig.read(path)
+    names = [row.name for row in config.rows()]
+    assert len(set(names)) == len(names) == len(config.conditions) * len(config.arms) * len(config.seeds)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arms": ["lets"]}, "unknown arm 'lets'.*nearest is 'let'"),
+        ({"conditions": {"a": {"layers": 7}}}, "layers must be 6 or 19, got 7"),
+        ({"conditions": {}}, "needs conditions, arms and seeds"),
+        ({"seeds": None}, "not iterable"),
+        ({"paths": 3}, "paths"),
+    ],
+)
+def test_bad_configs_are_named(tmp_path, change, words):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps({"conditions": {"a": {}}, "arms": ["let"], "seeds": [0]} | change))
+    with pytest.raises(ValueError, match=f"bad.json is not a config of this experiment: .*{words}"):
+        DepthConfig.read(path)
+
+
+def test_page_has_means_spreads_and_intervals():
+    config = DepthConfig(conditions={"base": Condition()}, arms=("let", "plain", "none"), seeds=(1, 2, 3))
+    rows = {}
+    for row in config.rows():
+        shift = {"let": 0.5, "plain": 0.25, "none": 0.75}[row.arm] + 0.01 * row.seed
+        values = {group: [shift, shift + 0.2] * 13 for group in measured_paths(row.condition, row.arm)}
+        rows[row.name] = {
+            "halfway": {"training": values},
+            "end": dict.fromkeys(("training", "held_out", "moving"), values),
+        }
+    result = {"command": "c", "date": "2026-11-29", "machine": {"cores": 2}, "rows": rows}
+    page = make_depth_page(result, config, picture="result.svg")
+    assert "| LET, starts as identity | 0.620 | 0.100 | 0.520 | 0.620 | 0.620 | 0.620 |" in page
+    assert "| mean: paths of fair draws | 0.250 [0.250, 0.250] | -0.250 [-0.250, -0.250] |" in page
+    assert "| mean: common paths with identities | 0.250 [0.250, 0.250] |  |" in page
+    assert "Seeds 1, 2, 3; chance is 0.010" in page
+
+
+@pytest.mark.slow
+def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs_builder, "NUM_EXAMPLES", {"train": 150, "test": 20})
+    monkeypatch.setattr(depth_runs, "HELD_OUT", 50)
+    (tmp_path / "fashion_mnist").symlink_to(default_data_dir() / "fashion_mnist")
+    pairs_builder.prepare_garment_pairs(tmp_path)
+    config = DepthConfig.read(FOLDER / "short.json")
+    how = {"data_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match="no row 'short/plain/0': expected one of short/let/0, short/none/0"):
+        depth_runs.run_rows(config, tmp_path / "runs", only="short/plain/0", **how)
+    alone = depth_runs.run_rows(config, tmp_path / "runs", only="short/let/0", **how)
+    (tmp_path / "runs/short/let/0/end.json").unlink()  # as if it was stopped between checkpoint and measurement
+    results = depth_runs.run_rows(config, tmp_path / "runs", only=None, **how)
+    assert results["short/let/0"] == alone["short/let/0"] and set(results) == {"short/let/0", "short/none/0"}
+    assert {group: len(values) for group, values in results["short/let/0"]["end"]["moving"].items()} == {
+        "fair": 26,
+        "common": 26,
+        "without": 26,
+    }
+    page = write_depth(tmp_path / "result", config, results, command="c")
+    assert "## short: layers 6" in page and (tmp_path / "result.svg").stat().st_size > 1000
