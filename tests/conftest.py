@@ -32,6 +32,7 @@ LONG = (
     "tools/test_imagenet.py",
     "tflite/test_robustness.py",
     "tools/test_search.py",
+    "supernet/test_lost_workers.py",
     "supernet/test_supernet_trainer.py",
     "supernet/test_scale.py",
     "zoo/test_contract.py",
