@@ -70,7 +70,7 @@ def run(*, total, every, start=0, on_step=lambda step: None, state=None):
     run_steps(
         log=RunLog(FOLDER, total_steps=total, start_step=start),
         store=CheckpointStore(FOLDER, kind="t", fingerprint="f"),
-        take_step=take_step,
+        take_steps=lambda first, count: take_step(first),
         state=state or (lambda: {"step": np.int64(now)}),
         start_step=start,
         total_steps=total,
