@@ -46,7 +46,7 @@ class Condition:
 
     layers: int = 19
     width: float = 0.25
-    steps: int = 600
+    steps: int = 1500
     batch_size: int = 32
     learning_rate: float = 0.2
     shared_gradient: str = "mean"
@@ -67,12 +67,11 @@ class Condition:
         full = get_space("scarlet", classes=CLASSES)
         first = (0, 2, 6, 10, 14, 18) if self.layers == 6 else range(full.num_layers)
         outputs = [max(8, int(full.out_channels[layer] * self.width + 4) // 8 * 8) for layer in first]
-        strides = [1 if layer == 0 else full.strides[layer] for layer in first]
         space = dataclasses.replace(
             full,
             name=f"garments{self.layers}",
             out_channels=tuple(outputs),
-            strides=tuple(strides),
+            strides=tuple(full.strides[layer] for layer in first),
             choices=tuple(full.layer_choices[layer] for layer in first),
             resolution=SIDE,
             stem_channels=16,
