@@ -107,9 +107,11 @@ class RemotePath(PurePosixPath):
             self._call("pipe_file", content)
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Make a folder and, with `parents`, those above it except the first: a bucket is never made."""
+        """Make a folder and, with `parents`, those above it. A bucket, the first one, is never made."""
         above = self.parents[: len(self.parents) - 3] if parents else []
         for folder in reversed([self, *above]):
+            if len(folder.parts) <= 2:
+                continue
             if not folder.exists():
                 folder._call("mkdir", create_parents=False)
             elif folder == self and not exist_ok:

@@ -67,6 +67,8 @@ def test_a_file_system_with_folders_gets_those_below_the_first(tmp_path, flaky_s
     path = as_path(f"{RUN}/a/b/c.txt")
     with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'flaky://bucket/run'"):
         path.write_bytes(b"x")  # a bucket is never made
+    as_path("flaky://bucket").mkdir(parents=True, exist_ok=True)
+    assert not (tmp_path / "store" / "bucket").exists()
     (tmp_path / "store" / "bucket").mkdir()
     path.write_bytes(b"x")
     assert (tmp_path / "store" / "bucket" / "run" / "a" / "b" / "c.txt").read_bytes() == b"x"

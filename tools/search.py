@@ -57,7 +57,7 @@ _PORTION = flags.DEFINE_integer(
     "portion",
     16,
     "Number of models for each device after which accuracies are written to the archive; a search that is killed "
-    "evaluates at most so many again.",
+    "evaluates about so many for each device again.",
     lower_bound=1,
 )
 _STRATEGY = flags.DEFINE_string(
@@ -105,6 +105,7 @@ def main() -> None:
     join_workers(_STRATEGY.value)
     load_tensorflow()
     from scarlet_tf.runs.distribution import is_chief
+    from scarlet_tf.runs.interrupt import StopRequest
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
@@ -124,7 +125,8 @@ def main() -> None:
         portion=_PORTION.value,
     )
     if not is_chief(strategy):
-        evaluator.serve()
+        with StopRequest():  # after SIGTERM to all, the chief finishes its generation
+            evaluator.serve()
         return
     with contextlib.closing(evaluator):
         history = search_into(_OUTPUT.value, trained.space, config, evaluator, cheap=cheap)

@@ -121,12 +121,12 @@ def main() -> None:
     from scarlet_tf.runs.workers import Workers
     from scarlet_tf.supernet import report_paths, train_supernet
 
+    strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
     images = open_dataset(data)
     config = settings(
         space=dataclasses.replace(space, classes=images.num_classes),
         steps=_STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value),
     )
-    strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)
     train_supernet(
         config,
         _OUTPUT.value,
@@ -139,7 +139,7 @@ def main() -> None:
     )
     if _PATHS.value:
         if is_chief(strategy):
-            how = {"data_dir": _DATA_DIR.value, "input_workers": _INPUT_WORKERS.value}
+            how = {"data_dir": _DATA_DIR.value, "input_workers": _INPUT_WORKERS.value, "cache": _CACHE.value}
             print(report_paths(_OUTPUT.value, count=_PATHS.value, **how))
         Workers(strategy).barrier()
 

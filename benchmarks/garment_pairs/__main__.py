@@ -12,7 +12,7 @@ from absl import flags
 
 from scarlet_tf.cli import load_tensorflow, run
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of datasets; default: ~/tensorflow_datasets.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
 _PICTURE = flags.DEFINE_string("picture", None, "Path of a .png that shows the first 40 test images.")
 
 

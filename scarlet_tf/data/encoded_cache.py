@@ -15,6 +15,7 @@ from scarlet_tf.data.data_config import DataError
 from scarlet_tf.files import expand_user
 
 MEMORY = "memory"
+_CGROUP = Path("/sys/fs/cgroup")  # as a container sees its own
 
 
 class EncodedCache(Protocol):
@@ -110,8 +111,15 @@ def open_cache(where: str, *, name: str, fingerprint: str, encoded_bytes: int) -
 
 
 def available_memory() -> int:
-    """Return the bytes that can be allocated without swapping; where the system does not say, all that it has."""
+    """Return the bytes that can be allocated without swapping, within the limit of a container (Linux).
+
+    Where the system does not say, return all memory that it has.
+    """
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        available = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no limit
+        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        available = min(available, max(0, limit - used))
+    return available

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -122,7 +123,7 @@ class FolderSource:
         try:
             if self.cache is None:
                 return as_path(path).read_bytes()
-            key = os.path.relpath(path, self._folder.root)
+            key = json.dumps([os.path.relpath(path, self._folder.root), *self._folder.state(path)])
             return fetch(self.cache, [key], lambda _: [as_path(path).read_bytes()])[0]
         except OSError as error:
             if self._remote:

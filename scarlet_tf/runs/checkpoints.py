@@ -16,7 +16,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -135,7 +135,10 @@ class CheckpointStore:
         return [self.directory / name for name in found]
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping | None = None) -> Path | RemotePath:
-        """Write the state after `step` steps, delete all but the newest `keep` checkpoints, and return the path."""
+        """Write the state after `step` steps, delete old checkpoints, and return the path.
+
+        The newest `keep` checkpoints up to this step are kept. Later ones are damaged: the run resumed before them.
+        """
         record = {
             "version": FORMAT_VERSION,
             "kind": self.kind,
@@ -153,13 +156,15 @@ class CheckpointStore:
 
         if isinstance(path, Path):
             write_atomically(path, write)
-            for old in self.paths()[: -self.keep]:
+            for old in set(self.paths()).difference(self._kept(path)):
                 old.unlink(missing_ok=True)
+            for cut_short in self.directory.glob(".checkpoint-*.npz.*.tmp"):  # by kill -9
+                cut_short.unlink(missing_ok=True)
         else:
             file = io.BytesIO()
             write(file)
             write_committed(path, file.getvalue())
-            self._delete_remote()
+            self._delete_remote(self._kept(path))
         return path
 
     def _names(self) -> set[str]:
@@ -168,14 +173,17 @@ class CheckpointStore:
         except (FileNotFoundError, NotADirectoryError):
             return set()
 
-    def _delete_remote(self) -> None:
+    def _kept(self, newest: Path | RemotePath) -> list[Path] | list[RemotePath]:
+        return [path for path in self.paths() if path.name <= newest.name][-self.keep :]
+
+    def _delete_remote(self, kept: Sequence[RemotePath]) -> None:
         """Delete old checkpoints, and what killed writes have left; the marker first, so that no half is ever read.
 
         What cannot be deleted now is deleted after a later save.
         """
-        kept = {path.name for path in self.paths()[-self.keep :]}
+        names = {path.name for path in kept}
         for name in sorted(self._names(), key=lambda name: (not name.endswith(MARKER), name)):
-            if _NAME.fullmatch(data := name.removesuffix(MARKER)) and data not in kept:
+            if _NAME.fullmatch(data := name.removesuffix(MARKER)) and data not in names:
                 with contextlib.suppress(OSError):
                     (self.directory / name).unlink(missing_ok=True)
 

@@ -63,7 +63,7 @@ class Cluster:
         jobs, task = settings["cluster"], settings["task"]
         chiefs = list(jobs.get("chief", []))
         self.addresses = [*chiefs, *jobs.get("worker", [])]
-        self.index = task["index"] + (len(chiefs) if task["type"] == "worker" else 0)
+        self.index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
         self._digest = hashlib.sha256(json.dumps(self.addresses).encode()).digest()[:16]
         self._peers: dict[int, socket.socket] = {}  # by index: all others on the chief, the chief elsewhere
         self._present: set[int] = set()  # on the chief, those that have called `meet`
@@ -206,6 +206,8 @@ class Cluster:
                     for key in list(ready.get_map().values()):
                         with self._checking:
                             if not answers(key.data):
+                                if ready.select(timeout=0):  # it may just have said that it is done
+                                    break
                                 self._end(key.data)
 
     def _end(self, lost: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from scarlet_tf.runs.background import BackgroundWriter
 from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.interrupt import RunStopped, StopRequest, describe_saved, saying_what_is_saved
 from scarlet_tf.runs.runlog import RunLog
+
+if TYPE_CHECKING:
+    from scarlet_tf.runs.workers import Workers
 
 
 class DivergedError(ValueError):
@@ -40,6 +43,7 @@ def run_steps(
     log_every: int,
     steps_per_call: int = 1,
     reviewer: Reviewer | None = None,
+    workers: Workers | None = None,
 ) -> None:
     """Run steps start_step..total_steps-1, saving the state every `checkpoint_every` steps and at the end.
 
@@ -57,6 +61,8 @@ def run_steps(
         steps_per_call: most steps of a call of `take_steps`. A call ends early at a step that is logged, saved or
             reviewed. SIGTERM takes effect after a call.
         reviewer: its scalars are logged with those of the step.
+        workers: all that run the same steps; None: only this process. After SIGTERM to some, all stop after the next
+            step that is logged or saved.
 
     Raises:
         RunStopped: after SIGTERM and a checkpoint; a SystemExit with code 143.
@@ -77,6 +83,11 @@ def run_steps(
         due = step % log_every == 0 or step % checkpoint_every == 0 or step == total_steps
         return due or (reviewer is not None and reviewer.is_due(step))
 
+    def is_stopped(*, due: bool) -> bool:
+        if workers is None or workers.count == 1:
+            return stop.requested
+        return due and workers.any(stop.requested)
+
     def what_is_saved() -> str:
         return describe_saved(store.directory, "step", saved or None, total=total_steps)
 
@@ -89,8 +100,9 @@ def run_steps(
             last = done == total_steps
             reviewing = reviewer is not None and reviewer.is_due(done)
             logging = done % log_every == 0 or last or reviewing
-            stopping = stop.requested and not last
-            saving = done % checkpoint_every == 0 or last or stopping
+            saving = done % checkpoint_every == 0 or last
+            stopping = is_stopped(due=logging or saving) and not last
+            saving = saving or stopping
             shown = None
             if logging or saving:
                 shown = {name: float(value) for name, value in scalars.items()}
@@ -99,7 +111,7 @@ def run_steps(
             if reviewing:
                 shown |= reviewer.review(done)
                 last = last or reviewer.stopped
-                stopping = stop.requested and not last
+                stopping = is_stopped(due=True) and not last
                 saving = saving or last or stopping
             if logging:
                 log.log(done, shown)

@@ -39,9 +39,10 @@ def check_strategy(name: str, *, tpu: str = "") -> None:
 def _names_workers(tf_config: str) -> bool:
     try:
         settings = json.loads(tf_config)
-        task = settings["task"]
-        return int(task["index"]) in range(len(settings["cluster"][task["type"]]))
-    except (ValueError, KeyError, TypeError):
+        task, addresses = settings["task"], [each for job in settings["cluster"].values() for each in job]
+        named = all(host and port.isdecimal() for host, _, port in (each.rpartition(":") for each in addresses))
+        return named and int(task["index"]) in range(len(settings["cluster"][task["type"]]))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -49,7 +50,8 @@ def join_workers(name: str) -> None:
     """With strategy "multi_worker", contact the other workers that TF_CONFIG names, without importing TensorFlow.
 
     `make_strategy` does so too, but after TensorFlow's import: until then, the others cannot tell a worker that was
-    killed from one that has not started. Where Slurm names the workers, it ends the others itself.
+    killed from one that has not started. Where Slurm names the workers, `make_strategy` contacts
+    them, and until then Slurm itself ends the others.
 
     Raises:
         OSError, WorkerLostError: see `scarlet_tf.runs.cluster.Cluster`.

@@ -81,6 +81,10 @@ class Workers:
         """Wait until all have called this; the others count a worker that ends before as lost."""
         self.add(np.zeros(1, np.int64))
 
+    def any(self, flag: bool) -> bool:
+        """Return whether any worker passed True, on every worker."""
+        return bool(self.add(np.array([flag], np.int64))[0])
+
     def add(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of all workers' arrays, of equal shape and dtype, on every worker."""
         if self.count == 1:
@@ -96,7 +100,7 @@ class Workers:
             with naming_lost_workers("its last generation"):
                 given = self._strategy.experimental_distribute_values_from_function(contribution)
                 return self._strategy.reduce(tf.distribute.ReduceOp.SUM, given, axis=None).numpy()
-        except WorkerLostError:
+        except BaseException:  # also Ctrl-C: the others are in another sum now
             self.lost = True
             raise
 

@@ -42,7 +42,7 @@ def evaluate_checked(evaluator: Evaluator, genomes: np.ndarray) -> np.ndarray:
 
 
 def evaluate_and_record(evaluator: Evaluator, genomes: np.ndarray, *, archive: Archive) -> np.ndarray:
-    """Return accuracies, (n,) float64, of those genomes that have no result yet from the evaluator.
+    """Return the accuracies of genomes, (n,) float64; evaluate only those without a result in the archive.
 
     The accuracies of every portion are written to the archive as soon as the evaluator has returned them.
 

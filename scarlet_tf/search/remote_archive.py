@@ -43,6 +43,8 @@ def kept_archive(archive: Path | RemotePath) -> Iterator[tuple[Path, Callable[[i
         local = Path(aside) / archive.name
         if saved := store.restore():
             local.write_bytes(saved.arrays[_CONTENT].tobytes())
+        elif archive.exists():  # of a run directory that was copied here
+            local.write_bytes(archive.read_bytes())
         try:
             yield local, lambda generations: store.save(generations, {_CONTENT: np.frombuffer(_read(local), np.uint8)})
         except ArchiveError as error:

@@ -93,11 +93,14 @@ def _search_into(
 
         def show(summary: Summary) -> None:
             nonlocal finished
-            finished = summary.generation + 1
-            log.log(finished, _scalars(summary))
+            number = summary.generation + 1
+            log.log(number, _scalars(summary))
+            if archive.parent == output:
+                finished = number  # a local archive has it already
             log.publish()
-            save(finished)
-            log.advance(finished, {"front": summary.front_size, "hv": summary.hypervolume})
+            save(number)
+            finished = number
+            log.advance(number, {"front": summary.front_size, "hv": summary.hypervolume})
             if stop.requested and summary.generation < config.generations:
                 raise RunStopped(what_is_saved())
 

@@ -182,6 +182,7 @@ def report_paths(
     seed: int = 0,
     data_dir: str | None = None,
     input_workers: int | None = None,
+    cache: str | None = None,
 ) -> str:
     """Evaluate uniformly drawn genomes of a supernet, write paths.json, and return a summary, a line for each BN mode.
 
@@ -189,13 +190,14 @@ def report_paths(
         directory: run directory of the supernet, also for paths.json.
         count: number of genomes.
         images: number of held-out images; None: all.
-        data_dir, input_workers: see `DataConfig`.
+        data_dir, input_workers, cache: see `DataConfig`.
     """
     trained = load_supernet(directory)
     genomes = trained.supernet.space.random(np.random.default_rng(seed), count)
     found, lines = {}, []
     for bn in BN_MODES:
-        evaluator = SupernetEvaluator(trained, bn=bn, images=images, data_dir=data_dir, input_workers=input_workers)
+        where = {"data_dir": data_dir, "input_workers": input_workers, "cache": cache}
+        evaluator = SupernetEvaluator(trained, bn=bn, images=images, **where)
         accuracies = evaluator.evaluate(genomes)
         summary = {name: float(getattr(accuracies, name)()) for name in ("mean", "std", "min", "max")}
         found[bn] = summary | {"accuracies": accuracies.tolist()}

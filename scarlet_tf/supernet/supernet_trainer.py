@@ -28,7 +28,7 @@ from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.loss_scale import LossScale
 from scarlet_tf.runs.runlog import RunLog
 from scarlet_tf.runs.steps_together import steps_together
-from scarlet_tf.runs.workers import check_same_start, naming_lost_workers
+from scarlet_tf.runs.workers import Workers, check_same_start, naming_lost_workers
 from scarlet_tf.supernet.fair_step import make_fair_step, without_graph_rewrites
 from scarlet_tf.supernet.optimizer import MomentumSgd
 from scarlet_tf.supernet.sampler import fair_paths, routes
@@ -180,6 +180,7 @@ def _train_supernet(
             checkpoint_every=checkpoint_every,
             log_every=log_every,
             steps_per_call=steps_per_call,
+            workers=Workers(strategy),
         )
     return supernet
 

@@ -18,7 +18,7 @@ from scarlet_tf.runs.checkpoints import CheckpointStore
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.runlog import RunLog
-from scarlet_tf.runs.workers import check_same_start
+from scarlet_tf.runs.workers import Workers, check_same_start
 from scarlet_tf.training.config import TrainConfig, TrainConfigError
 from scarlet_tf.training.selection import Selection
 
@@ -126,6 +126,7 @@ def run_session(
             log_every=log_every,
             steps_per_call=steps_per_call,
             reviewer=selection,
+            workers=Workers(strategy),
         )
     return seconds()
 

@@ -1,5 +1,6 @@
 """How images are read: by how many threads, from a cache, as pixels or normalised. It changes no batch."""
 
+import os
 import threading
 import time
 
@@ -93,10 +94,13 @@ def test_input_workers_that_are_none(value):
         DataConfig(name="fashion_mnist", image_size=32, input_workers=value)
 
 
-def spoil(folder):
-    """Overwrite the training images of a folder with zeros: names and sizes stay."""
+def spoil(folder, *, secretly=True):
+    """Overwrite the training images of a folder with zeros: names and sizes stay, `secretly` also times."""
     for path in (folder / "train").rglob("*.*"):
-        path.write_bytes(bytes(path.stat().st_size))
+        before = path.stat()
+        path.write_bytes(bytes(before.st_size))
+        if secretly:
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.mark.parametrize("augment", ["none", "inception"])
@@ -117,6 +121,9 @@ def test_the_second_epoch_reads_nothing(open_folder, folder, tmp_path, where, au
     rows = {"rows": slice(2, 4)}
     own = [(images[2:4], labels[2:4]) for images, labels in expected]
     assert_equal(arrays(resumed.train_batches(8, seed=0, **rows).take(6)), own)
+    spoil(folder, secretly=False)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        list(open_folder(augment=augment, cache=where).train_batches(8, seed=0).take(1))
 
 
 def test_records_are_read_once(pictures, monkeypatch):

@@ -87,3 +87,16 @@ def test_failed_write_leaves_the_old_state(tmp_path, monkeypatch):
 
 def test_fingerprint_depends_on_content_not_on_order():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) != fingerprint({"a": 2, "b": [2]})
+
+
+def test_what_the_run_resumed_before_and_what_was_cut_short_is_deleted(tmp_path):
+    store = CheckpointStore(tmp_path, kind="t", fingerprint="f", keep=2)
+    for step in (10, 15):
+        store.save(step, {"x": np.arange(step)})
+    (tmp_path / "checkpoint-0000000015.npz").write_bytes(b"damaged")
+    (tmp_path / ".checkpoint-0000000020.npz.0a1b2c3d.tmp").write_bytes(b"half")
+    (tmp_path / ".other.tmp").write_bytes(b"not a checkpoint's")
+    store.save(12, {"x": np.arange(12)})
+    names = ["checkpoint-0000000010.npz", "checkpoint-0000000012.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.tmp", *names]
+    assert store.restore().step == 12

@@ -182,3 +182,37 @@ def test_sigterm_within_a_call_finishes_the_call(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path, on_step=terminate, steps_per_call=10)
     assert stopped.value.saved == f"{tmp_path} is saved up to step 6 of 10"
+
+
+class TwoWorkers:
+    """Stands for `Workers`: the other one is asked to stop after some of the decisions."""
+
+    count = 2
+
+    def __init__(self, *, stopped_at=99):
+        self.asked, self._stopped_at = [], stopped_at
+
+    def any(self, flag):
+        self.asked.append(flag)
+        return flag or len(self.asked) >= self._stopped_at
+
+
+def test_several_workers_stop_after_the_same_step(tmp_path):
+    workers = TwoWorkers()
+
+    def terminate(step):
+        if step == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, on_step=terminate, workers=workers)
+    assert stopped.value.code == 143 and workers.asked == [True]
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 3  # the first that is logged
+
+
+def test_a_worker_stops_with_another(tmp_path):
+    workers = TwoWorkers(stopped_at=2)
+    with pytest.raises(SystemExit, match="143"):
+        run(tmp_path, workers=workers)
+    assert workers.asked == [False, False]
+    assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 4  # logged after 3, saved after 4

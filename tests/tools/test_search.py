@@ -128,7 +128,7 @@ def test_a_search_whose_worker_is_killed_within_a_generation_resumes_on_one(here
     finally:
         for worker in workers:
             worker.kill()
-    assert workers[0].returncode and "a worker was lost" in errors
+    assert workers[0].returncode == LOST_EXIT_CODE and "search.py: worker 1 (" in errors, errors[-3000:]
     finished, kept = archived(archive)
     assert finished == 0 and 4 <= kept < 40
     evaluated = []
