@@ -95,12 +95,13 @@ def test_input_workers_that_are_none(value):
 
 
 def spoil(folder, *, secretly=True):
-    """Overwrite the training images of a folder with zeros: names and sizes stay, `secretly` also times."""
-    for path in (folder / "train").rglob("*.*"):
-        before = path.stat()
-        path.write_bytes(bytes(before.st_size))
+    """Replace the training images of a folder by zeros: names and sizes stay, `secretly` also times."""
+    for path in list((folder / "train").rglob("*.*")):
+        before, zeros = path.stat(), folder / "zeros"
+        zeros.write_bytes(bytes(before.st_size))
         if secretly:
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.utime(zeros, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.replace(zeros, path)  # at once: an epoch may be read ahead
 
 
 @pytest.mark.parametrize("augment", ["none", "inception"])
