@@ -37,6 +37,7 @@ def test_a_file_without_a_record_is_refused(tflite_file):
         labelled_images(tflite_file, dataset="fashion_mnist")
 
 
+@pytest.mark.slow
 def test_counts_files_and_operators(emulator, classifier, tflite_file, tmp_path, call_tool):
     (tmp_path / "damaged.tflite").write_bytes(b"PK")
     flags = ["--cpu=cortex-a72,x86-avx2", "--operators", "--output=counts.json", "--seed=1"]

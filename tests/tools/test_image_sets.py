@@ -151,6 +151,7 @@ def test_a_damaged_image_is_one_line_or_left_out(tool, trained, call_tool, tmp_p
     assert [line for line in done.stderr.splitlines() if line.startswith(warning)]
 
 
+@pytest.mark.slow
 def test_training_on_images_that_are_not_square(call_tool, tmp_path):
     """Damaged images, hidden folders and strays beside them; then evaluated as trained."""
     images = write_images(tmp_path / "images", CLASSES)

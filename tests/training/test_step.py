@@ -97,6 +97,7 @@ def test_a_long_gradient_is_shortened(make, accumulate):
             np.testing.assert_allclose(update[name], free[name] * min(1, limit / length), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_limit_the_gradient_of_the_global_batch(start, tmp_path, runs):
     """Two mirrored replicas and one device, one step."""
     devices = {"strategy": "mirrored", "devices": ["CPU:0", "CPU:1"], "logical_cpus": 2}
@@ -171,7 +172,16 @@ def test_the_scale_of_the_loss_does_not_change_the_update(make, monkeypatch):
     assert distance(updates[1], whole) < rounding_limit(27, 9, 8, 8, 9, 24, 24, 6, 8, 16, 16, 3, 60, dtype="float16")
 
 
-@pytest.mark.parametrize("how", [{}, {"precision": "mixed_float16"}, {"frozen_epochs": 0.2}, {"jit_compile": True}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"frozen_epochs": 0.2},
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in ({}, {"precision": "mixed_float16"}, {"jit_compile": True})
+        ),
+    ],
+)
 def test_steps_in_one_call_are_the_same_steps(make, how):
     """Five steps: one at a time, and three and two in a call. Two frozen steps end within the first call."""
     rng = np.random.default_rng(1)
