@@ -5,7 +5,8 @@
 
 `--torch_python` is a Python with torch and numpy, which need not be this one: `python -m venv peers` and
 `peers/bin/pip install torch numpy`. The network is the reduced one of benchmarks.fair_step. Every timing is a process
-of its own, pinned to as many cores as it has threads. The first compiled one takes minutes; inductor caches its code.
+of its own, pinned to as many cores as it has threads. Inductor compiles 500 kernels in the first compiled one, which
+takes tens of minutes, and caches its code.
 """
 
 from absl import flags
@@ -19,6 +20,7 @@ _SIZE = flags.DEFINE_integer("size", 32, "Side of the images in pixels.", lower_
 _BATCH = flags.DEFINE_integer("batch", 32, "Batch size.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 5, "Number of timed steps of a process.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Number of rounds.", lower_bound=1)
+_COMPILED = flags.DEFINE_bool("compiled", True, "Also time PyTorch with compiled blocks.")
 _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; default: zoo/results/step_peers.")
 
 
@@ -26,12 +28,13 @@ def main() -> None:
     from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
     from benchmarks.step_peers.page import make_page
-    from benchmarks.step_peers.rounds import check_torch, time_rounds
+    from benchmarks.step_peers.rounds import WAYS, check_torch, time_rounds
 
     output = choose_output(_OUTPUT.value, "step_peers")
     torch = check_torch(_PYTHON.value)
     network = {"width": _WIDTH.value, "size": _SIZE.value, "batch": _BATCH.value, "steps": _STEPS.value}
-    timed = time_rounds(_PYTHON.value, threads=_THREADS.value, rounds=_ROUNDS.value, network=network)
+    ways = WAYS if _COMPILED.value else WAYS[:-1]
+    timed = time_rounds(_PYTHON.value, ways=ways, threads=_THREADS.value, rounds=_ROUNDS.value, network=network)
     made = provenance(command_line(without=("output", "torch_python")), packages=("tensorflow", "numpy"))
     made["versions"]["torch"] = torch
     result = made | {"network": network, "rounds": timed}

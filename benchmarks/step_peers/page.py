@@ -31,14 +31,15 @@ after the first process, whose time is the longest one.
 
 
 def _table(rounds: list[Mapping], threads: int) -> str:
-    chosen = {way: [t for t in rounds if (t["way"], t["threads"]) == (way, threads)] for way in WAYS}
+    timed = {way: [t for t in rounds if (t["way"], t["threads"]) == (way, threads)] for way in WAYS}
+    chosen = {way: timings for way, timings in timed.items() if timings}
     own = chosen["scarlet-tf"]
     lines = [
         f"\n## {threads} {'thread' if threads == 1 else 'threads'}\n",
         "| | a step (s) | scarlet-tf / this | first step (s) | longest first step (s) | peak memory (GB) |",
         "|---|---|---|---|---|---|",
     ]
-    for way in WAYS:
+    for way in chosen:
         ratio = statistics.median(a["step_s"] / b["step_s"] for a, b in zip(own, chosen[way], strict=True))
         firsts = [timing["first_step_s"] for timing in chosen[way]]
         peak = max(timing.get("peak_rss_gb") or timing["peak_gb"] for timing in chosen[way])

@@ -27,12 +27,13 @@ def check_torch(python: str) -> str:
 
 
 def time_rounds(
-    python: str, *, threads: Sequence[int], rounds: int, network: Mapping[str, float]
+    python: str, *, ways: Sequence[str], threads: Sequence[int], rounds: int, network: Mapping[str, float]
 ) -> list[dict[str, object]]:
     """Time every way with every number of threads once a round.
 
     Args:
         python: interpreter that has torch.
+        ways: those of WAYS to time.
         network: width, size, batch and steps of the commands.
 
     Returns:
@@ -44,7 +45,7 @@ def time_rounds(
     cores = sorted(os.sched_getaffinity(0))
     if max(threads) > len(cores):
         raise ValueError(f"--threads={max(threads)} needs as many cores, this process may use {len(cores)}")
-    timings = [(way, count) for _ in range(rounds) for count in threads for way in WAYS]
+    timings = [(way, count) for _ in range(rounds) for count in threads for way in ways]
     results = []
     for way, count in progress(timings, "step peers", unit="timing"):
         command = _command(way, python, threads=count, network=network)

@@ -45,7 +45,7 @@ def test_a_python_without_torch_is_refused(tmp_path):
 
 def test_more_threads_than_cores_are_refused():
     with pytest.raises(ValueError, match="--threads=4096 needs as many cores"):
-        rounds.time_rounds("python", threads=[1, 4096], rounds=1, network={})
+        rounds.time_rounds("python", ways=rounds.WAYS, threads=[1, 4096], rounds=1, network={})
 
 
 @pytest.mark.slow
