@@ -40,8 +40,10 @@ def _names_workers(tf_config: str) -> bool:
     try:
         settings = json.loads(tf_config)
         task, addresses = settings["task"], [each for job in settings["cluster"].values() for each in job]
-        named = all(host and port.isdecimal() for host, _, port in (each.rpartition(":") for each in addresses))
-        return named and int(task["index"]) in range(len(settings["cluster"][task["type"]]))
+        parts = [each.rpartition(":") for each in addresses]
+        named = all(host and port.isdecimal() and 0 < int(port) < 2**16 for host, _, port in parts)
+        is_one_of_them = int(task["index"]) in range(len(settings["cluster"][task["type"]]))
+        return named and len(set(addresses)) == len(addresses) and is_one_of_them
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
 

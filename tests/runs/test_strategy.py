@@ -35,6 +35,9 @@ def test_a_worker_that_tf_config_names(index, monkeypatch):
         ("{}", "invalid TF_CONFIG '{}': expected"),
         (tf_config(2), '"index": 2.*: expected .*see docs/several_machines.md'),
         (tf_config(0, cluster={"chief": ["first:9000"]}), '"chief": .*: expected'),
+        (tf_config(0, cluster={"worker": ["first:99999"]}), "first:99999.*: expected"),
+        (tf_config(0, cluster={"worker": ["first"]}), "first.*: expected"),
+        (tf_config(0, cluster={"worker": ["first:9000", "first:9000"]}), "first:9000.*: expected"),
     ],
 )
 def test_a_worker_that_would_be_alone_is_refused(text, message, monkeypatch):
