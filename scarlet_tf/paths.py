@@ -24,7 +24,7 @@ class RemoteError(OSError):
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Return whether a path has a scheme."""
+    """Return whether a path is remote: whether it begins with a scheme, such as "gs://"."""
     return bool(_SCHEME.match(os.fspath(path)))
 
 

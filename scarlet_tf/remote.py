@@ -125,7 +125,7 @@ class RemotePath(PurePosixPath):
                 raise
 
     def rmtree(self) -> None:
-        """Delete a folder and all that is in it, if it is there."""
+        """Delete a folder and its content; do nothing if it does not exist."""
         with contextlib.suppress(FileNotFoundError):  # also at a second try
             self._call("rm", recursive=True)
 

@@ -1,4 +1,4 @@
-"""Draw two garments into one image: a pure function of the garments and a seed."""
+"""Draw two garments into one image, at places that a seed determines."""
 
 from __future__ import annotations
 

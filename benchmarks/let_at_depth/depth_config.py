@@ -30,7 +30,7 @@ ARMS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Settings that the arms of a comparison share.
+    """Training settings that all arms of a comparison share.
 
     Attributes:
         layers: 19, or 6: the first layer of every stage.

@@ -49,7 +49,7 @@ def write_depth(output: Path, config: DepthConfig, results: Mapping[str, Mapping
 
 
 def accuracies(result: Mapping, config: DepthConfig, label: str, arm: str, *, measure: str, group: str) -> np.ndarray:
-    """Return final accuracies of an arm in a condition: (seeds, paths)."""
+    """Return the accuracies that an arm's paths have at the end of training: (seeds, paths)."""
     rows = [result["rows"][f"{label}/{arm}/{seed}"]["end"] for seed in config.seeds]
     return np.array([row[measure][group] for row in rows])
 

@@ -86,7 +86,7 @@ class Measurement:
 
 
 def run_rows(config: DepthConfig, output: Path, *, only: str | None, data_dir: str | None) -> dict[str, dict]:
-    """Train and measure all rows, or one, in folders of `output`; what is finished is not run again.
+    """Train and measure all rows, or a single one. Finished rows are read from `output`.
 
     Args:
         config: the experiment.

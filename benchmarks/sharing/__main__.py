@@ -26,10 +26,11 @@ _OUTPUT = flags.DEFINE_string("output", None, "Output path without its ending; d
 def main() -> None:
     from benchmarks.machine import provenance
     from benchmarks.result_files import choose_output, write_result
-    from benchmarks.sharing.efficiency import Setting, measure, searched_calls
+    from benchmarks.sharing.efficiency import Setting, measure, parse_counts, searched_calls
     from benchmarks.sharing.sharing_page import make_page
     from scarlet_tf.arch import get_space
 
+    replicas = parse_counts(_REPLICAS.value)
     output = choose_output(_OUTPUT.value, "sharing")
     space = get_space(_SPACE.value)
     setting = Setting(
@@ -40,7 +41,7 @@ def main() -> None:
     )
     calls = searched_calls(space, population=_POPULATION.value, generations=_GENERATIONS.value, seed=_SEED.value)
     result = provenance(command_line(without=("output",)), packages=("numpy",))
-    result |= measure(space, calls, replicas=tuple(map(int, _REPLICAS.value)), setting=setting)
+    result |= measure(space, calls, replicas=replicas, setting=setting)
     print(write_result(output, result, make_page(result)))
 
 

@@ -24,6 +24,13 @@ UNITS: Mapping[str, Callable[[SearchSpace], PathCosts]] = {"multiply-adds": mult
 Divide = Callable[[np.ndarray, int], list[list[Share]]]
 
 
+def parse_counts(texts: Sequence[str | int]) -> tuple[int, ...]:
+    """Return numbers of replicas; raise ValueError unless all are integers >= 1."""
+    if not all(str(text).isdecimal() and int(text) >= 1 for text in texts):
+        raise ValueError(f"--replicas must be integers >= 1, got {','.join(map(str, texts))}")
+    return tuple(map(int, texts))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
     """Settings of the evaluation: numbers of held-out images, of images of a batch, of calibration images, and of
@@ -104,7 +111,10 @@ def measure(
 
 
 def ways(costs: PathCosts, images: EvaluationImages, *, portion: int) -> dict[str, Divide]:
-    """Return functions (genomes of a call, replicas) -> the shares of all replicas, for each portion of the call."""
+    """Return the ways to divide a call's genomes among replicas, by name.
+
+    Each is a function (genomes, number of replicas) -> a list with the shares of all replicas for each portion.
+    """
 
     def equal_counts(genomes: np.ndarray, replicas: int) -> list[list[Share]]:
         order = np.lexsort(genomes.T[::-1])

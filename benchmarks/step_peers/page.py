@@ -1,4 +1,4 @@
-"""The page that compares fair steps with PyTorch's."""
+"""Write the page that compares fair steps with PyTorch's."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class ImageData:
 
     @tf.autograph.experimental.do_not_convert
     def train_pixels(self, batch_size: int, *, seed: int, start_step: int = 0, rows: slice = slice(None)) -> Batches:
-        """Return endless training batches of pixels; batch k depends only on the config, batch_size, seed and k.
+        """Return endless training batches of 8-bit pixels; the config, batch_size, seed and k determine batch k.
 
         Every epoch is a new permutation of the training images, without its incomplete last batch.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.sharing.efficiency import Setting, measure, searched_calls
+from benchmarks.sharing.efficiency import Setting, measure, parse_counts, searched_calls
 from benchmarks.sharing.sharing_page import make_page
 from scarlet_tf.arch import get_space
 
@@ -73,3 +73,9 @@ def test_the_command_writes_the_numbers_and_a_page(call_experiment, tmp_path):
     for bn, part, way in planned:
         for replicas in ("2", "4"):
             assert planned[bn, part, "plan"][replicas] >= planned[bn, part, way][replicas] or "portions" in way
+
+
+@pytest.mark.parametrize("texts", [["0"], ["2", "two"], ["-1"]])
+def test_replicas_that_are_none_are_refused(texts):
+    with pytest.raises(ValueError, match=f"--replicas must be integers >= 1, got {','.join(texts)}"):
+        parse_counts(texts)

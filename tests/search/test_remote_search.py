@@ -1,4 +1,4 @@
-"""A search into a remote run directory: the same models as a local one, though killed in its writes."""
+"""Searches with a remote run directory find the models of local ones, also if they are killed while they write."""
 
 import json
 

@@ -67,7 +67,7 @@ def wait_for_step(output, workers, step):
 
 
 def lose(workers, victim):
-    """Kill a worker; check that the others end soon, with one line that names it."""
+    """Kill a worker, and check that each of the others ends soon with one line that names it."""
     workers[victim].kill()
     killed = time.monotonic()
     for index, worker in enumerate(workers):

@@ -86,12 +86,11 @@ def test_two_workers_make_the_search_of_one(here, tmp_path, call_tool):
     assert len(search_history(tmp_path / "both" / "archive.sqlite").generations) == 3
 
 
-def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
-    workers = start_workers(here, tmp_path / "search", 2, "--population=3", "--generations=50")
+def lose_worker(workers, is_time):
+    """Kill worker 1 as soon as `is_time()`, check that the chief ends, and return what it printed as errors."""
     try:
-        log = tmp_path / "search" / "log.jsonl"
         deadline = time.monotonic() + 100
-        while not (log.exists() and log.read_text()):
+        while not is_time():
             assert time.monotonic() < deadline and workers[0].poll() is None
             time.sleep(0.005)
         workers[1].kill()
@@ -100,6 +99,13 @@ def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
         for worker in workers:
             worker.kill()
     assert workers[0].returncode == LOST_EXIT_CODE, errors[-3000:]
+    return errors
+
+
+def test_a_search_whose_worker_is_lost_ends_and_says_so(here, tmp_path):
+    workers = start_workers(here, tmp_path / "search", 2, "--population=3", "--generations=50")
+    log = tmp_path / "search" / "log.jsonl"
+    errors = lose_worker(workers, lambda: log.exists() and log.read_text())
     said = [line for line in errors.splitlines() if line.startswith("search.py: ")]
     assert len(said) == 1 and re.match(r"search\.py: worker 1 \(127.* was lost: start all workers again", said[0])
     assert 0 < len(search_history(tmp_path / "search" / "archive.sqlite").generations) < 51
@@ -118,17 +124,7 @@ def test_a_search_whose_worker_is_killed_within_a_generation_resumes_on_one(here
     flags = ["--population=20", "--portion=1"]  # 40 models in 20 portions of two workers, then twice 20
     workers = start_workers(here, tmp_path / "search", 2, *flags)
     archive = tmp_path / "search" / "archive.sqlite"
-    try:
-        deadline = time.monotonic() + 100
-        while archived(archive)[1] < 4:
-            assert time.monotonic() < deadline and workers[0].poll() is None
-            time.sleep(0.005)
-        workers[1].kill()
-        _, errors = workers[0].communicate(timeout=60)
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert workers[0].returncode == LOST_EXIT_CODE and "search.py: worker 1 (" in errors, errors[-3000:]
+    assert "search.py: worker 1 (" in lose_worker(workers, lambda: archived(archive)[1] >= 4)
     finished, kept = archived(archive)
     assert finished == 0 and 4 <= kept < 40
     evaluated = []
