@@ -5,8 +5,8 @@
 
 `--torch_python` is a Python with torch and numpy, which need not be this one: `python -m venv peers` and
 `peers/bin/pip install torch numpy`. The network is the reduced one of benchmarks.fair_step. Every timing is a process
-of its own, pinned to as many cores as it has threads. The first process with --compiled also compiles every block, which
-takes long on one core; inductor caches the code for the others.
+of its own, pinned to as many cores as it has threads. The first process with --compiled also compiles every block,
+which takes long on one core; inductor caches the code for the others.
 """
 
 from absl import flags
