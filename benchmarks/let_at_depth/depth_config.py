@@ -15,6 +15,7 @@ from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet_config import SHARED_GRADIENTS
 
 CLASSES, SIDE = 100, 48
+PARTS = ("stem", "tail", "classifier")  # of a supernet, whose weights all paths share
 DRAWS = 2  # fair draws that are measured
 _SEED_OF_PATHS = 10**6
 
@@ -25,6 +26,13 @@ ARMS = {
     "plain": ("identity", False, "identity"),
     "plain_same": ("identity", True, "identity"),
     "none": ("none", False, "identity"),
+}
+LABELS = {
+    "let": "LET, starts as identity",
+    "let_normal": "LET, starts at random",
+    "plain": "plain identity, all layers",
+    "plain_same": "plain identity, same shape only",
+    "none": "no identity",
 }
 
 
@@ -131,15 +139,17 @@ class DepthConfig:
         arms: names in ARMS.
         seeds: one run of every arm and condition for each.
         images: images to measure on, of the training set and of the held-out one.
+        explained: labels of the conditions in which gradients and features are measured too.
 
     Raises:
-        ValueError: for an unknown arm, or if there are no runs.
+        ValueError: for an unknown arm or label, or if there are no runs.
     """
 
     conditions: Mapping[str, Condition]
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     images: int = 512
+    explained: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -147,6 +157,8 @@ class DepthConfig:
         for seed in self.seeds:
             check_integer("seed", seed, least=0)
         check_integer("images", self.images, least=1)
+        for label in self.explained:
+            check_known("condition", label, tuple(self.conditions))
         if not self.conditions or not self.arms or not self.seeds:
             raise ValueError("a config needs conditions, arms and seeds")
 
@@ -169,8 +181,8 @@ class DepthConfig:
                 fields = json.load(file)
             base = fields.pop("base", {})
             conditions = {label: Condition(**base | own) for label, own in fields.pop("conditions").items()}
-            return cls(
-                conditions=conditions, arms=tuple(fields.pop("arms")), seeds=tuple(fields.pop("seeds")), **fields
-            )
+            lists = {name: tuple(fields.pop(name)) for name in ("arms", "seeds")}
+            explained = tuple(fields.pop("explained", ()))
+            return cls(conditions=conditions, **lists, explained=explained, **fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.charts import add_legend, draw_histogram, new_chart
+from benchmarks.charts import add_legend, draw_histogram, new_chart, write_chart
 from benchmarks.intervals import Estimate, t_interval
-from benchmarks.let_at_depth.depth_config import ARMS, DepthConfig, keeps_shape, measured_paths
+from benchmarks.let_at_depth.depth_config import ARMS, LABELS, DepthConfig, keeps_shape, measured_paths
+from benchmarks.let_at_depth.reasons_page import draw_reasons, reasons_section
 from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
 from benchmarks.stand_in_spaces import IDENTITY
@@ -19,13 +20,6 @@ from benchmarks.stand_in_spaces import IDENTITY
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABELS = {
-    "let": "LET, starts as identity",
-    "let_normal": "LET, starts at random",
-    "plain": "plain identity, all layers",
-    "plain_same": "plain identity, same shape only",
-    "none": "no identity",
-}
 _MEASURES = {
     ("training", "fair"): "paths of fair draws",
     ("training", "common"): "common paths with identities",
@@ -37,13 +31,15 @@ _BINS = 20
 
 
 def write_depth(output: Path, config: DepthConfig, results: Mapping[str, Mapping], *, command: str) -> str:
-    """Write the result as .json, .svg, .png and .md, and return the page.
+    """Write the result as .json, .svg, .png and .md, and charts of the explained conditions; return the page.
 
     Args:
         output: path of the files without their ending.
         results: what `run_rows` returned for all rows.
     """
     result = provenance(command) | {"config": dataclasses.asdict(config), "rows": dict(results)}
+    for label in config.explained:
+        write_chart(f"{output}_{label}", draw_reasons(result, config, label))
     page = make_depth_page(result, config, picture=f"{output.name}.svg")
     return write_result(output, result, page, chart=draw_depth(result, config), indent=None)
 
@@ -74,6 +70,9 @@ def draw_depth(result: Mapping, config: DepthConfig) -> Figure:
 def make_depth_page(result: Mapping, config: DepthConfig, *, picture: str) -> str:
     """Return the page of the result."""
     sections = "\n".join(_section(result, config, label) for label in config.conditions)
+    name = picture.removesuffix(".svg")
+    for label in config.explained:
+        sections += f"\n{reasons_section(result, config, label)}\n![{label}: what identities do]({name}_{label}.svg)"
     seeds = f"{'Seed' if len(config.seeds) == 1 else 'Seeds'} {', '.join(map(str, config.seeds))}"
     return f"""# LET at depth: garment pairs, {len(config.conditions)} conditions
 

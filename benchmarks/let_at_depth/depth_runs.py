@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.let_at_depth.depth_config import ARMS, SIDE, DepthConfig, Row, measured_paths
+from benchmarks.let_at_depth.depth_reasons import measure_reasons
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.strategy import make_strategy
-from scarlet_tf.supernet import InitConfig, PathEvaluator, Supernet, SupernetConfig, train_supernet
+from scarlet_tf.supernet import (
+    InitConfig,
+    PathEvaluator,
+    Supernet,
+    SupernetConfig,
+    load_supernet,
+    train_supernet,
+)
 
 HELD_OUT = 5000  # images
 Accuracies = Mapping[str, Mapping[str, list[float]]]
@@ -94,7 +102,8 @@ def run_rows(config: DepthConfig, output: Path, *, only: str | None, data_dir: s
         only: name of the only row to run; None: all.
 
     Returns:
-        By row, {"halfway": accuracies, "end": accuracies}, see `Measurement`.
+        By row, {"halfway": accuracies, "end": accuracies}, see `Measurement`, and in the explained conditions also
+        "reasons", see `measure_reasons`.
 
     Raises:
         ValueError: if there is no row `only`.
@@ -105,13 +114,28 @@ def run_rows(config: DepthConfig, output: Path, *, only: str | None, data_dir: s
     results = {}
     for name, row in rows.items():
         folder = output / name
+        parts = ["halfway", "end"]
         if not (folder / "end.json").exists():
-            settings = supernet_config(row, data_dir=data_dir)
-            measurement = Measurement(row, open_dataset(settings.data), images=config.images, folder=folder)
-            supernet = train_supernet(
-                settings, folder, strategy=make_strategy("one_device"), checkpoint_every=100, after_step=measurement
-            )
-            if not (folder / "end.json").exists():  # the run was stopped after its last checkpoint
-                measurement(row.condition.steps, supernet)
-        results[name] = {part: json.loads((folder / f"{part}.json").read_text()) for part in ("halfway", "end")}
+            _train_and_measure(row, folder, images=config.images, data_dir=data_dir)
+        if row.label in config.explained:
+            parts.append("reasons")
+            if not (folder / "reasons.json").exists():
+                _explain(row, folder, images=config.images, data_dir=data_dir)
+        results[name] = {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
     return results
+
+
+def _train_and_measure(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
+    settings = supernet_config(row, data_dir=data_dir)
+    measurement = Measurement(row, open_dataset(settings.data), images=images, folder=folder)
+    supernet = train_supernet(
+        settings, folder, strategy=make_strategy("one_device"), checkpoint_every=100, after_step=measurement
+    )
+    if not (folder / "end.json").exists():  # the run was stopped after its last checkpoint
+        measurement(row.condition.steps, supernet)
+
+
+def _explain(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
+    data = open_dataset(supernet_config(row, data_dir=data_dir).data)
+    reasons = measure_reasons(load_supernet(folder).supernet, row.condition, *data.arrays("train", limit=images))
+    write_atomically(folder / "reasons.json", json.dumps(reasons) + "\n")

@@ -100,8 +100,8 @@ class PathEvaluator:
         self.calibration = calibration
         self.blocks = 0
         self.chunk = chunk or max(1, _PIXELS_IN_FLIGHT // math.prod(height_and_width(self.space.resolution)))
-        self._stem_weights = _tensors(supernet.stem_weights())
-        self._tail_weights = _tensors(supernet.tail_weights())
+        self._stem_weights = weight_tensors(supernet.stem_weights())
+        self._tail_weights = weight_tensors(supernet.tail_weights())
         self._supernet = supernet
         self._block_weights: dict[tuple[int, int], Weights] = {}
         widths = (self.space.first_channels, *self.space.out_channels)
@@ -195,12 +195,12 @@ class PathEvaluator:
 
     def _weights(self, layer: int, choice: int) -> Weights:
         if (layer, choice) not in self._block_weights:
-            self._block_weights[layer, choice] = _tensors(self._supernet.layers[layer].choice_weights(choice))
+            self._block_weights[layer, choice] = weight_tensors(self._supernet.layers[layer].choice_weights(choice))
         return self._block_weights[layer, choice]
 
 
-def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
-    """Return weights as tensors; kernels of 1x1 convolutions lose their two leading axes, as in a fair step."""
+def weight_tensors(arrays: dict[str, np.ndarray]) -> Weights:
+    """Return weights as tensors for `block_forward`: kernels of 1x1 convolutions lose their two leading axes."""
     return {
         name: tf.constant(value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value)
         for name, value in arrays.items()

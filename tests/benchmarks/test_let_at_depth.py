@@ -10,6 +10,7 @@ from benchmarks.garment_pairs import pairs_builder
 from benchmarks.let_at_depth import depth_runs
 from benchmarks.let_at_depth.depth_config import ARMS, Condition, DepthConfig, keeps_shape, measured_paths
 from benchmarks.let_at_depth.depth_page import make_depth_page, write_depth
+from benchmarks.let_at_depth.depth_reasons import COUNTS, ChangedPaths, angle, cosine, linear_cka
 from scarlet_tf.data.data_config import default_data_dir
 
 FOLDER = Path(depth_runs.__file__).parent
@@ -68,6 +69,7 @@ def test_configs_are_valid(path):
         ({"conditions": {"a": {"layers": 7}}}, "layers must be 6 or 19, got 7"),
         ({"conditions": {}}, "needs conditions, arms and seeds"),
         ({"seeds": None}, "not iterable"),
+        ({"explained": ["b"]}, "unknown condition 'b'"),
         ({"paths": 3}, "paths"),
     ],
 )
@@ -96,6 +98,68 @@ def test_page_has_means_spreads_and_intervals():
     assert "Seeds 1, 2, 3; chance is 0.010" in page
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_changed_paths_differ_from_their_originals_where_they_should(arm):
+    condition = Condition()
+    paths, keeps = ChangedPaths.draw(condition), keeps_shape(condition.space("let"))
+    groups = paths.of(condition.space(arm))
+    has_identity, reshapes = arm != "none", arm in ("let", "let_normal", "plain")
+    assert len(groups) == 4 + 4 * has_identity + reshapes and ("reshaping" in groups) == reshapes
+    assert not (paths.original == 12).any()
+    for count in COUNTS:
+        for kind in ("identity", "exchanged"):
+            changed = getattr(paths, kind)[count] != paths.original
+            assert (changed.sum(axis=1) == count).all() and not changed[:, ~keeps].any()
+        np.testing.assert_array_equal(paths.identity[count] == 12, paths.exchanged[count] != paths.original)
+        assert not (paths.exchanged[count] == 12).any()
+    changed = paths.reshaping != paths.original
+    assert (changed.sum(axis=1) == 1).all() and not changed[:, keeps].any() and (paths.reshaping[changed] == 12).all()
+
+
+def test_similarities_of_features():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 8, 6, 6, 5))
+    rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    assert cosine(a, 3 * a) == pytest.approx(1) and cosine(a, -a) == pytest.approx(-1)
+    assert linear_cka(a, 2 * a @ rotation + 1) == pytest.approx(1)  # which the cosine is not
+    assert cosine(a, a @ rotation) < 0.9 and linear_cka(a, b) < 0.2 and abs(cosine(a, b)) < 0.1
+    half = a.copy()
+    half[..., :2] = 0
+    assert cosine(a, half) == pytest.approx(3 / 5) and linear_cka(a, 0 * a) == 0
+    # Against the definition by Gram matrices of the examples.
+    x, y = (m.reshape(-1, 5) - m.reshape(-1, 5).mean(axis=0) for m in (a, half))
+    k, m = x @ x.T, y @ y.T
+    assert linear_cka(a, half) == pytest.approx((k * m).sum() / np.sqrt((k * k).sum() * (m * m).sum()))
+    assert angle(np.array([1.0, 0.0]), np.array([2.0, 2.0])) == pytest.approx(45)
+
+
+@pytest.mark.slow
+def test_gradients_of_paths_are_those_of_their_keras_models():
+    import tensorflow as tf
+
+    from benchmarks.let_at_depth.depth_reasons import _Path
+    from scarlet_tf.supernet import Supernet
+
+    supernet = Supernet(Condition(layers=6).space("let"), seed=3)
+    genome = np.array([1, 12, 3, 12, 5, 0])
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.normal(size=(16, 48, 48, 3)), tf.float32)
+    labels = tf.constant(rng.integers(0, 100, 16), tf.int32)
+    found = _Path(supernet).gradients(genome, images, labels)
+    model = supernet.extract(genome)
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    gradients = {
+        v.path: g.numpy()
+        for v, g in zip(model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True)
+    }
+    starts = {"stem": ("stem", "separable"), "tail": ("tail",), "classifier": ("classifier",)}
+    for part, names in starts.items():
+        expected = np.sort(np.concatenate([g.ravel() for path, g in gradients.items() if path.startswith(names)]))
+        np.testing.assert_allclose(np.sort(found[part]), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.slow
 def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs_builder, "NUM_EXAMPLES", {"train": 150, "test": 20})
@@ -115,5 +179,10 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
         "common": 26,
         "without": 26,
     }
+    reasons = results["short/let/0"]["reasons"]
+    assert set(reasons["gradients"]) == {"identity 1", "reshaping", "exchanged 1"}
+    assert "identity 1" not in results["short/none/0"]["reasons"]["accuracies"]
+    assert all(0 <= part["angle"] <= 180 for part in reasons["gradients"]["identity 1"].values())
     page = write_depth(tmp_path / "result", config, results, command="c")
     assert "## short: layers 6" in page and (tmp_path / "result.svg").stat().st_size > 1000
+    assert "## What identities do in short" in page and (tmp_path / "result_short.svg").stat().st_size > 1000
