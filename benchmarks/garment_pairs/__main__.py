@@ -4,8 +4,8 @@
     python -m benchmarks.garment_pairs --data_dir=data --picture=pairs.png
 
 An image of 48 x 48 pixels shows two garments, each scaled, rotated and placed at random; they may overlap. Its class is
-the ordered pair of their classes: the left one's, then the right one's. Test images show garments of Fashion-MNIST's
-test images only. The tools then take `--dataset=garment_pairs`.
+the ordered pair of their classes: the upper one's, then the lower one's, so that a horizontal flip leaves it unchanged.
+Test images show garments of Fashion-MNIST's test images only. The tools then take `--dataset=garment_pairs`.
 """
 
 from absl import flags

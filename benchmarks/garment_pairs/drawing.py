@@ -10,30 +10,30 @@ GARMENT = 28  # pixels
 SCALES = (0.7, 1.2)
 ANGLES = (-40.0, 40.0)  # degrees
 MARGIN = 11.0  # pixels between a garment's centre and the border, at least
-APART = 6.0  # pixels between the centres along x, at least
+APART = 6.0  # pixels between the heights of the centres, at least
 _OPAQUE = 64.0  # gray value from which a garment hides what is behind it
 
 
-def draw_pair(left: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_pair(upper: np.ndarray, lower: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw two garments at random places; a coin decides which one is in front.
 
-    Scales, angles and centres are uniform in SCALES, ANGLES and between the MARGINs, the centres given that the left
-    one is left of the right one by APART or more.
+    Scales, angles and centres are uniform in SCALES, ANGLES and between the MARGINs, the centres given that the upper
+    one is higher than the lower one by APART or more. A mirrored image shows the same pair.
 
     Args:
-        left, right: (28, 28) uint8, on a black ground.
+        upper, lower: (28, 28) uint8, on a black ground.
         rng: generator of this image's draws.
 
     Returns:
         (48, 48) uint8.
     """
     low, high = MARGIN, SIDE - 1 - MARGIN
-    rows = rng.uniform(low, high, 2)
-    columns = np.sort(rng.uniform(low, high - APART, 2)) + np.array([0.0, APART])
+    rows = np.sort(rng.uniform(low, high - APART, 2)) + np.array([0.0, APART])
+    columns = rng.uniform(low, high, 2)
     scales, angles = rng.uniform(*SCALES, 2), np.deg2rad(rng.uniform(*ANGLES, 2))
     placed = [
         _placed(garment, scale=scale, angle=angle, centre=centre)
-        for garment, scale, angle, *centre in zip((left, right), scales, angles, rows, columns, strict=True)
+        for garment, scale, angle, *centre in zip((upper, lower), scales, angles, rows, columns, strict=True)
     ]
     behind, front = placed if rng.integers(2) else reversed(placed)
     hidden = np.minimum(front / _OPAQUE, 1.0)

@@ -19,16 +19,16 @@ _NAMES = ("t_shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", 
 
 
 class GarmentPairs(tfds.core.GeneratorBasedBuilder):
-    """Two garments in an image: 100 classes, the left garment's class times 10 plus the right one's.
+    """Two garments in an image: 100 classes, the upper garment's class times 10 plus the lower one's.
 
     Example n of a split is drawn from the seed (split, n), with two garments drawn from the split's images of
     Fashion-MNIST.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("2.0.0")
 
     def _info(self):
-        names = [f"{left}, {right}" for left in _NAMES for right in _NAMES]
+        names = [f"{upper}, {lower}" for upper in _NAMES for lower in _NAMES]
         features = tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(shape=(SIDE, SIDE, 1), encoding_format="png"),
@@ -47,9 +47,9 @@ class GarmentPairs(tfds.core.GeneratorBasedBuilder):
         garments, classes = source["image"].numpy()[..., 0], source["label"].numpy()
         for number in range(NUM_EXAMPLES[split]):
             rng = np.random.default_rng((list(NUM_EXAMPLES).index(split), number))
-            left, right = rng.integers(len(garments), size=2)
-            image = draw_pair(garments[left], garments[right], rng)
-            yield number, {"image": image[..., np.newaxis], "label": int(10 * classes[left] + classes[right])}
+            upper, lower = rng.integers(len(garments), size=2)
+            image = draw_pair(garments[upper], garments[lower], rng)
+            yield number, {"image": image[..., np.newaxis], "label": int(10 * classes[upper] + classes[lower])}
 
 
 def prepare_garment_pairs(data_dir: str | os.PathLike | None = None) -> Path:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.arch import SearchSpace, get_space
+from scarlet_tf.arch import Choice, SearchSpace, get_space
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet_config import SHARED_GRADIENTS
 
 CLASSES, SIDE = 100, 48
 PARTS = ("stem", "tail", "classifier")  # of a supernet, whose weights all paths share
-DRAWS = 2  # fair draws that are measured
+BLOCKS = {12: range(12), 4: (0, 3, 8, 11)}  # genes of Table 1
+RANDOM_PATHS = 26
 _SEED_OF_PATHS = 10**6
 
 # name: (identity, whether only layers that keep the shape have it, initialisation of LETs)
@@ -42,6 +43,8 @@ class Condition:
 
     Attributes:
         layers: 19, or 6: the first layer of every stage.
+        blocks: choices of a layer besides the identity: 12, all of Table 1, or 4: e3 k3, e3 k5 se, e6 k5, e6 k7 se.
+            With strict fairness a layer's choice is the identity in one of 13 paths, or in one of 5.
         width: multiplier of the layers' channels.
         steps: fair steps, an eighth of them warm-up.
         batch_size: images of a step.
@@ -53,6 +56,7 @@ class Condition:
     """
 
     layers: int = 19
+    blocks: int = 12
     width: float = 0.25
     steps: int = 1500
     batch_size: int = 32
@@ -62,6 +66,8 @@ class Condition:
     def __post_init__(self) -> None:
         if self.layers not in (6, 19):
             raise ValueError(f"layers must be 6 or 19, got {self.layers!r}")
+        if self.blocks not in BLOCKS:
+            raise ValueError(f"blocks must be 12 or 4, got {self.blocks!r}")
         if not 0 < self.width <= 1 or not self.learning_rate > 0:
             raise ValueError(
                 f"width must be in (0, 1] and learning_rate > 0, got {self.width} and {self.learning_rate}"
@@ -69,6 +75,14 @@ class Condition:
         check_integer("steps", self.steps, least=2)
         check_integer("batch_size", self.batch_size, least=1)
         check_known("shared_gradient", self.shared_gradient, SHARED_GRADIENTS)
+
+    @property
+    def identity(self) -> int:
+        """The gene of an identity."""
+        return self.blocks
+
+    def _choices(self, options: Sequence[Choice]) -> tuple[Choice, ...]:
+        return (*(options[gene] for gene in BLOCKS[self.blocks]), options[-1])
 
     def space(self, arm: str) -> SearchSpace:
         """Return an arm's search space."""
@@ -80,7 +94,7 @@ class Condition:
             name=f"garments{self.layers}",
             out_channels=tuple(outputs),
             strides=tuple(full.strides[layer] for layer in first),
-            choices=tuple(full.layer_choices[layer] for layer in first),
+            choices=tuple(self._choices(full.layer_choices[layer]) for layer in first),
             resolution=SIDE,
             stem_channels=16,
             first_channels=8,
@@ -108,11 +122,12 @@ def measured_paths(condition: Condition, arm: str) -> dict[str, np.ndarray]:
     "fair" are the paths of fair draws of the arm's own space. Arm "none" has no "common".
     """
     space = condition.space(arm)
-    fair = [fair_paths(_SEED_OF_PATHS, step, num_choices=space.num_choices) for step in range(DRAWS)]
+    draws = RANDOM_PATHS // max(space.num_choices)
+    fair = [fair_paths(_SEED_OF_PATHS, step, num_choices=space.num_choices) for step in range(draws)]
     groups = {"fair": np.concatenate(fair)}
     for group, drawn_from in (("common", "plain_same"), ("without", "none")):
         if group == "without" or arm != "none":
-            groups[group] = condition.space(drawn_from).random(np.random.default_rng(_SEED_OF_PATHS), 13 * DRAWS)
+            groups[group] = condition.space(drawn_from).random(np.random.default_rng(_SEED_OF_PATHS), RANDOM_PATHS)
     return groups
 
 

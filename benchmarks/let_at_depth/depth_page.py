@@ -15,7 +15,6 @@ from benchmarks.let_at_depth.depth_config import ARMS, LABELS, DepthConfig, keep
 from benchmarks.let_at_depth.reasons_page import draw_reasons, reasons_section
 from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
-from benchmarks.stand_in_spaces import IDENTITY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +135,7 @@ def _by_identities(result: Mapping, config: DepthConfig, label: str) -> list[str
     ]
     same = keeps_shape(config.conditions[label].space("let"))
     for arm in (arm for arm in config.arms if ARMS[arm][0] != "none"):
-        held = measured_paths(config.conditions[label], arm)["fair"] == IDENTITY
+        held = measured_paths(config.conditions[label], arm)["fair"] == config.conditions[label].identity
         values = accuracies(result, config, label, arm, measure="training", group="fair").mean(axis=0)
         counts = held.sum(axis=1)
         groups = [counts == 0, counts == 1, counts >= 2, held[:, ~same].any(axis=1)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.let_at_depth.depth_config import PARTS, Condition, keeps_shape
-from benchmarks.stand_in_spaces import IDENTITY
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.supernet import PathEvaluator, Supernet
 from scarlet_tf.supernet.blocks import OwnStatistics, block_forward, stem_forward, tail_forward
@@ -26,12 +26,14 @@ class ChangedPaths:
     """Paths without an identity, and copies of them in which some layers are changed.
 
     Attributes:
+        gene: that of an identity.
         original: (n, num_layers) genomes without an identity.
         identity: by number of changed layers k, the genomes with identities in k layers that keep the shape.
         exchanged: the same layers with other choices than the original's, none of them an identity.
         reshaping: the genomes with an identity in one layer that changes the shape.
     """
 
+    gene: int
     original: np.ndarray
     identity: dict[int, np.ndarray]
     exchanged: dict[int, np.ndarray]
@@ -40,23 +42,23 @@ class ChangedPaths:
     @classmethod
     def draw(cls, condition: Condition) -> ChangedPaths:
         """Draw the paths of a condition, the same for all arms and seeds."""
-        rng = np.random.default_rng(_SEED)
+        rng, gene = np.random.default_rng(_SEED), condition.identity
         space = condition.space("let")
         original = condition.space("none").random(rng, _PATHS)
         keeps = keeps_shape(space)
         orders = [rng.permutation(np.flatnonzero(keeps)) for _ in original]
-        others = (original + rng.integers(1, IDENTITY, original.shape)) % IDENTITY
+        others = (original + rng.integers(1, condition.blocks, original.shape)) % condition.blocks
         reshaping = [rng.choice(np.flatnonzero(~keeps)) for _ in original]
         identity, exchanged = {}, {}
         for count in (count for count in COUNTS if count <= keeps.sum()):
             identity[count], exchanged[count] = original.copy(), original.copy()
             for row, order in enumerate(orders):
                 layers = order[:count]
-                identity[count][row, layers] = IDENTITY
+                identity[count][row, layers] = gene
                 exchanged[count][row, layers] = others[row, layers]
         with_reshaping = original.copy()
-        with_reshaping[np.arange(len(original)), reshaping] = IDENTITY
-        return cls(original=original, identity=identity, exchanged=exchanged, reshaping=with_reshaping)
+        with_reshaping[np.arange(len(original)), reshaping] = gene
+        return cls(gene=gene, original=original, identity=identity, exchanged=exchanged, reshaping=with_reshaping)
 
     def of(self, space: SearchSpace) -> dict[str, np.ndarray]:
         """Return the groups of genomes that a space has, by name, such as "identity 2"."""
@@ -64,7 +66,7 @@ class ChangedPaths:
         groups["reshaping"] = self.reshaping
         has_identity = np.array([gene is not None for gene in space.identities])
         kept = {
-            name: genomes for name, genomes in groups.items() if has_identity[(genomes == IDENTITY).any(axis=0)].all()
+            name: genomes for name, genomes in groups.items() if has_identity[(genomes == self.gene).any(axis=0)].all()
         }
         return kept | {f"exchanged {count}": genomes for count, genomes in self.exchanged.items()}
 
@@ -158,20 +160,21 @@ def _compare_gradients(supernet, original: np.ndarray, groups, images: tf.Tensor
 
 def _compare_features(supernet: Supernet, prefixes: np.ndarray, images: tf.Tensor) -> dict:
     """Compare the outputs of all choices of a layer, after the same blocks; means over the prefixes."""
-    path, identities = _Path(supernet), supernet.space.identities
+    path = _Path(supernet)
     found = {measure: {kind: [] for kind in ("blocks", "identity")} for measure in ("cosine", "cka")}
     for prefix in prefixes:
         x = path.run_stem(images)
-        for layer, choices in enumerate(supernet.space.num_choices):
-            outputs = [path.run_choice(x, layer, choice) for choice in range(choices)]
+        for layer, options in enumerate(supernet.space.layer_choices):
+            outputs = [path.run_choice(x, layer, choice) for choice in range(len(options))]
             x = outputs[prefix[layer]]
-            flat = [output.numpy().astype(np.float64) for output in outputs]
+            maps = [output.numpy().astype(np.float64) for output in outputs]
+            blocks = [m for m, option in zip(maps, options, strict=True) if not option.is_identity]
+            others = maps[len(blocks) :]
             for measure, similarity in (("cosine", cosine), ("cka", linear_cka)):
-                matrix = np.array([[similarity(a, b) for b in flat] for a in flat[:IDENTITY]])
-                among = matrix[:, :IDENTITY][np.triu_indices(IDENTITY, 1)]
-                found[measure]["blocks"].append(among.mean())
-                with_identity = identities[layer] is not None
-                found[measure]["identity"].append(matrix[:, IDENTITY].mean() if with_identity else np.nan)
+                among = [similarity(a, b) for a, b in itertools.combinations(blocks, 2)]
+                with_identity = [similarity(a, b) for a in blocks for b in others]
+                found[measure]["blocks"].append(np.mean(among))
+                found[measure]["identity"].append(np.mean(with_identity) if others else np.nan)
     layers = supernet.space.num_layers
     return {
         measure: {

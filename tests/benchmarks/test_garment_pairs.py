@@ -19,10 +19,10 @@ def test_both_garments_are_there_and_in_order():
         image = drawing.draw_pair(SQUARE, DARK, np.random.default_rng(seed))
         assert image.shape == (48, 48) and image.dtype == np.uint8
         bright, dark = image > 150, (image > 60) & (image < 130)
-        left, right = ndimage.center_of_mass(bright), ndimage.center_of_mass(dark)
+        upper, lower = ndimage.center_of_mass(bright), ndimage.center_of_mass(dark)
         if bright.sum() > 40 and dark.sum() > 60:  # neither is mostly hidden
-            apart.append(right[1] - left[1])
-        for row, column in (left, right):
+            apart.append(lower[0] - upper[0])
+        for row, column in (upper, lower):
             assert 9 < row < 38 and 9 < column < 38
     assert len(apart) > 100 and min(apart) > 0
 

@@ -68,6 +68,7 @@ def test_configs_are_valid(path):
     [
         ({"arms": ["lets"]}, "unknown arm 'lets'.*nearest is 'let'"),
         ({"conditions": {"a": {"layers": 7}}}, "layers must be 6 or 19, got 7"),
+        ({"conditions": {"a": {"blocks": 5}}}, "blocks must be 12 or 4, got 5"),
         ({"conditions": {}}, "needs conditions, arms and seeds"),
         ({"seeds": None}, "not iterable"),
         ({"explained": ["b"]}, "unknown condition 'b'"),
@@ -97,6 +98,17 @@ def test_page_has_means_spreads_and_intervals():
     assert "| mean: paths of fair draws | 0.250 [0.250, 0.250] | -0.250 [-0.250, -0.250] |" in page
     assert "| mean: common paths with identities | 0.250 [0.250, 0.250] |  |" in page
     assert "Seeds 1, 2, 3; chance is 0.010" in page
+
+
+def test_fewer_blocks():
+    condition = Condition(blocks=4)
+    options = condition.space("let").layer_choices[5]
+    assert [str(option) for option in options] == ["e3 k3", "e3 k5 se", "e6 k5", "e6 k7 se", "let"]
+    paths = {arm: measured_paths(condition, arm) for arm in ARMS}
+    assert {arm: len(groups["fair"]) for arm, groups in paths.items()} == dict.fromkeys(ARMS, 25) | {"none": 24}
+    assert ((paths["plain"]["fair"] == condition.identity).sum(axis=0) == 5).all()
+    changed = ChangedPaths.draw(condition)
+    assert (changed.identity[8] == 4).sum() == 64 and changed.exchanged[8].max() == 3
 
 
 @pytest.mark.parametrize("arm", ARMS)
