@@ -50,27 +50,30 @@ class Condition:
         batch_size: images of a step.
         learning_rate: peak learning rate.
         shared_gradient: see `make_fair_step`.
+        residual_gamma: see `InitConfig`.
 
     Raises:
         ValueError: for a setting out of range.
     """
 
     layers: int = 19
-    blocks: int = 12
+    blocks: int = 4
     width: float = 0.25
     steps: int = 1500
-    batch_size: int = 32
+    batch_size: int = 128
     learning_rate: float = 0.2
     shared_gradient: str = "mean"
+    residual_gamma: float = 1.0
 
     def __post_init__(self) -> None:
         if self.layers not in (6, 19):
             raise ValueError(f"layers must be 6 or 19, got {self.layers!r}")
         if self.blocks not in BLOCKS:
             raise ValueError(f"blocks must be 12 or 4, got {self.blocks!r}")
-        if not 0 < self.width <= 1 or not self.learning_rate > 0:
+        if not 0 < self.width <= 1 or not self.learning_rate > 0 or not self.residual_gamma >= 0:
             raise ValueError(
-                f"width must be in (0, 1] and learning_rate > 0, got {self.width} and {self.learning_rate}"
+                "width must be in (0, 1], learning_rate > 0 and residual_gamma >= 0, "
+                f"got {self.width}, {self.learning_rate} and {self.residual_gamma}"
             )
         check_integer("steps", self.steps, least=2)
         check_integer("batch_size", self.batch_size, least=1)

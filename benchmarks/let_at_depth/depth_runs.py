@@ -31,10 +31,8 @@ def supernet_config(row: Row, *, data_dir: str | None) -> SupernetConfig:
     condition = row.condition
     return SupernetConfig(
         space=condition.space(row.arm),
-        init=InitConfig(let=ARMS[row.arm][2]),
-        data=DataConfig(
-            name="garment_pairs", image_size=SIDE, search_validation=HELD_OUT, augment="flip_crop", data_dir=data_dir
-        ),
+        init=InitConfig(let=ARMS[row.arm][2], residual_gamma=condition.residual_gamma),
+        data=DataConfig(name="garment_pairs", image_size=SIDE, search_validation=HELD_OUT, data_dir=data_dir),
         steps=condition.steps,
         batch_size=condition.batch_size,
         learning_rate=condition.learning_rate,
