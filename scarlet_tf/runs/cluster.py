@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
+TRY_AGAIN_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure
 
 _PATIENCE = 600  # seconds to wait for workers that have not started
 _REMINDER = 30  # seconds between messages while waiting
@@ -218,7 +218,7 @@ class Cluster:
             # A line of its own, also after a progress bar.
             print(f"\n{program}: {self._describe(lost)}", file=sys.stderr, flush=True)
             # Nothing else runs at the end: TensorFlow would wait for the lost worker.
-            os._exit(LOST_EXIT_CODE)
+            os._exit(TRY_AGAIN_EXIT_CODE)
 
     def _end_later(self, lost: int) -> None:
         timer = threading.Timer(_GRACE, self._end, [lost])

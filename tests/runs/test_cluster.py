@@ -12,7 +12,7 @@ import time
 import pytest
 from clusters import worker_environments
 
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE, Cluster, WorkerLostError
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE, Cluster, WorkerLostError
 
 # Says where it is, and goes on when its standard input does.
 WORKER = """
@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_ends_the_others_with_one_line(three, lost):
     named = LOST.format(rf"\n-c: worker {lost} \(127\.0\.0\.1:\d+\) was lost")
     for worker in three[:lost] + three[lost + 1 :]:
         code, errors = worker.end()
-        assert code == LOST_EXIT_CODE and re.search(named + "\n$", errors) and errors.count("lost") == 1
+        assert code == TRY_AGAIN_EXIT_CODE and re.search(named + "\n$", errors) and errors.count("lost") == 1
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_before_the_others_are_there_is_named_too(three,
 def test_a_worker_that_is_terminated_is_lost(three):
     start(three)
     three[1].process.terminate()
-    assert [three[index].end()[0] for index in (0, 2)] == [LOST_EXIT_CODE] * 2
+    assert [three[index].end()[0] for index in (0, 2)] == [TRY_AGAIN_EXIT_CODE] * 2
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_a_worker_that_does_not_answer_is_lost(started):
     workers = started(worker_environments(3), "2")  # which the chief asks
     start(workers)
     ends = [worker.end() for worker in workers]
-    assert all(code == LOST_EXIT_CODE and errors.count(": worker 2 ") == 1 for code, errors in ends)
+    assert all(code == TRY_AGAIN_EXIT_CODE and errors.count(": worker 2 ") == 1 for code, errors in ends)
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -139,7 +139,7 @@ def test_a_worker_that_fails_ends_the_others_at_once_and_has_its_own_exit_code(t
     others = three[:failing] + three[failing + 1 :]
     for worker in others:
         code, errors = worker.end()
-        assert code == LOST_EXIT_CODE and f"worker {failing} " in errors and errors.count("lost") == 1
+        assert code == TRY_AGAIN_EXIT_CODE and f"worker {failing} " in errors and errors.count("lost") == 1
     assert three[failing].process.poll() is None
     code, errors = three[failing].end()
     assert code == 2 and "lost" not in errors
@@ -152,7 +152,7 @@ def test_after_a_worker_is_stopped_the_others_have_time_to_stop_too(three):
     three[0].go_on("stop")
     assert three[0].end()[0] == 143
     code, errors = three[2].end()  # which hears nothing of it but from them
-    assert code == LOST_EXIT_CODE and errors.count("lost") == 1
+    assert code == TRY_AGAIN_EXIT_CODE and errors.count("lost") == 1
 
 
 def test_a_chief_that_waits_hears_ctrl_c(three):

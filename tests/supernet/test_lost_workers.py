@@ -11,7 +11,7 @@ from clusters import worker_environments
 from forked import ForkedProcess
 
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 
 PROCESS = Path(__file__).with_name("training_process.py")
 STEPS, BATCH_SIZE = 24, 12
@@ -73,7 +73,7 @@ def lose(workers, victim):
     for index, worker in enumerate(workers):
         _, errors = worker.communicate(timeout=60)
         if index != victim:
-            assert worker.returncode == LOST_EXIT_CODE, errors[-3000:]
+            assert worker.returncode == TRY_AGAIN_EXIT_CODE, errors[-3000:]
             assert errors.count("was lost") == 1 and f": worker {victim} (127.0.0.1:" in errors
             assert "Traceback" not in errors
     assert time.monotonic() - killed < 60
