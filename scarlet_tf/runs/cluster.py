@@ -23,6 +23,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from scarlet_tf.runs.tf_config import parse_tf_config
+
 TRY_AGAIN_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure
 
 _PATIENCE = 600  # seconds to wait for workers that have not started
@@ -48,7 +50,7 @@ class Cluster:
     ends. Then call `gather`, start TensorFlow, and call `meet` and `watch`.
 
     Args:
-        settings: the content of TF_CONFIG.
+        settings: the content of TF_CONFIG, as `parse_tf_config` returns it.
 
     Raises:
         OSError: on the chief, if its port is in use.
@@ -63,7 +65,7 @@ class Cluster:
         jobs, task = settings["cluster"], settings["task"]
         chiefs = list(jobs.get("chief", []))
         self.addresses = [*chiefs, *jobs.get("worker", [])]
-        self.index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
+        self.index = task["index"] + (len(chiefs) if task["type"] == "worker" else 0)
         self._digest = hashlib.sha256(json.dumps(self.addresses).encode()).digest()[:16]
         self._peers: dict[int, socket.socket] = {}  # by index: all others on the chief, the chief elsewhere
         self._present: set[int] = set()  # on the chief, those that have called `meet`
@@ -291,7 +293,7 @@ def join_cluster() -> Cluster | None:
         OSError, WorkerLostError: see `Cluster`.
     """
     global _joined
-    settings = json.loads(os.environ["TF_CONFIG"])
+    settings = parse_tf_config(os.environ["TF_CONFIG"])
     if _joined is None and sum(map(len, settings["cluster"].values())) > 1:
         _joined = Cluster(settings)
     return _joined

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
 
 from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
-from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
+from scarlet_tf.runs.slurm import count_tasks, is_slurm_step, tf_config_of_slurm
 from scarlet_tf.runs.strategy import check_strategy
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,15 @@ def test_a_step_of_slurm_needs_no_tf_config(monkeypatch):
 def test_what_slurm_does_not_write(changes, message):
     with pytest.raises(ValueError, match=message):
         tf_config_of_slurm(STEP | changes)
+
+
+def test_tasks_are_counted_as_tensorflow_does():
+    for text in ("2,1(x2)", "1", "4(x3),2", "1(x10)"):
+        expected = sum(slurm_cluster_resolver.expand_tasks_per_node(text))
+        assert count_tasks({"SLURM_STEP_TASKS_PER_NODE": text}) == expected
+    for text in ("", "2,", "2(3)", "two"):
+        with pytest.raises(ValueError, match=r"SLURM_STEP_TASKS_PER_NODE must be such as '2,1\(x3\)', got "):
+            count_tasks({"SLURM_STEP_TASKS_PER_NODE": text})
 
 
 def test_a_worker_of_slurm_starts():
