@@ -216,9 +216,7 @@ class Cluster:
         """Tell the others and the user that a worker was lost, and end this process."""
         with self._telling:
             self._tell(lost)
-            program = os.path.basename(sys.argv[0])
-            # A line of its own, also after a progress bar.
-            print(f"\n{program}: {self._describe(lost)}", file=sys.stderr, flush=True)
+            print(f"{os.path.basename(sys.argv[0])}: {self._describe(lost)}", file=sys.stderr, flush=True)
             # Nothing else runs at the end: TensorFlow would wait for the lost worker.
             os._exit(TRY_AGAIN_EXIT_CODE)
 
@@ -295,7 +293,10 @@ def join_cluster() -> Cluster | None:
     global _joined
     settings = parse_tf_config(os.environ["TF_CONFIG"])
     if _joined is None and sum(map(len, settings["cluster"].values())) > 1:
+        from scarlet_tf.progress import name_process
+
         _joined = Cluster(settings)
+        name_process(f"worker {_joined.index}")
     return _joined
 
 

@@ -11,11 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scarlet_tf.committed import IncompleteError, read_committed, write_committed
 from scarlet_tf.files import naming, write_atomically
 from scarlet_tf.paths import as_path
+from scarlet_tf.progress import progress
 
 _LOG, _COPY = "log.jsonl", ".log.jsonl"
 
@@ -53,13 +52,8 @@ class RunLog:
         self._drop_lines_after_start()
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
-        self._bar = tqdm(
-            total=self.total_steps,
-            initial=self.start_step,
-            desc=self.description,
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=0.5,
+        self._bar = progress(
+            label=self.description, unit="step", total=self.total_steps, initial=self.start_step, leave=True
         )
         return self
 

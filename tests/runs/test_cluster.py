@@ -1,5 +1,6 @@
 """The roll call of workers, and what the others do if one is lost. Each worker is a process without TensorFlow."""
 
+import ast
 import json
 import os
 import re
@@ -202,3 +203,35 @@ def test_a_worker_that_does_not_start_is_not_waited_for_forever(monkeypatch):
         Cluster(chief).gather()
     with pytest.raises(WorkerLostError, match=r"worker 0 \(127.* did not start within 0\.5 s: .*refused"):
         Cluster(missing)
+
+
+PROGRESS = """
+import io, sys
+from scarlet_tf import progress
+from scarlet_tf.runs.cluster import join_cluster
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+progress.SECONDS = 0
+cluster = join_cluster()
+cluster.gather()
+cluster.meet()
+sys.stderr = terminal = Terminal()
+list(progress.progress(range(2), "train", unit="step"))
+print(repr(terminal.getvalue()))
+"""
+
+
+def test_workers_show_their_progress_in_lines():
+    """Also on a terminal, which several may share."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", PROGRESS], env=os.environ | environment, **pipes)
+        for environment in worker_environments(2)
+    ]
+    for index, worker in enumerate(workers):
+        output, errors = worker.communicate(timeout=30)
+        assert worker.returncode == 0, errors
+        lines = ast.literal_eval(output).splitlines()
+        assert lines and all(line.startswith(f"worker {index}: train: ") for line in lines)
+        assert r"\r" not in output
