@@ -71,10 +71,11 @@ class RunLog:
             return
         with self._naming_tensorboard():
             self._writer.flush()
-        if (log := self._folder / _LOG).exists():
-            content = log.read_bytes()
-            write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
-            write_atomically(self.directory / _LOG, content)
+        log = self._folder / _LOG
+        # Also an empty log: its marker tells that the run began here, see `checkpoints.check_markers`.
+        content = log.read_bytes() if log.exists() else b""
+        write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
+        write_atomically(self.directory / _LOG, content)
         for path in self._folder.glob("tensorboard/*"):
             write_atomically(self.directory / "tensorboard" / path.name, path.read_bytes())
 
