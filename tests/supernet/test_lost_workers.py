@@ -1,6 +1,8 @@
-"""A run of three workers that loses one five times, at random, and resumes with two and with one."""
+"""Runs of several workers: one loses a worker five times and resumes with fewer, and SIGTERM stops one."""
 
 import json
+import re
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -23,13 +25,14 @@ LOSS_LIMIT = 2 * 8 * SUMMED_OTHERWISE
 pytestmark = pytest.mark.slow
 
 
-def start(output, data, strategy, *, environment=None):
+def start(output, data, strategy, *, steps=STEPS, environment=None):
     folder = data.name.removeprefix("folder:")
-    return ForkedProcess([PROCESS, output, folder, STEPS, strategy, BATCH_SIZE, 1], env=environment)
+    return ForkedProcess([PROCESS, output, folder, steps, strategy, BATCH_SIZE, 1], env=environment)
 
 
-def start_workers(output, data, count):
-    return [start(output, data, "multi_worker", environment=each) for each in worker_environments(count)]
+def start_workers(output, data, count, *, steps=STEPS):
+    environments = worker_environments(count)
+    return [start(output, data, "multi_worker", steps=steps, environment=each) for each in environments]
 
 
 def log_of(output):
@@ -112,3 +115,23 @@ def test_a_run_that_loses_workers_resumes_with_fewer(tiny_data, tmp_path):
     for name, value in expected.items():
         limit = SUMMED_OTHERWISE * max(np.abs(value).max(), 1e-2)
         np.testing.assert_allclose(arrays[name], value, rtol=0, atol=limit, err_msg=name)
+
+
+def test_workers_that_sigterm_stops_save_the_same_step(tiny_data, tmp_path):
+    """As a scheduler stops them all: each says what is saved, and ends with 143."""
+    workers = start_workers(tmp_path, tiny_data, 2, steps=5000)
+    wait_for_step(tmp_path, workers, 4)
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [143, 143], errors[0][-3000:] + errors[1][-3000:]
+    folders = (tmp_path, tmp_path / "worker-1")
+    chief, other = map(newest, folders)
+    assert 4 <= chief.step == other.step < 5000
+    for text, folder in zip(errors, folders, strict=True):
+        (line,) = re.findall("^.*saved up to.*$", text, re.MULTILINE)
+        assert line.startswith(f"stopped: {folder} is saved up to step {chief.step} of 5000; to resume: ")
+        assert "was lost" not in text and "Traceback" not in text
+    assert log_of(tmp_path)[-1]["step"] == chief.step
+    for name, value in chief.arrays.items():
+        np.testing.assert_array_equal(other.arrays[name], value, err_msg=name)
