@@ -117,12 +117,13 @@ def test_a_run_that_loses_workers_resumes_with_fewer(tiny_data, tmp_path):
         np.testing.assert_allclose(arrays[name], value, rtol=0, atol=limit, err_msg=name)
 
 
-def test_workers_that_sigterm_stops_save_the_same_step(tiny_data, tmp_path):
-    """As a scheduler stops them all: each says what is saved, and ends with 143."""
+@pytest.mark.parametrize("stopped", [(0, 1), (1,)])
+def test_workers_that_sigterm_stops_save_the_same_step(tiny_data, tmp_path, stopped):
+    """As a scheduler stops them all, or one machine: each says what is saved, and ends with 143."""
     workers = start_workers(tmp_path, tiny_data, 2, steps=5000)
     wait_for_step(tmp_path, workers, 4)
-    for worker in workers:
-        worker.send_signal(signal.SIGTERM)
+    for index in stopped:
+        workers[index].send_signal(signal.SIGTERM)
     errors = [worker.communicate(timeout=60)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [143, 143], errors[0][-3000:] + errors[1][-3000:]
     folders = (tmp_path, tmp_path / "worker-1")
