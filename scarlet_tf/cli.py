@@ -21,7 +21,9 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from scarlet_tf.backend import TENSORFLOW, BackendError, check_tensorflow, installed_backend, silent_native_code
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError, telling_others
+from scarlet_tf.files import FolderInUseError
+from scarlet_tf.paths import RemoteError
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE, WorkerLostError, telling_others
 from scarlet_tf.runs.interrupt import RunStopped
 
 
@@ -29,8 +31,9 @@ def run(main: Callable[..., None], *, arguments: tuple[str, ...] = ()) -> NoRetu
     """Parse sys.argv into absl flags, call `main` and exit.
 
     Exit codes: 0; 2 for flags, files or values that cannot be used (ValueError, OSError), with a one-line message on
-    standard error; 75 if another worker was lost; 130 for Ctrl-C and 143 for SIGTERM. A run that is stopped also prints
-    what is saved and how to resume.
+    standard error; 75, with such a message, for failures that may pass: another worker was lost, another process holds
+    the lock of a folder, or a remote file system failed every try; 130 for Ctrl-C and 143 for SIGTERM. A run that is
+    stopped also prints what is saved and how to resume.
 
     Args:
         main: the tool's function.
@@ -132,11 +135,11 @@ def _as_called(text: str) -> str:
     return re.sub(r"python tools/(\w+)\.py", lambda call: f"scarlet-tf {call[1].replace('_', '-')}", text)
 
 
-def fail(*messages: object) -> NoReturn:
-    """Print each message as one line on standard error and exit with code 2."""
+def fail(*messages: object, code: int = 2) -> NoReturn:
+    """Print each message as one line on standard error and exit with a code."""
     for message in messages:
         print(f"{_name()}: {' '.join(str(message).split())}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _parse(argv: list[str], *, arguments: tuple[str, ...]) -> list[str]:
@@ -169,6 +172,9 @@ def _what_is_missing() -> str:
     return f"{names} {what}; " + ("for example: " + _as_called(call[0].replace("\\", "")) if call else "see --help")
 
 
+_TEMPORARY = (FolderInUseError, RemoteError)  # beside WorkerLostError
+
+
 def _guarded(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)
     # TensorFlow warns about every function with several input shapes; errors raise exceptions.
@@ -187,12 +193,13 @@ def _guarded(main: Callable[[], None]) -> None:
         print(f"{_name()}: {lost}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(LOST_EXIT_CODE)  # at a usual exit, TensorFlow waits for the lost worker
+        os._exit(TRY_AGAIN_EXIT_CODE)  # at a usual exit, TensorFlow waits for the lost worker
     except (ValueError, OSError) as error:
         if os.environ.get("SCARLET_TF_TRACEBACK"):
             raise
         named = isinstance(error, OSError) and error.filename is not None
-        fail(f"{error.filename}: {error.strerror}" if named else error)
+        code = TRY_AGAIN_EXIT_CODE if isinstance(error, _TEMPORARY) else 2
+        fail(f"{error.filename}: {error.strerror}" if named else error, code=code)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None, *, show_others: Callable) -> None:

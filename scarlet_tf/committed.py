@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 
-from scarlet_tf.files import write_atomically
+from scarlet_tf.files import check_free, write_atomically
 from scarlet_tf.paths import as_path, is_remote
 
 MARKER = ".complete"
@@ -50,6 +51,32 @@ def read_committed(path: str | os.PathLike) -> bytes:
     if hashlib.sha256(content).hexdigest() != marker["sha256"]:
         raise IncompleteError("its SHA-256 is not that in its marker")
     return content
+
+
+def copy_run(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copy a local run directory to a remote path, with the markers without which the run would not resume there.
+
+    Hidden files are left out: locks, and what killed writes have left.
+
+    Args:
+        source: the run directory, of a run that is not running.
+        target: the new run directory. Call this again if it was interrupted.
+
+    Raises:
+        FolderInUseError: if a run writes to `source`.
+        NotADirectoryError: if `source` is not a folder.
+
+    Example:
+        >>> copy_run("runs/supernet", "gs://bucket/runs/supernet")
+    """
+    source = Path(source)
+    if not source.is_dir():
+        raise NotADirectoryError(f"{source} is not a folder: expected a local run directory")
+    check_free(source)
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            copy = write_atomically if path.parent.name == "tensorboard" else write_committed
+            copy(as_path(target) / path.relative_to(source).as_posix(), path.read_bytes())
 
 
 def is_committed(path: str | os.PathLike) -> bool:

@@ -1,4 +1,7 @@
-"""Progress of long loops: a bar on a terminal, else a line on standard error every few seconds."""
+"""Progress of long loops: a bar on a terminal, else a line on standard error every few seconds.
+
+Processes of a cluster print lines on a terminal too, each with its name: they may share one.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,28 @@ from typing import TextIO
 from tqdm import tqdm
 
 SECONDS = 10  # between two lines, and before the first
-_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
+_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left{postfix}"
 _UP = "\x1b[A"
-_LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far"
+_LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far{postfix}"
+
+_process = ""  # the name of this process, if it is one of several
 
 
-def progress(items: Iterable | None = None, label: str = "", *, unit: str, total: int | None = None) -> tqdm:
+def name_process(name: str) -> None:
+    """Make `progress` print lines from now on, also on a terminal, that begin with the name of this process."""
+    global _process
+    _process = name
+
+
+def progress(
+    items: Iterable | None = None,
+    label: str = "",
+    *,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
+    leave: bool = False,
+) -> tqdm:
     """Wrap an iterable to show its progress; without one, call `update` on the returned bar.
 
     Args:
@@ -22,11 +41,14 @@ def progress(items: Iterable | None = None, label: str = "", *, unit: str, total
         label: what is being done, such as "measure".
         unit: name of one item, such as "round".
         total: number of items, if `len` does not tell.
+        initial: number of items that were done before.
+        leave: whether the last state stays on the terminal, or is printed as a line if any was.
     """
-    shared = {"desc": label, "total": total, "unit": unit, "leave": False}
-    if sys.stderr.isatty():
-        return tqdm(items, **shared, dynamic_ncols=True)
+    shared = {"total": total, "unit": unit, "initial": initial, "leave": leave}
+    if sys.stderr.isatty() and not _process:
+        return tqdm(items, **shared, desc=label, dynamic_ncols=True)
     shared["unit"] = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    shared["desc"] = f"{_process}: {label}" if _process else label
     line = _LINE if total is not None or hasattr(items, "__len__") else _LINE_WITHOUT_TOTAL
     paced = {"delay": SECONDS, "mininterval": SECONDS, "maxinterval": SECONDS, "miniters": 1}
     return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=line)

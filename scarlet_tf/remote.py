@@ -29,7 +29,8 @@ class RemotePath(PurePosixPath):
     An operation that fails is tried again after 0.5, 1, 2 and 4 seconds, unless the error says that this is useless,
     such as that there is no such file. Folders need not be made: writing a file makes them.
 
-    Every method raises RemoteError if all tries fail, and FileNotFoundError or PermissionError at once.
+    Every method raises RemoteError if all tries fail, and FileNotFoundError or PermissionError at once, or another
+    OSError for what the file system cannot do.
     """
 
     @classmethod
@@ -162,9 +163,11 @@ class RemotePath(PurePosixPath):
                 raise type(error)(code, _reason(error), str(self)) from error
             # Packages for remote file systems have exceptions of their own, not all of them OSError.
             except Exception as error:
-                if pause is None or isinstance(error, NotImplementedError):
-                    tries = f" (tried {len(PAUSES) + 1} times)" if pause is None else ""
-                    raise RemoteError(errno.EIO, f"{_reason(error)}{tries}", str(self)) from error
+                if isinstance(error, NotImplementedError):
+                    raise OSError(errno.ENOTSUP, _reason(error), str(self)) from error
+                if pause is None:
+                    tries = f"tried {len(PAUSES) + 1} times"
+                    raise RemoteError(errno.EIO, f"{_reason(error)} ({tries})", str(self)) from error
                 time.sleep(pause)
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from scarlet_tf.cli import load_tensorflow
+from scarlet_tf.files import locked_folder
 
 SCRIPT = """
 from absl import flags
@@ -83,6 +84,65 @@ def test_a_stopped_run_says_how_to_go_on(stop, code, line, tmp_path):
     done = subprocess.run([sys.executable, script, "--output=a b"], capture_output=True, text=True)
     assert done.returncode == code and done.stdout == ""
     assert done.stderr == line.replace("GO ON", "to resume: python tools/train.py '--output=a b'") + "\n"
+
+
+LOCKING = """
+from scarlet_tf.cli import run
+from scarlet_tf.files import locked_folder
+def main():
+    with locked_folder("run"):
+        print("locked")
+run(main)
+"""
+
+
+def test_a_folder_in_use_is_a_temporary_failure(tmp_path):
+    """As a file server keeps the lock of a lost machine for a while: a supervisor starts the run again."""
+    (tmp_path / "locking.py").write_text(LOCKING)
+
+    def call():
+        return subprocess.run([sys.executable, "locking.py"], cwd=tmp_path, capture_output=True, text=True)
+
+    with locked_folder(tmp_path / "run"):
+        refused = call()
+    message = f"locking.py: run is in use by process {os.getpid()} on "
+    assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (75, "", 1)
+    assert refused.stderr.startswith(message)
+    assert (call().returncode, call().stdout) == (0, "locked\n")
+
+
+READING = """
+import sys
+import fsspec
+from scarlet_tf import remote
+from scarlet_tf.cli import run
+from scarlet_tf.paths import as_path
+class Failing(fsspec.AbstractFileSystem):
+    protocol = "failing"
+    def cat_file(self, path, **_):
+        raise ERROR
+fsspec.register_implementation("failing", Failing)
+remote.PAUSES = (0.0,) * 4
+run(lambda: as_path("failing://bucket/a").read_bytes())
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        ("TimeoutError('no answer')", 75, "TimeoutError: no answer (tried 5 times)"),
+        ("RuntimeError('503')", 75, "RuntimeError: 503 (tried 5 times)"),
+        ("FileNotFoundError('a')", 2, "No such file or directory"),
+        ("PermissionError('403 Forbidden')", 2, "PermissionError: 403 Forbidden"),
+        ("NotImplementedError('read only')", 2, "NotImplementedError: read only"),
+    ],
+)
+def test_a_remote_file_system_that_fails_every_try_is_a_temporary_failure(error, code, line, tmp_path):
+    script = tmp_path / "reading.py"
+    script.write_text(READING.replace("ERROR", error))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == f"reading.py: failing://bucket/a: {line}\n"
 
 
 MISSING = '''"""Makes things.

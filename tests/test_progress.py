@@ -53,3 +53,26 @@ def test_batches_of_an_unknown_number_are_counted_without_a_total(monkeypatch):
     list(progress(iter(range(3)), "evaluate", unit="batch"))
     line = next(line for line in log.getvalue().splitlines() if line.startswith("evaluate: 2"))
     assert line.startswith("evaluate: 2 batches, ") and line.endswith(" so far")
+
+
+def test_processes_that_share_a_terminal_print_lines_with_their_names(monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0)
+    monkeypatch.setattr(module, "_process", "")
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    module.name_process("worker 1")
+    list(progress(range(3), "profile", unit="round"))
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) >= 3 and all(line.startswith("worker 1: profile: ") for line in lines)
+    assert "\r" not in terminal.getvalue()
+
+
+def test_a_bar_that_stays_ends_with_the_last_state(monkeypatch):
+    """In a log and on a terminal; 9 of 12 steps were done before."""
+    monkeypatch.setattr(module, "SECONDS", 0)
+    for stream in (io.StringIO(), Terminal()):
+        monkeypatch.setattr("sys.stderr", stream)
+        with progress(label="train", unit="step", total=12, initial=9, leave=True) as bar:
+            bar.set_postfix(loss="0.5", refresh=False)
+            bar.update(3)
+        *_, last = re.split(r"[\r\n]", stream.getvalue().rstrip())
+        assert last.startswith("train: ") and "loss=0.5" in last and re.search("12(/| of )12", last)

@@ -78,6 +78,7 @@ _CACHE = flags.DEFINE_string(
 
 def main() -> None:
     from scarlet_tf.choices import check_known
+    from scarlet_tf.data.encoded_cache import check_cache
     from scarlet_tf.files import check_contains, check_free, check_run_folder
     from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.search import SearchConfig, parse_constraints, parse_mutation, parse_objectives, parse_quantities
@@ -97,6 +98,7 @@ def main() -> None:
     )
     check_strategy(_STRATEGY.value, tpu=_TPU.value)
     check_known("BN mode", _BN.value, BN_MODES)
+    check_cache(_CACHE.value)
     check_contains(_SUPERNET.value, "config.json", what="supernet")
     check_run_folder(_OUTPUT.value)
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks

@@ -158,9 +158,11 @@ def main() -> None:
     from scarlet_tf.committed import is_committed
     from scarlet_tf.data import DataConfig, check_image_folder
     from scarlet_tf.data.data_config import parse_validation
+    from scarlet_tf.data.encoded_cache import check_cache
     from scarlet_tf.files import check_contains, check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
     from scarlet_tf.paths import as_path
+    from scarlet_tf.runs.checkpoints import check_markers
     from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.training.config import check_name, train_config
     from scarlet_tf.zoo import check_model
@@ -190,13 +192,15 @@ def main() -> None:
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)
     (config.training if compressed else config).check_validation(validated=_VALIDATION.value is not None)
     check_run_folder(_OUTPUT.value)
+    check_markers(as_path(_OUTPUT.value))
     if _NAME.value is not None:
         check_name(_NAME.value)
-    check_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value, batch_size=(config.training if compressed else config).batch_size)
     if _INHERIT_FROM.value:
         check_contains(_INHERIT_FROM.value, "config.json", what="supernet")
     else:
         check_model(_MODEL.value, weights=_WEIGHTS.value, keras_file=False)
+    check_cache(_CACHE.value)
     check_image_folder(_DATASET.value)
     ended_before = is_committed(as_path(_OUTPUT.value) / "training.json")
     if not ended_before and _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks

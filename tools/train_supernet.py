@@ -78,12 +78,15 @@ def main() -> None:
 
     from scarlet_tf.arch import get_space
     from scarlet_tf.data import DataConfig, check_image_folder
+    from scarlet_tf.data.encoded_cache import check_cache
     from scarlet_tf.files import check_free, check_run_folder
     from scarlet_tf.image_size import parse_image_size
+    from scarlet_tf.paths import as_path
+    from scarlet_tf.runs.checkpoints import check_markers
     from scarlet_tf.runs.strategy import check_strategy, join_workers, make_strategy
     from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 
-    check_strategy(_STRATEGY.value, tpu=_TPU.value)
+    check_strategy(_STRATEGY.value, tpu=_TPU.value, batch_size=_BATCH.value)
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -110,8 +113,10 @@ def main() -> None:
     )
     # Check the flags before the dataset, which determines classes and steps, is opened by TensorFlow.
     settings(space=space, steps=_STEPS.value or _WARMUP.value + 1)
+    check_cache(_CACHE.value)
     check_image_folder(data.name)
     check_run_folder(_OUTPUT.value)
+    check_markers(as_path(_OUTPUT.value))
     if _STRATEGY.value != "multi_worker":  # with multi_worker only the chief locks
         check_free(_OUTPUT.value)
     join_workers(_STRATEGY.value)

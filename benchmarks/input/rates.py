@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.data.batches import Batches
+from scarlet_tf.progress import progress
 
 SIZE = (375, 500)  # height and width; ImageNet's median
 _DIFFERENT = 64  # images that are made; the folder holds copies of them
@@ -40,7 +40,7 @@ def measure_rates(folder: Path, *, images: int, rounds: int) -> dict:
         "decode_jpeg alone": lambda: _decoded(files, lambda encoded: tf.io.decode_jpeg(encoded, channels=3)),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
-    for count in tqdm(range(rounds + 1), "rates", unit="round", dynamic_ncols=True, disable=None):
+    for count in progress(range(rounds + 1), "rates", unit="round"):
         for way, run in ways.items():
             start = time.perf_counter()
             done = run()

@@ -60,13 +60,12 @@ def main() -> None:
 
 def _compare() -> dict:
     """Run every method on every objective with every seed, and summarise the runs."""
-    from tqdm import tqdm
-
     from benchmarks.search.methods import METHODS, OBJECTIVES, RunStore, run_method
     from benchmarks.search.search_page import summarise
     from scarlet_tf.arch import get_space
     from scarlet_tf.choices import check_known
     from scarlet_tf.files import user_cache
+    from scarlet_tf.progress import progress
 
     for what, given, known in (("method", _METHODS, METHODS), ("objective", _OBJECTIVES, OBJECTIVES)):
         for value in given.value:
@@ -78,7 +77,7 @@ def _compare() -> dict:
     store = RunStore(Path(_CACHE.value) if _CACHE.value else user_cache() / "search_benchmark", **size)
     wanted = [(o, method, seed) for seed in seeds for o in _OBJECTIVES.value for method in _METHODS.value]
     runs = []
-    for objective, method, seed in tqdm(wanted, unit="run", dynamic_ncols=True):
+    for objective, method, seed in progress(wanted, "search", unit="run"):
         finished = store.read(objective, method, seed)
         if finished is None:
             finished = run_method(space, objective, method, seed=seed, **size)

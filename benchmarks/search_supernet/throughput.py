@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
+from scarlet_tf.progress import progress
 from scarlet_tf.search.archive import read_archive
 from scarlet_tf.supernet import Supernet, SupernetEvaluator
 
@@ -62,7 +62,7 @@ def time_evaluation(
     ways[ALONE] = lambda: evaluate_alone(supernet, genomes, images, labels)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     accuracies = {}
-    for _ in tqdm(range(rounds), unit="round", dynamic_ncols=True):
+    for _ in progress(range(rounds), "throughput", unit="round"):
         for way, run in ways.items():
             taken, accuracies[way] = run()
             seconds[way].append(taken)

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.search.methods import SyntheticAccuracy
 from scarlet_tf.arch import SearchSpace
+from scarlet_tf.progress import progress
 from scarlet_tf.search import Search, SearchConfig
 from scarlet_tf.supernet.sharing import (
     EvaluationImages,
@@ -53,7 +54,13 @@ def searched_calls(space: SearchSpace, *, population: int, generations: int, see
     """Search a formula; return for each generation the genomes (n, num_layers) of each call to the evaluator."""
     recorder = _Recorder(SyntheticAccuracy(space, "epistatic"))
     config = SearchConfig(population=population, generations=generations, seed=seed)
-    Search(space, config).run(recorder, progress=recorder.next_generation)
+    with progress(label="search a formula", unit="generation", total=generations + 1) as bar:
+
+        def next_generation(_: object) -> None:
+            recorder.next_generation()
+            bar.update()
+
+        Search(space, config).run(recorder, progress=next_generation)
     return recorder.generations[:-1]
 
 
@@ -68,7 +75,7 @@ class _Recorder:
         self.generations[-1].append(genomes)
         return self._accuracy.evaluate(genomes)
 
-    def next_generation(self, _: object) -> None:
+    def next_generation(self) -> None:
         self.generations.append([])
 
 
@@ -89,18 +96,24 @@ def measure(
         "whole search": generations,
     }
     planned_by, rows = multiply_adds(space), []
-    for bn in ("moving", "recalibrated"):
-        images = setting.evaluation_images(bn)
-        for part, chosen in parts.items():
-            calls = [call for generation in chosen for call in generation]
-            for way, divide in ways(planned_by, images, portion=setting.portion).items():
-                divided = {n: [divide(call, n) for call in calls] for n in (1, *replicas)}
+    calls_of = {part: [call for generation in chosen for call in generation] for part, chosen in parts.items()}
+    to_divide = [
+        (bn, part, way, divide)
+        for bn in ("moving", "recalibrated")
+        for part in parts
+        for way, divide in ways(planned_by, setting.evaluation_images(bn), portion=setting.portion).items()
+    ]
+    total = (1 + len(replicas)) * sum(len(calls_of[part]) for _, part, _, _ in to_divide)
+    with progress(label="divide calls", unit="division", total=total) as bar:
+        for bn, part, way, divide in to_divide:
+            calls, images = calls_of[part], setting.evaluation_images(bn)
+            found = {unit: {} for unit in UNITS}
+            for n in (1, *replicas):
+                divided = [divide(call, n) for call in calls]
                 for unit, costs in UNITS.items():
-                    found = {
-                        str(n): _efficiency(calls, shares, replicas=n, costs=costs(space), images=images)
-                        for n, shares in divided.items()
-                    }
-                    rows.append({"bn": bn, "part": part, "way": way, "unit": unit, "efficiency": found})
+                    found[unit][str(n)] = _efficiency(calls, divided, replicas=n, costs=costs(space), images=images)
+                bar.update(len(calls))
+            rows += [{"bn": bn, "part": part, "way": way, "unit": unit, "efficiency": found[unit]} for unit in UNITS]
     return {
         "space": space.name,
         "setting": dataclasses.asdict(setting),

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.network_files import hash_of_sources, made_by, rewritten
 from scarlet_tf.choices import check_known
 from scarlet_tf.cli import load_tensorflow
 from scarlet_tf.files import write_atomically
 from scarlet_tf.formats import QUANTIZATIONS, parse_format
+from scarlet_tf.progress import progress
 
 SCARLET = {"SCARLET-A": "scarlet_a", "SCARLET-B": "scarlet_b", "SCARLET-C": "scarlet_c"}
 PEERS = ("EfficientNetB0", "MobileNetV2", "MobileNetV3Large")
@@ -109,7 +109,7 @@ def _convert(build: Callable, paths: Mapping[str, Path], *, label: str, seed: in
     model, images = settled_model(build, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = export_saved_model(model, Path(folder) / "saved_model", batch_size=1)
-        for form, path in tqdm(paths.items(), f"convert {label}", unit="file", leave=False, disable=None):
+        for form, path in progress(paths.items(), f"convert {label}", unit="file"):
             representative = [images] if form == "int8" else None
             converted = convert(saved_model, quantize=form, representative=representative, optimize_for="none")
             write_atomically(path, converted.content)

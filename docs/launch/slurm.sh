@@ -1,7 +1,7 @@
 #!/bin/bash
 # Two machines with four GPUs each, one process a machine: sbatch docs/launch/slurm.sh
-# If a worker is lost, the others end with code 75; the loop starts all again, and the run resumes from its last
-# checkpoint. If a machine fails, Slurm ends the job and queues it again, for other machines.
+# If a worker is lost, the others end with code 75, as after other failures that may pass; the loop starts all again, and
+# the run resumes from its last checkpoint. If a machine fails, Slurm ends the job and queues it again, for others.
 #SBATCH --job-name=supernet
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -20,9 +20,9 @@ for attempt in 1 2 3 4 5; do
         --dataset=imagenet2012 --search_validation=50000 --augment=inception --output=runs/supernet
     code=$?
     case $code in
-        75 | 137) echo "attempt $attempt lost a worker (code $code); starting again" >&2 ;;
+        75 | 137) echo "attempt $attempt ended with code $code; starting again" >&2 ;;
         *) exit $code ;; # 0: complete; 2: a setting that cannot be used; 143: stopped by SIGTERM
     esac
-    sleep 10
+    sleep 30 # a file server may keep the lock of a lost chief for 90 seconds
 done
 exit $code

@@ -91,7 +91,7 @@ class DataConfig:
             changes no image.
         cache: where to keep encoded images after they were first read. None: nowhere; "memory"; or a folder on a disk
             faster than the dataset's. It changes no image, and serves image folders and array_record datasets. A small
-            dataset is held in memory anyway, see `open_dataset`.
+            dataset is held in memory anyway, see `open_dataset`. Checked by `check_cache`.
         skip_damaged: check all images when the dataset is opened, and leave out those that do not decode; False: the
             first damaged image that is used raises an error.
 
@@ -126,8 +126,6 @@ class DataConfig:
             check_integer(field, getattr(self, field), least=0, error=DataError)
         if self.input_workers is not None:
             check_integer("input_workers", self.input_workers, least=1, error=DataError)
-        if self.cache == "":
-            raise DataError("cache must be 'memory' or a folder, got ''")
         if (self.mean is None) != (self.std is None):
             raise DataError(f"mean and std must be set together, got {self.mean!r} and {self.std!r}")
         if self.crop_share is not None and not 0 < self.crop_share <= 1:

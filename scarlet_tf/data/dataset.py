@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import warnings
 from collections.abc import Collection, Sequence
 
 from scarlet_tf.data.classes import DataWarning, check_classes
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.decoding import Source, open_source
-from scarlet_tf.data.encoded_cache import EncodedCache, open_cache
+from scarlet_tf.data.encoded_cache import EncodedCache, check_cache, open_cache
 from scarlet_tf.data.image_data import ImageData
 from scarlet_tf.data.in_memory import ImagesInMemory
 from scarlet_tf.data.streamed import StreamedImages
@@ -37,6 +39,7 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
         >>> data = open_dataset(DataConfig(name="folder:flowers", image_size=64))
         >>> images, labels = next(iter(data.eval_batches("test", 32)))
     """
+    check_cache(config.cache)
     source, left_out = open_source(config)
     _warn_of_oddities(source, left_out)
     home_of = {"search_validation": "train", "validation": "train"}
@@ -64,7 +67,14 @@ def open_dataset(config: DataConfig, *, splits: Collection[str] | None = None) -
                 source, config.cache, size=sum(map(data.encoded_bytes, splits or data.num_examples))
             )
         return data
+    if config.cache:
+        _say_that_no_cache_is_needed(config.name, config.cache)
     return ImagesInMemory(config, source)
+
+
+@functools.cache  # once, though a tool opens its dataset several times
+def _say_that_no_cache_is_needed(name: str, where: str) -> None:
+    print(f"--cache={where} has no effect: the decoded images of {name!r} are held in memory", file=sys.stderr)
 
 
 def _cache_of(source: Source, where: str, *, size: int) -> EncodedCache:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from scarlet_tf.data import augment
 from scarlet_tf.data.batches import with_workers
@@ -22,6 +21,7 @@ from scarlet_tf.data.folder_source import FolderSource
 from scarlet_tf.data.named_source import ArrayRecordSource, NamedSource, prepared_builder
 from scarlet_tf.files import user_cache, write_atomically
 from scarlet_tf.image_size import canonical_image_size, describe_image_size
+from scarlet_tf.progress import progress
 
 
 @tf.function(autograph=False)  # traced once for all datasets, not once for each that maps it
@@ -109,9 +109,7 @@ def _find_damaged(source: Source, split: str, *, workers: int | None) -> dict[in
     readable = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     readable = with_workers(readable, workers)
     bad = np.ones(count, bool)
-    for number, _ in tqdm(
-        readable.as_numpy_iterator(), f"check {split}", total=count, unit="image", leave=False, disable=None
-    ):
+    for number, _ in progress(readable.as_numpy_iterator(), f"check {split}", unit="image", total=count):
         bad[number] = False
     if source.unreadable:
         raise source.unreadable

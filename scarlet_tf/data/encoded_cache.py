@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import os
 import secrets
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from scarlet_tf.data.data_config import DataError
 from scarlet_tf.files import expand_user
+from scarlet_tf.paths import is_remote
 
 MEMORY = "memory"
 _CGROUP = Path("/sys/fs/cgroup")  # as a container sees its own
@@ -86,6 +88,33 @@ def _checksum(image: bytes) -> bytes:
     return zlib.crc32(image).to_bytes(4, "little")
 
 
+def check_cache(where: str | None) -> None:
+    """Check a value of --cache without opening the dataset.
+
+    Args:
+        where: None; "memory"; or a folder, which need not exist.
+
+    Raises:
+        DataError: for a remote path, a folder that cannot be written to, and a name that looks like "memory".
+    """
+    if where in (None, MEMORY):
+        return
+    if not where:
+        raise DataError("--cache='': expected memory or a folder")
+    if is_remote(where):
+        raise DataError(f"--cache={where}: expected memory or a folder on a local disk, got a remote path")
+    folder = expand_user(where)
+    if os.path.basename(where) == where and not folder.exists() and difflib.get_close_matches(where.lower(), [MEMORY]):
+        raise DataError(
+            f"--cache={where}: expected memory or a folder, nearest is 'memory'; for a new folder, ./{where}"
+        )
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise DataError(f"--cache={where}: expected memory or a folder, but {above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"--cache={where}: no permission to write to the folder {above}")
+
+
 def open_cache(where: str, *, name: str, fingerprint: str, encoded_bytes: int) -> EncodedCache:
     """Return a cache for the encoded images of a dataset.
 
@@ -96,11 +125,13 @@ def open_cache(where: str, *, name: str, fingerprint: str, encoded_bytes: int) -
         encoded_bytes: size of all images.
 
     Raises:
-        DataError: if the images do not fit into the memory that is available.
-        OSError: if the folder cannot be written to.
+        DataError: if the images do not fit into the memory that is available, or the folder cannot be made.
     """
     if where != MEMORY:
-        return FolderCache(expand_user(where) / fingerprint[:16])
+        try:
+            return FolderCache(expand_user(where) / fingerprint[:16])
+        except OSError as error:
+            raise DataError(f"--cache={where}: cannot make the folder {error.filename}: {error.strerror}") from error
     available = available_memory()
     if encoded_bytes > available:
         raise DataError(

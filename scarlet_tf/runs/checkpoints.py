@@ -99,6 +99,31 @@ def read_checkpoint(path: str | os.PathLike, *, kind: str) -> Checkpoint:
     return Checkpoint(step=record["step"], arrays=arrays, metadata=metadata, path=path, settings=record.get("settings"))
 
 
+def check_markers(run: Path | RemotePath) -> None:
+    """Raise CheckpointError if a remote run directory has checkpoints or a result, but no marker at all.
+
+    It was then copied from a local disk, where files have no markers, and a run would start anew there. A run that
+    writes to a remote directory itself makes a marker, that of its log, before its first checkpoint.
+    """
+    if isinstance(run, Path):
+        return
+    names = names_in(run) | names_in(run / "checkpoints")
+    kept = sorted(name for name in names if _NAME.fullmatch(name) or name == "training.json")
+    if kept and not any(name.endswith(MARKER) for name in names):
+        raise CheckpointError(
+            f"{run} has {kept[-1]}, but no file in it has a marker, as after a copy from a local disk: copy the local "
+            "run directory there by scarlet_tf.committed.copy_run, which makes them, or choose another run directory"
+        )
+
+
+def names_in(folder: Path | RemotePath) -> set[str]:
+    """Return the names of the files and folders in a folder; none if it does not exist."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
 class CheckpointStore:
     """The checkpoints of one run, in one folder.
 
@@ -129,7 +154,7 @@ class CheckpointStore:
 
     def paths(self) -> list[Path] | list[RemotePath]:
         """Return the checkpoint files, oldest first; of a remote folder, those with a marker."""
-        names = self._names()
+        names = names_in(self.directory)
         local = isinstance(self.directory, Path)
         found = sorted(name for name in names if _NAME.fullmatch(name) and (local or name + MARKER in names))
         return [self.directory / name for name in found]
@@ -167,12 +192,6 @@ class CheckpointStore:
             self._delete_remote(self._kept(path))
         return path
 
-    def _names(self) -> set[str]:
-        try:
-            return {path.name for path in self.directory.iterdir()}
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
-
     def _kept(self, newest: Path | RemotePath) -> list[Path] | list[RemotePath]:
         return [path for path in self.paths() if path.name <= newest.name][-self.keep :]
 
@@ -182,7 +201,7 @@ class CheckpointStore:
         What cannot be deleted now is deleted after a later save.
         """
         names = {path.name for path in kept}
-        for name in sorted(self._names(), key=lambda name: (not name.endswith(MARKER), name)):
+        for name in sorted(names_in(self.directory), key=lambda name: (not name.endswith(MARKER), name)):
             if _NAME.fullmatch(data := name.removesuffix(MARKER)) and data not in names:
                 with contextlib.suppress(OSError):
                     (self.directory / name).unlink(missing_ok=True)

@@ -23,7 +23,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
+from scarlet_tf.runs.tf_config import parse_tf_config
+
+TRY_AGAIN_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure
 
 _PATIENCE = 600  # seconds to wait for workers that have not started
 _REMINDER = 30  # seconds between messages while waiting
@@ -48,7 +50,7 @@ class Cluster:
     ends. Then call `gather`, start TensorFlow, and call `meet` and `watch`.
 
     Args:
-        settings: the content of TF_CONFIG.
+        settings: the content of TF_CONFIG, as `parse_tf_config` returns it.
 
     Raises:
         OSError: on the chief, if its port is in use.
@@ -63,7 +65,7 @@ class Cluster:
         jobs, task = settings["cluster"], settings["task"]
         chiefs = list(jobs.get("chief", []))
         self.addresses = [*chiefs, *jobs.get("worker", [])]
-        self.index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
+        self.index = task["index"] + (len(chiefs) if task["type"] == "worker" else 0)
         self._digest = hashlib.sha256(json.dumps(self.addresses).encode()).digest()[:16]
         self._peers: dict[int, socket.socket] = {}  # by index: all others on the chief, the chief elsewhere
         self._present: set[int] = set()  # on the chief, those that have called `meet`
@@ -214,11 +216,9 @@ class Cluster:
         """Tell the others and the user that a worker was lost, and end this process."""
         with self._telling:
             self._tell(lost)
-            program = os.path.basename(sys.argv[0])
-            # A line of its own, also after a progress bar.
-            print(f"\n{program}: {self._describe(lost)}", file=sys.stderr, flush=True)
+            print(f"{os.path.basename(sys.argv[0])}: {self._describe(lost)}", file=sys.stderr, flush=True)
             # Nothing else runs at the end: TensorFlow would wait for the lost worker.
-            os._exit(LOST_EXIT_CODE)
+            os._exit(TRY_AGAIN_EXIT_CODE)
 
     def _end_later(self, lost: int) -> None:
         timer = threading.Timer(_GRACE, self._end, [lost])
@@ -291,9 +291,12 @@ def join_cluster() -> Cluster | None:
         OSError, WorkerLostError: see `Cluster`.
     """
     global _joined
-    settings = json.loads(os.environ["TF_CONFIG"])
+    settings = parse_tf_config(os.environ["TF_CONFIG"])
     if _joined is None and sum(map(len, settings["cluster"].values())) > 1:
+        from scarlet_tf.progress import name_process
+
         _joined = Cluster(settings)
+        name_process(f"worker {_joined.index}")
     return _joined
 
 

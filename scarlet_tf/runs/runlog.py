@@ -11,11 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scarlet_tf.committed import IncompleteError, read_committed, write_committed
 from scarlet_tf.files import naming, write_atomically
 from scarlet_tf.paths import as_path
+from scarlet_tf.progress import progress
 
 _LOG, _COPY = "log.jsonl", ".log.jsonl"
 
@@ -53,13 +52,8 @@ class RunLog:
         self._drop_lines_after_start()
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
-        self._bar = tqdm(
-            total=self.total_steps,
-            initial=self.start_step,
-            desc=self.description,
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=0.5,
+        self._bar = progress(
+            label=self.description, unit="step", total=self.total_steps, initial=self.start_step, leave=True
         )
         return self
 
@@ -77,10 +71,11 @@ class RunLog:
             return
         with self._naming_tensorboard():
             self._writer.flush()
-        if (log := self._folder / _LOG).exists():
-            content = log.read_bytes()
-            write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
-            write_atomically(self.directory / _LOG, content)
+        log = self._folder / _LOG
+        # Also an empty log: its marker tells that the run began here, see `checkpoints.check_markers`.
+        content = log.read_bytes() if log.exists() else b""
+        write_committed(self.directory / _COPY, content)  # one of the two is whole whenever a write is cut short
+        write_atomically(self.directory / _LOG, content)
         for path in self._folder.glob("tensorboard/*"):
             write_atomically(self.directory / "tensorboard" / path.name, path.read_bytes())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 _NEEDED = ("SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID")
@@ -12,6 +13,22 @@ _FIRST_PORT, _PORTS = 20_000, 20_000
 def is_slurm_step(environment: Mapping[str, str]) -> bool:
     """Return whether Slurm's srun started this process."""
     return all(name in environment for name in _NEEDED)
+
+
+def count_tasks(environment: Mapping[str, str]) -> int:
+    """Return the number of tasks of a job step, without importing TensorFlow.
+
+    Args:
+        environment: one for which `is_slurm_step` holds.
+
+    Raises:
+        ValueError: for a variable that Slurm does not write so.
+    """
+    text = environment["SLURM_STEP_TASKS_PER_NODE"]
+    parts = [re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part) for part in text.split(",")]
+    if not all(parts):
+        raise ValueError(f"SLURM_STEP_TASKS_PER_NODE must be such as '2,1(x3)', got {text!r}")
+    return sum(int(part[1]) * int(part[2] or 1) for part in parts)
 
 
 def tf_config_of_slurm(environment: Mapping[str, str]) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
 from scarlet_tf.choices import check_known
 from scarlet_tf.runs.cluster import join_cluster
-from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
+from scarlet_tf.runs.slurm import count_tasks, is_slurm_step, tf_config_of_slurm
+from scarlet_tf.runs.tf_config import EXPECTED, count_workers, parse_tf_config
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
-_TF_CONFIG = (
-    'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS WORKER}}, '
-    "see docs/several_machines.md"
-)
 
 
-def check_strategy(name: str, *, tpu: str = "") -> None:
+def check_strategy(name: str, *, tpu: str = "", batch_size: int | None = None) -> None:
     """Check the arguments of `make_strategy`, and TF_CONFIG, without importing TensorFlow.
+
+    Args:
+        name, tpu: see `make_strategy`.
+        batch_size: global batch size of a training, which the workers must be able to share; None: there is none.
 
     Raises:
         ValueError: for an unknown name; for `tpu` with a strategy other than "tpu"; and for "multi_worker" if neither
-            TF_CONFIG nor Slurm names workers and the task of this one: TensorFlow would then assume that there are no
-            others.
+            TF_CONFIG nor Slurm names workers and the task of this one, as TensorFlow would then assume that there are
+            no others, or if `batch_size` is not a multiple of their number. That each worker may have several devices
+            is known only after TensorFlow was imported.
     """
     check_known("strategy", name, STRATEGIES)
     if tpu and name != "tpu":
@@ -31,21 +32,24 @@ def check_strategy(name: str, *, tpu: str = "") -> None:
     if name == "multi_worker":
         text = os.environ.get("TF_CONFIG")
         if not text and not is_slurm_step(os.environ):
-            raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {_TF_CONFIG}")
-        if text and not _names_workers(text):
-            raise ValueError(f"invalid TF_CONFIG {text!r}: {_TF_CONFIG}")
+            raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {EXPECTED}")
+        if text:
+            parse_tf_config(text)
+        if batch_size is not None:
+            _check_share(batch_size)
 
 
-def _names_workers(tf_config: str) -> bool:
-    try:
-        settings = json.loads(tf_config)
-        task, addresses = settings["task"], [each for job in settings["cluster"].values() for each in job]
-        parts = [each.rpartition(":") for each in addresses]
-        named = all(host and port.isdecimal() and 0 < int(port) < 2**16 for host, _, port in parts)
-        is_one_of_them = int(task["index"]) in range(len(settings["cluster"][task["type"]]))
-        return named and len(set(addresses)) == len(addresses) and is_one_of_them
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return False
+def _check_share(batch_size: int) -> None:
+    """Raise ValueError unless the workers that TF_CONFIG or Slurm names can share a global batch."""
+    if text := os.environ.get("TF_CONFIG"):
+        count, named = count_workers(text), "in TF_CONFIG"
+    else:
+        count, named = count_tasks(os.environ), "of Slurm's job step"
+    if batch_size % count:
+        nearest = max(1, round(batch_size / count)) * count
+        raise ValueError(
+            f"batch_size must be a multiple of the {count} workers {named}, got {batch_size}: nearest is {nearest}"
+        )
 
 
 def join_workers(name: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.interrupt import saying_what_is_saved
 from scarlet_tf.search.archive import ArchiveError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def kept_archive(archive: Path | RemotePath) -> Iterator[tuple[Path, Callable[[i
             yield local, lambda generations: store.save(generations, {_CONTENT: np.frombuffer(_read(local), np.uint8)})
         except ArchiveError as error:
             raise ArchiveError(str(error).replace(str(local), str(archive))) from error
-        write_atomically(archive, _read(local))
+        with saying_what_is_saved(lambda: "all generations are saved"):
+            write_atomically(archive, _read(local))
 
 
 def _read(path: Path) -> bytes:

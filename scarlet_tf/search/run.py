@@ -89,28 +89,28 @@ def _search_into(
             return describe_saved(output, f"{models} models of generation", finished, total=config.generations)
         return describe_saved(output, "generation", finished - 1 if finished else None, total=config.generations)
 
-    with saying_what_is_saved(what_is_saved), run_log as log, StopRequest() as stop:
+    def show(summary: Summary) -> None:
+        nonlocal finished
+        number = summary.generation + 1
+        run_log.log(number, _scalars(summary))
+        if archive.parent == output:
+            finished = number  # a local archive has it already
+        run_log.publish()
+        save(number)
+        finished = number
+        run_log.advance(number, {"front": summary.front_size, "hv": summary.hypervolume})
+        if stop.requested and summary.generation < config.generations:
+            raise RunStopped(what_is_saved())
 
-        def show(summary: Summary) -> None:
-            nonlocal finished
-            number = summary.generation + 1
-            log.log(number, _scalars(summary))
-            if archive.parent == output:
-                finished = number  # a local archive has it already
-            log.publish()
-            save(number)
-            finished = number
-            log.advance(number, {"front": summary.front_size, "hv": summary.hypervolume})
-            if stop.requested and summary.generation < config.generations:
-                raise RunStopped(what_is_saved())
-
-        history = search.run(evaluator, progress=show)
-    picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
-    for path, genome in zip(picks, history.picked.genomes, strict=True):
-        space.spec(genome).save(path)
-    for path in set(output.iterdir()).difference(picks):
-        if re.fullmatch(r"pick_\d+\.json", path.name):
-            path.unlink()
+    with saying_what_is_saved(what_is_saved):
+        with run_log, StopRequest() as stop:
+            history = search.run(evaluator, progress=show)
+        picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
+        for path, genome in zip(picks, history.picked.genomes, strict=True):
+            space.spec(genome).save(path)
+        for path in set(output.iterdir()).difference(picks):
+            if re.fullmatch(r"pick_\d+\.json", path.name):
+                path.unlink()
     return history
 
 

@@ -22,7 +22,7 @@ from scarlet_tf.data.source import statistics_of
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import locked_folder
 from scarlet_tf.paths import as_path
-from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, fingerprint
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, check_markers, fingerprint
 from scarlet_tf.runs.distribution import distributed_batches, is_chief
 from scarlet_tf.runs.loop import run_steps
 from scarlet_tf.runs.loss_scale import LossScale
@@ -80,7 +80,8 @@ def train_supernet(
         The trained supernet.
 
     Raises:
-        CheckpointError: if `output` holds a run with other settings, or the workers see different checkpoints.
+        CheckpointError: if `output` holds a run with other settings, or is a remote one that was copied there without
+            markers, or if the workers see different checkpoints.
         FolderInUseError: if another run writes to `output`.
         ValueError: if the space and the dataset differ in their number of classes.
         WorkerLostError: if TensorFlow reports that another worker has ended.
@@ -111,6 +112,7 @@ def _train_supernet(
     if data.num_classes != space.classes:
         raise ValueError(f"the space has {space.classes} classes, but {config.data.name!r} has {data.num_classes}")
     settings = config.to_dict()
+    check_markers(output)
     _check_same(output, settings)
     store = CheckpointStore(
         output,
@@ -258,13 +260,15 @@ def load_supernet(directory: str | Path) -> TrainedSupernet:
     """Load a supernet from the newest intact checkpoint of a run directory.
 
     Raises:
-        CheckpointError: if there is no intact checkpoint, or config.json is missing or damaged.
+        CheckpointError: if there is no intact checkpoint, config.json is missing or damaged, or the run directory is a
+            remote one that was copied there without markers.
 
     Example:
         >>> trained = load_supernet("runs/supernet")
         >>> model = trained.supernet.extract((12, 1, 12, 6, 3, 8))
     """
     directory = as_path(directory)
+    check_markers(directory)
     path = directory / "config.json"
     try:
         config = SupernetConfig.from_dict(_read_settings(path))

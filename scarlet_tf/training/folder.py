@@ -20,6 +20,7 @@ from scarlet_tf.data import ImageData
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import naming, remove_folder, write_atomically
 from scarlet_tf.paths import as_path
+from scarlet_tf.runs.checkpoints import check_markers
 from scarlet_tf.runs.interrupt import describe_saved, saying_what_is_saved
 from scarlet_tf.training.config import TrainConfig, TrainConfigError, suggest_batch_size
 from scarlet_tf.training.pictures import draw_confusion, draw_curves, write_figure
@@ -106,7 +107,10 @@ def finished_result(output: Path | RemotePath, mark: str, *, settings: Mapping[s
 
     Raises:
         TrainConfigError: if training.json is damaged, or belongs to another run.
+        CheckpointError: if `output` is a remote folder that was copied there without markers.
     """
+    check_markers(output)
+    check_markers(output)
     path = output / _LAST
     if not is_committed(path):
         return None

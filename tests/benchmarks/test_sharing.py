@@ -56,6 +56,18 @@ def test_the_recorded_page_and_the_guide_have_the_recorded_numbers():
             assert f"| {row['bn']} | {IN_GUIDE[row['way']][row['bn']]} | {numbers} |" in guide
 
 
+def test_the_search_and_the_divisions_show_their_progress(monkeypatch, capsys):
+    monkeypatch.setattr("scarlet_tf.progress.SECONDS", 0)
+    calls = searched_calls(SPACE, population=6, generations=2, seed=0)
+    measure(SPACE, calls, replicas=(2,), setting=SETTING)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("search a formula: 3 of 3 generations") for line in lines)
+    counts = {int(line.split()[2]) for line in lines if line.startswith("divide calls: ")}
+    # BN statistics, ways, and numbers of replicas, times the calls of the parts of the search.
+    total = 2 * 5 * 2 * (len(calls[0]) + len(calls[-1]) + sum(map(len, calls)))
+    assert max(counts) == total and len(counts) > 10
+
+
 def test_the_command_writes_the_numbers_and_a_page(call_experiment, tmp_path):
     flags = ["--space=small", "--generations=2", "--population=12", "--replicas=2,4", "--images=40", "--batch_size=10"]
     done = call_experiment("sharing", *flags, "--calibration_images=4", "--output=page", cwd=tmp_path)

@@ -175,6 +175,39 @@ def test_caches_that_cannot_be(open_folder, pictures, monkeypatch):
         pictures("tfrecord", cache="memory")
 
 
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("", r"--cache='': expected memory or a folder"),
+        ("Memory", r"--cache=Memory: .* nearest is 'memory'; for a new folder, ./Memory"),
+        ("gs://bucket/images", r"--cache=gs://bucket/images: expected memory or a folder on a local disk"),
+        ("file/images", r"--cache=file/images: expected memory or a folder, but /.*/file is a file"),
+    ],
+)
+def test_a_cache_is_checked_before_images_are_listed(where, message, folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dataset, "open_source", lambda config: pytest.fail("images are listed"))
+    with pytest.raises(DataError, match=message):
+        open_dataset(DataConfig(name=f"folder:{folder}", image_size=16, cache=where))
+
+
+def test_a_cache_that_cannot_be_written_to(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(
+        DataError, match=rf"^--cache={tmp_path}/cache: no permission to write to the folder {tmp_path}$"
+    ):
+        encoded_cache.check_cache(str(tmp_path / "cache"))
+
+
+def test_a_cache_of_what_is_held_in_memory_has_no_effect_and_that_is_said_once(folder, tmp_path, capsys):
+    for _ in range(2):
+        data = open_dataset(DataConfig(name=f"folder:{folder}", image_size=16, cache=str(tmp_path / "cache")))
+        list(data.train_batches(8, seed=0).take(1))
+    line = f"--cache={tmp_path}/cache has no effect: the decoded images of 'folder:{folder}' are held in memory\n"
+    assert capsys.readouterr().err == line and not (tmp_path / "cache").exists()
+
+
 def test_how_images_are_read_is_not_recorded():
     config = {"name": "fashion_mnist", "image_size": 32}
     assert DataConfig(**config, input_workers=2, cache="memory").to_dict() == DataConfig(**config).to_dict()

@@ -1,5 +1,6 @@
 """The roll call of workers, and what the others do if one is lost. Each worker is a process without TensorFlow."""
 
+import ast
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import time
 import pytest
 from clusters import worker_environments
 
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE, Cluster, WorkerLostError
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE, Cluster, WorkerLostError
 
 # Says where it is, and goes on when its standard input does.
 WORKER = """
@@ -105,7 +106,7 @@ def test_a_worker_that_is_killed_ends_the_others_with_one_line(three, lost):
     named = LOST.format(rf"\n-c: worker {lost} \(127\.0\.0\.1:\d+\) was lost")
     for worker in three[:lost] + three[lost + 1 :]:
         code, errors = worker.end()
-        assert code == LOST_EXIT_CODE and re.search(named + "\n$", errors) and errors.count("lost") == 1
+        assert code == TRY_AGAIN_EXIT_CODE and re.search(named + "\n$", errors) and errors.count("lost") == 1
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
@@ -121,7 +122,7 @@ def test_a_worker_that_is_killed_before_the_others_are_there_is_named_too(three,
 def test_a_worker_that_is_terminated_is_lost(three):
     start(three)
     three[1].process.terminate()
-    assert [three[index].end()[0] for index in (0, 2)] == [LOST_EXIT_CODE] * 2
+    assert [three[index].end()[0] for index in (0, 2)] == [TRY_AGAIN_EXIT_CODE] * 2
 
 
 @pytest.mark.slow
@@ -129,7 +130,7 @@ def test_a_worker_that_does_not_answer_is_lost(started):
     workers = started(worker_environments(3), "2")  # which the chief asks
     start(workers)
     ends = [worker.end() for worker in workers]
-    assert all(code == LOST_EXIT_CODE and errors.count(": worker 2 ") == 1 for code, errors in ends)
+    assert all(code == TRY_AGAIN_EXIT_CODE and errors.count(": worker 2 ") == 1 for code, errors in ends)
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -139,7 +140,7 @@ def test_a_worker_that_fails_ends_the_others_at_once_and_has_its_own_exit_code(t
     others = three[:failing] + three[failing + 1 :]
     for worker in others:
         code, errors = worker.end()
-        assert code == LOST_EXIT_CODE and f"worker {failing} " in errors and errors.count("lost") == 1
+        assert code == TRY_AGAIN_EXIT_CODE and f"worker {failing} " in errors and errors.count("lost") == 1
     assert three[failing].process.poll() is None
     code, errors = three[failing].end()
     assert code == 2 and "lost" not in errors
@@ -152,7 +153,7 @@ def test_after_a_worker_is_stopped_the_others_have_time_to_stop_too(three):
     three[0].go_on("stop")
     assert three[0].end()[0] == 143
     code, errors = three[2].end()  # which hears nothing of it but from them
-    assert code == LOST_EXIT_CODE and errors.count("lost") == 1
+    assert code == TRY_AGAIN_EXIT_CODE and errors.count("lost") == 1
 
 
 def test_a_chief_that_waits_hears_ctrl_c(three):
@@ -202,3 +203,35 @@ def test_a_worker_that_does_not_start_is_not_waited_for_forever(monkeypatch):
         Cluster(chief).gather()
     with pytest.raises(WorkerLostError, match=r"worker 0 \(127.* did not start within 0\.5 s: .*refused"):
         Cluster(missing)
+
+
+PROGRESS = """
+import io, sys
+from scarlet_tf import progress
+from scarlet_tf.runs.cluster import join_cluster
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+progress.SECONDS = 0
+cluster = join_cluster()
+cluster.gather()
+cluster.meet()
+sys.stderr = terminal = Terminal()
+list(progress.progress(range(2), "train", unit="step"))
+print(repr(terminal.getvalue()))
+"""
+
+
+def test_workers_show_their_progress_in_lines():
+    """Also on a terminal, which several may share."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", PROGRESS], env=os.environ | environment, **pipes)
+        for environment in worker_environments(2)
+    ]
+    for index, worker in enumerate(workers):
+        output, errors = worker.communicate(timeout=30)
+        assert worker.returncode == 0, errors
+        lines = ast.literal_eval(output).splitlines()
+        assert lines and all(line.startswith(f"worker {index}: train: ") for line in lines)
+        assert r"\r" not in output

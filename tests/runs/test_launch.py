@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
 
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE
-from scarlet_tf.runs.slurm import is_slurm_step, tf_config_of_slurm
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
+from scarlet_tf.runs.slurm import count_tasks, is_slurm_step, tf_config_of_slurm
 from scarlet_tf.runs.strategy import check_strategy
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,15 @@ def test_a_step_of_slurm_needs_no_tf_config(monkeypatch):
 def test_what_slurm_does_not_write(changes, message):
     with pytest.raises(ValueError, match=message):
         tf_config_of_slurm(STEP | changes)
+
+
+def test_tasks_are_counted_as_tensorflow_does():
+    for text in ("2,1(x2)", "1", "4(x3),2", "1(x10)"):
+        expected = sum(slurm_cluster_resolver.expand_tasks_per_node(text))
+        assert count_tasks({"SLURM_STEP_TASKS_PER_NODE": text}) == expected
+    for text in ("", "2,", "2(3)", "two"):
+        with pytest.raises(ValueError, match=r"SLURM_STEP_TASKS_PER_NODE must be such as '2,1\(x3\)', got "):
+            count_tasks({"SLURM_STEP_TASKS_PER_NODE": text})
 
 
 def test_a_worker_of_slurm_starts():
@@ -127,7 +137,26 @@ def test_a_machine_that_is_not_listed_ends(tmp_path):
     environment = os.environ | {"WORKERS": "workers", "ME": "first:900"}
     command = ["bash", LAUNCH / "machines.sh", "true"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "first:900: not in workers\n")
+    assert (done.returncode, done.stderr) == (2, "machines.sh: ME=first:900 is not a line of workers\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "command", "line"),
+    [
+        ({}, ["true"], "set WORKERS to a file with HOST:PORT of every worker, a line each, as in: WORKERS="),
+        ({"WORKERS": "workers"}, ["true"], "set ME to the line of workers that is this machine's, as in: WORKERS="),
+        ({"WORKERS": "workers", "ME": ""}, ["true"], "set ME to the line of workers that is this machine's, as in: "),
+        ({"WORKERS": "workers", "ME": "first:9000"}, [], "expected the command that trains, as in: WORKERS="),
+        ({"WORKERS": "none", "ME": "first:9000"}, ["true"], "cannot read workers from WORKERS=none"),
+    ],
+)
+def test_what_the_launch_file_needs_is_said_in_one_line(given, command, line, tmp_path):
+    (tmp_path / "workers").write_text("first:9000\n")
+    environment = {name: value for name, value in os.environ.items() if name not in ("WORKERS", "ME")} | given
+    call = ["bash", LAUNCH / "machines.sh", *command]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"machines.sh: {line}")
 
 
 def test_the_kubernetes_file():
@@ -136,7 +165,7 @@ def test_the_kubernetes_file():
     pod = job["spec"]["template"]["spec"]
     rules = job["spec"]["podFailurePolicy"]["rules"]
     by_code = {rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule}
-    assert by_code == {"Ignore": [LOST_EXIT_CODE], "FailJob": [2]} and pod["restartPolicy"] == "Never"
+    assert by_code == {"Ignore": [TRY_AGAIN_EXIT_CODE], "FailJob": [2]} and pod["restartPolicy"] == "Never"
     assert {rule["onExitCodes"]["containerName"] for rule in rules[1:]} == {pod["containers"][0]["name"]}
     assert (service["kind"], job["kind"], job["spec"]["completionMode"]) == ("Service", "Job", "Indexed")
     assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"]["job-name"] == "supernet"

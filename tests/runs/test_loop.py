@@ -216,3 +216,13 @@ def test_a_worker_stops_with_another(tmp_path):
         run(tmp_path, workers=workers)
     assert workers.asked == [False, False]
     assert CheckpointStore(tmp_path, kind="t", fingerprint="f").restore().step == 4  # logged after 3, saved after 4
+
+
+def test_a_log_shows_the_progress_of_a_run_in_lines(tmp_path, monkeypatch, capsys):
+    """With the scalars; a resumed run counts the steps that were done before."""
+    monkeypatch.setattr("scarlet_tf.progress.SECONDS", 0)
+    with RunLog(tmp_path, total_steps=12, start_step=9, description="supernet") as log:
+        log.advance(10, {"loss": 0.5})
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("supernet: 9 of 12 steps, ")
+    assert last.startswith("supernet: 10 of 12 steps, ") and last.endswith(", loss=0.5")

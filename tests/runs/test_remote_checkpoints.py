@@ -9,8 +9,10 @@ import flaky
 import numpy as np
 import pytest
 
-from scarlet_tf.paths import RemoteError
-from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
+from scarlet_tf.committed import copy_run
+from scarlet_tf.files import FolderInUseError, locked_folder
+from scarlet_tf.paths import RemoteError, as_path
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore, check_markers
 
 FOLDER = "flaky://bucket/run"
 
@@ -156,3 +158,49 @@ def test_no_checkpoint_is_none_and_other_settings_are_refused():
     store().save(1, arrays_of(1, 0))
     with pytest.raises(CheckpointError, match=r"flaky://bucket/run/checkpoint-0000000001.npz was saved with other"):
         CheckpointStore(FOLDER, kind="test", fingerprint="g").restore()
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint-0000000003.npz", "checkpoints/checkpoint-0000000003.npz", "training.json"]
+)
+def test_a_run_that_was_copied_without_markers_is_refused(tmp_path, name):
+    run = tmp_path / "store" / "bucket" / "run"
+    (run / name).parent.mkdir(parents=True)
+    (run / name).write_bytes(b"content")
+    (run / "config.json").write_bytes(b"{}")
+    message = rf"^flaky://bucket/run has {name.split('/')[-1]}, but no file in it has a marker, .*committed.copy_run"
+    with pytest.raises(CheckpointError, match=message):
+        check_markers(as_path(FOLDER))
+    (run / ".log.jsonl.complete").write_bytes(b"{}")  # of a run that was killed in its first checkpoint
+    check_markers(as_path(FOLDER))
+    check_markers(tmp_path)
+
+
+def test_a_run_without_checkpoints_or_none_is_not_refused(tmp_path):
+    check_markers(as_path(FOLDER))
+    run = tmp_path / "store" / "bucket" / "run"
+    run.mkdir(parents=True)
+    (run / "config.json").write_bytes(b"{")  # of a run that was killed while it wrote this
+    check_markers(as_path(FOLDER))
+
+
+def test_a_run_that_is_copied_with_markers_resumes(tmp_path):
+    local = tmp_path / "local"
+    own = CheckpointStore(local, kind="test", fingerprint="f", keep=2)
+    for step in (1, 2):
+        own.save(step, arrays_of(step, 0))
+    (local / "tensorboard").mkdir()
+    for name in ("config.json", "tensorboard/events", ".checkpoint-0000000003.npz.ab.tmp"):
+        (local / name).write_bytes(b"{}")
+    with locked_folder(local), pytest.raises(FolderInUseError):
+        copy_run(local, FOLDER)
+    copy_run(local, FOLDER)
+    check_markers(as_path(FOLDER))
+    check_whole(store().restore())
+    assert store().restore().step == 2
+    run = tmp_path / "store" / "bucket" / "run"
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    marked = {"checkpoint-0000000001.npz", "checkpoint-0000000002.npz", "config.json"}
+    assert names == marked | {f"{name}.complete" for name in marked} | {"tensorboard/events"}
+    with pytest.raises(NotADirectoryError, match="expected a local run directory"):
+        copy_run(tmp_path / "none", FOLDER)

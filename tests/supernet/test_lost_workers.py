@@ -1,6 +1,8 @@
-"""A run of three workers that loses one five times, at random, and resumes with two and with one."""
+"""Runs of several workers: one loses a worker five times and resumes with fewer, and SIGTERM stops one."""
 
 import json
+import re
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -11,7 +13,7 @@ from clusters import worker_environments
 from forked import ForkedProcess
 
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 
 PROCESS = Path(__file__).with_name("training_process.py")
 STEPS, BATCH_SIZE = 24, 12
@@ -23,13 +25,14 @@ LOSS_LIMIT = 2 * 8 * SUMMED_OTHERWISE
 pytestmark = pytest.mark.slow
 
 
-def start(output, data, strategy, *, environment=None):
+def start(output, data, strategy, *, steps=STEPS, environment=None):
     folder = data.name.removeprefix("folder:")
-    return ForkedProcess([PROCESS, output, folder, STEPS, strategy, BATCH_SIZE, 1], env=environment)
+    return ForkedProcess([PROCESS, output, folder, steps, strategy, BATCH_SIZE, 1], env=environment)
 
 
-def start_workers(output, data, count):
-    return [start(output, data, "multi_worker", environment=each) for each in worker_environments(count)]
+def start_workers(output, data, count, *, steps=STEPS):
+    environments = worker_environments(count)
+    return [start(output, data, "multi_worker", steps=steps, environment=each) for each in environments]
 
 
 def log_of(output):
@@ -73,7 +76,7 @@ def lose(workers, victim):
     for index, worker in enumerate(workers):
         _, errors = worker.communicate(timeout=60)
         if index != victim:
-            assert worker.returncode == LOST_EXIT_CODE, errors[-3000:]
+            assert worker.returncode == TRY_AGAIN_EXIT_CODE, errors[-3000:]
             assert errors.count("was lost") == 1 and f": worker {victim} (127.0.0.1:" in errors
             assert "Traceback" not in errors
     assert time.monotonic() - killed < 60
@@ -112,3 +115,24 @@ def test_a_run_that_loses_workers_resumes_with_fewer(tiny_data, tmp_path):
     for name, value in expected.items():
         limit = SUMMED_OTHERWISE * max(np.abs(value).max(), 1e-2)
         np.testing.assert_allclose(arrays[name], value, rtol=0, atol=limit, err_msg=name)
+
+
+@pytest.mark.parametrize("stopped", [(0, 1), (1,)])
+def test_workers_that_sigterm_stops_save_the_same_step(tiny_data, tmp_path, stopped):
+    """As a scheduler stops them all, or one machine: each says what is saved, and ends with 143."""
+    workers = start_workers(tmp_path, tiny_data, 2, steps=5000)
+    wait_for_step(tmp_path, workers, 4)
+    for index in stopped:
+        workers[index].send_signal(signal.SIGTERM)
+    errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [143, 143], errors[0][-3000:] + errors[1][-3000:]
+    folders = (tmp_path, tmp_path / "worker-1")
+    chief, other = map(newest, folders)
+    assert 4 <= chief.step == other.step < 5000
+    for text, folder in zip(errors, folders, strict=True):
+        (line,) = re.findall("^.*saved up to.*$", text, re.MULTILINE)
+        assert line.startswith(f"stopped: {folder} is saved up to step {chief.step} of 5000; to resume: ")
+        assert "was lost" not in text and "Traceback" not in text
+    assert log_of(tmp_path)[-1]["step"] == chief.step
+    for name, value in chief.arrays.items():
+        np.testing.assert_array_equal(other.arrays[name], value, err_msg=name)

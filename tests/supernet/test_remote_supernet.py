@@ -1,14 +1,16 @@
 """Supernet training into a remote run directory that loses writes, and is killed in the middle of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from forked import ForkedProcess
 
+from scarlet_tf.committed import copy_run
 from scarlet_tf.runs.background import snapshot
-from scarlet_tf.runs.checkpoints import CheckpointStore
+from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetConfig, load_supernet, report_paths, train_supernet
 from scarlet_tf.supernet.supernet_config import read_supernet_space
@@ -61,6 +63,24 @@ def test_a_run_that_kill_9_ends_in_its_writes_ends_bit_identical(uninterrupted, 
     names = sorted(path.name for path in (tmp_path / "store" / "bucket" / "supernet").glob("checkpoint-*"))
     steps = [6, 9, 12]
     assert names == [f"checkpoint-{step:010d}.npz{end}" for step in steps for end in ("", ".complete")]
+
+
+def test_a_local_run_goes_on_in_a_store_if_it_is_copied_with_markers(uninterrupted, tiny_data, tmp_path, flaky_store):
+    """A plain copy is refused instead of begun anew."""
+    local, remote = tmp_path / "local", tmp_path / "store" / "bucket" / "supernet"
+    shutil.copytree(uninterrupted, local)
+    (local / f"checkpoint-{STEPS:010d}.npz").unlink()
+    shutil.copytree(local, remote)
+    copied = {path: path.read_bytes() for path in remote.rglob("*") if path.is_file()}
+    refused = start(OUTPUT, tiny_data)
+    _, errors = refused.communicate(timeout=300)
+    assert refused.returncode == 2 and "has checkpoint-0000000009.npz, but no file in it has a marker" in errors
+    with pytest.raises(CheckpointError, match="no file in it has a marker"):
+        load_supernet(OUTPUT)
+    assert {path: path.read_bytes() for path in remote.rglob("*") if path.is_file()} == copied
+    copy_run(local, OUTPUT)
+    finish(start(OUTPUT, tiny_data))
+    check_same_run(uninterrupted, tmp_path)
 
 
 def test_a_run_on_a_store_that_fails_now_and_then(uninterrupted, tiny_data, tmp_path, flaky_store, capfd):

@@ -12,7 +12,7 @@ from clusters import worker_environments
 from forked import ForkedProcess
 
 from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import (
     SupernetConfig,
@@ -208,7 +208,7 @@ def test_two_workers_give_the_single_devices_weights_though_one_is_lost(uninterr
     other.kill()
     other.communicate()
     _, errors = chief.communicate(timeout=120)
-    assert chief.returncode == LOST_EXIT_CODE and errors.count("was lost") == 1 and "Traceback" not in errors
+    assert chief.returncode == TRY_AGAIN_EXIT_CODE and errors.count("was lost") == 1 and "Traceback" not in errors
     for worker in start_workers(tmp_path, tiny_data):
         finish(worker)
     weights = final_arrays(tmp_path)

@@ -13,6 +13,11 @@ SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
 OUTPUT = "--output=o"
 SVG, TFLITE, KERAS, PTH = (f"--output=o.{ending}" for ending in ("svg", "tflite", "keras", "pth"))
 DISTRIBUTED = [("search", ["--supernet=absent"]), ("train", ["--model=scarlet_a"]), ("train_supernet", [])]
+CACHES = [
+    ("memroy", "expected memory or a folder, nearest is 'memory'; for a new folder, ./memroy"),
+    ("there/file.keras/images", "expected memory or a folder, but "),
+    ("s3://bucket/images", "expected memory or a folder on a local disk, got a remote path"),
+]
 WRITING = [
     ("convert_torch", ["--model=scarlet_a", "--checkpoint=there/file.keras"]),
     ("export_saved_model", ["--model=scarlet_a"]),
@@ -157,6 +162,11 @@ CASES = [
     *[
         (tool, [*flags, OUTPUT, "--strategy=multi_worker"], "needs the environment variable TF_CONFIG")
         for tool, flags in DISTRIBUTED
+    ],
+    *[
+        (tool, [*flags, OUTPUT, f"--cache={value}"], f"--cache={value}: {message}")
+        for tool, flags in DISTRIBUTED
+        for value, message in CACHES
     ],
     ("verify", ["--model=scarlet_d"], "nearest is 'scarlet_"),
     ("verify", ["--model=scarlet_a"], "set --dataset"),

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from scarlet_tf.arch import ArchSpec, BlockSpec
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 from scarlet_tf.zoo import load_keras_file
 
 STORE = "flaky://bucket"
@@ -118,4 +119,4 @@ def test_a_store_that_fails_ends_a_tool_with_one_line(bucket, here, call_tool, f
     flaky_store.read = 1.0
     done = call_tool("train", "--model=scarlet_a", f"--output={STORE}/a", cwd=here)
     message = f"train.py: {STORE}/a: TimeoutError: the store does not answer (tried 5 times)\n"
-    assert (done.returncode, done.stderr) == (2, message)
+    assert (done.returncode, done.stderr) == (TRY_AGAIN_EXIT_CODE, message)

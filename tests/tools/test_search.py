@@ -17,7 +17,7 @@ from scarlet_tf.arch.parts import parts_of
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig
 from scarlet_tf.runs.checkpoints import CheckpointStore
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE, WorkerLostError
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE, WorkerLostError
 from scarlet_tf.runs.workers import Workers
 from scarlet_tf.search import ArchiveError, evaluated_models, search_history
 from scarlet_tf.search.archive import read_archive
@@ -98,7 +98,7 @@ def lose_worker(workers, is_time):
     finally:
         for worker in workers:
             worker.kill()
-    assert workers[0].returncode == LOST_EXIT_CODE, errors[-3000:]
+    assert workers[0].returncode == TRY_AGAIN_EXIT_CODE, errors[-3000:]
     return errors
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clusters import worker_environments
 
-from scarlet_tf.runs.cluster import LOST_EXIT_CODE
+from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_a_run_that_lost_its_chief_resumes_on_one_device(runs, pictures, single,
         time.sleep(0.005)
     chief.kill()
     _, errors = other.communicate(timeout=60)
-    assert other.returncode == LOST_EXIT_CODE and errors.count("was lost") == 1
+    assert other.returncode == TRY_AGAIN_EXIT_CODE and errors.count("was lost") == 1
     assert re.search(r"worker 0 \S+ was lost", errors)
     result = runs.tiny_run(pictures, tmp_path / "run", **SETTINGS)
     assert (result["replicas"], result["steps"]) == (1, 4)
