@@ -187,6 +187,17 @@ class DepthConfig:
                 for arm in self.arms:
                     yield Row(label=label, condition=condition, arm=arm, seed=seed)
 
+    def with_seeds(self, seeds: Sequence[int]) -> DepthConfig:
+        """Return the config with only some of its seeds, or with all if none are given.
+
+        Raises:
+            ValueError: if it lacks one of them.
+        """
+        for seed in seeds:
+            if seed not in self.seeds:
+                raise ValueError(f"seed {seed} is not in the config: expected {', '.join(map(str, self.seeds))}")
+        return dataclasses.replace(self, seeds=tuple(seeds) or self.seeds)
+
     @classmethod
     def read(cls, path: str | os.PathLike) -> DepthConfig:
         """Read a config file; every condition holds what differs from "base".

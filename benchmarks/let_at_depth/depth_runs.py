@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 from benchmarks.let_at_depth.depth_config import ARMS, SIDE, DepthConfig, Row, measured_paths
 from benchmarks.let_at_depth.depth_reasons import measure_reasons
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
+from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import (
@@ -91,13 +94,45 @@ class Measurement:
         write_atomically(self._folder / f"{name}.json", json.dumps(accuracies) + "\n")
 
 
-def run_rows(config: DepthConfig, output: Path, *, only: str | None, data_dir: str | None) -> dict[str, dict]:
+def read_finished(path: str | os.PathLike, config: DepthConfig) -> dict[str, dict]:
+    """Return the rows of a config that an earlier result, result.json, has.
+
+    Raises:
+        ValueError: if the result has a condition of this name with other settings, or is not a result.
+    """
+    try:
+        result = json.loads(Path(path).read_text(encoding="utf-8"))
+        before, rows = result["config"], result["rows"]
+        conditions = {
+            label: settings | {"images": before["images"]} for label, settings in before["conditions"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a result of this experiment: {error}") from error
+    for label, condition in config.conditions.items():
+        settings = dataclasses.asdict(condition) | {"images": config.images}
+        if label in conditions and (difference := name_differences(conditions[label], settings)):
+            raise ValueError(f"{path} has the condition {label!r} with other settings ({difference})")
+    wanted = [row for row in config.rows() if row.name in rows]
+    return {
+        row.name: rows[row.name] for row in wanted if row.label not in config.explained or "reasons" in rows[row.name]
+    }
+
+
+def run_rows(
+    config: DepthConfig,
+    output: Path,
+    *,
+    only: str | None,
+    data_dir: str | None,
+    finished: Mapping[str, dict] | None = None,
+) -> dict[str, dict]:
     """Train and measure all rows, or a single one. Finished rows are read from `output`.
 
     Args:
         config: the experiment.
         output: folder of the run directories, CONDITION/ARM/SEED.
         only: name of the only row to run; None: all.
+        finished: rows that are taken as they are, see `read_finished`.
 
     Returns:
         By row, {"halfway": accuracies, "end": accuracies}, see `Measurement`, and in the explained conditions also
@@ -109,8 +144,10 @@ def run_rows(config: DepthConfig, output: Path, *, only: str | None, data_dir: s
     rows = {row.name: row for row in config.rows() if only in (None, row.name)}
     if not rows:
         raise ValueError(f"no row {only!r}: expected one of {', '.join(row.name for row in config.rows())}")
-    results = {}
+    results = {name: row for name, row in (finished or {}).items() if name in rows}
     for name, row in rows.items():
+        if name in results:
+            continue
         folder = output / name
         parts = ["halfway", "end"]
         if not (folder / "end.json").exists():

@@ -146,6 +146,27 @@ def test_similarities_of_features():
     assert angle(np.array([1.0, 0.0]), np.array([2.0, 2.0])) == pytest.approx(45)
 
 
+def test_rows_of_earlier_results(tmp_path):
+    config = DepthConfig(conditions={"a": Condition(), "b": Condition(steps=9)}, arms=("let", "plain"), seeds=(1, 2))
+    path, rows = tmp_path / "result.json", {"a/let/1": {"end": 1}, "b/let/1": {"end": 2}, "c/let/1": {"end": 3}}
+    path.write_text(json.dumps({"config": dataclasses.asdict(config), "rows": rows}))
+    assert depth_runs.read_finished(path, config) == {"a/let/1": {"end": 1}, "b/let/1": {"end": 2}}
+    found = depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished={"b/let/1": {"end": 2}})
+    assert found == {"b/let/1": {"end": 2}}
+    explained = dataclasses.replace(config, explained=("a",))  # whose row has no reasons
+    assert depth_runs.read_finished(path, explained) == {"b/let/1": {"end": 2}}
+    other = dataclasses.replace(config, conditions={"b": Condition(steps=8)})
+    with pytest.raises(ValueError, match=r"condition 'b' with other settings .*steps"):
+        depth_runs.read_finished(path, other)
+    assert [row.name for row in config.with_seeds([2]).rows()] == ["a/let/2", "a/plain/2", "b/let/2", "b/plain/2"]
+    assert config.with_seeds([]) == config
+    with pytest.raises(ValueError, match="seed 3 is not in the config: expected 1, 2"):
+        config.with_seeds([3])
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="is not a result of this experiment"):
+        depth_runs.read_finished(path, config)
+
+
 @pytest.mark.slow
 def test_gradients_of_paths_are_those_of_their_keras_models():
     import tensorflow as tf
