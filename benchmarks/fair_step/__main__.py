@@ -15,7 +15,7 @@ The line of JSON holds:
     params_m: trainable parameters.
     madds_g, moved_gb: minimum work of a step: multiply-adds forward and backward, and bytes of feature maps read and
         written if every convolution and every normalisation reads its inputs and writes its outputs once.
-    sgemm_gmadds_s, copy_gb_s, floor_s: with --rates, this machine's sgemm and copy rates, and the time that the
+    sgemm_gmadds_s, copy_gb_s, floor_s: with --rates, the sgemm and copy rates of as many threads, and the time that the
         minimum work takes at these rates.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
     work = count_work(space, _BATCH.value)
     result |= {"madds_g": round(work.madds / 1e9, 2), "moved_gb": round(work.moved / 1e9, 2)}
     if _RATES.value:
-        sgemm, copy = measure_rates()
+        sgemm, copy = measure_rates(_THREADS.value)
         floor = work.madds / sgemm + work.moved / copy
         result |= {
             "sgemm_gmadds_s": round(sgemm / 1e9, 1),

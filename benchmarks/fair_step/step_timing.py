@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -69,22 +71,29 @@ def seconds_since_start() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _best(function: Callable[[], object], *, repeats: int = 7) -> float:
+def _best_rate(work: float, tasks: Sequence[Callable[[], object]], *, repeats: int = 7) -> float:
+    """Return how much work tasks in threads of their own do in a second, `work` each; the best of some repeats."""
     times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        for _ in range(repeats + 1):  # the first does not count
+            start = time.perf_counter()
+            list(pool.map(lambda task: task(), tasks))
+            times.append(time.perf_counter() - start)
+    return work * len(tasks) / min(times[1:])
 
 
-def measure_rates() -> tuple[float, float]:
-    """Return this machine's rates of sgemm and copies.
+def measure_rates(threads: int) -> tuple[float, float]:
+    """Return this machine's rates of sgemm and copies, with this number of threads at once.
 
-    The first is float32 multiply-adds per second of TensorFlow in a 1024 x 1024 product. The second is bytes read and
-    written per second in a copy of 64 MB, which exceeds the caches.
+    The first is float32 multiply-adds per second of TensorFlow in 1024 x 1024 products. The second is bytes read and
+    written per second in copies of 64 MB, which exceed the caches.
     """
-    a = tf.random.normal((1024, 1024))
-    big = np.ones(16 * 2**20, np.float32)
-    target = np.empty_like(big)
-    return 1024**3 / _best(lambda: tf.matmul(a, a).numpy()), 2 * big.nbytes / _best(lambda: np.copyto(target, big))
+    matrices = [tf.random.normal((1024, 1024)) for _ in range(threads)]
+    large = [(np.ones(16 * 2**20, np.float32), np.ones(16 * 2**20, np.float32)) for _ in range(threads)]
+    products = [functools.partial(_product, matrix) for matrix in matrices]
+    copies = [functools.partial(np.copyto, target, source) for target, source in large]
+    return _best_rate(1024**3, products), _best_rate(2 * large[0][0].nbytes, copies)
+
+
+def _product(matrix: tf.Tensor) -> np.ndarray:
+    return tf.matmul(matrix, matrix).numpy()
