@@ -4,7 +4,8 @@
 
 The models are drawn at random, and each is trained on its own, on the supernet's training images. The run directory
 holds models/, log.jsonl, rank.json, rank.svg, rank.png and rank.md. To resume a run that was stopped, run the same
-command again. With more --models or --repeats, only what is missing is trained.
+command again. With more --models or --repeats, only what is missing is trained; but --draw=madds draws others for
+another number of models.
 """
 
 import sys
@@ -18,7 +19,10 @@ _SUPERNET = flags.DEFINE_string("supernet", None, "Run directory that train_supe
 _OUTPUT = flags.DEFINE_string("output", None, "Run directory to write.", required=True)
 _MODELS = flags.DEFINE_integer("models", 16, "Number of models to compare.", lower_bound=2)
 _DRAW = flags.DEFINE_string(
-    "draw", "uniform", "How to draw models: uniform over the space, or depth (uniform in the number of identities)."
+    "draw",
+    "uniform",
+    "How to draw models: uniform over the space, depth (uniform in the number of identities), or madds (one from each "
+    "of --models equal intervals of multiply-adds).",
 )
 _RECIPE = flags.DEFINE_string("recipe", "small", "Recipe of the stand-alone training: small or paper.")
 _EPOCHS = flags.DEFINE_float("epochs", None, "Number of epochs of the stand-alone training; default: the recipe's.")

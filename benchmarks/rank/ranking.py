@@ -49,7 +49,7 @@ def rank(
 
     Writes models/GENOME/seed_SEED/ (see `train`), log.jsonl, rank.json, .svg, .png and .md into `output`. A second call
     resumes: finished models are not trained again, so `models` and `repeats` may grow, and the supernet may be
-    replaced by another one of the same space and data.
+    replaced by another one of the same space and data. With draw "madds", another number of models draws others.
 
     Args:
         supernet: run directory of a trained supernet.

@@ -18,7 +18,6 @@ from scarlet_tf.runs.checkpoints import CheckpointStore
 
 AT_A_TIME = 2  # blocks of a layer that run at once: one block rarely keeps two threads busy
 BN_MODES = ("moving", "recalibrated")
-DRAWS = ("uniform", "depth")  # see `ranking.draw_genomes`
 LET_INITS = ("normal", "identity")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SHARED_GRADIENTS = ("sum", "mean")

@@ -8,10 +8,10 @@ import scipy.stats
 from spaces import THREE_LAYER_SPACE
 
 from benchmarks.rank import ranking
-from benchmarks.rank.random_models import DRAWS, draw_genomes
+from benchmarks.rank.random_models import _stratified, draw_genomes
 from benchmarks.rank.ranking import rank, tau_of_trainings
 from benchmarks.rank.ranking_page import draw_ranking, make_ranking_page
-from scarlet_tf.arch import count, get_space
+from scarlet_tf.arch import count, count_genomes, get_space
 from scarlet_tf.arch.space import table_1
 from scarlet_tf.data import DataConfig, open_dataset
 from scarlet_tf.runs.checkpoints import CheckpointStore
@@ -20,7 +20,7 @@ from scarlet_tf.supernet import Supernet, SupernetConfig, SupernetEvaluator, loa
 
 def test_genomes_are_different_and_more_models_keep_the_first():
     space = get_space("small")
-    for draw in DRAWS:
+    for draw in ("uniform", "depth"):
         genomes = draw_genomes(space, 60, seed=3, draw=draw)
         assert len(np.unique(genomes, axis=0)) == 60
         np.testing.assert_array_equal(draw_genomes(space, 20, seed=3, draw=draw), genomes[:20])
@@ -33,6 +33,38 @@ def test_genomes_are_different_and_more_models_keep_the_first():
         draw_genomes(space, 4, seed=0, draw="dept")
     with pytest.raises(ValueError, match=r"2 or more models, got 1"):
         draw_genomes(space, 1, seed=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_draw_by_madds_takes_one_model_of_each_interval(seed):
+    space = get_space("small", classes=100)
+    genomes = draw_genomes(space, 24, seed=seed, draw="madds")
+    np.testing.assert_array_equal(draw_genomes(space, 24, seed=seed, draw="madds"), genomes)
+    assert len(np.unique(genomes, axis=0)) == 24
+    assert not np.array_equal(draw_genomes(space, 24, seed=seed + 2, draw="madds"), genomes)
+    madds, _ = count_genomes(space, genomes)
+    # Neighbours are at most two widths of an interval apart, and the first is at least 22 widths from the last.
+    assert (np.diff(madds) >= 0).all() and (np.diff(madds) <= 2 * (madds[-1] - madds[0]) / 22).all()
+    uniform, _ = count_genomes(space, draw_genomes(space, 24, seed=seed))
+    assert madds.std() > 1.5 * uniform.std()
+
+
+def test_strata_hold_one_model_each_and_empty_ones_the_nearest():
+    space = dataclasses.replace(THREE_LAYER_SPACE, choices=table_1())
+    rng = np.random.default_rng(0)
+    pool = np.unique(space.random(rng, 500), axis=0)
+    madds, _ = count_genomes(space, pool)
+    drawn, _ = count_genomes(space, _stratified(space, pool, 6, rng=rng))
+    assert np.histogram(drawn, np.linspace(madds.min(), madds.max(), 7))[0].tolist() == [1] * 6
+    # Three are in the first of five intervals, so that two intervals are empty, and get the other two of the three.
+    order = np.argsort(madds)
+    few = pool[order[[0, 1, 2, len(order) // 2, -1]]]
+    cut = np.linspace(*madds[order[[0, -1]]], 6)
+    assert np.histogram(count_genomes(space, few)[0], cut)[0].tolist().count(0) == 2
+    found = _stratified(space, few, 5, rng=rng)
+    np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(few, axis=0))
+    with pytest.raises(ValueError, match=r"has 8 models, too few to draw 9 distinct ones"):
+        draw_genomes(dataclasses.replace(space, choices=(table_1()[0][:2],)), 9, seed=0, draw="madds")
 
 
 # With the paper's choices, whose paths differ more.

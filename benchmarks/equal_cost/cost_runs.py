@@ -1,0 +1,114 @@
+"""Run the searches of the experiment and train what they pick, resuming what was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.equal_cost.cost_config import SUPERNET, CostConfig, Row, make_space
+from benchmarks.equal_cost.cost_methods import (
+    data_config,
+    search_at_random,
+    search_by_halving,
+    search_supernet,
+)
+from scarlet_tf.arch import count
+from scarlet_tf.data import open_dataset
+from scarlet_tf.differences import name_differences
+from scarlet_tf.files import write_atomically
+from scarlet_tf.training.trainer import train
+
+_SEARCHES = {"random": search_at_random, "halving": search_by_halving}
+
+
+def run_rows(config: CostConfig, output: Path, *, only: str | None, data_dir: str | None) -> dict[str, dict]:
+    """Run all rows, or a single one. Finished rows are read from `output`.
+
+    Args:
+        config: the experiment.
+        output: folder of the rows' folders, METHOD/SEED, which get pick.json after the search and row.json at the end.
+        only: name of the only row to run; None: all.
+
+    Returns:
+        The content of row.json by row: the fields of `Pick`, "madds", "test" (top-1 of the pick after its training),
+        and the CPU seconds of "search" and "final".
+
+    Raises:
+        ValueError: if there is no row `only`, its budget is not known yet, or `output` has other settings.
+    """
+    rows = {row.name: row for row in config.rows() if only in (None, row.name)}
+    if not rows:
+        raise ValueError(f"no row {only!r}: expected one of {', '.join(row.name for row in config.rows())}")
+    _claim(output, config)
+    results = {}
+    for name, row in rows.items():
+        path = output / name / "row.json"
+        if not path.exists():
+            write_atomically(path, json.dumps(_run(config, row, output, data_dir=data_dir), indent=1) + "\n")
+        results[name] = _read(path)
+    return results
+
+
+def _claim(output: Path, config: CostConfig) -> None:
+    """Write the settings to `output`; raise ValueError if it has others. Seeds and methods may be added."""
+    path, settings = output / "config.json", config.to_dict()
+    for name in ("seeds", "methods"):
+        del settings[name]
+    output.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (difference := name_differences(_read(path), settings)):
+        raise ValueError(f"{output} has rows with other settings ({difference}): use another folder")
+    write_atomically(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _run(config: CostConfig, row: Row, output: Path, *, data_dir: str | None) -> dict:
+    folder = output / row.name
+    picked = folder / "pick.json"
+    if not picked.exists():
+        with _counting(folder, "search"):
+            pick = _search(config, row, output, data_dir=data_dir)
+        write_atomically(picked, json.dumps(dataclasses.asdict(pick)) + "\n")
+    pick = _read(picked)
+    spec = make_space().spec(pick["genome"])
+    trained = folder / "final.json"
+    if not trained.exists():
+        recipe = config.training(epochs=config.final_epochs, seed=row.seed)
+        with _counting(folder, "final"):
+            data = open_dataset(data_config(config, data_dir=data_dir))
+            result = train(spec, data, recipe, output=folder / "final")
+        write_atomically(trained, json.dumps({"test": result["test"]["top1"]}) + "\n")
+    return pick | {"madds": count(spec).madds} | _read(trained) | {"cpu_seconds": _read(folder / "cpu_seconds.json")}
+
+
+def _search(config: CostConfig, row: Row, output: Path, *, data_dir: str | None):
+    folder = output / row.name
+    if row.method == SUPERNET:
+        return search_supernet(config, folder, seed=row.seed, data_dir=data_dir)
+    supernet = Row(method=SUPERNET, seed=row.seed).name
+    if not (output / supernet / "pick.json").exists():
+        raise ValueError(f"row {row.name} gets the cost of row {supernet} as its budget: run --only={supernet} first")
+    budget = _read(output / supernet / "pick.json")["cost"]
+    return _SEARCHES[row.method](config, folder, seed=row.seed, budget=budget, data_dir=data_dir)
+
+
+@contextlib.contextmanager
+def _counting(folder: Path, phase: str) -> Iterator[None]:
+    """Add the CPU seconds of the block to those of `phase` in cpu_seconds.json, also if the block is interrupted.
+
+    What a killed process took since its start is lost.
+    """
+    path, started = folder / "cpu_seconds.json", time.process_time()
+    try:
+        yield
+    finally:
+        seconds = _read(path) if path.exists() else {}
+        seconds[phase] = round(seconds.get(phase, 0.0) + time.process_time() - started, 1)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(seconds) + "\n")
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
