@@ -19,6 +19,29 @@ _DEEP_WIDTH = 0.25
 (IDENTITY,) = set(get_space("scarlet").identities)  # its gene, in all of these spaces
 
 
+# Genes of the blocks of Table 1 that a layer keeps, by their number.
+BLOCKS = {12: tuple(range(12)), 4: (0, 3, 8, 11)}
+
+
+def check_blocks(blocks: int) -> None:
+    """Raise ValueError unless `blocks` is a number that `with_blocks` accepts."""
+    if blocks not in BLOCKS:
+        raise ValueError(f"blocks must be 12 or 4, got {blocks!r}")
+
+
+def with_blocks(space: SearchSpace, blocks: int) -> SearchSpace:
+    """Return a space of Table 1's choices with fewer of them: 4 blocks (e3 k3, e3 k5 se, e6 k5, e6 k7 se), or all 12.
+
+    Layers keep their identity, as the last choice.
+
+    Raises:
+        ValueError: for another number of blocks.
+    """
+    check_blocks(blocks)
+    kept = (*BLOCKS[blocks], -1)
+    return dataclasses.replace(space, choices=tuple(tuple(row[gene] for gene in kept) for row in space.layer_choices))
+
+
 def stand_in(name: str, *, classes: int = 10) -> SearchSpace:
     """Return one of SPACES. Raise ValueError for another name."""
     check_known("space", name, SPACES)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.stand_in_spaces import with_blocks
 from scarlet_tf.arch import SearchSpace, count_genomes, get_space
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.supernet_config import InitConfig
@@ -25,9 +26,9 @@ LABELS = {
 RECIPE = "small"  # of all trainings of models on their own
 
 
-def make_space() -> SearchSpace:
-    """Return the search space."""
-    return dataclasses.replace(get_space("small", classes=CLASSES), resolution=SIDE)
+def make_space(blocks: int) -> SearchSpace:
+    """Return the search space, with this number of blocks besides the LET in each layer, see `with_blocks`."""
+    return with_blocks(dataclasses.replace(get_space("small", classes=CLASSES), resolution=SIDE), blocks)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,7 @@ class CostConfig:
         final_epochs: epochs of the training of each pick.
         zero_gamma: of all trainings of models on their own, see `TrainConfig`.
         held_out: training images held out for the search.
+        blocks: choices of a layer besides the LET, 12 or 4.
         images: how many of the held-out images every method measures accuracy on.
         methods: names in METHODS, "supernet" among them.
 
@@ -131,6 +133,7 @@ class CostConfig:
     random_epochs: float
     halving: HalvingSettings
     final_epochs: float
+    blocks: int = 12
     held_out: int = 5000
     images: int = 2000
     zero_gamma: bool = False
@@ -153,13 +156,18 @@ class CostConfig:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
         self.training(epochs=self.final_epochs, seed=0)
-        space = make_space()
+        space = self.space
         madds, _ = count_genomes(space, space.random(np.random.default_rng(0), 1000))
         if not (madds <= self.max_madds).any():
             raise ValueError(
                 f"max_madds must leave models to draw: the smallest of 1000 random ones has {madds.min()} "
                 f"multiply-adds, got {self.max_madds}"
             )
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return make_space(self.blocks)
 
     def rows(self) -> Iterator[Row]:
         """Return all searches, seed by seed, "supernet" first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.equal_cost.cost_config import CostConfig, make_space
+from benchmarks.equal_cost.cost_config import SIDE, CostConfig
 from benchmarks.equal_cost.costs import Budget, one_shot_cost, supernet_training_cost
 from benchmarks.equal_cost.short_training import ShortTraining
 from scarlet_tf.arch import count_genomes
@@ -48,13 +48,13 @@ class Pick:
 def data_config(config: CostConfig, *, data_dir: str | None) -> DataConfig:
     """Return the images of all trainings, augmented as the recipe does it."""
     augment = config.training(epochs=config.final_epochs, seed=0).augment
-    where = {"image_size": make_space().resolution, "data_dir": data_dir}
+    where = {"image_size": SIDE, "data_dir": data_dir}
     return DataConfig(name="garment_pairs", search_validation=config.held_out, augment=augment, **where)
 
 
 def search_supernet(config: CostConfig, folder: Path, *, seed: int, data_dir: str | None) -> Pick:
     """Train a supernet, search it for one-shot accuracy under the limit of multiply-adds, and pick the best model."""
-    space, settings = make_space(), config.supernet
+    space, settings = config.space, config.supernet
     trained_in = folder / "supernet"
     training = SupernetConfig(
         space=space,
@@ -121,7 +121,7 @@ class _Trainings:
         folder: Path,
     ) -> None:
         self._config, self._data, self._training, self._folder = config, data, training, folder
-        self._space, self._rungs = make_space(), rungs
+        self._space, self._rungs = config.space, rungs
         self.budget = Budget(total=budget)
         self._found: dict[tuple[int, ...], dict[int, float]] = {}  # accuracies by number of steps
 
@@ -185,7 +185,7 @@ def search_at_random(config: CostConfig, folder: Path, *, seed: int, budget: int
     training = config.training(epochs=config.random_epochs, seed=seed)
     _, steps = count_steps(data, training)
     trainings = _Trainings(config, data, training, rungs=(steps,), budget=budget, folder=folder)
-    space, rng = make_space(), np.random.default_rng(seed)
+    space, rng = config.space, np.random.default_rng(seed)
     suffices = True
     while suffices:
         genome = tuple(space.random(rng, 1)[0].tolist())
@@ -212,7 +212,7 @@ def search_by_halving(config: CostConfig, folder: Path, *, seed: int, budget: in
         sampler=optuna.samplers.RandomSampler(seed=seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=config.halving.factor),
     )
-    space, suffices = make_space(), True
+    space, suffices = config.space, True
     while suffices:
         trial = study.ask()
         genes = enumerate(space.num_choices)

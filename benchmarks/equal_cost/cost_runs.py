@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.equal_cost.cost_config import SUPERNET, CostConfig, Row, make_space
+from benchmarks.equal_cost.cost_config import SUPERNET, CostConfig, Row
 from benchmarks.equal_cost.cost_methods import (
     data_config,
     search_at_random,
@@ -72,7 +72,7 @@ def _run(config: CostConfig, row: Row, output: Path, *, data_dir: str | None) ->
             pick = _search(config, row, output, data_dir=data_dir)
         write_atomically(picked, json.dumps(dataclasses.asdict(pick)) + "\n")
     pick = _read(picked)
-    spec = make_space().spec(pick["genome"])
+    spec = config.space.spec(pick["genome"])
     trained = folder / "final.json"
     if not trained.exists():
         recipe = config.training(epochs=config.final_epochs, seed=row.seed)

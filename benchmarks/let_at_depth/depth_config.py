@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from scarlet_tf.arch import Choice, SearchSpace, get_space
+from benchmarks.stand_in_spaces import check_blocks, with_blocks
+from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet_config import SHARED_GRADIENTS
 
 CLASSES, SIDE = 100, 48
 PARTS = ("stem", "tail", "classifier")  # of a supernet, whose weights all paths share
-BLOCKS = {12: range(12), 4: (0, 3, 8, 11)}  # genes of Table 1
 RANDOM_PATHS = 26
 _SEED_OF_PATHS = 10**6
 
@@ -68,8 +68,7 @@ class Condition:
     def __post_init__(self) -> None:
         if self.layers not in (6, 19):
             raise ValueError(f"layers must be 6 or 19, got {self.layers!r}")
-        if self.blocks not in BLOCKS:
-            raise ValueError(f"blocks must be 12 or 4, got {self.blocks!r}")
+        check_blocks(self.blocks)
         if not 0 < self.width <= 1 or not self.learning_rate > 0 or not self.residual_gamma >= 0:
             raise ValueError(
                 "width must be in (0, 1], learning_rate > 0 and residual_gamma >= 0, "
@@ -84,12 +83,9 @@ class Condition:
         """The gene of an identity."""
         return self.blocks
 
-    def _choices(self, options: Sequence[Choice]) -> tuple[Choice, ...]:
-        return (*(options[gene] for gene in BLOCKS[self.blocks]), options[-1])
-
     def space(self, arm: str) -> SearchSpace:
         """Return an arm's search space."""
-        full = get_space("scarlet", classes=CLASSES)
+        full = with_blocks(get_space("scarlet", classes=CLASSES), self.blocks)
         first = (0, 2, 6, 10, 14, 18) if self.layers == 6 else range(full.num_layers)
         outputs = [max(8, int(full.out_channels[layer] * self.width + 4) // 8 * 8) for layer in first]
         space = dataclasses.replace(
@@ -97,7 +93,7 @@ class Condition:
             name=f"garments{self.layers}",
             out_channels=tuple(outputs),
             strides=tuple(full.strides[layer] for layer in first),
-            choices=tuple(self._choices(full.layer_choices[layer]) for layer in first),
+            choices=tuple(full.layer_choices[layer] for layer in first),
             resolution=SIDE,
             stem_channels=16,
             first_channels=8,

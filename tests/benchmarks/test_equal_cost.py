@@ -19,7 +19,7 @@ from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
 
 FOLDER = Path(cost_methods.__file__).parent
-SPACE = make_space()
+SPACE = make_space(12)
 
 
 def short(**changes) -> CostConfig:
