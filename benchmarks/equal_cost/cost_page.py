@@ -74,8 +74,8 @@ def make_cost_page(result: Mapping, *, picture: str) -> str:
 
 {describe(result)}.
 
-Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs, models of \
-at most {config.max_madds / 1e6:g} M multiply-adds.
+Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs, models \
+of at most {config.max_madds / 1e6:g} M multiply-adds.
 {seeds}; chance is {1 / CLASSES:.3f}. [The plan](../../benchmarks/equal_cost/plan.md) says how cost is counted, and \
 what would count as shown.
 
