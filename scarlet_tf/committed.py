@@ -64,16 +64,19 @@ def copy_run(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
     Raises:
         FolderInUseError: if a run writes to `source`.
+        ValueError: if `target` is not remote.
         NotADirectoryError: if `source` is not a folder.
 
     Example:
         >>> copy_run("runs/supernet", "gs://bucket/runs/supernet")
     """
     source = Path(source)
+    if not is_remote(target):
+        raise ValueError(f"{os.fspath(target)} is local: expected a remote path, such as gs://bucket/run")
     if not source.is_dir():
         raise NotADirectoryError(f"{source} is not a folder: expected a local run directory")
     check_free(source)
-    for path in sorted(source.rglob("*")):
+    for path in sorted(source.rglob("*"), reverse=True):  # the newest checkpoint first, in case this is interrupted
         if path.is_file() and not path.name.startswith("."):
             copy = write_atomically if path.parent.name == "tensorboard" else write_committed
             copy(as_path(target) / path.relative_to(source).as_posix(), path.read_bytes())

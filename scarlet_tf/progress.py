@@ -5,6 +5,7 @@ Processes of a cluster print lines on a terminal too, each with its name: they m
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import TextIO
@@ -14,6 +15,7 @@ from tqdm import tqdm
 SECONDS = 10  # between two lines, and before the first
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_noinv_fmt}, {elapsed} so far, {remaining} left{postfix}"
 _UP = "\x1b[A"
+_RATE = re.compile(r", +([\d.?]+)(?=[a-z]+/s)")  # tqdm pads the number, and puts no space before the unit
 _LINE_WITHOUT_TOTAL = "{desc}: {n_fmt} {unit}, {elapsed} so far{postfix}"
 
 _process = ""  # the name of this process, if it is one of several
@@ -62,7 +64,7 @@ class _Lines:
 
     def write(self, text: str) -> None:
         if line := text.replace(_UP, "").strip("\r\n "):  # which tqdm writes for a bar within another
-            self._stream.write(f"{line}\n")
+            self._stream.write(_RATE.sub(r", \1 ", line) + "\n")
 
     def flush(self) -> None:
         self._stream.flush()

@@ -21,7 +21,7 @@ def test_lines_in_a_log(items, monkeypatch):
     assert list(progress(items, "measure", unit="round", total=5)) == list(range(5))
     lines = log.getvalue().splitlines()
     (line,) = [line for line in lines if line.startswith("measure: 3")]
-    assert re.fullmatch(r"measure: 3 of 5 rounds, [\d.]+rounds/s, 00:00 so far, 00:00 left", line)
+    assert re.fullmatch(r"measure: 3 of 5 rounds, [\d.]+ rounds/s, 00:00 so far, 00:00 left", line)
     assert all(line.startswith("measure: ") for line in lines) and "\r" not in log.getvalue()
 
 

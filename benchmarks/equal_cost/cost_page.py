@@ -35,10 +35,10 @@ def write_cost(output: Path, config: CostConfig, results: Mapping[str, Mapping],
 
 
 def verdict(difference: Estimate) -> str:
-    """Return what plan.md says that an interval shows: "better", "worse" or "undecided"."""
+    """Return what an interval shows: "shown" above 0, "refuted" below 0, or "undecided"; see plan.md."""
     if difference.low is None or difference.low <= 0 <= difference.high:
         return "undecided"
-    return "better" if difference.low > 0 else "worse"
+    return "shown" if difference.low > 0 else "refuted"
 
 
 def draw_cost(result: Mapping) -> Figure:

@@ -22,6 +22,7 @@ from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 from scarlet_tf.training.trainer import train
 
+FIRST_FINAL_SEED = 1000
 _SEARCHES = {"random": search_at_random, "halving": search_by_halving}
 
 
@@ -75,7 +76,8 @@ def _run(config: CostConfig, row: Row, output: Path, *, data_dir: str | None) ->
     spec = config.space.spec(pick["genome"])
     trained = folder / "final.json"
     if not trained.exists():
-        recipe = config.training(epochs=config.final_epochs, seed=row.seed)
+        # Not the seed that a search picked by: a lucky start must not count twice.
+        recipe = config.training(epochs=config.final_epochs, seed=FIRST_FINAL_SEED + row.seed)
         with _counting(folder, "final"):
             data = open_dataset(data_config(config, data_dir=data_dir))
             result = train(spec, data, recipe, output=folder / "final")

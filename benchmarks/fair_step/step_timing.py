@@ -88,7 +88,8 @@ def measure_rates(threads: int) -> tuple[float, float]:
     The first is float32 multiply-adds per second of TensorFlow in 1024 x 1024 products. The second is bytes read and
     written per second in copies of 64 MB, which exceed the caches.
     """
-    matrices = [tf.random.normal((1024, 1024)) for _ in range(threads)]
+    own = tf.config.threading.get_intra_op_parallelism_threads()  # of one product
+    matrices = [tf.random.normal((1024, 1024)) for _ in range(max(1, threads // max(1, own)))]
     large = [(np.ones(16 * 2**20, np.float32), np.ones(16 * 2**20, np.float32)) for _ in range(threads)]
     products = [functools.partial(_product, matrix) for matrix in matrices]
     copies = [functools.partial(np.copyto, target, source) for target, source in large]

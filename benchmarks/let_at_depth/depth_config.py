@@ -115,6 +115,11 @@ def keeps_shape(space: SearchSpace) -> np.ndarray:
     return (np.array(space.strides) == 1) & (np.array(inputs) == np.array(space.out_channels))
 
 
+def changes_channels(space: SearchSpace) -> np.ndarray:
+    """Return, for each layer, whether input and output have different numbers of channels: (num_layers,) bool."""
+    return np.array((space.first_channels, *space.out_channels[:-1])) != np.array(space.out_channels)
+
+
 def measured_paths(condition: Condition, arm: str) -> dict[str, np.ndarray]:
     """Return the genomes that an arm is measured on, (n, num_layers) each, by group; see plan.md.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.charts import add_legend, draw_histogram, new_chart, write_chart
 from benchmarks.intervals import Estimate, t_interval
-from benchmarks.let_at_depth.depth_config import ARMS, LABELS, DepthConfig, keeps_shape, measured_paths
+from benchmarks.let_at_depth.depth_config import ARMS, LABELS, DepthConfig, changes_channels, measured_paths
 from benchmarks.let_at_depth.reasons_page import draw_reasons, reasons_section
 from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
@@ -72,12 +72,15 @@ def make_depth_page(result: Mapping, config: DepthConfig, *, picture: str) -> st
     name = picture.removesuffix(".svg")
     for label in config.explained:
         sections += f"\n{reasons_section(result, config, label)}\n![{label}: what identities do]({name}_{label}.svg)"
+    made = "\n".join(dict.fromkeys(f"{describe(row['made'])}." for row in result["rows"].values()))
+    count = len(config.conditions)
+    conditions = f"{count} condition{'s' * (count > 1)}"
     seeds = f"{'Seed' if len(config.seeds) == 1 else 'Seeds'} {', '.join(map(str, config.seeds))}"
-    return f"""# LET at depth: garment pairs, {len(config.conditions)} conditions
+    return f"""# LET at depth: garment pairs, {conditions}
 
     {result["command"]}
 
-{describe(result)}.
+{made}
 
 {seeds}; chance is 0.010. [The plan](../../benchmarks/let_at_depth/plan.md) says what is compared, and what would count
 as shown.
@@ -128,17 +131,17 @@ def _less(result, config, label: str, other: str, *, measure: str, group: str, w
 
 
 def _by_identities(result: Mapping, config: DepthConfig, label: str) -> list[str]:
-    """Return a table of the fair paths' mean by number of identities, and by whether one changes the shape."""
+    """Return a table of the fair paths' mean by number of identities, and by whether one changes channels."""
     lines = [
-        "| fair paths | no identity | one | two or more | one in a layer that changes the shape |",
+        "| fair paths | no identity | one | two or more | one in a layer that changes channels |",
         "|---|---|---|---|---|",
     ]
-    same = keeps_shape(config.conditions[label].space("let"))
+    changes = changes_channels(config.conditions[label].space("let"))
     for arm in (arm for arm in config.arms if ARMS[arm][0] != "none"):
         held = measured_paths(config.conditions[label], arm)["fair"] == config.conditions[label].identity
         values = accuracies(result, config, label, arm, measure="training", group="fair").mean(axis=0)
         counts = held.sum(axis=1)
-        groups = [counts == 0, counts == 1, counts >= 2, held[:, ~same].any(axis=1)]
+        groups = [counts == 0, counts == 1, counts >= 2, held[:, changes].any(axis=1)]
         cells = [f"{values[group].mean():.3f} ({group.sum()})" if group.any() else "" for group in groups]
         lines.append(f"| {LABELS[arm]} | {' | '.join(cells)} |")
     return lines

@@ -8,11 +8,11 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.let_at_depth.depth_config import PARTS, Condition, keeps_shape
+from benchmarks.let_at_depth.depth_config import PARTS, Condition, changes_channels, keeps_shape
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.supernet import PathEvaluator, Supernet
 from scarlet_tf.supernet.blocks import OwnStatistics, block_forward, stem_forward, tail_forward
-from scarlet_tf.supernet.paths import weight_tensors
+from scarlet_tf.supernet.paths import Weights, weight_tensors
 
 COUNTS = (1, 2, 4, 8)  # identities that are put into a path; 6 layers have room for 1 only
 _PATHS = 8
@@ -30,7 +30,7 @@ class ChangedPaths:
         original: (n, num_layers) genomes without an identity.
         identity: by number of changed layers k, the genomes with identities in k layers that keep the shape.
         exchanged: the same layers with other choices than the original's, none of them an identity.
-        reshaping: the genomes with an identity in one layer that changes the shape.
+        reshaping: the genomes with an identity in one layer that changes the number of channels.
     """
 
     gene: int
@@ -48,7 +48,7 @@ class ChangedPaths:
         keeps = keeps_shape(space)
         orders = [rng.permutation(np.flatnonzero(keeps)) for _ in original]
         others = (original + rng.integers(1, condition.blocks, original.shape)) % condition.blocks
-        reshaping = [rng.choice(np.flatnonzero(~keeps)) for _ in original]
+        reshaping = [rng.choice(np.flatnonzero(changes_channels(space))) for _ in original]
         identity, exchanged = {}, {}
         for count in (count for count in COUNTS if count <= keeps.sum()):
             identity[count], exchanged[count] = original.copy(), original.copy()
@@ -103,7 +103,7 @@ def measure_reasons(supernet: Supernet, condition: Condition, images: np.ndarray
     }
 
 
-class _Path:
+class PathRunner:
     """Forward passes of a supernet's paths with batch statistics; stem, tail and classifier are tensors to watch."""
 
     def __init__(self, supernet: Supernet) -> None:
@@ -125,15 +125,17 @@ class _Path:
         features = tail_forward(x, self.tail, OwnStatistics(self.tail))
         return features @ self.tail["classifier/kernel"] + self.tail["classifier/bias"]
 
+    def trained(self) -> dict[str, Weights]:
+        """Return the trained weights of each of PARTS, by name."""
+        groups = {"stem": (self.stem, ""), "tail": (self.tail, "tail"), "classifier": (self.tail, "classifier")}
+        return {
+            part: {name: w for name, w in weights.items() if name.startswith(prefix) and "moving" not in name}
+            for part, (weights, prefix) in groups.items()
+        }
+
     def gradients(self, genome: np.ndarray, images: tf.Tensor, labels: tf.Tensor) -> dict[str, np.ndarray]:
         """Return the gradient of the mean loss with respect to each of PARTS, as a vector."""
-        trained = {
-            "stem": {name: value for name, value in self.stem.items() if "moving" not in name},
-            "tail": {
-                name: value for name, value in self.tail.items() if name.startswith("tail") and "moving" not in name
-            },
-            "classifier": {name: value for name, value in self.tail.items() if name.startswith("classifier")},
-        }
+        trained = self.trained()
         with tf.GradientTape() as tape:
             tape.watch(trained)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self.logits(genome, images))
@@ -143,7 +145,7 @@ class _Path:
 
 
 def _compare_gradients(supernet, original: np.ndarray, groups, images: tf.Tensor, labels: tf.Tensor) -> dict:
-    path = _Path(supernet)
+    path = PathRunner(supernet)
     before = [path.gradients(genome, images, labels) for genome in original]
     result = {}
     for name, genomes in groups.items():
@@ -160,7 +162,7 @@ def _compare_gradients(supernet, original: np.ndarray, groups, images: tf.Tensor
 
 def _compare_features(supernet: Supernet, prefixes: np.ndarray, images: tf.Tensor) -> dict:
     """Compare the outputs of all choices of a layer, after the same blocks; means over the prefixes."""
-    path = _Path(supernet)
+    path = PathRunner(supernet)
     found = {measure: {kind: [] for kind in ("blocks", "identity")} for measure in ("cosine", "cka")}
     for prefix in prefixes:
         x = path.run_stem(images)

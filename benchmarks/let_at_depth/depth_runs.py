@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.let_at_depth.depth_config import ARMS, SIDE, DepthConfig, Row, measured_paths
 from benchmarks.let_at_depth.depth_reasons import measure_reasons
+from benchmarks.machine import provenance
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
 from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
@@ -21,7 +23,6 @@ from scarlet_tf.supernet import (
     PathEvaluator,
     Supernet,
     SupernetConfig,
-    load_supernet,
     train_supernet,
 )
 
@@ -94,27 +95,35 @@ class Measurement:
         write_atomically(self._folder / f"{name}.json", json.dumps(accuracies) + "\n")
 
 
+def settings_of(row: Row, config: DepthConfig) -> dict:
+    """Return what determines a row's result, as JSON values."""
+    return dataclasses.asdict(row.condition) | {
+        "arm": row.arm,
+        "seed": row.seed,
+        "images": config.images,
+        "garment_pairs": str(GarmentPairs.VERSION),
+    }
+
+
 def read_finished(path: str | os.PathLike, config: DepthConfig) -> dict[str, dict]:
     """Return the rows of a config that an earlier result, result.json, has.
 
     Raises:
-        ValueError: if the result has a condition of this name with other settings, or is not a result.
+        ValueError: if a row of the result has other settings, or the file is not a result.
     """
     try:
-        result = json.loads(Path(path).read_text(encoding="utf-8"))
-        before, rows = result["config"], result["rows"]
-        conditions = {
-            label: settings | {"images": before["images"]} for label, settings in before["conditions"].items()
-        }
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
+        found = {row.name: (row, rows[row.name]) for row in config.rows() if row.name in rows}
+        settings = {name: values["settings"] for name, (_, values) in found.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a result of this experiment: {error}") from error
-    for label, condition in config.conditions.items():
-        settings = dataclasses.asdict(condition) | {"images": config.images}
-        if label in conditions and (difference := name_differences(conditions[label], settings)):
-            raise ValueError(f"{path} has the condition {label!r} with other settings ({difference})")
-    wanted = [row for row in config.rows() if row.name in rows]
+    for name, (row, _) in found.items():
+        if difference := name_differences(settings[name], settings_of(row, config)):
+            raise ValueError(f"{path} has row {name} with other settings ({difference})")
     return {
-        row.name: rows[row.name] for row in wanted if row.label not in config.explained or "reasons" in rows[row.name]
+        name: values
+        for name, (row, values) in found.items()
+        if row.label not in config.explained or "reasons" in values
     }
 
 
@@ -135,11 +144,11 @@ def run_rows(
         finished: rows that are taken as they are, see `read_finished`.
 
     Returns:
-        By row, {"halfway": accuracies, "end": accuracies}, see `Measurement`, and in the explained conditions also
-        "reasons", see `measure_reasons`.
+        By row, {"settings", "made": date and machine, "halfway": accuracies, "end": accuracies}, see `Measurement`,
+        and in the explained conditions also "reasons", see `measure_reasons`.
 
     Raises:
-        ValueError: if there is no row `only`.
+        ValueError: if there is no row `only`, or a row's folder has other settings.
     """
     rows = {row.name: row for row in config.rows() if only in (None, row.name)}
     if not rows:
@@ -150,27 +159,53 @@ def run_rows(
             continue
         folder = output / name
         parts = ["halfway", "end"]
+        made = _claim(folder, settings_of(row, config))
         if not (folder / "end.json").exists():
             _train_and_measure(row, folder, images=config.images, data_dir=data_dir)
         if row.label in config.explained:
             parts.append("reasons")
             if not (folder / "reasons.json").exists():
                 _explain(row, folder, images=config.images, data_dir=data_dir)
-        results[name] = {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
+        results[name] = made | {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
     return results
 
 
+def _claim(folder: Path, settings: dict) -> dict:
+    """Write a row's settings, the date and the machine to its folder, and return them.
+
+    Raises:
+        ValueError: if the folder has a row with other settings.
+    """
+    path = folder / "row.json"
+    if path.exists():
+        made = json.loads(path.read_text(encoding="utf-8"))
+        if difference := name_differences(made["settings"], settings):
+            raise ValueError(f"{folder} has a row with other settings ({difference}): use another folder")
+        return made
+    where = {name: value for name, value in provenance("").items() if name != "command"}
+    made = {"settings": settings, "made": where}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(made) + "\n")
+    return made
+
+
 def _train_and_measure(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
-    settings = supernet_config(row, data_dir=data_dir)
-    measurement = Measurement(row, open_dataset(settings.data), images=images, folder=folder)
-    supernet = train_supernet(
-        settings, folder, strategy=make_strategy("one_device"), checkpoint_every=100, after_step=measurement
+    measurement = Measurement(
+        row, open_dataset(supernet_config(row, data_dir=data_dir).data), images=images, folder=folder
     )
+    supernet = _trained(row, folder, data_dir=data_dir, after_step=measurement)
     if not (folder / "end.json").exists():  # the run was stopped after its last checkpoint
         measurement(row.condition.steps, supernet)
 
 
 def _explain(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
     data = open_dataset(supernet_config(row, data_dir=data_dir).data)
-    reasons = measure_reasons(load_supernet(folder).supernet, row.condition, *data.arrays("train", limit=images))
+    supernet = _trained(row, folder, data_dir=data_dir)  # if it was stopped before its last checkpoint, it resumes
+    reasons = measure_reasons(supernet, row.condition, *data.arrays("train", limit=images))
     write_atomically(folder / "reasons.json", json.dumps(reasons) + "\n")
+
+
+def _trained(row: Row, folder: Path, *, data_dir: str | None, after_step: Callable | None = None) -> Supernet:
+    settings = supernet_config(row, data_dir=data_dir)
+    strategy = make_strategy("one_device")
+    return train_supernet(settings, folder, strategy=strategy, checkpoint_every=100, after_step=after_step)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.charts import add_legend, draw_band, new_chart
 from benchmarks.intervals import t_interval
-from benchmarks.let_at_depth.depth_config import LABELS, PARTS, DepthConfig, keeps_shape
+from benchmarks.let_at_depth.depth_config import LABELS, PARTS, DepthConfig, changes_channels, keeps_shape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,17 +82,18 @@ def _angle_and_norm(values: list[Mapping[str, float]]) -> str:
 
 
 def _feature_table(result: Mapping, config: DepthConfig, label: str) -> Iterator[str]:
-    keeps = keeps_shape(config.conditions[label].space("let"))
+    space = config.conditions[label].space("let")
+    keeps, changes = keeps_shape(space), changes_channels(space)
     yield "\nSimilarity of the outputs of a layer's choices on the same input: of two blocks, and of the identity and a"
-    yield "block."
-    yield "\n| | layers of the same shape: two blocks | identity and block | layers that change the shape: two blocks \
+    yield "block. In layers that keep the shape every block has a shortcut, so that all outputs contain the input."
+    yield "\n| | layers that keep the shape: two blocks | identity and block | layers that change channels: two blocks \
 | identity and block |"
     yield "|---|---|---|---|---|"
     for measure, words in (("cosine", "cosine"), ("cka", "linear CKA")):
         for arm in config.arms:
             rows = [r["features"][measure] for r in _of(result, config, label, arm)]
             cells = []
-            for layers in (keeps, ~keeps):
+            for layers in (keeps, changes):
                 for kind in ("blocks", "identity"):
                     value = np.array([r[kind] for r in rows], np.float64)[:, layers].mean()
                     cells.append("" if np.isnan(value) else f"{value:.2f}")
@@ -119,7 +120,7 @@ def _all_groups(result: Mapping, config: DepthConfig, label: str) -> list[str]:
 
 def _words(name: str) -> str:
     if name == "reshaping":
-        return "an identity that changes the shape"
+        return "an identity that changes channels"
     kind, count = name.split()
     noun = {"identity": ("identity", "identities"), "exchanged": ("other block", "other blocks")}[kind]
     return f"{count} {noun[count != '1']}"

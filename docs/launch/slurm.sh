@@ -1,7 +1,7 @@
 #!/bin/bash
 # Two machines with four GPUs each, one process a machine: sbatch docs/launch/slurm.sh
-# If a worker is lost, the others end with code 75, as after other failures that may pass; the loop starts all again, and
-# the run resumes from its last checkpoint. If a machine fails, Slurm ends the job and queues it again, for others.
+# If a worker is lost, the others end with code 75, a temporary failure; the loop starts all again, and the run resumes
+# from its last checkpoint. If a machine fails, Slurm ends the job and queues it again, for other machines.
 #SBATCH --job-name=supernet
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 from scarlet_tf.choices import check_known
 
 TASK_TYPES = ("chief", "worker")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>[0-9]+)", re.ASCII)  # the first: IPv6
 _EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": NUMBER OF THIS WORKER}}'
 EXPECTED = f"expected {_EXAMPLE}, see docs/several_machines.md"
 
@@ -64,8 +66,8 @@ def _check_cluster(cluster: dict) -> None:
 
 
 def _is_address(text: object) -> bool:
-    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+    match = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
+    return match is not None and 0 < int(match["port"]) < 2**16
 
 
 def _checked_index(task: dict, cluster: dict) -> int:

@@ -110,7 +110,6 @@ def finished_result(output: Path | RemotePath, mark: str, *, settings: Mapping[s
         CheckpointError: if `output` is a remote folder that was copied there without markers.
     """
     check_markers(output)
-    check_markers(output)
     path = output / _LAST
     if not is_committed(path):
         return None

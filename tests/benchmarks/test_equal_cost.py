@@ -196,17 +196,17 @@ def test_page_has_means_intervals_and_verdicts():
     page = make_cost_page(result, picture="result.svg")
     paired = t_interval(np.array([0.1, 0.098, 0.1]))
     assert f"| random search | {t_interval(np.array([0.5, 0.512, 0.52]))} | 7.0 | 7.0 | 0.900 | 101 | 50 |" in page
-    assert f"| supernet and NSGA-II less random search | {paired} | better |" in page
+    assert f"| supernet and NSGA-II less random search | {paired} | shown |" in page
     paired = t_interval(np.array([-0.03, 0, 0]))
     assert f"| supernet and NSGA-II less successive halving | {paired} | undecided |" in page
     paired = t_interval(np.array([0.13, 0.098, 0.1]))
-    assert f"| successive halving less random search | {paired} | better |" in page
+    assert f"| successive halving less random search | {paired} | shown |" in page
     assert "| random/1 | 1,1,1,1,1,1 | 2.000 | 0.312 | 0.100 to 0.300 | 0.5120 | 7 |" in page
 
 
 def test_verdicts_need_an_interval_on_one_side_of_zero():
-    assert verdict(t_interval(np.array([0.1, 0.11, 0.12]))) == "better"
-    assert verdict(t_interval(np.array([-0.1, -0.11, -0.12]))) == "worse"
+    assert verdict(t_interval(np.array([0.1, 0.11, 0.12]))) == "shown"
+    assert verdict(t_interval(np.array([-0.1, -0.11, -0.12]))) == "refuted"
     assert verdict(t_interval(np.array([-0.1, 0.11, 0.12]))) == "undecided"
     assert verdict(t_interval(np.array([0.1]))) == "undecided"
 

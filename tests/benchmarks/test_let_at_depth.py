@@ -9,7 +9,14 @@ import pytest
 
 from benchmarks.garment_pairs import pairs_builder
 from benchmarks.let_at_depth import depth_runs
-from benchmarks.let_at_depth.depth_config import ARMS, Condition, DepthConfig, keeps_shape, measured_paths
+from benchmarks.let_at_depth.depth_config import (
+    ARMS,
+    Condition,
+    DepthConfig,
+    changes_channels,
+    keeps_shape,
+    measured_paths,
+)
 from benchmarks.let_at_depth.depth_page import make_depth_page, write_depth
 from benchmarks.let_at_depth.depth_reasons import COUNTS, ChangedPaths, angle, cosine, linear_cka
 from scarlet_tf.data.data_config import default_data_dir
@@ -89,10 +96,11 @@ def test_page_has_means_spreads_and_intervals():
         shift = {"let": 0.5, "plain": 0.25, "none": 0.75}[row.arm] + 0.01 * row.seed
         values = {group: [shift, shift + 0.2] * 13 for group in measured_paths(row.condition, row.arm)}
         rows[row.name] = {
+            "made": {"date": "2026-11-29", "machine": {"cores": 2}},
             "halfway": {"training": values},
             "end": dict.fromkeys(("training", "held_out", "moving"), values),
         }
-    result = {"command": "c", "date": "2026-11-29", "machine": {"cores": 2}, "rows": rows}
+    result = {"command": "c", "rows": rows}
     page = make_depth_page(result, config, picture="result.svg")
     assert "| LET, starts as identity | 0.620 | 0.100 | 0.520 | 0.620 | 0.620 | 0.620 |" in page
     assert "| mean: paths of fair draws | 0.250 [0.250, 0.250] | -0.250 [-0.250, -0.250] |" in page
@@ -119,6 +127,8 @@ def test_changed_paths_differ_from_their_originals_where_they_should(arm):
     has_identity, reshapes = arm != "none", arm in ("let", "let_normal", "plain")
     assert len(groups) == 4 + 4 * has_identity + reshapes and ("reshaping" in groups) == reshapes
     assert not (paths.original == 12).any()
+    channels = changes_channels(condition.space("let"))
+    assert np.flatnonzero(channels).tolist() == [6, 14, 18]
     for count in COUNTS:
         for kind in ("identity", "exchanged"):
             changed = getattr(paths, kind)[count] != paths.original
@@ -126,7 +136,9 @@ def test_changed_paths_differ_from_their_originals_where_they_should(arm):
         np.testing.assert_array_equal(paths.identity[count] == 12, paths.exchanged[count] != paths.original)
         assert not (paths.exchanged[count] == 12).any()
     changed = paths.reshaping != paths.original
-    assert (changed.sum(axis=1) == 1).all() and not changed[:, keeps].any() and (paths.reshaping[changed] == 12).all()
+    assert (
+        (changed.sum(axis=1) == 1).all() and not changed[:, ~channels].any() and (paths.reshaping[changed] == 12).all()
+    )
 
 
 def test_similarities_of_features():
@@ -148,16 +160,21 @@ def test_similarities_of_features():
 
 def test_rows_of_earlier_results(tmp_path):
     config = DepthConfig(conditions={"a": Condition(), "b": Condition(steps=9)}, arms=("let", "plain"), seeds=(1, 2))
-    path, rows = tmp_path / "result.json", {"a/let/1": {"end": 1}, "b/let/1": {"end": 2}, "c/let/1": {"end": 3}}
-    path.write_text(json.dumps({"config": dataclasses.asdict(config), "rows": rows}))
-    assert depth_runs.read_finished(path, config) == {"a/let/1": {"end": 1}, "b/let/1": {"end": 2}}
-    found = depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished={"b/let/1": {"end": 2}})
-    assert found == {"b/let/1": {"end": 2}}
+    rows = {row.name: row for row in config.rows()}
+    done = {
+        name: {"settings": depth_runs.settings_of(rows[name], config), "end": {}} for name in ("a/let/1", "b/let/1")
+    }
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"rows": done | {"c/let/1": {}}}))
+    assert depth_runs.read_finished(path, config) == done
+    assert depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished=done).keys() == {"b/let/1"}
     explained = dataclasses.replace(config, explained=("a",))  # whose row has no reasons
-    assert depth_runs.read_finished(path, explained) == {"b/let/1": {"end": 2}}
+    assert depth_runs.read_finished(path, explained).keys() == {"b/let/1"}
     other = dataclasses.replace(config, conditions={"b": Condition(steps=8)})
-    with pytest.raises(ValueError, match=r"condition 'b' with other settings .*steps"):
+    with pytest.raises(ValueError, match=r"row b/let/1 with other settings .*steps"):
         depth_runs.read_finished(path, other)
+    with pytest.raises(ValueError, match=r"row a/let/1 with other settings .*images"):
+        depth_runs.read_finished(path, dataclasses.replace(config, images=9))
     assert [row.name for row in config.with_seeds([2]).rows()] == ["a/let/2", "a/plain/2", "b/let/2", "b/plain/2"]
     assert config.with_seeds([]) == config
     with pytest.raises(ValueError, match="seed 3 is not in the config: expected 1, 2"):
@@ -167,11 +184,24 @@ def test_rows_of_earlier_results(tmp_path):
         depth_runs.read_finished(path, config)
 
 
+def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):
+    config = DepthConfig(conditions={"a": Condition()}, arms=("let",), seeds=(1,))
+    (row,) = config.rows()
+    made = depth_runs._claim(tmp_path / row.name, depth_runs.settings_of(row, config))
+    for part in ("halfway", "end"):
+        (tmp_path / row.name / f"{part}.json").write_text('{"training": {}}')
+    (found,) = depth_runs.run_rows(config, tmp_path, only=None, data_dir=None).values()
+    assert found == made | {"halfway": {"training": {}}, "end": {"training": {}}} and made["made"]["machine"]
+    other = dataclasses.replace(config, conditions={"a": Condition(residual_gamma=0.0)})
+    with pytest.raises(ValueError, match=r"has a row with other settings .*residual_gamma was 1.0, is 0.0"):
+        depth_runs.run_rows(other, tmp_path, only=None, data_dir=None)
+
+
 @pytest.mark.slow
 def test_gradients_of_paths_are_those_of_their_keras_models():
     import tensorflow as tf
 
-    from benchmarks.let_at_depth.depth_reasons import _Path
+    from benchmarks.let_at_depth.depth_reasons import PathRunner
     from scarlet_tf.supernet import Supernet
 
     supernet = Supernet(dataclasses.replace(Condition(layers=6, blocks=12).space("let"), dropout=0.0), seed=3)
@@ -179,19 +209,17 @@ def test_gradients_of_paths_are_those_of_their_keras_models():
     rng = np.random.default_rng(0)
     images = tf.constant(rng.normal(size=(16, 48, 48, 3)), tf.float32)
     labels = tf.constant(rng.integers(0, 100, 16), tf.int32)
-    found = _Path(supernet).gradients(genome, images, labels)
+    path = PathRunner(supernet)
+    found = path.gradients(genome, images, labels)
     model = supernet.extract(genome)
     with tf.GradientTape() as tape:
         logits = model(images, training=True)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-    gradients = {
-        v.path: g.numpy()
-        for v, g in zip(model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True)
-    }
-    starts = {"stem": ("stem", "separable"), "tail": ("tail",), "classifier": ("classifier",)}
-    for part, names in starts.items():
-        expected = np.sort(np.concatenate([g.ravel() for path, g in gradients.items() if path.startswith(names)]))
-        np.testing.assert_allclose(np.sort(found[part]), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+    variables = model.trainable_variables
+    gradients = {v.path: g.numpy().ravel() for v, g in zip(variables, tape.gradient(loss, variables), strict=True)}
+    for part, names in path.trained().items():
+        expected = np.concatenate([gradients[name] for name in names])
+        np.testing.assert_allclose(found[part], expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow
