@@ -131,7 +131,7 @@ class _Trainings:
         return madds[0] <= self._config.max_madds and genome not in self._found
 
     def train(self, genome: tuple[int, ...], goes_on: Callable[[int, float], bool]) -> bool:
-        """Train a model from rung to rung, as long as `goes_on`; return False once the budget does not suffice.
+        """Train a model until `goes_on` returns False at a rung; return False if the budget runs out first.
 
         Args:
             goes_on: called with the number of steps and the accuracy at every rung but the last.

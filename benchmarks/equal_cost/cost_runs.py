@@ -1,4 +1,4 @@
-"""Run the searches of the experiment and train what they pick, resuming what was stopped."""
+"""Run the searches and train the models that they pick; a second call resumes."""
 
 from __future__ import annotations
 

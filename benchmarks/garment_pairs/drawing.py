@@ -1,4 +1,4 @@
-"""Draw two garments into one image, at places that a seed determines."""
+"""Draw two garments at random places in one image."""
 
 from __future__ import annotations
 

@@ -111,8 +111,7 @@ class Condition:
 
 def keeps_shape(space: SearchSpace) -> np.ndarray:
     """Return, for each layer, whether input and output have the same shape: (num_layers,) bool."""
-    inputs = (space.first_channels, *space.out_channels[:-1])
-    return (np.array(space.strides) == 1) & (np.array(inputs) == np.array(space.out_channels))
+    return (np.array(space.strides) == 1) & ~changes_channels(space)
 
 
 def changes_channels(space: SearchSpace) -> np.ndarray:

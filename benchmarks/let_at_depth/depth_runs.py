@@ -96,7 +96,7 @@ class Measurement:
 
 
 def settings_of(row: Row, config: DepthConfig) -> dict:
-    """Return what determines a row's result, as JSON values."""
+    """Return the settings that a row's result depends on, as JSON values."""
     return dataclasses.asdict(row.condition) | {
         "arm": row.arm,
         "seed": row.seed,

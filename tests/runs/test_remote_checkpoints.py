@@ -204,3 +204,5 @@ def test_a_run_that_is_copied_with_markers_resumes(tmp_path):
     assert names == marked | {f"{name}.complete" for name in marked} | {"tensorboard/events"}
     with pytest.raises(NotADirectoryError, match="expected a local run directory"):
         copy_run(tmp_path / "none", FOLDER)
+    with pytest.raises(ValueError, match="is local: expected a remote path"):
+        copy_run(tmp_path, tmp_path / "copy")
