@@ -219,7 +219,7 @@ def test_a_worker_stops_with_another(tmp_path):
 
 
 def test_a_log_shows_the_progress_of_a_run_in_lines(tmp_path, monkeypatch, capsys):
-    """With the scalars; a resumed run counts the steps that were done before."""
+    """Lines show loss and accuracy, and a resumed run starts at the step that it resumes from."""
     monkeypatch.setattr("scarlet_tf.progress.SECONDS", 0)
     with RunLog(tmp_path, total_steps=12, start_step=9, description="supernet") as log:
         log.advance(10, {"loss": 0.5})

@@ -73,6 +73,10 @@ def test_a_worker_that_tf_config_names(index, monkeypatch):
         ),
         (tf_config(0, cluster={"worker": ["first"]}), "^TF_CONFIG: 'first' of 'worker' in .*: expected 'HOST:PORT'"),
         (tf_config(0, cluster={"worker": [9000]}), "^TF_CONFIG: 9000 of 'worker' in .*: expected 'HOST:PORT'"),
+        (
+            tf_config(0, cluster={"worker": ["http://first:9000"]}),
+            "^TF_CONFIG: 'http://first:9000' of 'worker' in .*not an address",
+        ),
         (tf_config(0, cluster={"worker": ["first:9000", "first:9000"]}), "^TF_CONFIG: 'first:9000' is twice in "),
         (
             tf_config(0, cluster={"chief": ["a:1", "b:1"], **CLUSTER}),
