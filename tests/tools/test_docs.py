@@ -49,6 +49,16 @@ def test_every_command_is_known_or_a_tool():
         assert command in script
 
 
+def test_every_page_of_the_site_is_in_its_navigation():
+    named = re.findall(r"^ +- (?:.*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    of_zoo = [
+        path.relative_to(ROOT).as_posix() for part in ("cards", "results") for path in ROOT.glob(f"zoo/{part}/*.md")
+    ]
+    assert {name for name in named if name.startswith(("zoo/cards/", "zoo/results/"))} == set(of_zoo)
+    in_docs = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert in_docs <= set(named)
+
+
 def test_every_block_is_of_a_known_kind():
     for name, text in pages().items():
         kinds = re.findall(r"^```(\w*)$", text, re.MULTILINE)
