@@ -68,10 +68,17 @@ def draw_band(
     axes.plot(x, y, color=colour, marker=marker, markersize=4, label=label)
 
 
-def draw_histogram(axes: Axes, edges: Sequence[float], heights: Sequence[float], *, label: str) -> None:
-    """Draw a histogram: heights[i] between edges[i] and edges[i + 1]."""
+def draw_histogram(
+    axes: Axes, edges: Sequence[float], heights: Sequence[float], *, label: str, series: int | None = None
+) -> None:
+    """Draw a histogram: heights[i] between edges[i] and edges[i + 1].
+
+    Args:
+        series: number of the series, which chooses its colour; None: how many the panel has. Give it where panels
+            have different series.
+    """
     check_finite(axes.get_title(), edges, heights)
-    colour = COLOURS[_drawn(axes) % len(COLOURS)]
+    colour = COLOURS[(_drawn(axes) if series is None else series) % len(COLOURS)]
     axes.stairs(heights, edges, color=colour, fill=True, alpha=0.2)
     axes.stairs(heights, edges, color=colour, linewidth=1.5, label=label)
 

@@ -24,6 +24,44 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+def verdict(difference: Estimate, *, margin: float = 0.0) -> str:
+    """Return what an interval says about "the difference is positive".
+
+    Args:
+        margin: a difference that is this near to 0 in either direction counts as none.
+
+    Returns:
+        "shown" for an interval above 0, "refuted" for one below 0 or within `margin` on both sides of 0, else
+        "undecided", which is also said of a single seed.
+    """
+    if difference.low is None:
+        return "undecided"
+    if difference.low > 0:
+        return "shown"
+    return "refuted" if difference.high < 0 or _within(difference, margin) else "undecided"
+
+
+def verdict_equal(difference: Estimate, *, margin: float) -> str:
+    """Return what an interval says about "there is no difference".
+
+    Args:
+        margin: as in `verdict`.
+
+    Returns:
+        "shown" for an interval within `margin` on both sides of 0, "refuted" for another one that does not contain 0,
+        else "undecided", which is also said of a single seed.
+    """
+    if difference.low is None:
+        return "undecided"
+    if _within(difference, margin):
+        return "shown"
+    return "undecided" if difference.low <= 0 <= difference.high else "refuted"
+
+
+def _within(difference: Estimate, margin: float) -> bool:
+    return -margin < difference.low and difference.high < margin
+
+
 def estimates_to_dict(estimates: Mapping[str, Estimate]) -> dict[str, dict]:
     """Convert estimates, by name, to JSON values."""
     return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}

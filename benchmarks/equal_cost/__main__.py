@@ -24,13 +24,15 @@ def main() -> None:
     from pathlib import Path
 
     from benchmarks.equal_cost.cost_config import CostConfig
+    from benchmarks.rows import select_rows
     from scarlet_tf.files import check_run_folder, locked_folder
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     config = CostConfig.read(_CONFIG.value)
     output = Path(_OUTPUT.value)
     check_run_folder(output)
-    if "halving" in config.methods and importlib.util.find_spec("optuna") is None:
+    rows = select_rows(config.rows(), _ONLY.value)
+    if any(row.method == "halving" for row in rows.values()) and importlib.util.find_spec("optuna") is None:
         raise ValueError("successive halving needs the package optuna: pip install 'scarlet-tf[test]'")
     load_tensorflow(threads=share_out_threads(len(usable_cores())))
     from benchmarks.equal_cost.cost_page import write_cost

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.charts import add_legend, draw_points, new_chart
 from benchmarks.equal_cost.cost_config import CLASSES, LABELS, RECIPE, SIDE, CostConfig
-from benchmarks.intervals import Estimate, t_interval
+from benchmarks.intervals import t_interval, verdict
 from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
 
@@ -32,13 +32,6 @@ def write_cost(output: Path, config: CostConfig, results: Mapping[str, Mapping],
     result = provenance(command, packages=packages) | {"config": config.to_dict(), "rows": dict(results)}
     page = make_cost_page(result, picture=f"{output.name}.svg")
     return write_result(output, result, page, chart=draw_cost(result))
-
-
-def verdict(difference: Estimate) -> str:
-    """Return what an interval shows: "shown" above 0, "refuted" below 0, or "undecided"; see plan.md."""
-    if difference.low is None or difference.low <= 0 <= difference.high:
-        return "undecided"
-    return "shown" if difference.low > 0 else "refuted"
 
 
 def draw_cost(result: Mapping) -> Figure:

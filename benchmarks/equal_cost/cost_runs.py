@@ -16,9 +16,9 @@ from benchmarks.equal_cost.cost_methods import (
     search_by_halving,
     search_supernet,
 )
+from benchmarks.rows import check_settings, select_rows
 from scarlet_tf.arch import count
 from scarlet_tf.data import open_dataset
-from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 from scarlet_tf.training.trainer import train
 
@@ -41,9 +41,7 @@ def run_rows(config: CostConfig, output: Path, *, only: str | None, data_dir: st
     Raises:
         ValueError: if there is no row `only`, its budget is not known yet, or `output` has other settings.
     """
-    rows = {row.name: row for row in config.rows() if only in (None, row.name)}
-    if not rows:
-        raise ValueError(f"no row {only!r}: expected one of {', '.join(row.name for row in config.rows())}")
+    rows = select_rows(config.rows(), only)
     _claim(output, config)
     results = {}
     for name, row in rows.items():
@@ -60,8 +58,8 @@ def _claim(output: Path, config: CostConfig) -> None:
     for name in ("seeds", "methods"):
         del settings[name]
     output.mkdir(parents=True, exist_ok=True)
-    if path.exists() and (difference := name_differences(_read(path), settings)):
-        raise ValueError(f"{output} has rows with other settings ({difference}): use another folder")
+    if path.exists():
+        check_settings(output, _read(path), settings)
     write_atomically(path, json.dumps(settings, indent=1) + "\n")
 
 

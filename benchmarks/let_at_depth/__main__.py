@@ -27,10 +27,12 @@ def main() -> None:
     from pathlib import Path
 
     from benchmarks.let_at_depth.depth_config import DepthConfig
+    from benchmarks.rows import select_rows
     from scarlet_tf.files import check_run_folder, locked_folder
     from scarlet_tf.supernet.supernet_config import share_out_threads
 
     config = DepthConfig.read(_CONFIG.value).with_seeds(_SEEDS.value)
+    select_rows(config.rows(), _ONLY.value)
     output = Path(_OUTPUT.value)
     check_run_folder(output)
     load_tensorflow(threads=share_out_threads(len(usable_cores())))

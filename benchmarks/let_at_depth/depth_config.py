@@ -154,37 +154,37 @@ class DepthConfig:
 
     Attributes:
         conditions: by label.
-        arms: names in ARMS.
-        seeds: one run of every arm and condition for each.
+        arms: by label, names in ARMS.
+        seeds: one run of every condition's arms for each.
         images: images to measure on, of the training set and of the held-out one.
-        explained: labels of the conditions in which gradients and features are measured too.
+        effects: labels of the conditions in which the effects of identities are measured too, see `measure_effects`.
 
     Raises:
-        ValueError: for an unknown arm or label, or if there are no runs.
+        ValueError: for an unknown arm or label, or if a condition has no runs.
     """
 
     conditions: Mapping[str, Condition]
-    arms: tuple[str, ...]
+    arms: Mapping[str, tuple[str, ...]]
     seeds: tuple[int, ...]
     images: int = 512
-    explained: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
+        for label in (*self.arms, *self.effects):
+            check_known("condition", label, tuple(self.conditions))
+        if not self.conditions or not all(self.arms.get(label) for label in self.conditions) or not self.seeds:
+            raise ValueError("a config needs conditions, arms for each, and seeds")
+        for arm in (arm for arms in self.arms.values() for arm in arms):
             check_known("arm", arm, tuple(ARMS))
         for seed in self.seeds:
             check_integer("seed", seed, least=0)
         check_integer("images", self.images, least=1)
-        for label in self.explained:
-            check_known("condition", label, tuple(self.conditions))
-        if not self.conditions or not self.arms or not self.seeds:
-            raise ValueError("a config needs conditions, arms and seeds")
 
     def rows(self) -> Iterator[Row]:
         """Return all runs, seed by seed."""
         for seed in self.seeds:
             for label, condition in self.conditions.items():
-                for arm in self.arms:
+                for arm in self.arms[label]:
                     yield Row(label=label, condition=condition, arm=arm, seed=seed)
 
     def with_seeds(self, seeds: Sequence[int]) -> DepthConfig:
@@ -200,7 +200,9 @@ class DepthConfig:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> DepthConfig:
-        """Read a config file; every condition holds what differs from "base".
+        """Read a config file.
+
+        Every condition holds what differs from "base". "arms" is a list for all conditions, or has one for each label.
 
         Raises:
             ValueError: for a file that is not such a config, naming it.
@@ -210,8 +212,10 @@ class DepthConfig:
                 fields = json.load(file)
             base = fields.pop("base", {})
             conditions = {label: Condition(**base | own) for label, own in fields.pop("conditions").items()}
-            lists = {name: tuple(fields.pop(name)) for name in ("arms", "seeds")}
-            explained = tuple(fields.pop("explained", ()))
-            return cls(conditions=conditions, **lists, explained=explained, **fields)
+            arms, seeds = fields.pop("arms"), tuple(fields.pop("seeds"))
+            arms = arms if isinstance(arms, Mapping) else dict.fromkeys(conditions, arms)
+            arms = {label: tuple(names) for label, names in arms.items()}
+            effects = tuple(fields.pop("effects", ()))
+            return cls(conditions=conditions, arms=arms, seeds=seeds, effects=effects, **fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.let_at_depth.depth_config import ARMS, SIDE, DepthConfig, Row, measured_paths
-from benchmarks.let_at_depth.depth_reasons import measure_reasons
+from benchmarks.let_at_depth.identity_effects import measure_effects
 from benchmarks.machine import provenance
+from benchmarks.rows import check_settings, select_rows
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
-from scarlet_tf.differences import name_differences
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import (
@@ -118,12 +118,9 @@ def read_finished(path: str | os.PathLike, config: DepthConfig) -> dict[str, dic
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a result of this experiment: {error}") from error
     for name, (row, _) in found.items():
-        if difference := name_differences(settings[name], settings_of(row, config)):
-            raise ValueError(f"{path} has row {name} with other settings ({difference})")
+        check_settings(f"{path}: {name}", settings[name], settings_of(row, config))
     return {
-        name: values
-        for name, (row, values) in found.items()
-        if row.label not in config.explained or "reasons" in values
+        name: values for name, (row, values) in found.items() if row.label not in config.effects or "effects" in values
     }
 
 
@@ -145,14 +142,12 @@ def run_rows(
 
     Returns:
         By row, {"settings", "made": date and machine, "halfway": accuracies, "end": accuracies}, see `Measurement`,
-        and in the explained conditions also "reasons", see `measure_reasons`.
+        and in the conditions `config.effects` also "effects", see `measure_effects`.
 
     Raises:
         ValueError: if there is no row `only`, or a row's folder has other settings.
     """
-    rows = {row.name: row for row in config.rows() if only in (None, row.name)}
-    if not rows:
-        raise ValueError(f"no row {only!r}: expected one of {', '.join(row.name for row in config.rows())}")
+    rows = select_rows(config.rows(), only)
     results = {name: row for name, row in (finished or {}).items() if name in rows}
     for name, row in rows.items():
         if name in results:
@@ -162,10 +157,10 @@ def run_rows(
         made = _claim(folder, settings_of(row, config))
         if not (folder / "end.json").exists():
             _train_and_measure(row, folder, images=config.images, data_dir=data_dir)
-        if row.label in config.explained:
-            parts.append("reasons")
-            if not (folder / "reasons.json").exists():
-                _explain(row, folder, images=config.images, data_dir=data_dir)
+        if row.label in config.effects:
+            parts.append("effects")
+            if not (folder / "effects.json").exists():
+                _measure_effects(row, folder, images=config.images, data_dir=data_dir)
         results[name] = made | {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
     return results
 
@@ -179,8 +174,7 @@ def _claim(folder: Path, settings: dict) -> dict:
     path = folder / "row.json"
     if path.exists():
         made = json.loads(path.read_text(encoding="utf-8"))
-        if difference := name_differences(made["settings"], settings):
-            raise ValueError(f"{folder} has a row with other settings ({difference}): use another folder")
+        check_settings(folder, made["settings"], settings)
         return made
     where = {name: value for name, value in provenance("").items() if name != "command"}
     made = {"settings": settings, "made": where}
@@ -198,11 +192,11 @@ def _train_and_measure(row: Row, folder: Path, *, images: int, data_dir: str | N
         measurement(row.condition.steps, supernet)
 
 
-def _explain(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
+def _measure_effects(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:
     data = open_dataset(supernet_config(row, data_dir=data_dir).data)
     supernet = _trained(row, folder, data_dir=data_dir)  # if it was stopped before its last checkpoint, it resumes
-    reasons = measure_reasons(supernet, row.condition, *data.arrays("train", limit=images))
-    write_atomically(folder / "reasons.json", json.dumps(reasons) + "\n")
+    effects = measure_effects(supernet, row.condition, *data.arrays("train", limit=images))
+    write_atomically(folder / "effects.json", json.dumps(effects) + "\n")
 
 
 def _trained(row: Row, folder: Path, *, data_dir: str | None, after_step: Callable | None = None) -> Supernet:

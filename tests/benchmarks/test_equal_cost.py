@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.equal_cost import cost_methods, cost_runs
 from benchmarks.equal_cost.cost_config import CostConfig, HalvingSettings, make_space
-from benchmarks.equal_cost.cost_page import make_cost_page, verdict, write_cost
+from benchmarks.equal_cost.cost_page import make_cost_page, write_cost
 from benchmarks.equal_cost.costs import Budget, one_shot_cost, path_madds, supernet_training_cost
 from benchmarks.garment_pairs import pairs_builder
 from benchmarks.intervals import t_interval
@@ -166,7 +166,9 @@ def test_rows_need_their_budget_and_the_same_settings(tmp_path):
     how = {"data_dir": None}
     with pytest.raises(ValueError, match="run --only=supernet/0 first"):
         cost_runs.run_rows(short(), tmp_path, only="random/0", **how)
-    with pytest.raises(ValueError, match="no row 'random/1': expected one of supernet/0, random/0, halving/0"):
+    with pytest.raises(
+        ValueError, match=r"unknown row 'random/1': expected one of .'supernet/0', 'random/0', 'halving/0'"
+    ):
         cost_runs.run_rows(short(), tmp_path, only="random/1", **how)
     with pytest.raises(ValueError, match=r"other settings \(final_epochs was 0.01, is 2\)"):
         cost_runs.run_rows(short(final_epochs=2), tmp_path, only="random/0", **how)
@@ -202,13 +204,6 @@ def test_page_has_means_intervals_and_verdicts():
     paired = t_interval(np.array([0.13, 0.098, 0.1]))
     assert f"| successive halving less random search | {paired} | shown |" in page
     assert "| random/1 | 1,1,1,1,1,1 | 2.000 | 0.312 | 0.100 to 0.300 | 0.5120 | 7 |" in page
-
-
-def test_verdicts_need_an_interval_on_one_side_of_zero():
-    assert verdict(t_interval(np.array([0.1, 0.11, 0.12]))) == "shown"
-    assert verdict(t_interval(np.array([-0.1, -0.11, -0.12]))) == "refuted"
-    assert verdict(t_interval(np.array([-0.1, 0.11, 0.12]))) == "undecided"
-    assert verdict(t_interval(np.array([0.1]))) == "undecided"
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import intervals
-from benchmarks.intervals import Estimate, bootstrap, t_interval
+from benchmarks.intervals import Estimate, bootstrap, t_interval, verdict, verdict_equal
 
 
 def test_interval_of_a_mean_is_that_of_the_normal_approximation():
@@ -44,6 +44,26 @@ def test_bad_requests_are_refused():
         t_interval(np.array([]))
     with pytest.raises(ValueError, match=r"got shape \(2,\), 0"):
         t_interval(np.ones(2), level=0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "positive", "positive_by_margin", "zero"),
+    [
+        (0.01, 0.04, "shown", "shown", "shown"),
+        (0.01, 0.06, "shown", "shown", "refuted"),
+        (-0.01, 0.04, "undecided", "refuted", "shown"),
+        (-0.01, 0.06, "undecided", "undecided", "undecided"),
+        (-0.06, 0.04, "undecided", "undecided", "undecided"),
+        (-0.06, -0.01, "refuted", "refuted", "refuted"),
+        (0.0, 0.0, "undecided", "refuted", "shown"),
+        (None, None, "undecided", "undecided", "undecided"),
+    ],
+)
+def test_verdicts(low, high, positive, positive_by_margin, zero):
+    estimate = Estimate(value=0.02, low=low, high=high, level=0.95)
+    assert verdict(estimate) == positive
+    assert verdict(estimate, margin=0.05) == positive_by_margin
+    assert verdict_equal(estimate, margin=0.05) == zero
 
 
 def test_t_interval_is_that_of_the_tables():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.garment_pairs import pairs_builder
+from benchmarks.intervals import t_interval
 from benchmarks.let_at_depth import depth_runs
 from benchmarks.let_at_depth.depth_config import (
     ARMS,
@@ -18,7 +19,8 @@ from benchmarks.let_at_depth.depth_config import (
     measured_paths,
 )
 from benchmarks.let_at_depth.depth_page import make_depth_page, write_depth
-from benchmarks.let_at_depth.depth_reasons import COUNTS, ChangedPaths, angle, cosine, linear_cka
+from benchmarks.let_at_depth.hypotheses_page import answers
+from benchmarks.let_at_depth.identity_effects import COUNTS, ChangedPaths, angle, cosine, linear_cka
 from scarlet_tf.data.data_config import default_data_dir
 
 FOLDER = Path(depth_runs.__file__).parent
@@ -67,7 +69,8 @@ def test_all_arms_are_measured_on_common_paths():
 def test_configs_are_valid(path):
     config = DepthConfig.read(path)
     names = [row.name for row in config.rows()]
-    assert len(set(names)) == len(names) == len(config.conditions) * len(config.arms) * len(config.seeds)
+    arms = sum(len(config.arms[label]) for label in config.conditions)
+    assert len(set(names)) == len(names) == arms * len(config.seeds)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +79,11 @@ def test_configs_are_valid(path):
         ({"arms": ["lets"]}, "unknown arm 'lets'.*nearest is 'let'"),
         ({"conditions": {"a": {"layers": 7}}}, "layers must be 6 or 19, got 7"),
         ({"conditions": {"a": {"blocks": 5}}}, "blocks must be 12 or 4, got 5"),
-        ({"conditions": {}}, "needs conditions, arms and seeds"),
+        ({"conditions": {}, "arms": {}}, "needs conditions, arms for each, and seeds"),
+        ({"conditions": {"a": {}, "b": {}}, "arms": {"a": ["let"]}}, "needs conditions, arms for each, and seeds"),
+        ({"arms": {"a": ["let"], "b": ["let"]}}, "unknown condition 'b'"),
         ({"seeds": None}, "not iterable"),
-        ({"explained": ["b"]}, "unknown condition 'b'"),
+        ({"effects": ["b"]}, "unknown condition 'b'"),
         ({"paths": 3}, "paths"),
     ],
 )
@@ -90,22 +95,53 @@ def test_bad_configs_are_named(tmp_path, change, words):
 
 
 def test_page_has_means_spreads_and_intervals():
-    config = DepthConfig(conditions={"base": Condition(blocks=12)}, arms=("let", "plain", "none"), seeds=(1, 2, 3))
-    rows = {}
-    for row in config.rows():
-        shift = {"let": 0.5, "plain": 0.25, "none": 0.75}[row.arm] + 0.01 * row.seed
-        values = {group: [shift, shift + 0.2] * 13 for group in measured_paths(row.condition, row.arm)}
-        rows[row.name] = {
-            "made": {"date": "2026-11-29", "machine": {"cores": 2}},
-            "halfway": {"training": values},
-            "end": dict.fromkeys(("training", "held_out", "moving"), values),
-        }
-    result = {"command": "c", "rows": rows}
-    page = make_depth_page(result, config, picture="result.svg")
+    arms = {"base": ("let", "plain", "none"), "slow": ("let", "plain")}
+    conditions = {"base": Condition(blocks=12), "slow": Condition(blocks=12, learning_rate=0.045)}
+    config = DepthConfig(conditions=conditions, arms=arms, seeds=(1, 2, 3))
+    rows = {row.name: scripted_row(row) for row in config.rows()}
+    page = make_depth_page({"command": "c", "rows": rows}, config, picture="result.svg")
     assert "| LET, starts as identity | 0.620 | 0.100 | 0.520 | 0.620 | 0.620 | 0.620 |" in page
     assert "| mean: paths of fair draws | 0.250 [0.250, 0.250] | -0.250 [-0.250, -0.250] |" in page
     assert "| mean: common paths with identities | 0.250 [0.250, 0.250] |  |" in page
     assert "Seeds 1, 2, 3; chance is 0.010" in page
+    # Means differ by 0.25 with learning rate 0.2 and by 0.1 to 0.3 with 0.045.
+    assert "| H1 | base: the mean of LET, starts as identity is higher than that of plain identity | 0.250" in page
+    slow = t_interval(np.array([0.1, 0.2, 0.3]))
+    assert f"is higher than that of plain identity | {slow} | undecided |" in page
+    less = t_interval(np.array([0.15, 0.05, -0.05]))
+    assert (
+        f"| H5 | LET less plain identity is larger with learning rate 0.2 than with 0.045 | {less} | undecided |"
+        in page
+    )
+
+
+def scripted_row(row) -> dict:
+    shift = {"let": 0.6, "let_normal": 0.6, "plain": 0.35, "plain_same": 0.6, "none": 0.85}[row.arm] + 0.01 * row.seed
+    if row.label == "slow" and row.arm == "let":
+        shift += 0.1 * row.seed - 0.25
+    paths = measured_paths(row.condition, row.arm)
+    half = 0.15 if row.arm == "plain" else 0.1  # half of the paths are this much below, and half above
+    values = {group: [shift + half * (-1) ** i for i in range(len(genomes))] for group, genomes in paths.items()}
+    return {
+        "made": {"date": "2026-11-29", "machine": {"cores": 2}},
+        "halfway": {"training": values},
+        "end": dict.fromkeys(("training", "held_out", "moving"), values),
+    }
+
+
+def test_hypotheses_are_answered_from_the_arms_they_are_about():
+    config = DepthConfig.read(FOLDER / "main.json")
+    rows = {row.name: scripted_row(row) for row in config.rows()}
+    found = [(number, estimate.value, said) for number, _, estimate, said in answers({"rows": rows}, config)]
+    numbers = [number for number, _, _ in found]
+    assert numbers == ["H1"] * 8 + ["H2"] * 2 + ["H3"] + ["H4"] * 5 + ["H5"]
+    of = {number: [(round(value, 2), said) for each, value, said in found if each == number] for number in set(numbers)}
+    assert of["H1"][0] == (0.25, "shown") and of["H1"][1] == (0.05, "shown")
+    assert of["H1"][6] == (0.2, "undecided")  # slow: 0.1, 0.2 and 0.3
+    assert of["H2"] == [(0.25, "shown"), (0.0, "shown")] and of["H3"] == [(0.0, "refuted")]
+    assert of["H4"][0][1] == "shown"
+    assert of["H4"][1:] == [(0.0, "shown"), (0.25, "refuted"), (0.0, "shown"), (-0.25, "refuted")]
+    assert of["H5"] == [(0.05, "undecided")]
 
 
 def test_fewer_blocks():
@@ -159,7 +195,8 @@ def test_similarities_of_features():
 
 
 def test_rows_of_earlier_results(tmp_path):
-    config = DepthConfig(conditions={"a": Condition(), "b": Condition(steps=9)}, arms=("let", "plain"), seeds=(1, 2))
+    conditions = {"a": Condition(), "b": Condition(steps=9)}
+    config = DepthConfig(conditions=conditions, arms=dict.fromkeys(conditions, ("let", "plain")), seeds=(1, 2))
     rows = {row.name: row for row in config.rows()}
     done = {
         name: {"settings": depth_runs.settings_of(rows[name], config), "end": {}} for name in ("a/let/1", "b/let/1")
@@ -168,12 +205,12 @@ def test_rows_of_earlier_results(tmp_path):
     path.write_text(json.dumps({"rows": done | {"c/let/1": {}}}))
     assert depth_runs.read_finished(path, config) == done
     assert depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished=done).keys() == {"b/let/1"}
-    explained = dataclasses.replace(config, explained=("a",))  # whose row has no reasons
-    assert depth_runs.read_finished(path, explained).keys() == {"b/let/1"}
-    other = dataclasses.replace(config, conditions={"b": Condition(steps=8)})
-    with pytest.raises(ValueError, match=r"row b/let/1 with other settings .*steps"):
+    with_effects = dataclasses.replace(config, effects=("a",))  # whose row has none
+    assert depth_runs.read_finished(path, with_effects).keys() == {"b/let/1"}
+    other = dataclasses.replace(config, conditions=conditions | {"b": Condition(steps=8)})
+    with pytest.raises(ValueError, match=r"b/let/1 has rows with other settings .*steps"):
         depth_runs.read_finished(path, other)
-    with pytest.raises(ValueError, match=r"row a/let/1 with other settings .*images"):
+    with pytest.raises(ValueError, match=r"a/let/1 has rows with other settings .*images"):
         depth_runs.read_finished(path, dataclasses.replace(config, images=9))
     assert [row.name for row in config.with_seeds([2]).rows()] == ["a/let/2", "a/plain/2", "b/let/2", "b/plain/2"]
     assert config.with_seeds([]) == config
@@ -185,7 +222,7 @@ def test_rows_of_earlier_results(tmp_path):
 
 
 def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):
-    config = DepthConfig(conditions={"a": Condition()}, arms=("let",), seeds=(1,))
+    config = DepthConfig(conditions={"a": Condition()}, arms={"a": ("let",)}, seeds=(1,))
     (row,) = config.rows()
     made = depth_runs._claim(tmp_path / row.name, depth_runs.settings_of(row, config))
     for part in ("halfway", "end"):
@@ -193,7 +230,7 @@ def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):
     (found,) = depth_runs.run_rows(config, tmp_path, only=None, data_dir=None).values()
     assert found == made | {"halfway": {"training": {}}, "end": {"training": {}}} and made["made"]["machine"]
     other = dataclasses.replace(config, conditions={"a": Condition(residual_gamma=0.0)})
-    with pytest.raises(ValueError, match=r"has a row with other settings .*residual_gamma was 1.0, is 0.0"):
+    with pytest.raises(ValueError, match=r"has rows with other settings .*residual_gamma was 1.0, is 0.0"):
         depth_runs.run_rows(other, tmp_path, only=None, data_dir=None)
 
 
@@ -201,7 +238,7 @@ def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):
 def test_gradients_of_paths_are_those_of_their_keras_models():
     import tensorflow as tf
 
-    from benchmarks.let_at_depth.depth_reasons import PathRunner
+    from benchmarks.let_at_depth.identity_effects import PathRunner
     from scarlet_tf.supernet import Supernet
 
     supernet = Supernet(dataclasses.replace(Condition(layers=6, blocks=12).space("let"), dropout=0.0), seed=3)
@@ -230,7 +267,9 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     pairs_builder.prepare_garment_pairs(tmp_path)
     config = DepthConfig.read(FOLDER / "short.json")
     how = {"data_dir": str(tmp_path)}
-    with pytest.raises(ValueError, match="no row 'short/plain/0': expected one of short/let/0, short/none/0"):
+    with pytest.raises(
+        ValueError, match=r"unknown row 'short/plain/0': expected one of .'short/let/0', 'short/none/0'"
+    ):
         depth_runs.run_rows(config, tmp_path / "runs", only="short/plain/0", **how)
     alone = depth_runs.run_rows(config, tmp_path / "runs", only="short/let/0", **how)
     (tmp_path / "runs/short/let/0/end.json").unlink()  # as if it was stopped between checkpoint and measurement
@@ -241,10 +280,10 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
         "common": 26,
         "without": 26,
     }
-    reasons = results["short/let/0"]["reasons"]
-    assert set(reasons["gradients"]) == {"identity 1", "reshaping", "exchanged 1"}
-    assert "identity 1" not in results["short/none/0"]["reasons"]["accuracies"]
-    assert all(0 <= part["angle"] <= 180 for part in reasons["gradients"]["identity 1"].values())
+    effects = results["short/let/0"]["effects"]
+    assert set(effects["gradients"]) == {"identity 1", "reshaping", "exchanged 1"}
+    assert "identity 1" not in results["short/none/0"]["effects"]["accuracies"]
+    assert all(0 <= part["angle"] <= 180 for part in effects["gradients"]["identity 1"].values())
     page = write_depth(tmp_path / "result", config, results, command="c")
     assert "## short: layers 6" in page and (tmp_path / "result.svg").stat().st_size > 1000
     assert "## What identities do in short" in page and (tmp_path / "result_short.svg").stat().st_size > 1000

@@ -1,4 +1,4 @@
-"""The chart and the section of the page on what identities do; see `depth_reasons.measure_reasons`."""
+"""The chart and the section of the page on what identities do; see `identity_effects.measure_effects`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_reasons(result: Mapping, config: DepthConfig, label: str) -> Figure:
+def draw_effects(result: Mapping, config: DepthConfig, label: str) -> Figure:
     """Draw, for the arms of a condition, accuracy and gradients by number of identities, and CKA by layer."""
     figure, (accuracy, gradient, similarity) = new_chart(
         f"{label}: what identities do",
@@ -25,7 +25,7 @@ def draw_reasons(result: Mapping, config: DepthConfig, label: str) -> Figure:
             ("Features: identity and blocks", "layer", "linear CKA"),
         ],
     )
-    for arm in config.arms:
+    for arm in config.arms[label]:
         of_seeds = _of(result, config, label, arm)
         counts = _counts(of_seeds[0])
         if not counts:
@@ -41,7 +41,7 @@ def draw_reasons(result: Mapping, config: DepthConfig, label: str) -> Figure:
     return figure
 
 
-def reasons_section(result: Mapping, config: DepthConfig, label: str) -> str:
+def effects_section(result: Mapping, config: DepthConfig, label: str) -> str:
     """Return the section of the page for a condition."""
     lines = [
         f"\n## What identities do in {label}\n",
@@ -58,7 +58,7 @@ def _accuracy_table(result: Mapping, config: DepthConfig, label: str) -> Iterato
     names = _all_groups(result, config, label)
     yield f"\n| training accuracy | unchanged | {' | '.join(map(_words, names))} |"
     yield f"|---|---|{'---|' * len(names)}"
-    for arm in config.arms:
+    for arm in config.arms[label]:
         rows = [r["accuracies"] for r in _of(result, config, label, arm)]
         cells = [f"{np.mean([r[name] for r in rows]):.3f}" if name in rows[0] else "" for name in ("original", *names)]
         yield f"| {LABELS[arm]} | {' | '.join(cells)} |"
@@ -71,7 +71,7 @@ def _gradient_table(result: Mapping, config: DepthConfig, label: str) -> Iterato
     yield f"\n| weights | arm | {' | '.join(map(_words, names))} |"
     yield f"|---|---|{'---|' * len(names)}"
     for part in PARTS:
-        for arm in config.arms:
+        for arm in config.arms[label]:
             rows = [r["gradients"] for r in _of(result, config, label, arm)]
             cells = [_angle_and_norm([r[name][part] for r in rows]) if name in rows[0] else "" for name in names]
             yield f"| {part} | {LABELS[arm]} | {' | '.join(cells)} |"
@@ -90,7 +90,7 @@ def _feature_table(result: Mapping, config: DepthConfig, label: str) -> Iterator
 | identity and block |"
     yield "|---|---|---|---|---|"
     for measure, words in (("cosine", "cosine"), ("cka", "linear CKA")):
-        for arm in config.arms:
+        for arm in config.arms[label]:
             rows = [r["features"][measure] for r in _of(result, config, label, arm)]
             cells = []
             for layers in (keeps, changes):
@@ -101,11 +101,11 @@ def _feature_table(result: Mapping, config: DepthConfig, label: str) -> Iterator
 
 
 def _of(result: Mapping, config: DepthConfig, label: str, arm: str) -> list[Mapping]:
-    return [result["rows"][f"{label}/{arm}/{seed}"]["reasons"] for seed in config.seeds]
+    return [result["rows"][f"{label}/{arm}/{seed}"]["effects"] for seed in config.seeds]
 
 
-def _counts(reasons: Mapping) -> list[int]:
-    return [int(name.split()[1]) for name in reasons["accuracies"] if name.startswith("identity")]
+def _counts(effects: Mapping) -> list[int]:
+    return [int(name.split()[1]) for name in effects["accuracies"] if name.startswith("identity")]
 
 
 def _named(counts: list[int]) -> list[str]:
@@ -114,7 +114,7 @@ def _named(counts: list[int]) -> list[str]:
 
 def _all_groups(result: Mapping, config: DepthConfig, label: str) -> list[str]:
     """Return the names of the groups of changed paths that any arm has."""
-    found = {name: None for arm in config.arms for name in _of(result, config, label, arm)[0]["gradients"]}
+    found = {name: None for arm in config.arms[label] for name in _of(result, config, label, arm)[0]["gradients"]}
     return sorted(found, key=lambda name: (name.startswith("exchanged"), name == "reshaping"))
 
 

@@ -71,7 +71,7 @@ class ChangedPaths:
         return kept | {f"exchanged {count}": genomes for count, genomes in self.exchanged.items()}
 
 
-def measure_reasons(supernet: Supernet, condition: Condition, images: np.ndarray, labels: np.ndarray) -> dict:
+def measure_effects(supernet: Supernet, condition: Condition, images: np.ndarray, labels: np.ndarray) -> dict:
     """Measure gradients, accuracies and features of a trained supernet.
 
     Args:
