@@ -9,13 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.stand_in_spaces import with_blocks
-from scarlet_tf.arch import SearchSpace, count_genomes, get_space
+from benchmarks.garment_pairs.pairs_space import pairs_space
+from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.supernet_config import InitConfig
 from scarlet_tf.training.config import TrainConfig, train_config
 
-CLASSES, SIDE = 100, 48
 SUPERNET = "supernet"  # the method whose cost is the budget of the others
 METHODS = (SUPERNET, "random", "halving")
 LABELS = {
@@ -24,11 +23,6 @@ LABELS = {
     "halving": "successive halving",
 }
 RECIPE = "small"  # of all trainings of models on their own
-
-
-def make_space(blocks: int) -> SearchSpace:
-    """Return the search space, with this number of blocks besides the LET in each layer, see `with_blocks`."""
-    return with_blocks(dataclasses.replace(get_space("small", classes=CLASSES), resolution=SIDE), blocks)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,7 +161,7 @@ class CostConfig:
     @property
     def space(self) -> SearchSpace:
         """The search space."""
-        return make_space(self.blocks)
+        return pairs_space(self.blocks)
 
     def rows(self) -> Iterator[Row]:
         """Return all searches, seed by seed, "supernet" first."""

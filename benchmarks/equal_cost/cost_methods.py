@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.equal_cost.cost_config import SIDE, CostConfig
+from benchmarks.equal_cost.cost_config import CostConfig
 from benchmarks.equal_cost.costs import Budget, one_shot_cost, supernet_training_cost
 from benchmarks.equal_cost.short_training import ShortTraining
+from benchmarks.garment_pairs.drawing import SIDE
 from scarlet_tf.arch import count_genomes
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
 from scarlet_tf.runs.strategy import make_strategy

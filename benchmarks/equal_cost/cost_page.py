@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.charts import add_legend, draw_points, new_chart
-from benchmarks.equal_cost.cost_config import CLASSES, LABELS, RECIPE, SIDE, CostConfig
+from benchmarks.equal_cost.cost_config import LABELS, RECIPE, CostConfig
+from benchmarks.garment_pairs.drawing import SIDE
+from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.intervals import t_interval, verdict
 from benchmarks.machine import describe, provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result

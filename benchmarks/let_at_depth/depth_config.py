@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.garment_pairs.drawing import SIDE
+from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.stand_in_spaces import check_blocks, with_blocks
 from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.sampler import fair_paths
 from scarlet_tf.supernet.supernet_config import SHARED_GRADIENTS
 
-CLASSES, SIDE = 100, 48
 PARTS = ("stem", "tail", "classifier")  # of a supernet, whose weights all paths share
 RANDOM_PATHS = 26
 _SEED_OF_PATHS = 10**6

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.garment_pairs.drawing import SIDE
 from benchmarks.garment_pairs.pairs_builder import GarmentPairs
-from benchmarks.let_at_depth.depth_config import ARMS, SIDE, DepthConfig, Row, measured_paths
+from benchmarks.let_at_depth.depth_config import ARMS, DepthConfig, Row, measured_paths
 from benchmarks.let_at_depth.identity_effects import measure_effects
 from benchmarks.machine import provenance
 from benchmarks.rows import check_settings, select_rows

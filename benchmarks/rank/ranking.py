@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,12 @@ from benchmarks.machine import provenance
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking_page import draw_ranking, make_ranking_page
 from benchmarks.result_files import write_result
-from scarlet_tf.arch import count
-from scarlet_tf.data import open_dataset
+from scarlet_tf.arch import SearchSpace, count
+from scarlet_tf.data import ImageData, open_dataset
 from scarlet_tf.runs.runlog import RunLog
-from scarlet_tf.supernet import SupernetEvaluator, TrainedSupernet, load_supernet
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES
-from scarlet_tf.training.config import train_config
+from scarlet_tf.training.config import TrainConfig, train_config
 from scarlet_tf.training.trainer import train
 
 
@@ -73,7 +73,13 @@ def rank(
     overrides = {} if epochs is None else {"epochs": epochs}
     configs = [train_config(recipe, seed=seed + repeat, **overrides) for repeat in range(repeats)]
     where = {"data_dir": data_dir, "skip_damaged": skip_damaged}
-    trainings = _train_alone(trained, genomes, configs, Path(output), **where)
+    data = dataclasses.replace(
+        trained.config.data,
+        augment=configs[0].augment,
+        data_dir=data_dir,
+        skip_damaged=skip_damaged or trained.config.data.skip_damaged,
+    )
+    trainings = train_alone(trained.space, open_dataset(data), genomes, configs, Path(output))
     alone = trainings.mean(axis=1)
     one_shot = {bn: SupernetEvaluator(trained, bn=bn, images=images, **where).evaluate(genomes) for bn in BN_MODES}
     madds = np.array([count(trained.space.spec(genome)).madds for genome in genomes])
@@ -83,8 +89,8 @@ def rank(
         "repeats": repeats,
         "draw": draw,
         "seed": seed,
-        "tau": {name: _tau(values, alone) for name, values in one_shot.items()},
-        "tau_of_madds": _tau(madds, alone),
+        "tau": {name: tau_between(values, alone) for name, values in one_shot.items()},
+        "tau_of_madds": tau_between(madds, alone),
         "tau_of_trainings": tau_of_trainings(trainings) if repeats > 1 else None,
         "models": [
             {
@@ -102,28 +108,34 @@ def rank(
     return result
 
 
-def _train_alone(
-    trained: TrainedSupernet, genomes: np.ndarray, configs: list, output: Path, *, data_dir, skip_damaged: bool
+def train_alone(
+    space: SearchSpace, data: ImageData, genomes: np.ndarray, configs: Sequence[TrainConfig], output: Path
 ) -> np.ndarray:
-    """Train every model from scratch with every config; return test accuracies, (n, repeats)."""
-    config = trained.config.data
-    skip_damaged = skip_damaged or config.skip_damaged
-    config = dataclasses.replace(config, augment=configs[0].augment, data_dir=data_dir, skip_damaged=skip_damaged)
-    data = open_dataset(config)
+    """Train every model from scratch with every config, in models/GENOME/seed_SEED/ of `output`.
+
+    Models that are trained already are not trained again.
+
+    Returns:
+        Test accuracies, (n, len(configs)).
+    """
     accuracies = np.empty((len(genomes), len(configs)))
     with RunLog(output, total_steps=accuracies.size, description="trainings") as log:
         for done, (repeat, i) in enumerate(np.ndindex(accuracies.T.shape), start=1):
             genome, config = genomes[i].tolist(), configs[repeat]
             folder = output / "models" / "_".join(map(str, genome)) / f"seed_{config.seed}"
-            result = train(trained.space.spec(genome), data, config, output=folder)
+            result = train(space.spec(genome), data, config, output=folder)
             accuracies[i, repeat] = result["test"]["top1"]
             log.log(done, {"test_top1": accuracies[i, repeat], "seconds": result["seconds"]})
             log.advance(done, {"test_top1": accuracies[i, repeat]})
     return accuracies
 
 
-def _tau(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
-    """Return tau-b, bootstrapped over models."""
+def tau_between(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
+    """Return tau-b of two rankings of the same models, bootstrapped over these: (n,) each.
+
+    Returns:
+        An `Estimate` as JSON values; None if all values of a ranking are equal.
+    """
     pairs = np.stack([predicted, actual], axis=1)
     return _over_models(lambda rows: kendalltau(rows[:, 0], rows[:, 1]).statistic, pairs)
 

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 from benchmarks.equal_cost import cost_methods, cost_runs
-from benchmarks.equal_cost.cost_config import CostConfig, HalvingSettings, make_space
+from benchmarks.equal_cost.cost_config import CostConfig, HalvingSettings
 from benchmarks.equal_cost.cost_page import make_cost_page, write_cost
 from benchmarks.equal_cost.costs import Budget, one_shot_cost, path_madds, supernet_training_cost
 from benchmarks.garment_pairs import pairs_builder
+from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.intervals import t_interval
 from scarlet_tf.arch import count, count_genomes
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
 
 FOLDER = Path(cost_methods.__file__).parent
-SPACE = make_space(12)
+SPACE = pairs_space(12)
 
 
 def short(**changes) -> CostConfig:

@@ -1,0 +1,167 @@
+"""Configs of the experiment: what its JSON files hold. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+from benchmarks.garment_pairs.drawing import SIDE
+from benchmarks.garment_pairs.pairs_space import pairs_space
+from benchmarks.rank.random_models import DRAWS
+from benchmarks.stand_in_spaces import check_blocks
+from scarlet_tf.arch import SearchSpace
+from scarlet_tf.choices import check_integer, check_known
+from scarlet_tf.data import DataConfig
+from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig
+from scarlet_tf.training.config import TrainConfig, train_config
+
+BASE = "base"  # label of the supernet that the others are compared with
+RECIPE = "small"  # of all trainings of models on their own
+IDENTITIES = ("let", "identity")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SupernetSettings:
+    """Settings of a supernet.
+
+    Attributes:
+        steps: fair steps, an eighth of them warm-up.
+        batch_size: images of a step.
+        learning_rate: peak learning rate.
+        identity: "let" or "identity", a plain one.
+        let_init, residual_gamma: see `InitConfig`.
+        seed: of weights, paths and batches.
+
+    Raises:
+        ValueError: for a setting out of range.
+    """
+
+    steps: int = 1500
+    batch_size: int = 128
+    learning_rate: float = 0.2
+    identity: str = "let"
+    let_init: str = "identity"
+    residual_gamma: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in {"steps": 2, "batch_size": 1, "seed": 0}.items():
+            check_integer(name, getattr(self, name), least=least)
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
+        check_known("identity", self.identity, IDENTITIES)
+        InitConfig(let=self.let_init, residual_gamma=self.residual_gamma)
+
+    def config(self, space: SearchSpace, data: DataConfig) -> SupernetConfig:
+        """Return the config of the supernet, for a space whose identities are LETs."""
+        return SupernetConfig(
+            space=space.with_identity(self.identity),
+            data=data,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.steps // 8,
+            init=InitConfig(let=self.let_init, residual_gamma=self.residual_gamma),
+            seed=self.seed,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is trained at once: a supernet, or the models of a draw on their own; `name` is "KIND/LABEL"."""
+
+    kind: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}/{self.label}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RankConfig:
+    """The content of a config file.
+
+    Attributes:
+        supernets: by label, "base" among them.
+        draws: how models are drawn, see `draw_genomes`.
+        models: number of models of each draw.
+        repeats: trainings of each model on its own.
+        epochs: of each of these.
+        blocks: choices of a layer besides the identity, 12 or 4.
+        held_out: training images that nothing is trained on, for one-shot accuracy.
+        seed: of the draws, and of the first training on its own.
+
+    Raises:
+        ValueError: for a setting out of range, an unknown draw, or if there is nothing to compare.
+    """
+
+    supernets: Mapping[str, SupernetSettings]
+    draws: tuple[str, ...]
+    models: int = 24
+    repeats: int = 2
+    epochs: float = 2
+    blocks: int = 4
+    held_out: int = 5000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if BASE not in self.supernets:
+            raise ValueError(f"supernets must have {BASE!r}, got {', '.join(self.supernets) or 'none'}")
+        if not self.draws:
+            raise ValueError("a config needs draws")
+        for draw in self.draws:
+            check_known("draw", draw, DRAWS)
+        for name, least in {"models": 2, "repeats": 2, "held_out": 1, "seed": 0}.items():
+            check_integer(name, getattr(self, name), least=least)
+        check_blocks(self.blocks)
+        self.trainings()
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return pairs_space(self.blocks)
+
+    def rows(self) -> Iterator[Row]:
+        """Return everything that is trained."""
+        yield from (Row(kind="supernet", label=label) for label in self.supernets)
+        yield from (Row(kind="alone", label=draw) for draw in self.draws)
+
+    def trainings(self) -> list[TrainConfig]:
+        """Return the settings of each training of a model on its own."""
+        seeds = range(self.seed, self.seed + self.repeats)
+        return [train_config(RECIPE, epochs=self.epochs, seed=seed) for seed in seeds]
+
+    def data(self, *, data_dir: str | None, augment: str = "none") -> DataConfig:
+        """Return the settings of the images."""
+        return DataConfig(
+            name="garment_pairs", image_size=SIDE, search_validation=self.held_out, augment=augment, data_dir=data_dir
+        )
+
+    def to_dict(self) -> dict:
+        """Return the settings as JSON values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, fields: Mapping) -> RankConfig:
+        """Return the config of `to_dict`'s values."""
+        supernets = {label: SupernetSettings(**own) for label, own in fields["supernets"].items()}
+        return cls(**{**fields, "supernets": supernets, "draws": tuple(fields["draws"])})
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> RankConfig:
+        """Read a config file; every supernet holds what differs from the base.
+
+        Raises:
+            ValueError: for a file that is not such a config, naming it.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                fields = json.load(file)
+            supernets = fields["supernets"]
+            base = supernets.get(BASE, {})
+            return cls.from_dict({**fields, "supernets": {label: base | own for label, own in supernets.items()}})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -1,0 +1,88 @@
+"""Train the supernets and the models, and measure one-shot accuracies; a second call resumes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import provenance
+from benchmarks.rank.random_models import draw_genomes
+from benchmarks.rank.ranking import train_alone
+from benchmarks.rank_settings.rank_config import RankConfig, Row
+from benchmarks.rows import check_settings, select_rows
+from scarlet_tf.arch import count_genomes
+from scarlet_tf.data import open_dataset
+from scarlet_tf.files import write_atomically
+from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.supernet import SupernetEvaluator, load_supernet, train_supernet
+from scarlet_tf.supernet.supernet_config import BN_MODES
+
+
+def run_rows(config: RankConfig, output: Path, *, only: str | None, data_dir: str | None) -> dict[str, dict]:
+    """Run all rows, or a single one. Finished rows are read from `output`.
+
+    Args:
+        config: the experiment.
+        output: folder of the rows' folders, KIND/LABEL, which get row.json at the end.
+        only: name of the only row to run; None: all.
+
+    Returns:
+        By row, the content of row.json. Of a supernet {"one_shot": {draw: {BN mode: accuracies of the models}}}, of a
+        draw {"genomes", "madds", "trainings": test accuracies (models, repeats)}; of both "settings" and "made".
+
+    Raises:
+        ValueError: if there is no row `only`, or a row's folder has other settings.
+    """
+    results = {}
+    for name, row in select_rows(config.rows(), only).items():
+        path = output / name / "row.json"
+        settings = settings_of(row, config)
+        if not path.exists():
+            made = {key: value for key, value in provenance("").items() if key != "command"}
+            found = _RUN[row.kind](config, row, output / name, data_dir=data_dir)
+            write_atomically(path, json.dumps({"settings": settings, "made": made} | found) + "\n")
+        results[name] = json.loads(path.read_text(encoding="utf-8"))
+        check_settings(path.parent, results[name]["settings"], settings)
+    return results
+
+
+def settings_of(row: Row, config: RankConfig) -> dict:
+    """Return the settings that a row's result depends on, as JSON values."""
+    settings = config.to_dict()
+    others = settings.pop("supernets")
+    if row.kind == "supernet":
+        return others[row.label] | {name: settings[name] for name in ("blocks", "draws", "held_out", "models", "seed")}
+    del settings["draws"]
+    return settings
+
+
+def _run_supernet(config: RankConfig, row: Row, folder: Path, *, data_dir: str | None) -> dict:
+    """Train a supernet and measure the models of all draws with its weights, on all held-out images."""
+    settings = config.supernets[row.label].config(config.space, config.data(data_dir=data_dir))
+    train_supernet(settings, folder / "run", strategy=make_strategy("one_device"), checkpoint_every=100)
+    trained = load_supernet(folder / "run")
+    one_shot = {draw: {} for draw in config.draws}
+    for bn in BN_MODES:
+        evaluator = SupernetEvaluator(trained, bn=bn, data_dir=data_dir)
+        for draw in config.draws:
+            one_shot[draw][bn] = evaluator.evaluate(genomes_of(config, draw)).tolist()
+    return {"one_shot": one_shot}
+
+
+def _run_alone(config: RankConfig, row: Row, folder: Path, *, data_dir: str | None) -> dict:
+    """Train the models of a draw on the supernets' training images, and measure them on test images."""
+    genomes, trainings = genomes_of(config, row.label), config.trainings()
+    data = open_dataset(config.data(data_dir=data_dir, augment=trainings[0].augment))
+    madds, _ = count_genomes(config.space, genomes)
+    accuracies = train_alone(config.space, data, genomes, trainings, folder)
+    return {"genomes": genomes.tolist(), "madds": madds.tolist(), "trainings": accuracies.tolist()}
+
+
+_RUN = {"supernet": _run_supernet, "alone": _run_alone}
+
+
+def genomes_of(config: RankConfig, draw: str) -> np.ndarray:
+    """Return the models of a draw: (models, num_layers)."""
+    return draw_genomes(config.space, config.models, seed=config.seed, draw=draw)

@@ -1,0 +1,149 @@
+"""The comparison of rankings by differently trained supernets: its config, its page, and a short run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from benchmarks.garment_pairs import pairs_builder
+from benchmarks.rank_settings import rank_runs
+from benchmarks.rank_settings.rank_config import RankConfig, SupernetSettings
+from benchmarks.rank_settings.rank_page import answers, make_ranks_page, tau_difference, write_ranks
+from scarlet_tf.arch import count
+from scarlet_tf.data.data_config import default_data_dir
+
+FOLDER = Path(rank_runs.__file__).parent
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_configs_are_valid(path):
+    config = RankConfig.read(path)
+    names = [row.name for row in config.rows()]
+    assert len(set(names)) == len(names) == len(config.supernets) + len(config.draws)
+    assert RankConfig.from_dict(config.to_dict()) == config
+    assert [training.seed for training in config.trainings()] == [0, 1]
+
+
+def test_supernets_hold_what_differs_from_the_base(tmp_path):
+    path = tmp_path / "config.json"
+    supernets = {"base": {"steps": 7, "seed": 2}, "plain": {"identity": "identity", "seed": 3}}
+    path.write_text(json.dumps({"supernets": supernets, "draws": ["uniform"]}))
+    config = RankConfig.read(path)
+    assert config.supernets["plain"] == SupernetSettings(steps=7, identity="identity", seed=3)
+    trained = config.supernets["plain"].config(config.space, config.data(data_dir=None))
+    assert [options[-1].kind for options in trained.space.layer_choices] == ["identity"] * 6
+    # The same models: without LETs, an identity is one in both spaces.
+    genomes = rank_runs.genomes_of(config, "uniform")
+    assert [trained.space.spec(g) for g in genomes] == [config.space.spec(g) for g in genomes]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"supernets": {"plain": {}}}, "supernets must have 'base', got plain"),
+        ({"supernets": {"base": {"identity": "lets"}}}, "unknown identity 'lets'.*nearest is 'let'"),
+        ({"supernets": {"base": {"steps": 1}}}, "steps must be an integer >= 2, got 1"),
+        ({"supernets": {"base": {"learning_rate": 0}}}, "learning_rate must be > 0, got 0"),
+        ({"supernets": {"base": {"stepps": 3}}}, "stepps"),
+        ({"draws": ["uniformly"]}, "unknown draw 'uniformly'.*nearest is 'uniform'"),
+        ({"draws": []}, "needs draws"),
+        ({"repeats": 1}, "repeats must be an integer >= 2, got 1"),
+        ({"blocks": 5}, "blocks must be 12 or 4, got 5"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_bad_configs_are_named(tmp_path, change, words):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(json.loads((FOLDER / "short.json").read_text()) | change))
+    with pytest.raises(ValueError, match=f"bad.json is not a config of this experiment: .*{words}"):
+        RankConfig.read(path)
+
+
+def test_settings_of_a_row_are_those_that_it_depends_on():
+    config = RankConfig.read(FOLDER / "main.json")
+    rows = {row.name: row for row in config.rows()}
+    supernet = rank_runs.settings_of(rows["supernet/short"], config)
+    assert supernet["steps"] == 500 and supernet["draws"] == ["uniform", "madds"] and "epochs" not in supernet
+    alone = rank_runs.settings_of(rows["alone/madds"], config)
+    assert alone["epochs"] == 2 and alone["repeats"] == 2 and "supernets" not in alone
+
+
+def test_page_has_taus_differences_and_ceiling():
+    config = RankConfig.read(FOLDER / "main.json")
+    rng = np.random.default_rng(0)
+    made = {"made": {"date": "2026-11-29", "machine": {"cores": 2}}}
+    rows, true = {}, {draw: rng.uniform(0.3, 0.5, 24) for draw in config.draws}
+    for draw, quality in true.items():
+        trainings = quality[:, None] + rng.normal(0, 0.01, (24, 2))
+        rows[f"alone/{draw}"] = made | {"trainings": trainings.tolist(), "madds": rng.permutation(24).tolist()}
+    noise = {"base": 0.03, "other_seed": 0.03, "short": 0.3, "long": 0.003, "plain": 0.03}
+    for label, scale in noise.items():
+        one_shot = {
+            draw: {
+                "moving": rng.uniform(0, 1, 24).tolist(),
+                "recalibrated": (quality + rng.normal(0, scale, 24)).tolist(),
+            }
+            for draw, quality in true.items()
+        }
+        rows[f"supernet/{label}"] = made | {"one_shot": one_shot}
+    result = {"command": "c", "config": config.to_dict(), "rows": rows}
+    page = make_ranks_page(result, picture="result.svg")
+    alone = np.mean(rows["alone/uniform"]["trainings"], axis=1)
+
+    def tau(values):
+        return kendalltau(values, alone).statistic
+
+    by_short = rows["supernet/short"]["one_shot"]["uniform"]
+    mean = np.mean(by_short["recalibrated"])
+    line = next(line for line in page.splitlines() if line.startswith("| short: steps 500 |"))
+    moving, recalibrated = tau(by_short["moving"]), tau(by_short["recalibrated"])
+    assert f"| {moving:.3f} [" in line and f"| {recalibrated:.3f} [" in line and line.endswith(f"| {mean:.3f} |")
+    assert f"| multiply-adds alone | {tau(rows['alone/uniform']['madds']):.3f} [" in page
+    ceiling = kendalltau(*np.transpose(rows["alone/uniform"]["trainings"])).statistic
+    assert f"| ceiling: two trainings | {ceiling:.3f} [" in page
+    found = dict(answers(result, config))
+    base = rows["supernet/base"]["one_shot"]["uniform"]
+    assert len(found) == 6
+    assert found["base: recalibrated less moving statistics"][0].value == pytest.approx(
+        tau(base["recalibrated"]) - tau(base["moving"])
+    )
+    assert found["short less base"][0].value == pytest.approx(recalibrated - tau(base["recalibrated"]))
+    assert f"| short less base | {found['short less base'][0]}, refuted |" in page
+    assert "shown |" in page
+
+
+def test_difference_of_taus_is_paired():
+    rng = np.random.default_rng(0)
+    alone = rng.normal(size=40)
+    noisy = alone + rng.normal(size=40)
+    same = tau_difference(noisy, noisy + 1, alone)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    better = tau_difference(alone + 0.1 * rng.normal(size=40), noisy, alone)
+    assert 0 < better.low < better.value < better.high
+
+
+@pytest.mark.slow
+def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs_builder, "NUM_EXAMPLES", {"train": 200, "test": 20})
+    (tmp_path / "fashion_mnist").symlink_to(default_data_dir() / "fashion_mnist")
+    pairs_builder.prepare_garment_pairs(tmp_path)
+    config, output, how = RankConfig.read(FOLDER / "short.json"), tmp_path / "runs", {"data_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match=r"unknown row 'supernet/long': expected one of .*'supernet/base'"):
+        rank_runs.run_rows(config, output, only="supernet/long", **how)
+    alone = rank_runs.run_rows(config, output, only="alone/uniform", **how)
+    results = rank_runs.run_rows(config, output, only=None, **how)
+    assert results["alone/uniform"] == alone["alone/uniform"]
+    found = results["alone/uniform"]
+    assert np.shape(found["trainings"]) == (3, 2)
+    assert found["madds"] == [count(config.space.spec(genome)).madds for genome in found["genomes"]]
+    accuracies = results["supernet/plain"]["one_shot"]["uniform"]
+    assert set(accuracies) == {"moving", "recalibrated"} and len(accuracies["moving"]) == 3
+    (output / "alone/uniform/row.json").unlink()  # the trainings are not run again
+    assert rank_runs.run_rows(config, output, only=None, **how) == results
+    other = RankConfig.from_dict(config.to_dict() | {"epochs": 3})
+    with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
+        rank_runs.run_rows(other, output, only="alone/uniform", **how)
+    page = write_ranks(tmp_path / "result", config, results, command="c")
+    assert "| plain: identity identity |" in page and (tmp_path / "result.svg").stat().st_size > 1000
