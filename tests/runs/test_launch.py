@@ -132,6 +132,19 @@ def test_a_machine_starts_again_with_the_workers_that_are_left(code, tmp_path):
     assert (done.returncode, (tmp_path / "starts").read_text()) == (code, "2 1\n1 0\n"), done.stderr
 
 
+@pytest.mark.parametrize(("long", "starts"), [(600, 3), (0, 5)])
+def test_a_machine_gives_up_if_every_start_ends_soon(long, starts, tmp_path):
+    (tmp_path / "workers").write_text("first:9000\n")
+    # Ends with code 75 four times, and then with 2; with LONG=0 no start counts as short.
+    script = f"echo >> starts; (($(wc -l < starts) < 5)) && exit {TRY_AGAIN_EXIT_CODE}; exit 2"
+    environment = os.environ | {"WORKERS": "workers", "ME": "first:9000", "PAUSE": "0", "TRIES": "3", "LONG": str(long)}
+    command = ["bash", LAUNCH / "machines.sh", "bash", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert len((tmp_path / "starts").read_text()) == starts
+    gave_up = f"machines.sh: the last 3 starts ended soon, with code {TRY_AGAIN_EXIT_CODE} at the end; giving up\n"
+    assert (done.returncode, done.stderr) == ((TRY_AGAIN_EXIT_CODE, gave_up) if long else (2, ""))
+
+
 def test_a_machine_that_is_not_listed_ends(tmp_path):
     (tmp_path / "workers").write_text("first:9000\n")
     environment = os.environ | {"WORKERS": "workers", "ME": "first:900"}
@@ -165,7 +178,8 @@ def test_the_kubernetes_file():
     pod = job["spec"]["template"]["spec"]
     rules = job["spec"]["podFailurePolicy"]["rules"]
     by_code = {rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule}
-    assert by_code == {"Ignore": [TRY_AGAIN_EXIT_CODE], "FailJob": [2]} and pod["restartPolicy"] == "Never"
+    assert by_code == {"FailJob": [2]} and pod["restartPolicy"] == "Never"
+    assert job["spec"]["backoffLimit"] >= 20  # of pods that end with code 75: they are made anew
     assert {rule["onExitCodes"]["containerName"] for rule in rules[1:]} == {pod["containers"][0]["name"]}
     assert (service["kind"], job["kind"], job["spec"]["completionMode"]) == ("Service", "Job", "Indexed")
     assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"]["job-name"] == "supernet"
