@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scarlet_tf.choices import check_known
 from scarlet_tf.runs.cluster import join_cluster
 from scarlet_tf.runs.slurm import count_tasks, is_slurm_step, tf_config_of_slurm
-from scarlet_tf.runs.tf_config import EXPECTED, count_workers, parse_tf_config
+from scarlet_tf.runs.tf_config import EXPECTED, count_workers
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
@@ -30,26 +30,21 @@ def check_strategy(name: str, *, tpu: str = "", batch_size: int | None = None) -
     if tpu and name != "tpu":
         raise ValueError(f"tpu {tpu!r} needs strategy 'tpu', got {name!r}")
     if name == "multi_worker":
-        text = os.environ.get("TF_CONFIG")
-        if not text and not is_slurm_step(os.environ):
-            raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {EXPECTED}")
-        if text:
-            parse_tf_config(text)
-        if batch_size is not None:
-            _check_share(batch_size)
+        count, named = _named_workers()
+        if batch_size is not None and batch_size % count:
+            nearest = max(1, round(batch_size / count)) * count
+            raise ValueError(
+                f"batch_size must be a multiple of the {count} workers {named}, got {batch_size}: nearest is {nearest}"
+            )
 
 
-def _check_share(batch_size: int) -> None:
-    """Raise ValueError unless the workers that TF_CONFIG or Slurm names can share a global batch."""
+def _named_workers() -> tuple[int, str]:
+    """Return how many workers TF_CONFIG or else Slurm names, and who does; raise ValueError if neither does."""
     if text := os.environ.get("TF_CONFIG"):
-        count, named = count_workers(text), "in TF_CONFIG"
-    else:
-        count, named = count_tasks(os.environ), "of Slurm's job step"
-    if batch_size % count:
-        nearest = max(1, round(batch_size / count)) * count
-        raise ValueError(
-            f"batch_size must be a multiple of the {count} workers {named}, got {batch_size}: nearest is {nearest}"
-        )
+        return count_workers(text), "in TF_CONFIG"
+    if is_slurm_step(os.environ):
+        return count_tasks(os.environ), "of Slurm's job step"
+    raise ValueError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG: {EXPECTED}")
 
 
 def join_workers(name: str) -> None:
