@@ -14,8 +14,9 @@ from benchmarks.equal_cost.cost_config import LABELS, RECIPE, CostConfig
 from benchmarks.garment_pairs.drawing import SIDE
 from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.intervals import t_interval, verdict
-from benchmarks.machine import describe, provenance
+from benchmarks.machine import provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
+from benchmarks.rows import made_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +68,7 @@ def make_cost_page(result: Mapping, *, picture: str) -> str:
 
     {result["command"]}
 
-{describe(result)}.
+{made_in_words(result)}
 
 Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs, models \
 of at most {config.max_madds / 1e6:g} M multiply-adds.

@@ -37,9 +37,9 @@ def main() -> None:
     check_run_folder(output)
     load_tensorflow(threads=share_out_threads(len(usable_cores())))
     from benchmarks.let_at_depth.depth_page import write_depth
-    from benchmarks.let_at_depth.depth_runs import read_finished, run_rows
+    from benchmarks.let_at_depth.depth_runs import finished_rows, run_rows
 
-    finished = {name: row for path in _FINISHED.value for name, row in read_finished(path, config).items()}
+    finished = finished_rows(_FINISHED.value, config)
     with locked_folder(output):
         results = run_rows(config, output, only=_ONLY.value, data_dir=_DATA_DIR.value, finished=finished)
         if _ONLY.value is None:

@@ -14,8 +14,9 @@ from benchmarks.let_at_depth.accuracies import STATISTICS, accuracies, differenc
 from benchmarks.let_at_depth.depth_config import ARMS, LABELS, DepthConfig
 from benchmarks.let_at_depth.effects_page import draw_effects, effects_section
 from benchmarks.let_at_depth.hypotheses_page import hypotheses_section
-from benchmarks.machine import describe, provenance
+from benchmarks.machine import provenance
 from benchmarks.result_files import intervals_in_words, remarks, write_result
+from benchmarks.rows import made_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +70,6 @@ def make_depth_page(result: Mapping, config: DepthConfig, *, picture: str) -> st
     name = picture.removesuffix(".svg")
     for label in config.effects:
         sections += f"\n{effects_section(result, config, label)}\n![{label}: what identities do]({name}_{label}.svg)"
-    made = "\n".join(dict.fromkeys(f"{describe(row['made'])}." for row in result["rows"].values()))
     count = len(config.conditions)
     conditions = f"{count} condition{'s' * (count > 1)}"
     seeds = f"{'Seed' if len(config.seeds) == 1 else 'Seeds'} {', '.join(map(str, config.seeds))}"
@@ -77,7 +77,7 @@ def make_depth_page(result: Mapping, config: DepthConfig, *, picture: str) -> st
 
     {result["command"]}
 
-{made}
+{made_in_words(result)}
 
 {seeds}; chance is 0.010. [The plan](../../benchmarks/let_at_depth/plan.md) says what is compared, and what would count
 as shown.

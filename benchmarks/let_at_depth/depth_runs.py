@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ from benchmarks.garment_pairs.drawing import SIDE
 from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.let_at_depth.depth_config import ARMS, DepthConfig, Row, measured_paths
 from benchmarks.let_at_depth.identity_effects import measure_effects
-from benchmarks.machine import provenance
-from benchmarks.rows import check_settings, select_rows
+from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.strategy import make_strategy
@@ -106,22 +105,16 @@ def settings_of(row: Row, config: DepthConfig) -> dict:
     }
 
 
-def read_finished(path: str | os.PathLike, config: DepthConfig) -> dict[str, dict]:
-    """Return the rows of a config that an earlier result, result.json, has.
+def finished_rows(paths: Sequence[str | os.PathLike], config: DepthConfig) -> dict[str, dict]:
+    """Return the rows of a config that earlier results have, with the effects of identities where they are asked for.
 
     Raises:
-        ValueError: if a row of the result has other settings, or the file is not a result.
+        ValueError: as `read_finished`.
     """
-    try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
-        found = {row.name: (row, rows[row.name]) for row in config.rows() if row.name in rows}
-        settings = {name: values["settings"] for name, (_, values) in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a result of this experiment: {error}") from error
-    for name, (row, _) in found.items():
-        check_settings(f"{path}: {name}", settings[name], settings_of(row, config))
+    rows = {row.name: row for row in config.rows()}
+    found = read_finished(paths, {name: settings_of(row, config) for name, row in rows.items()})
     return {
-        name: values for name, (row, values) in found.items() if row.label not in config.effects or "effects" in values
+        name: values for name, values in found.items() if rows[name].label not in config.effects or "effects" in values
     }
 
 
@@ -139,7 +132,7 @@ def run_rows(
         config: the experiment.
         output: folder of the run directories, CONDITION/ARM/SEED.
         only: name of the only row to run; None: all.
-        finished: rows that are taken as they are, see `read_finished`.
+        finished: rows that are taken as they are, see `finished_rows`.
 
     Returns:
         By row, {"settings", "made": date and machine, "halfway": accuracies, "end": accuracies}, see `Measurement`,
@@ -177,8 +170,7 @@ def _claim(folder: Path, settings: dict) -> dict:
         made = json.loads(path.read_text(encoding="utf-8"))
         check_settings(folder, made["settings"], settings)
         return made
-    where = {name: value for name, value in provenance("").items() if name != "command"}
-    made = {"settings": settings, "made": where}
+    made = {"settings": settings, "made": made_here()}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(made) + "\n")
     return made

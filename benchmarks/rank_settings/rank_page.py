@@ -14,10 +14,11 @@ from benchmarks.charts import add_legend, draw_points, new_chart
 from benchmarks.garment_pairs.drawing import SIDE
 from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.intervals import Estimate, bootstrap, verdict
-from benchmarks.machine import describe, provenance
+from benchmarks.machine import provenance
 from benchmarks.rank.ranking import tau_between, tau_of_trainings
 from benchmarks.rank_settings.rank_config import BASE, RECIPE, RankConfig
 from benchmarks.result_files import remarks, write_result
+from benchmarks.rows import made_in_words
 from scarlet_tf.supernet.supernet_config import BN_MODES
 
 if TYPE_CHECKING:
@@ -60,14 +61,13 @@ def draw_ranks(result: Mapping) -> Figure:
 def make_ranks_page(result: Mapping, *, picture: str) -> str:
     """Return the page, from the content of result.json alone."""
     config = RankConfig.from_dict(result["config"])
-    made = "\n".join(dict.fromkeys(f"{describe(row['made'])}." for row in result["rows"].values()))
     sections = "\n".join(_section(result, config, draw) for draw in config.draws)
     base = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config.supernets[BASE]).items())
     return f"""# Which settings move a supernet's ranking?
 
     {result["command"]}
 
-{made}
+{made_in_words(result)}
 
 Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs. Each \
 model is trained on its own {config.repeats} times,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.machine import provenance
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking import train_alone
 from benchmarks.rank_settings.rank_config import RankConfig, Row
-from benchmarks.rows import check_settings, select_rows
+from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.arch import count_genomes
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
@@ -20,13 +21,26 @@ from scarlet_tf.supernet import SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES
 
 
-def run_rows(config: RankConfig, output: Path, *, only: str | None, data_dir: str | None) -> dict[str, dict]:
+def finished_rows(paths: Sequence[str | os.PathLike], config: RankConfig) -> dict[str, dict]:
+    """Return the rows of a config that earlier results have; raise ValueError as `read_finished`."""
+    return read_finished(paths, {row.name: settings_of(row, config) for row in config.rows()})
+
+
+def run_rows(
+    config: RankConfig,
+    output: Path,
+    *,
+    only: str | None,
+    data_dir: str | None,
+    finished: Mapping[str, dict] | None = None,
+) -> dict[str, dict]:
     """Run all rows, or a single one. Finished rows are read from `output`.
 
     Args:
         config: the experiment.
         output: folder of the rows' folders, KIND/LABEL, which get row.json at the end.
         only: name of the only row to run; None: all.
+        finished: rows that are taken as they are, see `finished_rows`.
 
     Returns:
         By row, the content of row.json. Of a supernet {"one_shot": {draw: {BN mode: accuracies of the models}}}, of a
@@ -35,12 +49,15 @@ def run_rows(config: RankConfig, output: Path, *, only: str | None, data_dir: st
     Raises:
         ValueError: if there is no row `only`, or a row's folder has other settings.
     """
-    results = {}
-    for name, row in select_rows(config.rows(), only).items():
+    rows = select_rows(config.rows(), only)
+    results = {name: row for name, row in (finished or {}).items() if name in rows}
+    for name, row in rows.items():
+        if name in results:
+            continue
         path = output / name / "row.json"
         settings = settings_of(row, config)
         if not path.exists():
-            made = {key: value for key, value in provenance("").items() if key != "command"}
+            made = made_here()
             found = _RUN[row.kind](config, row, output / name, data_dir=data_dir)
             write_atomically(path, json.dumps({"settings": settings, "made": made} | found) + "\n")
         results[name] = json.loads(path.read_text(encoding="utf-8"))

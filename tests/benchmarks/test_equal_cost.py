@@ -175,8 +175,30 @@ def test_rows_need_their_budget_and_the_same_settings(tmp_path):
         cost_runs.run_rows(short(final_epochs=2), tmp_path, only="random/0", **how)
 
 
+def test_rows_of_earlier_results(tmp_path, scripted):
+    config = short(seeds=(0, 1))
+    rows = {r.name: {"settings": cost_runs.settings_of(r, config), "test": 0.5} for r in config.rows() if r.seed == 1}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"rows": rows | {"random/2": {}}}))
+    finished = cost_runs.finished_rows([path], config)
+    assert finished == rows and len(rows) == 3
+    how = {"data_dir": None, "finished": finished}
+    found = cost_runs.run_rows(config, tmp_path / "runs", only="halving/1", **how)
+    assert found == {"halving/1": rows["halving/1"]}
+    # The budget of a row is the cost of its supernet, also of one that was finished elsewhere.
+    del finished["random/1"]
+    finished["supernet/1"]["cost"] = 1000
+    with pytest.raises(ValueError, match="run --only=supernet/1 first"):
+        cost_runs.run_rows(config, tmp_path / "runs", only="random/1", data_dir=None)
+    with pytest.raises(ValueError, match="a budget of 1000 multiply-adds does not suffice"):
+        cost_runs.run_rows(config, tmp_path / "runs", only="random/1", **how)
+    with pytest.raises(ValueError, match=r"/1 has rows with other settings \(final_epochs was 0.01, is 2\)"):
+        cost_runs.finished_rows([path], short(seeds=(1,), final_epochs=2))
+
+
 def row(method, seed, test):
     return {
+        "made": {"date": "2026-11-29", "machine": {"cores": 2}},
         "genome": [seed] * 6,
         "accuracy": test - 0.2,
         "cost": 90 if method == "random" else 100,

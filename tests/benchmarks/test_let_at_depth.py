@@ -203,22 +203,22 @@ def test_rows_of_earlier_results(tmp_path):
     }
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"rows": done | {"c/let/1": {}}}))
-    assert depth_runs.read_finished(path, config) == done
+    assert depth_runs.finished_rows([path], config) == done
     assert depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished=done).keys() == {"b/let/1"}
     with_effects = dataclasses.replace(config, effects=("a",))  # whose row has none
-    assert depth_runs.read_finished(path, with_effects).keys() == {"b/let/1"}
+    assert depth_runs.finished_rows([path], with_effects).keys() == {"b/let/1"}
     other = dataclasses.replace(config, conditions=conditions | {"b": Condition(steps=8)})
     with pytest.raises(ValueError, match=r"b/let/1 has rows with other settings .*steps"):
-        depth_runs.read_finished(path, other)
+        depth_runs.finished_rows([path], other)
     with pytest.raises(ValueError, match=r"a/let/1 has rows with other settings .*images"):
-        depth_runs.read_finished(path, dataclasses.replace(config, images=9))
+        depth_runs.finished_rows([path], dataclasses.replace(config, images=9))
     assert [row.name for row in config.with_seeds([2]).rows()] == ["a/let/2", "a/plain/2", "b/let/2", "b/plain/2"]
     assert config.with_seeds([]) == config
     with pytest.raises(ValueError, match="seed 3 is not in the config: expected 1, 2"):
         config.with_seeds([3])
     path.write_text("[]")
     with pytest.raises(ValueError, match="is not a result of this experiment"):
-        depth_runs.read_finished(path, config)
+        depth_runs.finished_rows([path], config)
 
 
 def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):

@@ -142,7 +142,13 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     assert set(accuracies) == {"moving", "recalibrated"} and len(accuracies["moving"]) == 3
     (output / "alone/uniform/row.json").unlink()  # the trainings are not run again
     assert rank_runs.run_rows(config, output, only=None, **how) == results
+    (tmp_path / "earlier.json").write_text(json.dumps({"rows": results}))
+    finished = rank_runs.finished_rows([tmp_path / "earlier.json"], config)
+    assert rank_runs.run_rows(config, tmp_path / "elsewhere", only=None, finished=finished, **how) == results
+    assert not (tmp_path / "elsewhere").exists()
     other = RankConfig.from_dict(config.to_dict() | {"epochs": 3})
+    with pytest.raises(ValueError, match=r"alone/uniform has rows with other settings"):
+        rank_runs.finished_rows([tmp_path / "earlier.json"], other)
     with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
         rank_runs.run_rows(other, output, only="alone/uniform", **how)
     page = write_ranks(tmp_path / "result", config, results, command="c")
