@@ -19,21 +19,23 @@ def accuracies(
 
     Args:
         measure: "training", "held_out" or "moving", see `Measurement`.
-        group: "fair", "common" or "without", see `measured_paths`; or "reshaping": those of "fair" with an identity in
-            a layer that changes the number of channels.
+        group: "fair", "common" or "without", see `measured_paths`; or, of "fair", "reshaping": the paths with an
+            identity in a layer that changes the number of channels, or "keeping": those with identities in other layers
+            only.
     """
-    drawn = "fair" if group == "reshaping" else group
+    drawn = "fair" if group in ("reshaping", "keeping") else group
     rows = [result["rows"][f"{label}/{arm}/{seed}"]["end"] for seed in config.seeds]
     found = np.array([row[measure][drawn] for row in rows])
-    return found[:, identities(config, label, arm)["reshaping"]] if group == "reshaping" else found
+    return found if drawn == group else found[:, identities(config, label, arm)[group]]
 
 
 def identities(config: DepthConfig, label: str, arm: str) -> dict[str, np.ndarray]:
-    """Return {"count": identities of an arm's fair paths, "reshaping": whether one of them changes channels}."""
+    """Return, of an arm's fair paths, the "count" of identities and which are "reshaping" or "keeping", (paths,) each."""
     condition = config.conditions[label]
     held = measured_paths(condition, arm)["fair"] == condition.identity
     changes = changes_channels(condition.space("let"))
-    return {"count": held.sum(axis=1), "reshaping": held[:, changes].any(axis=1)}
+    count, reshaping = held.sum(axis=1), held[:, changes].any(axis=1)
+    return {"count": count, "reshaping": reshaping, "keeping": (count > 0) & ~reshaping}
 
 
 def differences(

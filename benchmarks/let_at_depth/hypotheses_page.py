@@ -38,23 +38,26 @@ sides of 0 counts as none.
 def answers(result: Mapping, config: DepthConfig) -> Iterator[tuple[str, str, Estimate, str]]:
     """Yield, for what the config has of the plan: number, claim, difference and verdict."""
     for label in config.conditions:
-        for arm in ("let", "let_normal"):
+        for letters, arm in (("ab", "let"), ("cd", "let_normal")):
             if _has(config, label, arm, "plain"):
-                yield from _paper_claim(result, config, label, arm)
+                yield from _paper_claim(result, config, label, arm, letters=letters)
     if _has(config, BASE, "plain", "plain_same"):
-        estimate = difference(result, config, BASE, ("plain_same", "plain"))
-        yield "H2", "identities of the same shape only have a higher mean than in all layers", *_positive(estimate)
+        estimate = difference(result, config, BASE, ("plain_same", "plain"), group="common")
+        claim = "common paths: identities of the same shape only have a higher mean than in all layers"
+        yield "H2", claim, *_positive(estimate)
     if _has(config, BASE, "let", "plain_same"):
-        estimate = difference(result, config, BASE, ("let", "plain_same"))
-        yield "H2", "LET and identities of the same shape only have the same mean", *_zero(estimate)
+        estimate = difference(result, config, BASE, ("let", "plain_same"), group="common")
+        yield "H2", "common paths: LET and identities of the same shape only have the same mean", *_zero(estimate)
     yield from _between_conditions(result, config, "H3", "at 19 layers than at 6", SHALLOW)
     if _has(config, BASE, "let", "plain"):
         estimate = difference(result, config, BASE, ("let", "plain"), group="reshaping")
-        claim = "LET has a higher mean of paths with an identity in a layer that changes channels"
+        claim = "paths with an identity in a layer that changes channels have a higher mean with LET"
         yield "H4", claim, *_positive(estimate)
+        estimate = difference(result, config, BASE, ("let", "plain"), group="keeping")
+        yield "H4", "paths with identities in other layers only have the same mean with LET", *_zero(estimate)
     for arm in (arm for arm in config.arms.get(BASE, ()) if arm != "let" and "let" in config.arms[BASE]):
         estimate = difference(result, config, BASE, ("let", arm), group="without")
-        yield "H4", f"paths without an identity are as good with LET as with: {LABELS[arm]}", *_zero(estimate)
+        yield "H4", f"paths without an identity have the same mean with LET as with: {LABELS[arm]}", *_zero(estimate)
     yield from _between_conditions(result, config, "H5", "with learning rate 0.2 than with 0.045", SLOW)
 
 
@@ -62,11 +65,20 @@ def _has(config: DepthConfig, label: str, *arms: str) -> bool:
     return set(arms) <= set(config.arms.get(label, ()))
 
 
-def _paper_claim(result: Mapping, config: DepthConfig, label: str, arm: str) -> Iterator:
+def _paper_claim(result: Mapping, config: DepthConfig, label: str, arm: str, *, letters: str) -> Iterator:
     mean = difference(result, config, label, (arm, "plain"))
-    yield "H1", f"{label}: the mean of {LABELS[arm]} is higher than that of plain identity", *_positive(mean)
+    yield (
+        f"H1{letters[0]}",
+        f"{label}: the mean of {LABELS[arm]} is higher than that of plain identity",
+        *_positive(mean),
+    )
     spread = difference(result, config, label, ("plain", arm), what="spread")
-    yield "H1", f"{label}: the spread of plain identity is larger than that of {LABELS[arm]}", spread, verdict(spread)
+    yield (
+        f"H1{letters[1]}",
+        f"{label}: the spread of plain identity is larger than that of {LABELS[arm]}",
+        spread,
+        verdict(spread),
+    )
 
 
 def _between_conditions(result: Mapping, config: DepthConfig, number: str, words: str, label: str) -> Iterator:

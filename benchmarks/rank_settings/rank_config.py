@@ -19,7 +19,7 @@ from scarlet_tf.training.config import TrainConfig, train_config
 
 BASE = "base"  # label of the supernet that the others are compared with
 RECIPE = "small"  # of all trainings of models on their own
-IDENTITIES = ("let", "identity")
+IDENTITIES = {"let": "let", "plain": "identity"}  # those of `SearchSpace.with_identity`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class SupernetSettings:
         steps: fair steps, an eighth of them warm-up.
         batch_size: images of a step.
         learning_rate: peak learning rate.
-        identity: "let" or "identity", a plain one.
+        identity: "let" or "plain".
         let_init, residual_gamma: see `InitConfig`.
         seed: of weights, paths and batches.
 
@@ -51,13 +51,13 @@ class SupernetSettings:
             check_integer(name, getattr(self, name), least=least)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        check_known("identity", self.identity, IDENTITIES)
+        check_known("identity", self.identity, tuple(IDENTITIES))
         InitConfig(let=self.let_init, residual_gamma=self.residual_gamma)
 
     def config(self, space: SearchSpace, data: DataConfig) -> SupernetConfig:
         """Return the config of the supernet, for a space whose identities are LETs."""
         return SupernetConfig(
-            space=space.with_identity(self.identity),
+            space=space.with_identity(IDENTITIES[self.identity]),
             data=data,
             steps=self.steps,
             batch_size=self.batch_size,

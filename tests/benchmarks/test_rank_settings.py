@@ -9,8 +9,9 @@ from scipy.stats import kendalltau
 
 from benchmarks.garment_pairs import pairs_builder
 from benchmarks.rank_settings import rank_runs
+from benchmarks.rank_settings.hypotheses import answers, chance, seeds_of_base, tau_less
 from benchmarks.rank_settings.rank_config import RankConfig, SupernetSettings
-from benchmarks.rank_settings.rank_page import answers, make_ranks_page, tau_difference, write_ranks
+from benchmarks.rank_settings.rank_page import make_ranks_page, write_ranks
 from scarlet_tf.arch import count
 from scarlet_tf.data.data_config import default_data_dir
 
@@ -28,10 +29,10 @@ def test_configs_are_valid(path):
 
 def test_supernets_hold_what_differs_from_the_base(tmp_path):
     path = tmp_path / "config.json"
-    supernets = {"base": {"steps": 7, "seed": 2}, "plain": {"identity": "identity", "seed": 3}}
+    supernets = {"base": {"steps": 7, "seed": 2}, "plain": {"identity": "plain", "seed": 3}}
     path.write_text(json.dumps({"supernets": supernets, "draws": ["uniform"]}))
     config = RankConfig.read(path)
-    assert config.supernets["plain"] == SupernetSettings(steps=7, identity="identity", seed=3)
+    assert config.supernets["plain"] == SupernetSettings(steps=7, identity="plain", seed=3)
     trained = config.supernets["plain"].config(config.space, config.data(data_dir=None))
     assert [options[-1].kind for options in trained.space.layer_choices] == ["identity"] * 6
     # The same models: without LETs, an identity is one in both spaces.
@@ -70,25 +71,57 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     assert alone["epochs"] == 2 and alone["repeats"] == 2 and "supernets" not in alone
 
 
-def test_page_has_taus_differences_and_ceiling():
-    config = RankConfig.read(FOLDER / "main.json")
+MADE = {"date": "2026-11-29", "machine": {"cores": 2}}
+
+
+def scripted(config, noise) -> dict:
+    """A result in which one-shot accuracy is accuracy alone with noise of a scale for each supernet."""
     rng = np.random.default_rng(0)
-    made = {"made": {"date": "2026-11-29", "machine": {"cores": 2}}}
     rows, true = {}, {draw: rng.uniform(0.3, 0.5, 24) for draw in config.draws}
     for draw, quality in true.items():
         trainings = quality[:, None] + rng.normal(0, 0.01, (24, 2))
-        rows[f"alone/{draw}"] = made | {"trainings": trainings.tolist(), "madds": rng.permutation(24).tolist()}
-    noise = {"base": 0.03, "other_seed": 0.03, "short": 0.3, "long": 0.003, "plain": 0.03}
+        rows[f"alone/{draw}"] = {"made": MADE, "trainings": trainings.tolist(), "madds": rng.permutation(24).tolist()}
     for label, scale in noise.items():
+        measured = {draw: (quality + rng.normal(0, scale, 24)).tolist() for draw, quality in true.items()}
         one_shot = {
-            draw: {
-                "moving": rng.uniform(0, 1, 24).tolist(),
-                "recalibrated": (quality + rng.normal(0, scale, 24)).tolist(),
-            }
-            for draw, quality in true.items()
+            draw: {"moving": rng.uniform(0, 1, 24).tolist(), "recalibrated": values}
+            for draw, values in measured.items()
         }
-        rows[f"supernet/{label}"] = made | {"one_shot": one_shot}
-    result = {"command": "c", "config": config.to_dict(), "rows": rows}
+        rows[f"supernet/{label}"] = {"made": MADE, "one_shot": one_shot}
+    return {"command": "c", "config": config.to_dict(), "rows": rows}
+
+
+NOISE = {"base": 0.003, "seed_1": 0.003, "seed_2": 0.003, "short": 0.3, "long": 0.003, "plain": 0.1}
+
+
+def test_hypotheses_are_answered_with_the_sign_of_their_claim():
+    config = RankConfig.read(FOLDER / "main.json")
+    assert seeds_of_base(config) == ["base", "seed_1", "seed_2"]
+    result = scripted(config, NOISE)
+    found = list(answers(result, config, "uniform"))
+    assert [(a.number, a.claim) for a in found[1:4]] == [
+        ("H2", "long ranks better than base"),
+        ("H2", "base ranks better than short"),
+        ("H4", "base ranks better than plain"),
+    ]
+    said = [answer.said for answer in found]
+    assert said == ["shown", "undecided: seeds differ as much", "shown", "shown", "shown", "shown"]
+    worse = scripted(config, NOISE | {"long": 0.3})
+    assert [a.said for a in answers(worse, config, "uniform")][1] == "refuted"
+    # Where seeds differ by more, no supernet is shown to be better.
+    chancy = scripted(config, NOISE | {"seed_1": 3.0, "short": 0.03, "plain": 0.03})
+    assert chance(chancy, config, "uniform") > 0.5
+    assert {a.said for a in list(answers(chancy, config, "uniform"))[1:4]} == {"undecided: seeds differ as much"}
+    del chancy["config"]["supernets"]["seed_1"], chancy["config"]["supernets"]["seed_2"]
+    one_seed = RankConfig.from_dict(chancy["config"])
+    assert {a.said for a in list(answers(chancy, one_seed, "uniform"))[1:4]} == {"undecided: one seed"}
+
+
+def test_page_has_taus_differences_and_ceiling():
+    config = RankConfig.read(FOLDER / "main.json")
+    result = scripted(config, NOISE)
+    rows = result["rows"]
+    rows["supernet/long"]["one_shot"]["madds"]["recalibrated"] = [0.01] * 24
     page = make_ranks_page(result, picture="result.svg")
     alone = np.mean(rows["alone/uniform"]["trainings"], axis=1)
 
@@ -103,25 +136,28 @@ def test_page_has_taus_differences_and_ceiling():
     assert f"| multiply-adds alone | {tau(rows['alone/uniform']['madds']):.3f} [" in page
     ceiling = kendalltau(*np.transpose(rows["alone/uniform"]["trainings"])).statistic
     assert f"| ceiling: two trainings | {ceiling:.3f} [" in page
-    found = dict(answers(result, config))
-    base = rows["supernet/base"]["one_shot"]["uniform"]
-    assert len(found) == 6
-    assert found["base: recalibrated less moving statistics"][0].value == pytest.approx(
-        tau(base["recalibrated"]) - tau(base["moving"])
-    )
-    assert found["short less base"][0].value == pytest.approx(recalibrated - tau(base["recalibrated"]))
-    assert f"| short less base | {found['short less base'][0]}, refuted |" in page
-    assert "shown |" in page
+    of_seeds = [rows[f"supernet/{label}"]["one_shot"]["uniform"] for label in ("base", "seed_1", "seed_2")]
+    by_madds = np.mean([tau(values["recalibrated"]) for values in of_seeds]) - tau(rows["alone/uniform"]["madds"])
+    by_moving = np.mean([tau(values["recalibrated"]) - tau(values["moving"]) for values in of_seeds])
+    assert f"| H5 | base ranks better than multiply-adds alone | {by_madds:.3f} [" in page
+    assert f"| H3 | recalibrated statistics rank better than moving ones | {by_moving:.3f} [" in page
+    better = next(line for line in page.splitlines() if line.startswith("| H2 | base ranks better than short |"))
+    assert f" {tau(of_seeds[0]['recalibrated']) - recalibrated:.3f} [" in better and "| shown |" in better
+    long = next(line for line in page.splitlines() if line.startswith("| H2 | long ranks better than base |"))
+    assert long.endswith("| no order | no order |")
+    assert "| | largest difference between base, seed_1, seed_2 |" in page
 
 
-def test_difference_of_taus_is_paired():
+def test_differences_of_tau_are_paired():
     rng = np.random.default_rng(0)
     alone = rng.normal(size=40)
     noisy = alone + rng.normal(size=40)
-    same = tau_difference(noisy, noisy + 1, alone)
+    same = tau_less([noisy], alone, [noisy + 1])
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    better = tau_difference(alone + 0.1 * rng.normal(size=40), noisy, alone)
+    better = tau_less([alone + 0.1 * rng.normal(size=40)], alone, [noisy])
     assert 0 < better.low < better.value < better.high
+    assert tau_less([alone], alone, goal=0.5).value == pytest.approx(0.5)
+    assert tau_less([np.ones(40)], alone) is None
 
 
 @pytest.mark.slow
@@ -152,4 +188,4 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
         rank_runs.run_rows(other, output, only="alone/uniform", **how)
     page = write_ranks(tmp_path / "result", config, results, command="c")
-    assert "| plain: identity identity |" in page and (tmp_path / "result.svg").stat().st_size > 1000
+    assert "| plain: identity plain |" in page and (tmp_path / "result.svg").stat().st_size > 1000

@@ -1,0 +1,116 @@
+"""Answers to the hypotheses of plan.md, from the content of result.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from benchmarks.intervals import Estimate, bootstrap, verdict
+from benchmarks.rank_settings.rank_config import BASE, RankConfig
+
+GOAL = 0.5  # the tau of H1
+NO_ORDER = "no order"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a hypothesis comes to for a draw; `difference` is None where a ranking has no order."""
+
+    number: str
+    claim: str
+    difference: Estimate | None
+    said: str
+
+
+def one_shot(result: Mapping, label: str, draw: str, *, bn: str = "recalibrated") -> np.ndarray:
+    """Return the accuracies of a draw's models with a supernet's weights, (models,)."""
+    return np.array(result["rows"][f"supernet/{label}"]["one_shot"][draw][bn])
+
+
+def alone(result: Mapping, draw: str) -> np.ndarray:
+    """Return the mean accuracy of the trainings of each model of a draw, (models,)."""
+    return np.mean(result["rows"][f"alone/{draw}"]["trainings"], axis=1)
+
+
+def madds(result: Mapping, draw: str) -> np.ndarray:
+    """Return the multiply-adds of a draw's models, (models,)."""
+    return np.array(result["rows"][f"alone/{draw}"]["madds"])
+
+
+def seeds_of_base(config: RankConfig) -> list[str]:
+    """Return the labels of the supernets that differ from the base in their seed only, the base first."""
+    base = config.supernets[BASE]
+    same = [label for label, own in config.supernets.items() if dataclasses.replace(own, seed=base.seed) == base]
+    return [BASE, *(label for label in same if label != BASE)]
+
+
+def chance(result: Mapping, config: RankConfig, draw: str) -> float | None:
+    """Return the largest difference of tau between two seeds of the base; None without two that have an order."""
+    taus = [_tau(one_shot(result, label, draw), alone(result, draw)) for label in seeds_of_base(config)]
+    return max((abs(a - b) for a, b in itertools.combinations(taus, 2) if np.isfinite(a - b)), default=None)
+
+
+def answers(result: Mapping, config: RankConfig, draw: str) -> Iterator[Answer]:
+    """Yield the answers for a draw, for the supernets that the config has."""
+    actual, seeds = alone(result, draw), seeds_of_base(config)
+    base = [one_shot(result, label, draw) for label in seeds]
+    moving = [one_shot(result, label, draw, bn="moving") for label in seeds]
+    yield _answer("H1", f"{BASE}: tau is above {GOAL}", tau_less(base, actual, goal=GOAL))
+    for number, better, worse in (("H2", "long", BASE), ("H2", BASE, "short"), ("H4", BASE, "plain")):
+        if {better, worse} <= config.supernets.keys():
+            first, second = ([one_shot(result, label, draw)] for label in (better, worse))
+            answer = _answer(number, f"{better} ranks better than {worse}", tau_less(first, actual, second))
+            yield _beside_chance(answer, chance(result, config, draw))
+    yield _answer("H3", "recalibrated statistics rank better than moving ones", tau_less(base, actual, moving))
+    by_madds = tau_less(base, actual, [madds(result, draw)])
+    yield _answer("H5", f"{BASE} ranks better than multiply-adds alone", by_madds)
+
+
+def tau_less(
+    first: list[np.ndarray], actual: np.ndarray, second: list[np.ndarray] | None = None, *, goal: float = 0.0
+) -> Estimate | None:
+    """Return the mean tau of rankings less that of others, bootstrapped over the models.
+
+    Args:
+        first, second: rankings, (n,) each; `second` may be None.
+        actual: what they rank, (n,).
+        goal: a number that is subtracted too.
+
+    Returns:
+        None if all values of a ranking are equal, which has no tau.
+    """
+    columns = np.stack([actual, *first, *(second or [])], axis=1)
+    if (columns == columns[0]).all(axis=0).any():
+        return None
+    split = 1 + len(first)
+
+    def difference(rows: np.ndarray) -> float:
+        values = _mean_tau(rows[:, 1:split], rows[:, 0]) - goal
+        return values - _mean_tau(rows[:, split:], rows[:, 0]) if second else values
+
+    return bootstrap(difference, columns)
+
+
+def _mean_tau(rankings: np.ndarray, actual: np.ndarray) -> float:
+    return float(np.mean([_tau(ranking, actual) for ranking in rankings.T]))
+
+
+def _tau(ranking: np.ndarray, actual: np.ndarray) -> float:
+    return float(kendalltau(ranking, actual).statistic)
+
+
+def _answer(number: str, claim: str, difference: Estimate | None) -> Answer:
+    said = NO_ORDER if difference is None else verdict(difference)
+    return Answer(number=number, claim=claim, difference=difference, said=said)
+
+
+def _beside_chance(answer: Answer, chance: float | None) -> Answer:
+    """Return the answer, undecided unless the difference exceeds that between seeds."""
+    if answer.difference is None or (chance is not None and abs(answer.difference.value) > chance):
+        return answer
+    why = "one seed" if chance is None else "seeds differ as much"
+    return dataclasses.replace(answer, said=f"undecided: {why}")
