@@ -30,7 +30,7 @@ def accuracies(
 
 
 def identities(config: DepthConfig, label: str, arm: str) -> dict[str, np.ndarray]:
-    """Return, of an arm's fair paths, the "count" of identities and which are "reshaping" or "keeping", (paths,) each."""
+    """Return "count", the identities of an arm's fair paths, and which are "reshaping" and "keeping": (paths,) each."""
     condition = config.conditions[label]
     held = measured_paths(condition, arm)["fair"] == condition.identity
     changes = changes_channels(condition.space("let"))
