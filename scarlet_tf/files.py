@@ -290,5 +290,9 @@ def _check_writable(path: Path | RemotePath) -> None:
 
 def check_contains(folder: str | os.PathLike, name: str, *, what: str) -> None:
     """Raise FileNotFoundError unless a folder contains the file `name`, as every `what` does."""
-    if not (as_path(folder) / name).is_file():
-        raise FileNotFoundError(f"no {what} in {folder}: it has no {name}")
+    path = as_path(folder)
+    if not (path / name).is_file():
+        absent = isinstance(path, Path) and not path.is_dir()  # a remote folder is not there until it has a file
+        raise FileNotFoundError(
+            f"no {what} in {folder}: {'there is no such folder' if absent else f'it has no {name}'}"
+        )

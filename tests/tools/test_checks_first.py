@@ -99,7 +99,7 @@ CASES = [
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
     ("measure_forms", ["--target=host", "--models=absent.tflite"], "no such file: absent.tflite"),
     ("measure_forms", ["--target=cortex-a75"], "unknown target 'cortex-a75'"),
-    ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: it has no config.json"),
+    ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: there is no such folder"),
     ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),
     ("report", ["--archive=absent.sqlite", "--output=o.html"], "absent.sqlite"),
     ("reproduce", ["--figure=1", OUTPUT, "--arms=let,plan"], "nearest is 'plain'"),
