@@ -91,9 +91,10 @@ as shown.
 
 def _section(result: Mapping, config: DepthConfig, label: str) -> str:
     condition = config.conditions[label]
-    settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(condition).items())
+    settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(condition).items()).capitalize()
     lines = [
-        f"\n## {label}: {settings}\n",
+        f"\n## {label}\n",
+        f"{settings}.\n",
         "| arm | mean | spread | worst path | held-out mean | mean with moving statistics | mean halfway |",
         "|---|---|---|---|---|---|---|",
     ]

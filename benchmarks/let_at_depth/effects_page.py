@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def draw_effects(result: Mapping, config: DepthConfig, label: str) -> Figure:
-    """Draw, for the arms of a condition, accuracy and gradients by number of identities, and CKA by layer."""
+    """Draw, for the arms of a condition, accuracy and gradients by number of identities, and cosines by layer."""
     figure, (accuracy, gradient, similarity) = new_chart(
         f"{label}: what identities do",
         [
             ("Accuracy of paths", "identities in the path", "training accuracy"),
             ("Gradient of the stem, with and without identities", "identities in the path", "angle in degrees"),
-            ("Features: identity and blocks", "layer", "linear CKA"),
+            ("Features: identity and blocks", "layer", "cosine"),
         ],
     )
     for arm in config.arms[label]:
@@ -34,9 +34,10 @@ def draw_effects(result: Mapping, config: DepthConfig, label: str) -> Figure:
         _draw_mean(accuracy, [0, *counts], accuracies, label=LABELS[arm])
         angles = [[r["gradients"][name]["stem"]["angle"] for name in _named(counts)] for r in of_seeds]
         _draw_mean(gradient, counts, angles, label=LABELS[arm])
-        identity = np.array([r["features"]["cka"]["identity"] for r in of_seeds], np.float64)
+        identity = np.array([r["features"]["cosine"]["identity"] for r in of_seeds], np.float64)
         layers = np.flatnonzero(np.isfinite(identity[0]))
         _draw_mean(similarity, layers, identity[:, layers], label=LABELS[arm])
+    similarity.xaxis.get_major_locator().set_params(integer=True)
     add_legend(figure)
     return figure
 

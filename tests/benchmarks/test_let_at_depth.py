@@ -285,5 +285,5 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     assert "identity 1" not in results["short/none/0"]["effects"]["accuracies"]
     assert all(0 <= part["angle"] <= 180 for part in effects["gradients"]["identity 1"].values())
     page = write_depth(tmp_path / "result", config, results, command="c")
-    assert "## short: layers 6" in page and (tmp_path / "result.svg").stat().st_size > 1000
+    assert "## short\n\nLayers 6, blocks 4," in page and (tmp_path / "result.svg").stat().st_size > 1000
     assert "## What identities do in short" in page and (tmp_path / "result_short.svg").stat().st_size > 1000
