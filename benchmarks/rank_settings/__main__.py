@@ -4,10 +4,11 @@
     python -m benchmarks.rank_settings --config=benchmarks/rank_settings/main.json --output=runs/rank_settings \
         --only=supernet/base
 
-The config names supernets, and draws of models that are trained on their own; a row is one of either. The output folder
-holds a folder for each row, and result.json, result.md, result.svg and result.png once all rows are there. To resume an
-experiment that was stopped, run the same command again; `--finished` takes rows from earlier results, also of other
-machines. Needs python -m benchmarks.garment_pairs first.
+The config names supernets, and draws of models that are trained on their own; a row is a supernet, supernet/LABEL, or
+one training of each model of a draw, alone/DRAW/SEED. The output folder holds a folder for each row, and result.json,
+result.md, result.svg and result.png once all rows are there. To resume an experiment that was stopped, run the same
+command again; `--finished` takes rows from earlier results, also of other machines. Needs python -m
+benchmarks.garment_pairs first.
 """
 
 from absl import flags
@@ -16,7 +17,7 @@ from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
 
 _CONFIG = flags.DEFINE_string("config", None, "Config file of the experiment.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the runs.", required=True)
-_ONLY = flags.DEFINE_string("only", None, "Run this row only, supernet/LABEL or alone/DRAW, and write no result.")
+_ONLY = flags.DEFINE_string("only", None, "Run this row only, supernet/LABEL or alone/DRAW/SEED, and write no result.")
 _FINISHED = flags.DEFINE_multi_string(
     "finished", [], "A result.json whose rows are taken instead of run again; may be repeated."
 )

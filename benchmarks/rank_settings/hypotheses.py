@@ -31,14 +31,23 @@ def one_shot(result: Mapping, label: str, draw: str, *, bn: str = "recalibrated"
     return np.array(result["rows"][f"supernet/{label}"]["one_shot"][draw][bn])
 
 
+def trainings(result: Mapping, draw: str) -> np.ndarray:
+    """Return the test accuracies of a draw's models on their own, (models, repeats)."""
+    return np.stack([row["test"] for row in _alone_rows(result, draw)], axis=1)
+
+
 def alone(result: Mapping, draw: str) -> np.ndarray:
     """Return the mean accuracy of the trainings of each model of a draw, (models,)."""
-    return np.mean(result["rows"][f"alone/{draw}"]["trainings"], axis=1)
+    return trainings(result, draw).mean(axis=1)
 
 
 def madds(result: Mapping, draw: str) -> np.ndarray:
     """Return the multiply-adds of a draw's models, (models,)."""
-    return np.array(result["rows"][f"alone/{draw}"]["madds"])
+    return np.array(_alone_rows(result, draw)[0]["madds"])
+
+
+def _alone_rows(result: Mapping, draw: str) -> list[Mapping]:
+    return [row for name, row in result["rows"].items() if name.startswith(f"alone/{draw}/")]
 
 
 def seeds_of_base(config: RankConfig) -> list[str]:

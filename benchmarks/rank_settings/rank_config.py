@@ -69,15 +69,26 @@ class SupernetSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-    """What is trained at once: a supernet, or the models of a draw on their own; `name` is "KIND/LABEL"."""
+class SupernetRow:
+    """A supernet; `name` is "supernet/LABEL"."""
 
-    kind: str
     label: str
 
     @property
     def name(self) -> str:
-        return f"{self.kind}/{self.label}"
+        return f"supernet/{self.label}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AloneRow:
+    """One training of each model of a draw on its own; `name` is "alone/DRAW/SEED"."""
+
+    draw: str
+    training: TrainConfig
+
+    @property
+    def name(self) -> str:
+        return f"alone/{self.draw}/{self.training.seed}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,10 +135,10 @@ class RankConfig:
         """The search space."""
         return pairs_space(self.blocks)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[SupernetRow | AloneRow]:
         """Return everything that is trained."""
-        yield from (Row(kind="supernet", label=label) for label in self.supernets)
-        yield from (Row(kind="alone", label=draw) for draw in self.draws)
+        yield from (SupernetRow(label=label) for label in self.supernets)
+        yield from (AloneRow(draw=draw, training=training) for draw in self.draws for training in self.trainings())
 
     def trainings(self) -> list[TrainConfig]:
         """Return the settings of each training of a model on its own."""

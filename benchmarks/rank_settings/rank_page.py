@@ -15,7 +15,17 @@ from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.intervals import Estimate
 from benchmarks.machine import provenance
 from benchmarks.rank.ranking import tau_between, tau_of_trainings
-from benchmarks.rank_settings.hypotheses import GOAL, NO_ORDER, alone, answers, chance, madds, one_shot, seeds_of_base
+from benchmarks.rank_settings.hypotheses import (
+    GOAL,
+    NO_ORDER,
+    alone,
+    answers,
+    chance,
+    madds,
+    one_shot,
+    seeds_of_base,
+    trainings,
+)
 from benchmarks.rank_settings.rank_config import BASE, RECIPE, RankConfig
 from benchmarks.result_files import remarks, write_result
 from benchmarks.rows import made_in_words
@@ -90,8 +100,8 @@ H1, H3 and H5 take the mean tau of the base's seeds.
 
 
 def _section(result: Mapping, config: RankConfig, draw: str) -> str:
-    actual, trainings = alone(result, draw), np.array(result["rows"][f"alone/{draw}"]["trainings"])
-    noise = np.sqrt(trainings.var(axis=1, ddof=1).mean())
+    actual, each = alone(result, draw), trainings(result, draw)
+    noise = np.sqrt(each.var(axis=1, ddof=1).mean())
     lines = [
         f"\n## {config.models} models, {DRAW_NAMES[draw]}\n",
         f"Accuracy alone: mean {actual.mean():.3f}, standard deviation over the models {actual.std(ddof=1):.4f}, over "
@@ -100,7 +110,7 @@ def _section(result: Mapping, config: RankConfig, draw: str) -> str:
         "|---|---|---|---|",
         *_rows(result, config, draw),
         f"| multiply-adds alone | {_words(tau_between(madds(result, draw), actual))} | | |",
-        f"| ceiling: two trainings | {_words(tau_of_trainings(trainings))} | | |",
+        f"| ceiling: two trainings | {_words(tau_of_trainings(each))} | | |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking import train_alone
-from benchmarks.rank_settings.rank_config import RankConfig, Row
+from benchmarks.rank_settings.rank_config import AloneRow, RankConfig, SupernetRow
 from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.arch import count_genomes
 from scarlet_tf.data import open_dataset
@@ -38,13 +38,13 @@ def run_rows(
 
     Args:
         config: the experiment.
-        output: folder of the rows' folders, KIND/LABEL, which get row.json at the end.
+        output: folder of the rows' folders, by their names, which get row.json at the end.
         only: name of the only row to run; None: all.
         finished: rows that are taken as they are, see `finished_rows`.
 
     Returns:
-        By row, the content of row.json. Of a supernet {"one_shot": {draw: {BN mode: accuracies of the models}}}, of a
-        draw {"genomes", "madds", "trainings": test accuracies (models, repeats)}; of both "settings" and "made".
+        By row, the content of row.json. Of a supernet {"one_shot": {draw: {BN mode: accuracies of the models}}}, of
+        models on their own {"genomes", "madds", "test": accuracies}; of both "settings" and "made".
 
     Raises:
         ValueError: if there is no row `only`, or a row's folder has other settings.
@@ -58,24 +58,24 @@ def run_rows(
         settings = settings_of(row, config)
         if not path.exists():
             made = made_here()
-            found = _RUN[row.kind](config, row, output / name, data_dir=data_dir)
+            run = _run_supernet if isinstance(row, SupernetRow) else _run_alone
+            found = run(config, row, output / name, data_dir=data_dir)
             write_atomically(path, json.dumps({"settings": settings, "made": made} | found) + "\n")
         results[name] = json.loads(path.read_text(encoding="utf-8"))
         check_settings(path.parent, results[name]["settings"], settings)
     return results
 
 
-def settings_of(row: Row, config: RankConfig) -> dict:
+def settings_of(row: SupernetRow | AloneRow, config: RankConfig) -> dict:
     """Return the settings that a row's result depends on, as JSON values."""
     settings = config.to_dict()
-    others = settings.pop("supernets")
-    if row.kind == "supernet":
-        return others[row.label] | {name: settings[name] for name in ("blocks", "draws", "held_out", "models", "seed")}
-    del settings["draws"]
-    return settings
+    shared = {name: settings[name] for name in ("blocks", "held_out", "models", "seed")}
+    if isinstance(row, SupernetRow):
+        return shared | {"draws": settings["draws"]} | settings["supernets"][row.label]
+    return shared | {"draw": row.draw, "epochs": settings["epochs"], "training_seed": row.training.seed}
 
 
-def _run_supernet(config: RankConfig, row: Row, folder: Path, *, data_dir: str | None) -> dict:
+def _run_supernet(config: RankConfig, row: SupernetRow, folder: Path, *, data_dir: str | None) -> dict:
     """Train a supernet and measure the models of all draws with its weights, on all held-out images."""
     settings = config.supernets[row.label].config(config.space, config.data(data_dir=data_dir))
     train_supernet(settings, folder / "run", strategy=make_strategy("one_device"), checkpoint_every=100)
@@ -88,16 +88,13 @@ def _run_supernet(config: RankConfig, row: Row, folder: Path, *, data_dir: str |
     return {"one_shot": one_shot}
 
 
-def _run_alone(config: RankConfig, row: Row, folder: Path, *, data_dir: str | None) -> dict:
+def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str | None) -> dict:
     """Train the models of a draw on the supernets' training images, and measure them on test images."""
-    genomes, trainings = genomes_of(config, row.label), config.trainings()
-    data = open_dataset(config.data(data_dir=data_dir, augment=trainings[0].augment))
+    genomes = genomes_of(config, row.draw)
+    data = open_dataset(config.data(data_dir=data_dir, augment=row.training.augment))
     madds, _ = count_genomes(config.space, genomes)
-    accuracies = train_alone(config.space, data, genomes, trainings, folder)
-    return {"genomes": genomes.tolist(), "madds": madds.tolist(), "trainings": accuracies.tolist()}
-
-
-_RUN = {"supernet": _run_supernet, "alone": _run_alone}
+    accuracies = train_alone(config.space, data, genomes, [row.training], folder)
+    return {"genomes": genomes.tolist(), "madds": madds.tolist(), "test": accuracies[:, 0].tolist()}
 
 
 def genomes_of(config: RankConfig, draw: str) -> np.ndarray:

@@ -22,7 +22,7 @@ FOLDER = Path(rank_runs.__file__).parent
 def test_configs_are_valid(path):
     config = RankConfig.read(path)
     names = [row.name for row in config.rows()]
-    assert len(set(names)) == len(names) == len(config.supernets) + len(config.draws)
+    assert len(set(names)) == len(names) == len(config.supernets) + 2 * len(config.draws)
     assert RankConfig.from_dict(config.to_dict()) == config
     assert [training.seed for training in config.trainings()] == [0, 1]
 
@@ -67,8 +67,8 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     rows = {row.name: row for row in config.rows()}
     supernet = rank_runs.settings_of(rows["supernet/short"], config)
     assert supernet["steps"] == 500 and supernet["draws"] == ["uniform", "madds"] and "epochs" not in supernet
-    alone = rank_runs.settings_of(rows["alone/madds"], config)
-    assert alone["epochs"] == 2 and alone["repeats"] == 2 and "supernets" not in alone
+    alone = rank_runs.settings_of(rows["alone/madds/1"], config)
+    assert (alone["draw"], alone["epochs"], alone["training_seed"]) == ("madds", 2, 1) and "steps" not in alone
 
 
 MADE = {"date": "2026-11-29", "machine": {"cores": 2}}
@@ -79,8 +79,10 @@ def scripted(config, noise) -> dict:
     rng = np.random.default_rng(0)
     rows, true = {}, {draw: rng.uniform(0.3, 0.5, 24) for draw in config.draws}
     for draw, quality in true.items():
-        trainings = quality[:, None] + rng.normal(0, 0.01, (24, 2))
-        rows[f"alone/{draw}"] = {"made": MADE, "trainings": trainings.tolist(), "madds": rng.permutation(24).tolist()}
+        madds = rng.permutation(24).tolist()
+        for seed in range(2):
+            test = (quality + rng.normal(0, 0.01, 24)).tolist()
+            rows[f"alone/{draw}/{seed}"] = {"made": MADE, "test": test, "madds": madds}
     for label, scale in noise.items():
         measured = {draw: (quality + rng.normal(0, scale, 24)).tolist() for draw, quality in true.items()}
         one_shot = {
@@ -123,7 +125,8 @@ def test_page_has_taus_differences_and_ceiling():
     rows = result["rows"]
     rows["supernet/long"]["one_shot"]["madds"]["recalibrated"] = [0.01] * 24
     page = make_ranks_page(result, picture="result.svg")
-    alone = np.mean(rows["alone/uniform"]["trainings"], axis=1)
+    trainings = [rows[f"alone/uniform/{seed}"]["test"] for seed in range(2)]
+    alone = np.mean(trainings, axis=0)
 
     def tau(values):
         return kendalltau(values, alone).statistic
@@ -133,11 +136,11 @@ def test_page_has_taus_differences_and_ceiling():
     line = next(line for line in page.splitlines() if line.startswith("| short: steps 500 |"))
     moving, recalibrated = tau(by_short["moving"]), tau(by_short["recalibrated"])
     assert f"| {moving:.3f} [" in line and f"| {recalibrated:.3f} [" in line and line.endswith(f"| {mean:.3f} |")
-    assert f"| multiply-adds alone | {tau(rows['alone/uniform']['madds']):.3f} [" in page
-    ceiling = kendalltau(*np.transpose(rows["alone/uniform"]["trainings"])).statistic
+    assert f"| multiply-adds alone | {tau(rows['alone/uniform/0']['madds']):.3f} [" in page
+    ceiling = kendalltau(*trainings).statistic
     assert f"| ceiling: two trainings | {ceiling:.3f} [" in page
     of_seeds = [rows[f"supernet/{label}"]["one_shot"]["uniform"] for label in ("base", "seed_1", "seed_2")]
-    by_madds = np.mean([tau(values["recalibrated"]) for values in of_seeds]) - tau(rows["alone/uniform"]["madds"])
+    by_madds = np.mean([tau(values["recalibrated"]) for values in of_seeds]) - tau(rows["alone/uniform/0"]["madds"])
     by_moving = np.mean([tau(values["recalibrated"]) - tau(values["moving"]) for values in of_seeds])
     assert f"| H5 | base ranks better than multiply-adds alone | {by_madds:.3f} [" in page
     assert f"| H3 | recalibrated statistics rank better than moving ones | {by_moving:.3f} [" in page
@@ -168,24 +171,24 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     config, output, how = RankConfig.read(FOLDER / "short.json"), tmp_path / "runs", {"data_dir": str(tmp_path)}
     with pytest.raises(ValueError, match=r"unknown row 'supernet/long': expected one of .*'supernet/base'"):
         rank_runs.run_rows(config, output, only="supernet/long", **how)
-    alone = rank_runs.run_rows(config, output, only="alone/uniform", **how)
+    alone = rank_runs.run_rows(config, output, only="alone/uniform/1", **how)
     results = rank_runs.run_rows(config, output, only=None, **how)
-    assert results["alone/uniform"] == alone["alone/uniform"]
-    found = results["alone/uniform"]
-    assert np.shape(found["trainings"]) == (3, 2)
+    assert results["alone/uniform/1"] == alone["alone/uniform/1"]
+    found = results["alone/uniform/0"]
+    assert len(found["test"]) == 3
     assert found["madds"] == [count(config.space.spec(genome)).madds for genome in found["genomes"]]
     accuracies = results["supernet/plain"]["one_shot"]["uniform"]
     assert set(accuracies) == {"moving", "recalibrated"} and len(accuracies["moving"]) == 3
-    (output / "alone/uniform/row.json").unlink()  # the trainings are not run again
+    (output / "alone/uniform/0/row.json").unlink()  # the trainings are not run again
     assert rank_runs.run_rows(config, output, only=None, **how) == results
     (tmp_path / "earlier.json").write_text(json.dumps({"rows": results}))
     finished = rank_runs.finished_rows([tmp_path / "earlier.json"], config)
     assert rank_runs.run_rows(config, tmp_path / "elsewhere", only=None, finished=finished, **how) == results
     assert not (tmp_path / "elsewhere").exists()
     other = RankConfig.from_dict(config.to_dict() | {"epochs": 3})
-    with pytest.raises(ValueError, match=r"alone/uniform has rows with other settings"):
+    with pytest.raises(ValueError, match=r"alone/uniform/[01] has rows with other settings"):
         rank_runs.finished_rows([tmp_path / "earlier.json"], other)
     with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
-        rank_runs.run_rows(other, output, only="alone/uniform", **how)
+        rank_runs.run_rows(other, output, only="alone/uniform/0", **how)
     page = write_ranks(tmp_path / "result", config, results, command="c")
     assert "| plain: identity plain |" in page and (tmp_path / "result.svg").stat().st_size > 1000
