@@ -25,6 +25,7 @@ _SEED_OF_PATHS = 10**6
 ARMS = {
     "let": ("let", False, "identity"),
     "let_normal": ("let", False, "normal"),
+    "let_same": ("let", True, "identity"),
     "plain": ("identity", False, "identity"),
     "plain_same": ("identity", True, "identity"),
     "none": ("none", False, "identity"),
@@ -32,6 +33,7 @@ ARMS = {
 LABELS = {
     "let": "LET, starts as identity",
     "let_normal": "LET, starts at random",
+    "let_same": "LET, same shape only",
     "plain": "plain identity, all layers",
     "plain_same": "plain identity, same shape only",
     "none": "no identity",

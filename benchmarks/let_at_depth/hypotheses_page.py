@@ -59,6 +59,19 @@ def answers(result: Mapping, config: DepthConfig) -> Iterator[tuple[str, str, Es
         estimate = difference(result, config, BASE, ("let", arm), group="without")
         yield "H4", f"paths without an identity have the same mean with LET as with: {LABELS[arm]}", *_zero(estimate)
     yield from _between_conditions(result, config, "H5", "with learning rate 0.2 than with 0.045", SLOW)
+    if _has(config, BASE, "let", "let_same", "plain_same"):
+        estimate = difference(result, config, BASE, ("let_same", "let"), group="common")
+        yield (
+            "H6a",
+            "common paths: LETs of the same shape only have a higher mean than in all layers",
+            *_positive(estimate),
+        )
+        estimate = difference(result, config, BASE, ("let_same", "plain_same"), group="common")
+        yield (
+            "H6b",
+            "common paths, identities of the same shape only: LETs and plain ones have the same mean",
+            *_zero(estimate),
+        )
 
 
 def _has(config: DepthConfig, label: str, *arms: str) -> bool:

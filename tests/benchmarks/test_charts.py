@@ -42,15 +42,15 @@ def test_a_line_runs_in_its_band_and_a_histogram_stands_on_zero():
 def test_series_differ_in_colour_and_the_legend_names_them_once():
     figure, panels = chart(2)
     for axes in panels:
-        for number in range(4):
+        for number in range(5):
             draw_points(axes, [0, 1], [0, number], label=f"series {number}")
-        draw_band(axes, [0, 1], [0, 1], low=[0, 0], high=[1, 2], label="series 4")
+        draw_band(axes, [0, 1], [0, 1], low=[0, 0], high=[1, 2], label="series 5")
     add_legend(figure)
     for axes in panels:
         assert tuple(line.get_color() for line in axes.lines) == COLOURS
-        assert len({line.get_marker() for line in axes.lines}) == 5
+        assert len({line.get_marker() for line in axes.lines}) == 6
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [f"series {number}" for number in range(5)]
+    assert [text.get_text() for text in legend.get_texts()] == [f"series {number}" for number in range(6)]
 
 
 def test_what_cannot_be_drawn_is_refused():

@@ -42,6 +42,7 @@ def test_arms_differ_in_their_identity_alone(arm):
     same = keeps_shape(let)
     expected = {
         "let": ["let"] * 19,
+        "let_same": ["let" if keeps else None for keeps in same],
         "plain": ["identity"] * 19,
         "plain_same": ["identity" if keeps else None for keeps in same],
         "none": [None] * 19,
@@ -61,7 +62,7 @@ def test_all_arms_are_measured_on_common_paths():
         if arm != "none":
             np.testing.assert_array_equal(paths["common"], groups["let"]["common"])
             skips = (paths["fair"] == 12).sum(axis=0)
-            assert (skips == 2 * (keeps_shape(condition.space("let")) if arm == "plain_same" else 1)).all()
+            assert (skips == 2 * (keeps_shape(condition.space("let")) if arm.endswith("_same") else 1)).all()
     assert not (groups["let"]["without"] == 12).any() and (groups["let"]["common"] == 12).any(axis=1).sum() > 10
 
 
@@ -116,7 +117,9 @@ def test_page_has_means_spreads_and_intervals():
 
 
 def scripted_row(row) -> dict:
-    shift = {"let": 0.6, "let_normal": 0.6, "plain": 0.35, "plain_same": 0.6, "none": 0.85}[row.arm] + 0.01 * row.seed
+    shift = {"let": 0.6, "let_normal": 0.6, "let_same": 0.6, "plain": 0.35, "plain_same": 0.6, "none": 0.85}[
+        row.arm
+    ] + 0.01 * row.seed
     if row.label == "slow" and row.arm == "let":
         shift += 0.1 * row.seed - 0.25
     paths = measured_paths(row.condition, row.arm)
@@ -134,13 +137,18 @@ def test_hypotheses_are_answered_from_the_arms_they_are_about():
     rows = {row.name: scripted_row(row) for row in config.rows()}
     found = [(number, estimate.value, said) for number, _, estimate, said in answers({"rows": rows}, config)]
     numbers = [number for number, _, _ in found]
-    assert numbers == ["H1a", "H1b", "H1c", "H1d"] + ["H1a", "H1b"] * 2 + ["H2"] * 2 + ["H3"] + ["H4"] * 6 + ["H5"]
+    assert numbers == ["H1a", "H1b", "H1c", "H1d"] + ["H1a", "H1b"] * 2 + ["H2"] * 2 + ["H3"] + ["H4"] * 7 + [
+        "H5",
+        "H6a",
+        "H6b",
+    ]
     of = {number: [(round(value, 2), said) for each, value, said in found if each == number] for number in set(numbers)}
     assert of["H1a"] == [(0.25, "shown"), (0.25, "shown"), (0.2, "undecided")]  # slow: 0.1, 0.2 and 0.3
     assert of["H1b"][0] == (0.05, "shown") and of["H1c"] == [(0.25, "shown")] and of["H1d"] == [(0.05, "shown")]
     assert of["H2"] == [(0.25, "shown"), (0.0, "shown")] and of["H3"] == [(0.0, "refuted")]
     assert [said for _, said in of["H4"][:2]] == ["shown", "refuted"]
-    assert of["H4"][2:] == [(0.0, "shown"), (0.25, "refuted"), (0.0, "shown"), (-0.25, "refuted")]
+    assert of["H6a"] == [(0.0, "refuted")] and of["H6b"] == [(0.0, "shown")]
+    assert of["H4"][2:] == [(0.0, "shown"), (0.0, "shown"), (0.25, "refuted"), (0.0, "shown"), (-0.25, "refuted")]
     assert of["H5"] == [(0.05, "undecided")]
 
 
