@@ -1,7 +1,8 @@
 """MkDocs hooks: add the pages that live outside docs/ to the site, and follow the links to them.
 
-README.md is the home page; BUILD.md, CHANGELOG.md and the pages and pictures of zoo/ keep their paths. Links are
-written so that they work in the repository: `docs/zoo.md` in README.md, `../zoo/results/rank.md` in docs/search.md.
+README.md is the home page; BUILD.md, CHANGELOG.md, the pages and pictures of zoo/ and the plans of benchmarks/ keep
+their paths. Links are written so that they work in the repository: `docs/zoo.md` in README.md,
+`../zoo/results/rank.md` in docs/search.md. The site has no source files: a plan's links to them become plain words.
 
 The notebook docs/walkthrough.ipynb becomes a page, with the outputs of its executed copy, runs/walkthrough.ipynb.
 """
@@ -36,6 +37,8 @@ def on_files(files, config):
         for path in sorted((ROOT / folder).glob("*")):
             if path.suffix in (".md", ".svg", ".png"):
                 files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+    for path in sorted(ROOT.glob("benchmarks/*/plan.md")):
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     return files
 
 
@@ -68,6 +71,8 @@ def with_outputs(notebook):
 def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri in (HOME, "BUILD.md"):
         markdown = re.sub(r"(\]\(|src=\")docs/", r"\1", markdown).replace("](README.md", f"]({HOME}")
+    elif page.file.src_uri.startswith("benchmarks/"):
+        markdown = re.sub(r"\[([^\]]+)\]\([^)]+\.(py|json)\)", r"\1", markdown)
     elif "/" not in page.file.src_uri:
         markdown = markdown.replace("](../README.md", f"]({HOME}").replace("](../", "](")
     markdown = markdown.replace(f"]({NOTEBOOK}", f"]({NOTEBOOK_PAGE}")

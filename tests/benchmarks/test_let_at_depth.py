@@ -25,6 +25,7 @@ from scarlet_tf.data.data_config import default_data_dir
 
 FOLDER = Path(depth_runs.__file__).parent
 CONFIGS = sorted(FOLDER.glob("*.json"))
+RESULTS = Path(__file__).parents[2] / "zoo" / "results"
 
 
 def test_layers_that_keep_the_shape():
@@ -133,7 +134,10 @@ def scripted_row(row) -> dict:
 
 
 def test_hypotheses_are_answered_from_the_arms_they_are_about():
-    config = DepthConfig.read(FOLDER / "main.json")
+    main = DepthConfig.read(FOLDER / "main.json")
+    slow = dataclasses.replace(main.conditions["base"], learning_rate=0.045)
+    arms = {**main.arms, "slow": ("let", "plain")}
+    config = dataclasses.replace(main, conditions={**main.conditions, "slow": slow}, arms=arms)
     rows = {row.name: scripted_row(row) for row in config.rows()}
     found = [(number, estimate.value, said) for number, _, estimate, said in answers({"rows": rows}, config)]
     numbers = [number for number, _, _ in found]
@@ -150,6 +154,23 @@ def test_hypotheses_are_answered_from_the_arms_they_are_about():
     assert of["H6a"] == [(0.0, "refuted")] and of["H6b"] == [(0.0, "shown")]
     assert of["H4"][2:] == [(0.0, "shown"), (0.0, "shown"), (0.25, "refuted"), (0.0, "shown"), (-0.25, "refuted")]
     assert of["H5"] == [(0.05, "undecided")]
+
+
+def test_recorded_page_is_that_of_the_recorded_rows():
+    result, config = json.loads((RESULTS / "let_at_depth.json").read_text()), DepthConfig.read(FOLDER / "main.json")
+    assert depth_runs.finished_rows([RESULTS / "let_at_depth.json"], config).keys() == result["rows"].keys()
+    assert make_depth_page(result, config, picture="let_at_depth.svg") == (RESULTS / "let_at_depth.md").read_text()
+
+
+def test_pilot_in_the_plan_is_the_recorded_one():
+    rows = json.loads((RESULTS / "let_at_depth_pilot.json").read_text())["rows"]
+    plan = (FOLDER / "plan.md").read_text()
+    for name, row in rows.items():
+        end = row["end"]
+        fair = end["training"]["fair"]
+        cells = [np.mean(fair), np.std(fair), np.mean(end["training"]["without"])]
+        cells += [np.mean(end[measure]["fair"]) for measure in ("held_out", "moving")]
+        assert f"| `{name}` | {' | '.join(f'{cell:.3f}' for cell in cells)} |" in plan
 
 
 def test_fewer_blocks():
