@@ -25,7 +25,7 @@ class Estimate:
 
 
 def verdict(difference: Estimate, *, margin: float = 0.0) -> str:
-    """Return what an interval says about "the difference is positive".
+    """Return whether an interval shows that a difference is positive: "shown", "refuted" or "undecided".
 
     Args:
         margin: a difference that is this near to 0 in either direction counts as none.
@@ -42,7 +42,7 @@ def verdict(difference: Estimate, *, margin: float = 0.0) -> str:
 
 
 def verdict_equal(difference: Estimate, *, margin: float) -> str:
-    """Return what an interval says about "there is no difference".
+    """Return whether an interval shows that there is no difference: "shown", "refuted" or "undecided".
 
     Args:
         margin: as in `verdict`.

@@ -18,6 +18,7 @@ from benchmarks.equal_cost.cost_methods import (
     search_by_halving,
     search_supernet,
 )
+from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.arch import count
 from scarlet_tf.data import open_dataset
@@ -88,7 +89,8 @@ def _claim(output: Path, config: CostConfig) -> None:
 
 def _common_settings(config: CostConfig) -> dict:
     """Return the settings that all rows share."""
-    return {name: value for name, value in config.to_dict().items() if name not in ("seeds", "methods")}
+    settings = {name: value for name, value in config.to_dict().items() if name not in ("seeds", "methods")}
+    return settings | {"garment_pairs": str(GarmentPairs.VERSION)}
 
 
 def _run(config: CostConfig, row: Row, output: Path, *, finished: Mapping[str, dict], data_dir: str | None) -> dict:

@@ -70,7 +70,7 @@ class SupernetSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SupernetRow:
-    """A supernet; `name` is "supernet/LABEL"."""
+    """The training of one supernet; `name` is "supernet/LABEL"."""
 
     label: str
 
@@ -136,7 +136,7 @@ class RankConfig:
         return pairs_space(self.blocks)
 
     def rows(self) -> Iterator[SupernetRow | AloneRow]:
-        """Return everything that is trained."""
+        """Return all rows: each supernet, then each training of the models of each draw."""
         yield from (SupernetRow(label=label) for label in self.supernets)
         yield from (AloneRow(draw=draw, training=training) for draw in self.draws for training in self.trainings())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking import train_alone
 from benchmarks.rank_settings.rank_config import AloneRow, RankConfig, SupernetRow
@@ -70,6 +71,7 @@ def settings_of(row: SupernetRow | AloneRow, config: RankConfig) -> dict:
     """Return the settings that a row's result depends on, as JSON values."""
     settings = config.to_dict()
     shared = {name: settings[name] for name in ("blocks", "held_out", "models", "seed")}
+    shared["garment_pairs"] = str(GarmentPairs.VERSION)
     if isinstance(row, SupernetRow):
         return shared | {"draws": settings["draws"]} | settings["supernets"][row.label]
     return shared | {"draw": row.draw, "epochs": settings["epochs"], "training_seed": row.training.seed}
@@ -98,5 +100,5 @@ def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str
 
 
 def genomes_of(config: RankConfig, draw: str) -> np.ndarray:
-    """Return the models of a draw: (models, num_layers)."""
+    """Return the genomes of a draw's models: (models, num_layers)."""
     return draw_genomes(config.space, config.models, seed=config.seed, draw=draw)

@@ -67,6 +67,10 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     rows = {row.name: row for row in config.rows()}
     supernet = rank_runs.settings_of(rows["supernet/short"], config)
     assert supernet["steps"] == 500 and supernet["draws"] == ["uniform", "madds"] and "epochs" not in supernet
+    assert supernet["garment_pairs"] == str(pairs_builder.GarmentPairs.VERSION)
+    # Rows that were recorded were made with these settings.
+    recorded = FOLDER.parents[1] / "zoo" / "results" / "rank_settings_rows.json"
+    assert "supernet/base" in rank_runs.finished_rows([recorded], config)
     alone = rank_runs.settings_of(rows["alone/madds/1"], config)
     assert (alone["draw"], alone["epochs"], alone["training_seed"]) == ("madds", 2, 1) and "steps" not in alone
 
