@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from benchmarks.machine import describe, provenance
 from scarlet_tf.choices import check_known
 from scarlet_tf.differences import name_differences
+from scarlet_tf.files import write_atomically
 
 
 class NamedRow(Protocol):
@@ -18,11 +19,61 @@ class NamedRow(Protocol):
 
     @property
     def name(self) -> str:
-        """Unique in the experiment."""
+        """Unique in the experiment; the path of the row's folder in the output folder."""
         ...
 
 
 Row = TypeVar("Row", bound=NamedRow)
+
+
+class ExperimentConfig(Protocol[Row]):
+    """The config of an experiment: which rows it has."""
+
+    def rows(self) -> Iterable[Row]:
+        """Return the rows in the order in which they are run."""
+        ...
+
+    def settings(self, row: Row) -> dict:
+        """Return all settings that a row's result depends on, as JSON values."""
+        ...
+
+
+RunRow = Callable[[Row, Path, Mapping[str, dict]], dict]
+
+
+def run_rows(
+    config: ExperimentConfig[Row],
+    run_row: RunRow,
+    output: Path,
+    *,
+    only: str | None = None,
+    finished: Mapping[str, dict] | None = None,
+) -> dict[str, dict]:
+    """Run all rows, or a single one; rows that are in `output` already are read.
+
+    Args:
+        config: the experiment.
+        run_row: called with a row, its folder, and all rows that are there by name; returns what it measured, as JSON
+            values. Called again with the same folder if it was stopped.
+        output: folder of the rows' folders, which get settings.json at the start and row.json at the end.
+        only: name of the only row to run; None: all.
+        finished: rows that are taken as they are, see `finished_rows`.
+
+    Returns:
+        The content of row.json by row: "settings", "made": date and machine, and what `run_row` returned.
+
+    Raises:
+        ValueError: if there is no row `only`, or a row's folder has other settings.
+    """
+    selected = select_rows(config.rows(), only)
+    rows = _rows_in(output, config) | dict(finished or {})
+    for name, row in selected.items():
+        if name in rows:
+            continue
+        folder = output / name
+        rows[name] = _claim(folder, config.settings(row)) | run_row(row, folder, rows)
+        _write(folder / "row.json", rows[name])
+    return {name: rows[name] for name in selected}
 
 
 def select_rows(rows: Iterable[Row], only: str | None) -> dict[str, Row]:
@@ -38,16 +89,17 @@ def select_rows(rows: Iterable[Row], only: str | None) -> dict[str, Row]:
     return {only: named[only]}
 
 
-def read_finished(paths: Sequence[str | os.PathLike], settings: Mapping[str, Mapping]) -> dict[str, dict]:
+def finished_rows(paths: Sequence[str | os.PathLike], config: ExperimentConfig) -> dict[str, dict]:
     """Return those rows of earlier results that an experiment has, by name; of a row that several have, the last one.
 
     Args:
         paths: of files with {"rows": {name: {"settings", ...}}}, as result.json has them.
-        settings: of the experiment's rows, by name.
+        config: the experiment.
 
     Raises:
         ValueError: if a row was made with other settings, or a file is not a result.
     """
+    settings = {row.name: config.settings(row) for row in config.rows()}
     found = {}
     for path in paths:
         try:
@@ -56,14 +108,9 @@ def read_finished(paths: Sequence[str | os.PathLike], settings: Mapping[str, Map
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a result of this experiment: {error}") from error
         for name, made_with in recorded.items():
-            check_settings(f"{path}: {name}", made_with, settings[name])
+            _check_settings(f"{path}: {name}", made_with, settings[name])
             found[name] = rows[name]
     return found
-
-
-def made_here() -> dict:
-    """Return the date and the machine, as JSON values, to record as "made" of a row."""
-    return {name: value for name, value in provenance("").items() if name != "command"}
 
 
 def made_in_words(result: Mapping) -> str:
@@ -71,7 +118,35 @@ def made_in_words(result: Mapping) -> str:
     return "\n".join(dict.fromkeys(f"{describe(row['made'])}." for row in result["rows"].values()))
 
 
-def check_settings(where: str | os.PathLike, recorded: Mapping, settings: Mapping) -> None:
+def _rows_in(output: Path, config: ExperimentConfig) -> dict[str, dict]:
+    """Return the rows that are finished in the output folder."""
+    rows = {}
+    for row in config.rows():
+        path = output / row.name / "row.json"
+        if path.exists():
+            rows[row.name] = json.loads(path.read_text(encoding="utf-8"))
+            _check_settings(path.parent, rows[row.name]["settings"], config.settings(row))
+    return rows
+
+
+def _claim(folder: Path, settings: dict) -> dict:
+    """Write a row's settings, the date and the machine to its folder, and return them; if they are there, read them."""
+    path = folder / "settings.json"
+    if path.exists():
+        made = json.loads(path.read_text(encoding="utf-8"))
+        _check_settings(folder, made["settings"], settings)
+        return made
+    made = {"settings": settings, "made": {name: it for name, it in provenance("").items() if name != "command"}}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, made)
+    return made
+
+
+def _write(path: Path, values: Mapping) -> None:
+    write_atomically(path, json.dumps(values) + "\n")
+
+
+def _check_settings(where: str | os.PathLike, recorded: Mapping, settings: Mapping) -> None:
     """Raise ValueError, naming the first difference, unless rows that lie in `where` were made with `settings`."""
     if difference := name_differences(recorded, settings):
         raise ValueError(f"{where} has rows with other settings ({difference}): use another one")

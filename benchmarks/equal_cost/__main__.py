@@ -10,44 +10,32 @@ experiment that was stopped, run the same command again; `--finished` takes rows
 machines. Needs python -m benchmarks.garment_pairs first.
 """
 
+from collections.abc import Callable
+
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
+from benchmarks.experiment import define_flags, run_experiment
+from scarlet_tf.cli import run
 
-_CONFIG = flags.DEFINE_string("config", None, "Config file of the experiment.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the runs.", required=True)
-_ONLY = flags.DEFINE_string("only", None, "Run this row only, METHOD/SEED, and write no result.")
-_FINISHED = flags.DEFINE_multi_string(
-    "finished", [], "A result.json whose rows are taken instead of run again; may be repeated."
-)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+define_flags(row="METHOD/SEED")
 
 
 def main() -> None:
-    import importlib.util
-    from pathlib import Path
+    from importlib.util import find_spec
 
     from benchmarks.equal_cost.cost_config import CostConfig
-    from benchmarks.rows import select_rows
-    from scarlet_tf.files import check_run_folder, locked_folder
-    from scarlet_tf.supernet.supernet_config import share_out_threads
 
-    config = CostConfig.read(_CONFIG.value)
-    output = Path(_OUTPUT.value)
-    check_run_folder(output)
-    rows = select_rows(config.rows(), _ONLY.value)
-    if any(row.method == "halving" for row in rows.values()) and importlib.util.find_spec("optuna") is None:
+    config = CostConfig.read(flags.FLAGS.config)
+    if "halving" in config.methods and find_spec("optuna") is None:
         raise ValueError("successive halving needs the package optuna: pip install 'scarlet-tf[test]'")
-    load_tensorflow(threads=share_out_threads(len(usable_cores())))
-    from benchmarks.equal_cost.cost_page import write_cost
-    from benchmarks.equal_cost.cost_runs import finished_rows, run_rows
+    run_experiment(config, _load)
 
-    finished = finished_rows(_FINISHED.value, config)
-    with locked_folder(output):
-        results = run_rows(config, output, only=_ONLY.value, data_dir=_DATA_DIR.value, finished=finished)
-        if _ONLY.value is None:
-            command = command_line(without=("data_dir", "finished"))
-            print(write_cost(output / "result", config, results, command=command))
+
+def _load() -> tuple[Callable, Callable]:
+    from benchmarks.equal_cost.cost_page import write_cost
+    from benchmarks.equal_cost.cost_runs import run_row
+
+    return run_row, write_cost
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.garment_pairs.drawing import VERSION
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.choices import check_integer, check_known
@@ -168,6 +169,11 @@ class CostConfig:
         for seed in self.seeds:
             for method in sorted(self.methods, key=METHODS.index):
                 yield Row(method=method, seed=seed)
+
+    def settings(self, row: Row) -> dict:
+        """Return the settings that a row's result depends on, as JSON values."""
+        shared = {name: value for name, value in self.to_dict().items() if name not in ("seeds", "methods")}
+        return shared | {"garment_pairs": VERSION} | dataclasses.asdict(row)
 
     def training(self, *, epochs: float, seed: int) -> TrainConfig:
         """Return the settings of a training of a model on its own."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.equal_cost.cost_config import SUPERNET, CostConfig, Row
@@ -18,8 +17,6 @@ from benchmarks.equal_cost.cost_methods import (
     search_by_halving,
     search_supernet,
 )
-from benchmarks.garment_pairs.pairs_builder import GarmentPairs
-from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.arch import count
 from scarlet_tf.data import open_dataset
 from scarlet_tf.files import write_atomically
@@ -29,76 +26,27 @@ FIRST_FINAL_SEED = 1000
 _SEARCHES = {"random": search_at_random, "halving": search_by_halving}
 
 
-def finished_rows(paths: Sequence[str | os.PathLike], config: CostConfig) -> dict[str, dict]:
-    """Return the rows of a config that earlier results have; raise ValueError as `read_finished`."""
-    return read_finished(paths, {row.name: settings_of(row, config) for row in config.rows()})
-
-
-def settings_of(row: Row, config: CostConfig) -> dict:
-    """Return the settings that a row's result depends on, as JSON values."""
-    return _common_settings(config) | dataclasses.asdict(row)
-
-
-def run_rows(
-    config: CostConfig,
-    output: Path,
-    *,
-    only: str | None,
-    data_dir: str | None,
-    finished: Mapping[str, dict] | None = None,
-) -> dict[str, dict]:
-    """Run all rows, or a single one. Finished rows are read from `output`.
+def run_row(config: CostConfig, row: Row, folder: Path, rows: Mapping[str, dict], *, data_dir: str | None) -> dict:
+    """Run a search and train its pick; what is in the row's folder is not done again.
 
     Args:
         config: the experiment.
-        output: folder of the rows' folders, METHOD/SEED, which get pick.json after the search and row.json at the end.
-        only: name of the only row to run; None: all.
-        finished: rows that are taken as they are, see `finished_rows`.
+        row: the search.
+        folder: of the row; gets pick.json after the search and final.json after the training.
+        rows: rows that are there, of which the supernet's cost is the budget of other methods with its seed.
+        data_dir: data folder of tensorflow-datasets.
 
     Returns:
-        The content of row.json by row: "settings", "made", the fields of `Pick`, "madds", "test" (top-1 of the pick
-        after its training), and the CPU seconds of "search" and "final".
+        The fields of `Pick`, "madds", "test" (top-1 of the pick after its training), and "cpu_seconds" of "search" and
+        "final".
 
     Raises:
-        ValueError: if there is no row `only`, its budget is not known yet, or `output` has other settings.
+        ValueError: if the budget is not known yet.
     """
-    rows = select_rows(config.rows(), only)
-    _claim(output, config)
-    finished = finished or {}
-    results = {name: row for name, row in finished.items() if name in rows}
-    for name, row in rows.items():
-        if name in results:
-            continue
-        path = output / name / "row.json"
-        if not path.exists():
-            write_atomically(
-                path, json.dumps(_run(config, row, output, finished=finished, data_dir=data_dir), indent=1) + "\n"
-            )
-        results[name] = _read(path)
-    return results
-
-
-def _claim(output: Path, config: CostConfig) -> None:
-    """Write the settings to `output`; raise ValueError if it has others. Seeds and methods may be added."""
-    path, settings = output / "config.json", _common_settings(config)
-    output.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        check_settings(output, _read(path), settings)
-    write_atomically(path, json.dumps(settings, indent=1) + "\n")
-
-
-def _common_settings(config: CostConfig) -> dict:
-    """Return the settings that all rows share."""
-    settings = {name: value for name, value in config.to_dict().items() if name not in ("seeds", "methods")}
-    return settings | {"garment_pairs": str(GarmentPairs.VERSION)}
-
-
-def _run(config: CostConfig, row: Row, output: Path, *, finished: Mapping[str, dict], data_dir: str | None) -> dict:
-    folder = output / row.name
     picked = folder / "pick.json"
     if not picked.exists():
         with _counting(folder, "search"):
-            pick = _search(config, row, output, finished=finished, data_dir=data_dir)
+            pick = _search(config, row, folder, rows, data_dir=data_dir)
         write_atomically(picked, json.dumps(dataclasses.asdict(pick)) + "\n")
     pick = _read(picked)
     spec = config.space.spec(pick["genome"])
@@ -111,8 +59,6 @@ def _run(config: CostConfig, row: Row, output: Path, *, finished: Mapping[str, d
             result = train(spec, data, recipe, output=folder / "final")
         write_atomically(trained, json.dumps({"test": result["test"]["top1"]}) + "\n")
     return {
-        "settings": settings_of(row, config),
-        "made": made_here(),
         **pick,
         "madds": count(spec).madds,
         **_read(trained),
@@ -120,18 +66,13 @@ def _run(config: CostConfig, row: Row, output: Path, *, finished: Mapping[str, d
     }
 
 
-def _search(config: CostConfig, row: Row, output: Path, *, finished: Mapping[str, dict], data_dir: str | None) -> Pick:
-    folder = output / row.name
+def _search(config: CostConfig, row: Row, folder: Path, rows: Mapping[str, dict], *, data_dir: str | None) -> Pick:
     if row.method == SUPERNET:
         return search_supernet(config, folder, seed=row.seed, data_dir=data_dir)
     supernet = Row(method=SUPERNET, seed=row.seed).name
-    if supernet in finished:
-        budget = finished[supernet]["cost"]
-    elif (output / supernet / "pick.json").exists():
-        budget = _read(output / supernet / "pick.json")["cost"]
-    else:
+    if supernet not in rows:
         raise ValueError(f"row {row.name} gets the cost of row {supernet} as its budget: run --only={supernet} first")
-    return _SEARCHES[row.method](config, folder, seed=row.seed, budget=budget, data_dir=data_dir)
+    return _SEARCHES[row.method](config, folder, seed=row.seed, budget=rows[supernet]["cost"], data_dir=data_dir)
 
 
 @contextlib.contextmanager

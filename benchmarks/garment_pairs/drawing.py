@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+VERSION = "2.0.0"  # of the images; another one for every change that changes them
 SIDE = 48  # pixels
 GARMENT = 28  # pixels
 SCALES = (0.7, 1.2)

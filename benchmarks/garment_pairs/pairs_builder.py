@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from benchmarks.garment_pairs.drawing import SIDE, draw_pair
+from benchmarks.garment_pairs.drawing import SIDE, VERSION, draw_pair
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.data.fashion_mnist import prepare_fashion_mnist
 from scarlet_tf.files import expand_user, waiting_lock, write_atomically
@@ -25,7 +25,7 @@ class GarmentPairs(tfds.core.GeneratorBasedBuilder):
     Fashion-MNIST.
     """
 
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version(VERSION)
 
     def _info(self):
         names = [f"{upper}, {lower}" for upper in _NAMES for lower in _NAMES]

@@ -9,43 +9,27 @@ experiment that was stopped, run the same command again; `--finished` takes rows
 machines. Needs python -m benchmarks.garment_pairs first.
 """
 
+from collections.abc import Callable
+
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
+from benchmarks.experiment import define_flags, run_experiment
+from scarlet_tf.cli import run
 
-_CONFIG = flags.DEFINE_string("config", None, "Config file of the experiment.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the runs.", required=True)
-_ONLY = flags.DEFINE_string("only", None, "Run this row only, CONDITION/ARM/SEED, and write no result.")
-_SEEDS = flags.DEFINE_multi_integer("seed", [], "Use only this seed of the config; may be repeated.")
-_FINISHED = flags.DEFINE_multi_string(
-    "finished", [], "A result.json whose rows are taken instead of run again; may be repeated."
-)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+define_flags(row="CONDITION/ARM/SEED")
 
 
 def main() -> None:
-    from pathlib import Path
-
     from benchmarks.let_at_depth.depth_config import DepthConfig
-    from benchmarks.rows import select_rows
-    from scarlet_tf.files import check_run_folder, locked_folder
-    from scarlet_tf.supernet.supernet_config import share_out_threads
 
-    config = DepthConfig.read(_CONFIG.value).with_seeds(_SEEDS.value)
-    select_rows(config.rows(), _ONLY.value)
-    output = Path(_OUTPUT.value)
-    check_run_folder(output)
-    load_tensorflow(threads=share_out_threads(len(usable_cores())))
+    run_experiment(DepthConfig.read(flags.FLAGS.config), _load)
+
+
+def _load() -> tuple[Callable, Callable]:
     from benchmarks.let_at_depth.depth_page import write_depth
-    from benchmarks.let_at_depth.depth_runs import finished_rows, run_rows
+    from benchmarks.let_at_depth.depth_runs import run_row
 
-    finished = finished_rows(_FINISHED.value, config)
-    with locked_folder(output):
-        results = run_rows(config, output, only=_ONLY.value, data_dir=_DATA_DIR.value, finished=finished)
-        if _ONLY.value is None:
-            print(
-                write_depth(output / "result", config, results, command=command_line(without=("data_dir", "finished")))
-            )
+    return run_row, write_depth
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from benchmarks.garment_pairs.drawing import SIDE
+from benchmarks.garment_pairs.drawing import SIDE, VERSION
 from benchmarks.garment_pairs.pairs_space import CLASSES
 from benchmarks.stand_in_spaces import check_blocks, with_blocks
 from scarlet_tf.arch import SearchSpace, get_space
@@ -190,16 +190,15 @@ class DepthConfig:
                 for arm in self.arms[label]:
                     yield Row(label=label, condition=condition, arm=arm, seed=seed)
 
-    def with_seeds(self, seeds: Sequence[int]) -> DepthConfig:
-        """Return the config with only some of its seeds, or with all if none are given.
-
-        Raises:
-            ValueError: if it lacks one of them.
-        """
-        for seed in seeds:
-            if seed not in self.seeds:
-                raise ValueError(f"seed {seed} is not in the config: expected {', '.join(map(str, self.seeds))}")
-        return dataclasses.replace(self, seeds=tuple(seeds) or self.seeds)
+    def settings(self, row: Row) -> dict:
+        """Return the settings that a row's result depends on, as JSON values."""
+        return dataclasses.asdict(row.condition) | {
+            "arm": row.arm,
+            "seed": row.seed,
+            "images": self.images,
+            "effects": row.label in self.effects,
+            "garment_pairs": VERSION,
+        }
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> DepthConfig:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.garment_pairs.drawing import SIDE
-from benchmarks.garment_pairs.pairs_builder import GarmentPairs
 from benchmarks.let_at_depth.depth_config import ARMS, DepthConfig, Row, measured_paths
 from benchmarks.let_at_depth.identity_effects import measure_effects
-from benchmarks.rows import check_settings, made_here, read_finished, select_rows
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
 from scarlet_tf.files import write_atomically
 from scarlet_tf.runs.strategy import make_strategy
@@ -95,85 +91,30 @@ class Measurement:
         write_atomically(self._folder / f"{name}.json", json.dumps(accuracies) + "\n")
 
 
-def settings_of(row: Row, config: DepthConfig) -> dict:
-    """Return the settings that a row's result depends on, as JSON values."""
-    return dataclasses.asdict(row.condition) | {
-        "arm": row.arm,
-        "seed": row.seed,
-        "images": config.images,
-        "garment_pairs": str(GarmentPairs.VERSION),
-    }
-
-
-def finished_rows(paths: Sequence[str | os.PathLike], config: DepthConfig) -> dict[str, dict]:
-    """Return the rows of a config that earlier results have, with the effects of identities where they are asked for.
-
-    Raises:
-        ValueError: as `read_finished`.
-    """
-    rows = {row.name: row for row in config.rows()}
-    found = read_finished(paths, {name: settings_of(row, config) for name, row in rows.items()})
-    return {
-        name: values for name, values in found.items() if rows[name].label not in config.effects or "effects" in values
-    }
-
-
-def run_rows(
-    config: DepthConfig,
-    output: Path,
-    *,
-    only: str | None,
-    data_dir: str | None,
-    finished: Mapping[str, dict] | None = None,
+def run_row(
+    config: DepthConfig, row: Row, folder: Path, rows: Mapping[str, dict], *, data_dir: str | None
 ) -> dict[str, dict]:
-    """Train and measure all rows, or a single one. Finished rows are read from `output`.
+    """Train and measure a row; what is in its folder is not done again.
 
     Args:
         config: the experiment.
-        output: folder of the run directories, CONDITION/ARM/SEED.
-        only: name of the only row to run; None: all.
-        finished: rows that are taken as they are, see `finished_rows`.
+        row: the run.
+        folder: run directory of the row.
+        rows: not used; a row does not depend on others.
+        data_dir: data folder of tensorflow-datasets.
 
     Returns:
-        By row, {"settings", "made": date and machine, "halfway": accuracies, "end": accuracies}, see `Measurement`,
-        and in the conditions `config.effects` also "effects", see `measure_effects`.
-
-    Raises:
-        ValueError: if there is no row `only`, or a row's folder has other settings.
+        {"halfway": accuracies, "end": accuracies}, see `Measurement`, and in the conditions `config.effects` also
+        "effects", see `measure_effects`.
     """
-    rows = select_rows(config.rows(), only)
-    results = {name: row for name, row in (finished or {}).items() if name in rows}
-    for name, row in rows.items():
-        if name in results:
-            continue
-        folder = output / name
-        parts = ["halfway", "end"]
-        made = _claim(folder, settings_of(row, config))
-        if not (folder / "end.json").exists():
-            _train_and_measure(row, folder, images=config.images, data_dir=data_dir)
-        if row.label in config.effects:
-            parts.append("effects")
-            if not (folder / "effects.json").exists():
-                _measure_effects(row, folder, images=config.images, data_dir=data_dir)
-        results[name] = made | {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
-    return results
-
-
-def _claim(folder: Path, settings: dict) -> dict:
-    """Write a row's settings, the date and the machine to its folder, and return them.
-
-    Raises:
-        ValueError: if the folder has a row with other settings.
-    """
-    path = folder / "row.json"
-    if path.exists():
-        made = json.loads(path.read_text(encoding="utf-8"))
-        check_settings(folder, made["settings"], settings)
-        return made
-    made = {"settings": settings, "made": made_here()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(made) + "\n")
-    return made
+    parts = ["halfway", "end"]
+    if not (folder / "end.json").exists():
+        _train_and_measure(row, folder, images=config.images, data_dir=data_dir)
+    if row.label in config.effects:
+        parts.append("effects")
+        if not (folder / "effects.json").exists():
+            _measure_effects(row, folder, images=config.images, data_dir=data_dir)
+    return {part: json.loads((folder / f"{part}.json").read_text(encoding="utf-8")) for part in parts}
 
 
 def _train_and_measure(row: Row, folder: Path, *, images: int, data_dir: str | None) -> None:

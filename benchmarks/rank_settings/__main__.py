@@ -1,7 +1,7 @@
 """Measure which settings of a supernet move its ranking of models, on garment pairs; see plan.md.
 
     python -m benchmarks.rank_settings --config=benchmarks/rank_settings/main.json --output=runs/rank_settings
-    python -m benchmarks.rank_settings --config=benchmarks/rank_settings/main.json --output=runs/rank_settings \
+    python -m benchmarks.rank_settings --config=benchmarks/rank_settings/main.json --output=runs/rank_settings \\
         --only=supernet/base
 
 The config names supernets, and draws of models that are trained on their own; a row is a supernet, supernet/LABEL, or
@@ -11,41 +11,27 @@ command again; `--finished` takes rows from earlier results, also of other machi
 benchmarks.garment_pairs first.
 """
 
+from collections.abc import Callable
+
 from absl import flags
 
-from scarlet_tf.cli import command_line, load_tensorflow, run, usable_cores
+from benchmarks.experiment import define_flags, run_experiment
+from scarlet_tf.cli import run
 
-_CONFIG = flags.DEFINE_string("config", None, "Config file of the experiment.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the runs.", required=True)
-_ONLY = flags.DEFINE_string("only", None, "Run this row only, supernet/LABEL or alone/DRAW/SEED, and write no result.")
-_FINISHED = flags.DEFINE_multi_string(
-    "finished", [], "A result.json whose rows are taken instead of run again; may be repeated."
-)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data folder of tensorflow-datasets.")
+define_flags(row="supernet/LABEL or alone/DRAW/SEED")
 
 
 def main() -> None:
-    from pathlib import Path
-
     from benchmarks.rank_settings.rank_config import RankConfig
-    from benchmarks.rows import select_rows
-    from scarlet_tf.files import check_run_folder, locked_folder
-    from scarlet_tf.supernet.supernet_config import share_out_threads
 
-    config = RankConfig.read(_CONFIG.value)
-    select_rows(config.rows(), _ONLY.value)
-    output = Path(_OUTPUT.value)
-    check_run_folder(output)
-    load_tensorflow(threads=share_out_threads(len(usable_cores())))
+    run_experiment(RankConfig.read(flags.FLAGS.config), _load)
+
+
+def _load() -> tuple[Callable, Callable]:
     from benchmarks.rank_settings.rank_page import write_ranks
-    from benchmarks.rank_settings.rank_runs import finished_rows, run_rows
+    from benchmarks.rank_settings.rank_runs import run_row
 
-    finished = finished_rows(_FINISHED.value, config)
-    with locked_folder(output):
-        results = run_rows(config, output, only=_ONLY.value, data_dir=_DATA_DIR.value, finished=finished)
-        if _ONLY.value is None:
-            command = command_line(without=("data_dir", "finished"))
-            print(write_ranks(output / "result", config, results, command=command))
+    return run_row, write_ranks
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 
-from benchmarks.garment_pairs.drawing import SIDE
+from benchmarks.garment_pairs.drawing import SIDE, VERSION
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.rank.random_models import DRAWS
 from benchmarks.stand_in_spaces import check_blocks
@@ -139,6 +139,15 @@ class RankConfig:
         """Return all rows: each supernet, then each training of the models of each draw."""
         yield from (SupernetRow(label=label) for label in self.supernets)
         yield from (AloneRow(draw=draw, training=training) for draw in self.draws for training in self.trainings())
+
+    def settings(self, row: SupernetRow | AloneRow) -> dict:
+        """Return the settings that a row's result depends on, as JSON values."""
+        settings = self.to_dict()
+        shared = {name: settings[name] for name in ("blocks", "held_out", "models", "seed")}
+        shared["garment_pairs"] = VERSION
+        if isinstance(row, SupernetRow):
+            return shared | {"draws": settings["draws"]} | settings["supernets"][row.label]
+        return shared | {"draw": row.draw, "epochs": settings["epochs"], "training_seed": row.training.seed}
 
     def trainings(self) -> list[TrainConfig]:
         """Return the settings of each training of a model on its own."""

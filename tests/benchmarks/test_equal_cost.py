@@ -1,6 +1,7 @@
 """The comparison of searches at equal cost: its counts, its methods with scripted trainings, and a short run."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,10 @@ from benchmarks.equal_cost import cost_methods, cost_runs
 from benchmarks.equal_cost.cost_config import CostConfig, HalvingSettings
 from benchmarks.equal_cost.cost_page import make_cost_page, write_cost
 from benchmarks.equal_cost.costs import Budget, one_shot_cost, path_madds, supernet_training_cost
-from benchmarks.garment_pairs import pairs_builder
+from benchmarks.garment_pairs import drawing, pairs_builder
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.intervals import t_interval
+from benchmarks.rows import run_rows
 from scarlet_tf.arch import count, count_genomes
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
@@ -163,37 +165,24 @@ def test_a_budget_for_no_model_is_refused(tmp_path, scripted):
         cost_methods.search_at_random(short(), tmp_path, seed=1, budget=1000, data_dir=None)
 
 
-def test_rows_need_their_budget_and_the_same_settings(tmp_path):
-    how = {"data_dir": None}
-    with pytest.raises(ValueError, match="run --only=supernet/0 first"):
-        cost_runs.run_rows(short(), tmp_path, only="random/0", **how)
-    with pytest.raises(
-        ValueError, match=r"unknown row 'random/1': expected one of .'supernet/0', 'random/0', 'halving/0'"
-    ):
-        cost_runs.run_rows(short(), tmp_path, only="random/1", **how)
-    with pytest.raises(ValueError, match=r"other settings \(final_epochs was 0.01, is 2\)"):
-        cost_runs.run_rows(short(final_epochs=2), tmp_path, only="random/0", **how)
-
-
-def test_rows_of_earlier_results(tmp_path, scripted):
+def test_the_cost_of_a_supernet_is_the_budget_of_the_others(tmp_path, scripted):
     config = short(seeds=(0, 1))
-    rows = {r.name: {"settings": cost_runs.settings_of(r, config), "test": 0.5} for r in config.rows() if r.seed == 1}
-    path = tmp_path / "result.json"
-    path.write_text(json.dumps({"rows": rows | {"random/2": {}}}))
-    finished = cost_runs.finished_rows([path], config)
-    assert finished == rows and len(rows) == 3
-    how = {"data_dir": None, "finished": finished}
-    found = cost_runs.run_rows(config, tmp_path / "runs", only="halving/1", **how)
-    assert found == {"halving/1": rows["halving/1"]}
-    # The budget of a row is the cost of its supernet, also of one that was finished elsewhere.
-    del finished["random/1"]
-    finished["supernet/1"]["cost"] = 1000
-    with pytest.raises(ValueError, match="run --only=supernet/1 first"):
-        cost_runs.run_rows(config, tmp_path / "runs", only="random/1", data_dir=None)
+    run = functools.partial(cost_runs.run_row, config, data_dir=None)
+    rows = {"supernet/0": {"cost": 1}, "supernet/1": {"cost": 1000}}
     with pytest.raises(ValueError, match="a budget of 1000 multiply-adds does not suffice"):
-        cost_runs.run_rows(config, tmp_path / "runs", only="random/1", **how)
-    with pytest.raises(ValueError, match=r"/1 has rows with other settings \(final_epochs was 0.01, is 2\)"):
-        cost_runs.finished_rows([path], short(seeds=(1,), final_epochs=2))
+        run_rows(config, run, tmp_path, only="random/1", finished=rows)
+    del rows["supernet/1"]
+    with pytest.raises(ValueError, match="run --only=supernet/1 first"):
+        run_rows(config, run, tmp_path, only="random/1", finished=rows)
+
+
+def test_settings_of_a_row_are_those_that_it_depends_on():
+    config = short(seeds=(0, 1))
+    settings = {row.name: config.settings(row) for row in config.rows()}
+    one = short(seeds=(1,), methods=("supernet",))
+    assert settings["supernet/1"] == next(one.settings(row) for row in one.rows())
+    assert settings["random/1"] == settings["supernet/1"] | {"method": "random"}
+    assert settings["supernet/0"]["garment_pairs"] == drawing.VERSION and settings["supernet/0"]["final_epochs"] == 0.01
 
 
 def row(method, seed, test):
@@ -235,8 +224,9 @@ def test_a_short_run_keeps_to_its_budget_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs_builder, "NUM_EXAMPLES", {"train": 1000, "test": 20})
     (tmp_path / "fashion_mnist").symlink_to(default_data_dir() / "fashion_mnist")
     pairs_builder.prepare_garment_pairs(tmp_path)
-    config, output, how = short(), tmp_path / "runs", {"data_dir": str(tmp_path)}
-    results = cost_runs.run_rows(config, output, only=None, **how)
+    config, output = short(), tmp_path / "runs"
+    run = functools.partial(cost_runs.run_row, config, data_dir=str(tmp_path))
+    results = run_rows(config, run, output)
     assert list(results) == ["supernet/0", "random/0", "halving/0"]
     budget = results["supernet/0"]["cost"]
     largest = config.max_madds * (3 * 128 + 950 + 40)  # a step of the largest model, and its measurement
@@ -252,7 +242,7 @@ def test_a_short_run_keeps_to_its_budget_and_resumes(tmp_path, monkeypatch):
     (output / "halving/0/row.json").unlink()
     (output / "halving/0/pick.json").unlink()
     (output / "halving/0/models/0001.json").unlink()  # as if it was stopped during the second training
-    again = cost_runs.run_rows(config, output, only=None, **how)
+    again = run_rows(config, run, output)
     assert again["random/0"] == results["random/0"]
     assert again["halving/0"] | {"cpu_seconds": {}} == results["halving/0"] | {"cpu_seconds": {}}
     page = write_cost(tmp_path / "result", config, results, command="c")

@@ -1,13 +1,14 @@
 """The comparison of LETs with plain identities at depth: its arms, its measures, and a short run."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.garment_pairs import pairs_builder
+from benchmarks.garment_pairs import drawing, pairs_builder
 from benchmarks.intervals import t_interval
 from benchmarks.let_at_depth import depth_runs
 from benchmarks.let_at_depth.depth_config import (
@@ -21,6 +22,7 @@ from benchmarks.let_at_depth.depth_config import (
 from benchmarks.let_at_depth.depth_page import make_depth_page, write_depth
 from benchmarks.let_at_depth.hypotheses_page import answers
 from benchmarks.let_at_depth.identity_effects import COUNTS, ChangedPaths, angle, cosine, linear_cka
+from benchmarks.rows import finished_rows, run_rows
 from scarlet_tf.data.data_config import default_data_dir
 
 FOLDER = Path(depth_runs.__file__).parent
@@ -158,7 +160,7 @@ def test_hypotheses_are_answered_from_the_arms_they_are_about():
 
 def test_recorded_page_is_that_of_the_recorded_rows():
     result, config = json.loads((RESULTS / "let_at_depth.json").read_text()), DepthConfig.read(FOLDER / "main.json")
-    assert depth_runs.finished_rows([RESULTS / "let_at_depth.json"], config).keys() == result["rows"].keys()
+    assert finished_rows([RESULTS / "let_at_depth.json"], config).keys() == result["rows"].keys()
     assert make_depth_page(result, config, picture="let_at_depth.svg") == (RESULTS / "let_at_depth.md").read_text()
 
 
@@ -223,44 +225,13 @@ def test_similarities_of_features():
     assert angle(np.array([1.0, 0.0]), np.array([2.0, 2.0])) == pytest.approx(45)
 
 
-def test_rows_of_earlier_results(tmp_path):
-    conditions = {"a": Condition(), "b": Condition(steps=9)}
-    config = DepthConfig(conditions=conditions, arms=dict.fromkeys(conditions, ("let", "plain")), seeds=(1, 2))
-    rows = {row.name: row for row in config.rows()}
-    done = {
-        name: {"settings": depth_runs.settings_of(rows[name], config), "end": {}} for name in ("a/let/1", "b/let/1")
-    }
-    path = tmp_path / "result.json"
-    path.write_text(json.dumps({"rows": done | {"c/let/1": {}}}))
-    assert depth_runs.finished_rows([path], config) == done
-    assert depth_runs.run_rows(config, tmp_path, only="b/let/1", data_dir=None, finished=done).keys() == {"b/let/1"}
-    with_effects = dataclasses.replace(config, effects=("a",))  # whose row has none
-    assert depth_runs.finished_rows([path], with_effects).keys() == {"b/let/1"}
-    other = dataclasses.replace(config, conditions=conditions | {"b": Condition(steps=8)})
-    with pytest.raises(ValueError, match=r"b/let/1 has rows with other settings .*steps"):
-        depth_runs.finished_rows([path], other)
-    with pytest.raises(ValueError, match=r"a/let/1 has rows with other settings .*images"):
-        depth_runs.finished_rows([path], dataclasses.replace(config, images=9))
-    assert [row.name for row in config.with_seeds([2]).rows()] == ["a/let/2", "a/plain/2", "b/let/2", "b/plain/2"]
-    assert config.with_seeds([]) == config
-    with pytest.raises(ValueError, match="seed 3 is not in the config: expected 1, 2"):
-        config.with_seeds([3])
-    path.write_text("[]")
-    with pytest.raises(ValueError, match="is not a result of this experiment"):
-        depth_runs.finished_rows([path], config)
-
-
-def test_a_row_is_not_taken_for_one_with_other_settings(tmp_path):
-    config = DepthConfig(conditions={"a": Condition()}, arms={"a": ("let",)}, seeds=(1,))
-    (row,) = config.rows()
-    made = depth_runs._claim(tmp_path / row.name, depth_runs.settings_of(row, config))
-    for part in ("halfway", "end"):
-        (tmp_path / row.name / f"{part}.json").write_text('{"training": {}}')
-    (found,) = depth_runs.run_rows(config, tmp_path, only=None, data_dir=None).values()
-    assert found == made | {"halfway": {"training": {}}, "end": {"training": {}}} and made["made"]["machine"]
-    other = dataclasses.replace(config, conditions={"a": Condition(residual_gamma=0.0)})
-    with pytest.raises(ValueError, match=r"has rows with other settings .*residual_gamma was 1.0, is 0.0"):
-        depth_runs.run_rows(other, tmp_path, only=None, data_dir=None)
+def test_settings_of_a_row_are_those_that_it_depends_on():
+    config = DepthConfig.read(FOLDER / "main.json")
+    rows = {row.name: config.settings(row) for row in config.rows()}
+    base, six = rows["base/let/1"], rows["six_layers/let/1"]
+    assert {name for name in base if base[name] != six[name]} == {"layers", "effects"}
+    assert (six["layers"], six["effects"]) == (6, False) and base["garment_pairs"] == drawing.VERSION
+    assert rows["base/plain/2"] == base | {"arm": "plain", "seed": 2}
 
 
 @pytest.mark.slow
@@ -295,14 +266,11 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     (tmp_path / "fashion_mnist").symlink_to(default_data_dir() / "fashion_mnist")
     pairs_builder.prepare_garment_pairs(tmp_path)
     config = DepthConfig.read(FOLDER / "short.json")
-    how = {"data_dir": str(tmp_path)}
-    with pytest.raises(
-        ValueError, match=r"unknown row 'short/plain/0': expected one of .'short/let/0', 'short/none/0'"
-    ):
-        depth_runs.run_rows(config, tmp_path / "runs", only="short/plain/0", **how)
-    alone = depth_runs.run_rows(config, tmp_path / "runs", only="short/let/0", **how)
-    (tmp_path / "runs/short/let/0/end.json").unlink()  # as if it was stopped between checkpoint and measurement
-    results = depth_runs.run_rows(config, tmp_path / "runs", only=None, **how)
+    run = functools.partial(depth_runs.run_row, config, data_dir=str(tmp_path))
+    alone = run_rows(config, run, tmp_path / "runs", only="short/let/0")
+    for name in ("row", "end"):  # as if it was stopped between checkpoint and measurement
+        (tmp_path / f"runs/short/let/0/{name}.json").unlink()
+    results = run_rows(config, run, tmp_path / "runs")
     assert results["short/let/0"] == alone["short/let/0"] and set(results) == {"short/let/0", "short/none/0"}
     assert {group: len(values) for group, values in results["short/let/0"]["end"]["moving"].items()} == {
         "fair": 25,

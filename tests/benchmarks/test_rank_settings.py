@@ -1,5 +1,6 @@
 """The comparison of rankings by differently trained supernets: its config, its page, and a short run."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from benchmarks.rank_settings import rank_runs
 from benchmarks.rank_settings.hypotheses import answers, chance, seeds_of_base, tau_less
 from benchmarks.rank_settings.rank_config import RankConfig, SupernetSettings
 from benchmarks.rank_settings.rank_page import make_ranks_page, write_ranks
+from benchmarks.rows import finished_rows, run_rows
 from scarlet_tf.arch import count
 from scarlet_tf.data.data_config import default_data_dir
 
@@ -65,13 +67,13 @@ def test_bad_configs_are_named(tmp_path, change, words):
 def test_settings_of_a_row_are_those_that_it_depends_on():
     config = RankConfig.read(FOLDER / "main.json")
     rows = {row.name: row for row in config.rows()}
-    supernet = rank_runs.settings_of(rows["supernet/short"], config)
+    supernet = config.settings(rows["supernet/short"])
     assert supernet["steps"] == 500 and supernet["draws"] == ["uniform", "madds"] and "epochs" not in supernet
     assert supernet["garment_pairs"] == str(pairs_builder.GarmentPairs.VERSION)
     # Rows that were recorded were made with these settings.
     recorded = FOLDER.parents[1] / "zoo" / "results" / "rank_settings_rows.json"
-    assert "supernet/base" in rank_runs.finished_rows([recorded], config)
-    alone = rank_runs.settings_of(rows["alone/madds/1"], config)
+    assert "supernet/base" in finished_rows([recorded], config)
+    alone = config.settings(rows["alone/madds/1"])
     assert (alone["draw"], alone["epochs"], alone["training_seed"]) == ("madds", 2, 1) and "steps" not in alone
 
 
@@ -172,11 +174,10 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs_builder, "NUM_EXAMPLES", {"train": 200, "test": 20})
     (tmp_path / "fashion_mnist").symlink_to(default_data_dir() / "fashion_mnist")
     pairs_builder.prepare_garment_pairs(tmp_path)
-    config, output, how = RankConfig.read(FOLDER / "short.json"), tmp_path / "runs", {"data_dir": str(tmp_path)}
-    with pytest.raises(ValueError, match=r"unknown row 'supernet/long': expected one of .*'supernet/base'"):
-        rank_runs.run_rows(config, output, only="supernet/long", **how)
-    alone = rank_runs.run_rows(config, output, only="alone/uniform/1", **how)
-    results = rank_runs.run_rows(config, output, only=None, **how)
+    config, output = RankConfig.read(FOLDER / "short.json"), tmp_path / "runs"
+    run = functools.partial(rank_runs.run_row, config, data_dir=str(tmp_path))
+    alone = run_rows(config, run, output, only="alone/uniform/1")
+    results = run_rows(config, run, output)
     assert results["alone/uniform/1"] == alone["alone/uniform/1"]
     found = results["alone/uniform/0"]
     assert len(found["test"]) == 3
@@ -184,15 +185,9 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     accuracies = results["supernet/plain"]["one_shot"]["uniform"]
     assert set(accuracies) == {"moving", "recalibrated"} and len(accuracies["moving"]) == 3
     (output / "alone/uniform/0/row.json").unlink()  # the trainings are not run again
-    assert rank_runs.run_rows(config, output, only=None, **how) == results
-    (tmp_path / "earlier.json").write_text(json.dumps({"rows": results}))
-    finished = rank_runs.finished_rows([tmp_path / "earlier.json"], config)
-    assert rank_runs.run_rows(config, tmp_path / "elsewhere", only=None, finished=finished, **how) == results
-    assert not (tmp_path / "elsewhere").exists()
+    assert run_rows(config, run, output) == results
     other = RankConfig.from_dict(config.to_dict() | {"epochs": 3})
-    with pytest.raises(ValueError, match=r"alone/uniform/[01] has rows with other settings"):
-        rank_runs.finished_rows([tmp_path / "earlier.json"], other)
     with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
-        rank_runs.run_rows(other, output, only="alone/uniform/0", **how)
+        run_rows(other, run, output, only="alone/uniform/0")
     page = write_ranks(tmp_path / "result", config, results, command="c")
     assert "| plain: identity plain |" in page and (tmp_path / "result.svg").stat().st_size > 1000
