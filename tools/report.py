@@ -25,7 +25,15 @@ def main() -> None:
     from pathlib import Path
 
     from scarlet_tf.files import check_output_file
-    from scarlet_tf.report import check_metadata, collect_results, load_json, load_results, recorded_space, write_page
+    from scarlet_tf.report import (
+        check_metadata,
+        collect_results,
+        load_json,
+        load_results,
+        recorded_space,
+        summarize,
+        write_page,
+    )
     from scarlet_tf.search import evaluated_models, search_history
 
     check_output_file(_OUTPUT.value)
@@ -37,10 +45,10 @@ def main() -> None:
     made = {"date": date.today().isoformat(), "command": command_line()}
     # Read the history first: models that a running search adds in between are then just additional points.
     history = search_history(_ARCHIVE.value)
-    evaluated = evaluated_models(_ARCHIVE.value)
-    write_page(
-        _OUTPUT.value, history, evaluated, recorded_space(history), results=results, metadata={**made, **metadata}
-    )
+    evaluated, space = evaluated_models(_ARCHIVE.value), recorded_space(history)
+    write_page(_OUTPUT.value, history, evaluated, space, results=results, metadata={**made, **metadata})
+    if numbers := summarize(history, evaluated, space, results=results):
+        print(numbers)
     print(f"{_OUTPUT.value}: {len(evaluated):,} models, {len(history.generations)} generations")
 
 

@@ -5,6 +5,7 @@ from scarlet_tf.report.drawing import draw_architecture, draw_legend
 from scarlet_tf.report.page import build_page, check_metadata, write_page
 from scarlet_tf.report.payload import ReportError, recorded_space
 from scarlet_tf.report.results import COLUMNS, load_json, load_results
+from scarlet_tf.report.summary import summarize
 
 __all__ = [
     "COLUMNS",
@@ -17,5 +18,6 @@ __all__ = [
     "load_json",
     "load_results",
     "recorded_space",
+    "summarize",
     "write_page",
 ]

@@ -36,7 +36,7 @@ _OF_A_FILE = (  # measure, heading after the file's format, group heading, unit
     ("median_ms", "median", "Latency", "ms"),
     ("p10_ms", "p10", "Latency", "ms"),
     ("p90_ms", "p90", "Latency", "ms"),
-    ("bytes", "", "File size", "bytes"),
+    ("bytes", "size", "File size", "bytes"),
 )
 
 
@@ -52,7 +52,7 @@ def _columns_of_files() -> dict[str, Column]:
         for file in _FILES:
             for measure, heading, over, unit in _OF_A_FILE:
                 if over == group:
-                    label = f"{file} {heading}".strip()
+                    label = f"{file} {heading}"
                     columns[column_key(file, measure)] = Column(label=label, group=group, unit=unit)
     return columns
 

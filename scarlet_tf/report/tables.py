@@ -1,4 +1,4 @@
-"""The picked and trained models in HTML: a table of numbers, and a gallery of drawings."""
+"""The picked and trained models: their numbers, also as a table in HTML, and a gallery of drawings."""
 
 from __future__ import annotations
 
@@ -65,13 +65,28 @@ def _values(genome: tuple[int, ...], row: int | None, evaluated: Models, space: 
     return {"madds": madds.item(), "params": params.item()}
 
 
+def quantities_of(rows: Sequence[ModelRow]) -> list[str]:
+    """Return the quantities of the search that some model has: accuracy and costs, then the user's own."""
+    names = {name: None for row in rows for name in row.values}
+    return [*_FIRST_QUANTITIES, *(name for name in names if name not in _FIRST_QUANTITIES)]
+
+
+def headings(quantities: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Return the headings of the cells of a row, not escaped."""
+    return [*map(label, quantities), *(column_of(key).label for key in columns)]
+
+
+def cells(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Return a model's values with their units, not escaped, "—" for missing ones."""
+    found = [format_value(row.values[name], unit=unit(name)) if name in row.values else MISSING for name in quantities]
+    return found + [format_cell(key, row.columns.get(key)) for key in columns]
+
+
 def models_table(rows: Sequence[ModelRow], results: Sequence[Result]) -> str:
     """Return a table with a heading above every group of columns, and "—" for missing values."""
     if not rows:
         return "<p class='note'>No models are picked yet, and no results were given.</p>"
-    names = {name: None for row in rows for name in row.values}
-    quantities = [*_FIRST_QUANTITIES, *(name for name in names if name not in _FIRST_QUANTITIES)]
-    columns = columns_given(results)
+    quantities, columns = quantities_of(rows), columns_given(results)
     head = _head(quantities, columns)
     body = "".join(_body_row(row, quantities, columns) for row in rows)
     note = "" if columns else "<p class='note'>No results of trained models were given to this page.</p>"
@@ -88,8 +103,9 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
     over = "".join(
         f"<th class='group' colspan='{span}' scope='colgroup'>{escape(group)}</th>" for group, span in groups
     )
-    labels = [*map(label, quantities), *(column_of(key).label for key in columns)]
-    labels = [text.replace("-", "\u2011") for text in labels]  # headings wrap at spaces, not within "top-1"
+    labels = [
+        text.replace("-", "\u2011") for text in headings(quantities, columns)
+    ]  # headings wrap at spaces, not within "top-1"
     starts = set(itertools.accumulate(span for _, span in groups)) | {0}
     under = "".join(
         f"<th scope='col' class='{'start' if position in starts else ''}'>{escape(text)}</th>"
@@ -99,14 +115,12 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _body_row(row: ModelRow, quantities: Sequence[str], columns: Sequence[str]) -> str:
-    cells = [format_value(row.values[n], unit=unit(n)) if n in row.values else MISSING for n in quantities]
-    cells += [format_cell(key, row.columns.get(key)) for key in columns]
     genome = ",<wbr>".join(map(str, row.genome))
     name = escape(row.name)
     if row.row is not None:
         name = f"<button type='button' class='link' data-row='{row.row}'>{name}</button>"
     return f"<tr><th scope='row'>{name}<code class='genome'>{genome}</code></th>" + (
-        "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        "".join(f"<td>{escape(cell)}</td>" for cell in cells(row, quantities, columns)) + "</tr>"
     )
 
 

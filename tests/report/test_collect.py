@@ -54,7 +54,7 @@ def test_a_recorded_format_counts_more_than_the_name(folder):
         "int8_bytes": 0,
         "int8_plain_bytes": 1,
     }
-    assert COLUMNS["int8_plain_bytes"].label == "int8, plain"
+    assert COLUMNS["int8_plain_bytes"].label == "int8, plain size"
 
 
 def test_results_of_former_names_are_read(folder):

@@ -163,7 +163,7 @@ def test_table_names_columns_and_marks_what_is_missing(searched):
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>.*?</tr>", table, re.S)[2:]]
     heads = re.findall(r"<th scope='col' class='[a-z]*'>(.*?)</th>", table)
     shown = ("float32 median", "float32 p90")
-    assert heads == ["One\u2011shot accuracy", "MAdds", "Params", "Keras top\u20111", *shown, "int8", "note"]
+    assert heads == ["One\u2011shot accuracy", "MAdds", "Params", "Keras top\u20111", *shown, "int8 size", "note"]
     assert rows[0][3:] == ["91.25 %", "—", "20 ms", "1,234,567 B", "short"]
     assert rows[1][3:] == ["—", "12.3 ms", "—", "—", "—"]
     assert rows[2][3:] == ["—"] * 5
