@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from scarlet_tf.cli import usable_cores
 from scarlet_tf.data.data_config import DataError
 
 FindDamaged = Callable[[int, int], DataError | None]
@@ -66,12 +67,21 @@ class Batches:
 
 
 def with_workers(dataset: tf.data.Dataset, workers: int | None) -> tf.data.Dataset:
-    """Return the dataset, read by at most so many threads, see `DataConfig.input_workers`."""
-    if workers is None:
-        return dataset
+    """Return the dataset, read by at most so many threads, see `DataConfig.input_workers`.
+
+    TensorFlow does not tune its parallelism: `parallel_calls` and prefetched batches are numbers. Closing an iterator
+    waits for the thread that tunes it, and in TensorFlow 2.21 that may sleep for up to a minute before it notices.
+    """
     options = tf.data.Options()
-    options.threading.private_threadpool_size = workers
+    options.autotune.enabled = False
+    if workers is not None:
+        options.threading.private_threadpool_size = workers
     return dataset.with_options(options)
+
+
+def parallel_calls(workers: int | None) -> int:
+    """Return how many images a dataset reads or decodes at a time: one for each of the workers, or of the cores."""
+    return workers or len(usable_cores())
 
 
 def none_is_damaged(first: int, count: int) -> None:

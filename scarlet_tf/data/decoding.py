@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.batches import with_workers
+from scarlet_tf.data.batches import parallel_calls, with_workers
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.folder_source import FolderSource
 from scarlet_tf.data.named_source import ArrayRecordSource, NamedSource, prepared_builder
@@ -106,7 +106,7 @@ def _find_damaged(source: Source, split: str, *, workers: int | None) -> dict[in
         return number, tf.size(decode(source.read(*element)[0], channels=source.channels))
 
     elements, count = source.elements(split).enumerate(), source.num_examples(split)
-    readable = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    readable = elements.map(decoded, num_parallel_calls=parallel_calls(workers)).ignore_errors(log_warning=False)
     readable = with_workers(readable, workers)
     bad = np.ones(count, bool)
     for number, _ in progress(readable.as_numpy_iterator(), f"check {split}", unit="image", total=count):
@@ -116,7 +116,7 @@ def _find_damaged(source: Source, split: str, *, workers: int | None) -> dict[in
     if not bad.any():
         return {}
     is_bad = tf.constant(bad)
-    names = elements.filter(lambda number, _: is_bad[number]).map(lambda _, element: element[0])
+    names = with_workers(elements.filter(lambda number, _: is_bad[number]).map(lambda _, element: element[0]), workers)
     return dict(zip(np.flatnonzero(bad).tolist(), map(os.fsdecode, names.as_numpy_iterator()), strict=True))
 
 
@@ -174,7 +174,7 @@ def _decode_all(
         image = tf.ensure_shape(decode(encoded, channels=source.channels), shape)
         return image if same_shape else augment.fit(image, size), label
 
-    dataset = elements.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+    dataset = elements.map(decoded, num_parallel_calls=parallel_calls(workers)).batch(1024)
     if same_shape:
         dataset = dataset.map(lambda images, labels: (augment.fit(images, size), labels))
     at = 0

@@ -75,8 +75,10 @@ class NamedSource:
 
     def labels(self, split: str) -> np.ndarray:
         """Return int32 labels in the order of `elements`; reads the split once."""
-        labels = self.elements(split).map(lambda name, label, encoded: label).batch(1024).as_numpy_iterator()
-        return np.concatenate(list(labels))
+        from scarlet_tf.data.batches import with_workers
+
+        labels = self.elements(split).map(lambda name, label, encoded: label).batch(1024)
+        return np.concatenate(list(with_workers(labels, None).as_numpy_iterator()))
 
     def describe_missing(self, split: str) -> str:
         """Explain why a split has no images."""
@@ -102,7 +104,7 @@ class NamedSource:
             name = example.get("image/filename", "number " + tf.strings.as_string(number))
             return name, tf.cast(example["label"], tf.int32), example["image"]
 
-        return examples.map(element, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.map(element)
 
     def read(self, name, label, encoded):
         """Return (encoded image, label) of an element."""
@@ -171,10 +173,12 @@ class ArrayRecordSource(NamedSource):
 
     def labels(self, split: str) -> np.ndarray:
         """Return int32 labels in the order of `elements`; reads the split once."""
-        import tensorflow as tf
+        from scarlet_tf.data.batches import parallel_calls, with_workers
 
-        labels = self.elements(split).map(lambda *element: self.read(*element)[1], num_parallel_calls=tf.data.AUTOTUNE)
-        return np.concatenate(list(labels.batch(1024).as_numpy_iterator()))
+        labels = self.elements(split).map(
+            lambda *element: self.read(*element)[1], num_parallel_calls=parallel_calls(None)
+        )
+        return np.concatenate(list(with_workers(labels.batch(1024), None).as_numpy_iterator()))
 
     def read(self, name, serialized):
         """Return (encoded image, label) of an element."""

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from scarlet_tf.data import augment
-from scarlet_tf.data.batches import FindDamaged
+from scarlet_tf.data.batches import FindDamaged, parallel_calls
 from scarlet_tf.data.decoding import decode, first_damaged
 from scarlet_tf.data.image_data import ImageData
 from scarlet_tf.data.order import batches_of_numbers
@@ -40,7 +40,7 @@ class StreamedImages(ImageData):
                 images = augment.flips(images, draws)
             return images, labels
 
-        images = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        images = examples.map(example, num_parallel_calls=parallel_calls(self.config.input_workers), deterministic=True)
         batches = images.batch(rows.stop - rows.start, drop_remainder=True).map(batch)
         return batches, self._finder("train", examples.map(lambda _, element: element))
 
@@ -54,7 +54,7 @@ class StreamedImages(ImageData):
 
         members = np.flatnonzero(self._places["train"][1])
         chosen = batches_of_numbers(members, seed=seed, first_step=first_step, batch_size=batch_size, rows=rows)
-        return chosen.map(elements, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
+        return chosen.map(elements, num_parallel_calls=2, deterministic=True).unbatch()
 
     def _filtered(self, *, batch_size: int, seed: int, first_step: int, rows: slice) -> tf.data.Dataset:
         """Return (number in the run, element) of the rows, where the source is read from its beginning."""
@@ -94,7 +94,8 @@ class StreamedImages(ImageData):
             image = decode(encoded, channels=self._source.channels)
             return augment.fit(image, size) if share == 1 else augment.centre_crop(image, size, share=share), label
 
-        return elements.map(example, num_parallel_calls=tf.data.AUTOTUNE), self._finder(home, elements)
+        fitted = elements.map(example, num_parallel_calls=parallel_calls(self.config.input_workers))
+        return fitted, self._finder(home, elements)
 
     def _finder(self, home: str, elements: tf.data.Dataset) -> FindDamaged:
         """Return a function that finds damaged images among `elements`, in the order of their use."""
