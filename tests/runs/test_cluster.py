@@ -43,12 +43,19 @@ except ValueError:
 LOST = "{}: start all workers again, or another number, to resume from what is saved"
 
 
+def _hear_ctrl_c() -> None:
+    """Undo that a shell ignores SIGINT for what it runs in the background, such as these tests."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Worker:
     """A worker that does one thing after the other, when it is told to."""
 
     def __init__(self, environment, *silent) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, "-c", WORKER, *silent], env=os.environ | environment, **pipes)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, *silent], env=os.environ | environment, preexec_fn=_hear_ctrl_c, **pipes
+        )
         self.environment = environment
 
     def go_on(self, how="end") -> None:
