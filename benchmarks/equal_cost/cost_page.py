@@ -78,7 +78,7 @@ what would count as shown.
 - {LABELS["supernet"]}: {supernet.steps} fair steps of batch {supernet.batch_size}, learning rate \
 {supernet.learning_rate:g}, residual gamma {supernet.residual_gamma:g}; then \
 {supernet.population * (supernet.generations + 2)} models by one-shot accuracy.
-- {LABELS["random"]}: models trained for {config.random_epochs:g} epochs each.
+- {LABELS["random"]}: models trained for {config.random_epochs:g} epoch{"s" * (config.random_epochs != 1)} each.
 - {LABELS["halving"]}: models trained for up to {halving.epochs:g} epochs, {halving.rungs} rungs, factor \
 {halving.factor}.
 

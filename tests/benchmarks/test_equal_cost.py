@@ -16,12 +16,13 @@ from benchmarks.equal_cost.costs import Budget, one_shot_cost, path_madds, super
 from benchmarks.garment_pairs import drawing, pairs_builder
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.intervals import t_interval
-from benchmarks.rows import run_rows
+from benchmarks.rows import finished_rows, run_rows
 from scarlet_tf.arch import count, count_genomes
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
 
 FOLDER = Path(cost_methods.__file__).parent
+RESULTS = Path(__file__).parents[2] / "zoo" / "results"
 SPACE = pairs_space(12)
 
 
@@ -216,6 +217,13 @@ def test_page_has_means_intervals_and_verdicts():
     paired = t_interval(np.array([0.13, 0.098, 0.1]))
     assert f"| successive halving less random search | {paired} | shown |" in page
     assert "| random/1 | 1,1,1,1,1,1 | 2.000 | 0.312 | 0.100 to 0.300 | 0.5120 | 7 |" in page
+
+
+def test_recorded_page_is_that_of_the_recorded_rows():
+    result = json.loads((RESULTS / "equal_cost.json").read_text())
+    config = CostConfig.read(FOLDER / "main.json")
+    assert list(finished_rows([RESULTS / "equal_cost.json"], config)) == [row.name for row in config.rows()]
+    assert make_cost_page(result, picture="equal_cost.svg") == (RESULTS / "equal_cost.md").read_text()
 
 
 @pytest.mark.slow
