@@ -88,6 +88,16 @@ def test_input_workers_decode_what_is_held_in_memory(folder, busy):
     assert len(busy) >= PICTURES and max(busy) == 2
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_tensorflow_does_not_tune_the_pipeline(folder, monkeypatch, in_memory):
+    """Closing an iterator would wait for the thread that tunes it, up to a minute."""
+    if not in_memory:
+        monkeypatch.setattr(dataset, "MEMORY_LIMIT_BYTES", 0)
+    data = open_dataset(DataConfig(name=f"folder:{folder}", image_size=16))
+    for batches in (data.train_pixels(8, seed=0), data.train_batches(8, seed=0), data.eval_batches("train", 8).take(1)):
+        assert batches.dataset.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("value", [0, 1.5])
 def test_input_workers_that_are_none(value):
     with pytest.raises(DataError, match=f"input_workers must be an integer >= 1, got {value}"):
