@@ -130,7 +130,7 @@ def _rows_in(output: Path, config: ExperimentConfig) -> dict[str, dict]:
 
 
 def _claim(folder: Path, settings: dict) -> dict:
-    """Write a row's settings, the date and the machine to its folder, and return them; if they are there, read them."""
+    """Return what settings.json says of a row: its settings, the date and the machine; write it if it is not there."""
     path = folder / "settings.json"
     if path.exists():
         made = json.loads(path.read_text(encoding="utf-8"))

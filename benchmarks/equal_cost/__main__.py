@@ -24,9 +24,11 @@ def main() -> None:
     from importlib.util import find_spec
 
     from benchmarks.equal_cost.cost_config import CostConfig
+    from benchmarks.rows import select_rows
 
     config = CostConfig.read(flags.FLAGS.config)
-    if "halving" in config.methods and find_spec("optuna") is None:
+    rows = select_rows(config.rows(), flags.FLAGS.only)
+    if any(row.method == "halving" for row in rows.values()) and find_spec("optuna") is None:
         raise ValueError("successive halving needs the package optuna: pip install 'scarlet-tf[test]'")
     run_experiment(config, _load)
 

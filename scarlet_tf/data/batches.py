@@ -67,10 +67,10 @@ class Batches:
 
 
 def with_workers(dataset: tf.data.Dataset, workers: int | None) -> tf.data.Dataset:
-    """Return the dataset, read by at most so many threads, see `DataConfig.input_workers`.
+    """Return the dataset, read by at most `workers` threads, or by as many as TensorFlow likes for None.
 
-    TensorFlow does not tune its parallelism: `parallel_calls` and prefetched batches are numbers. Closing an iterator
-    waits for the thread that tunes it, and in TensorFlow 2.21 that may sleep for up to a minute before it notices.
+    TensorFlow's tuning of the dataset's parallelism is turned off. Closing an iterator waits for the thread that does
+    it, and in TensorFlow 2.21 that thread may sleep on for up to a minute.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

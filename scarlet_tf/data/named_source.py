@@ -6,6 +6,7 @@ import difflib
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -148,6 +149,8 @@ class ArrayRecordSource(NamedSource):
         records = ArrayRecordDataSource([str(path) for path in info.filepaths])
         left_out = self._leave_out.get(split, ())
         places = np.delete(np.arange(info.num_examples), list(left_out)) if left_out else None
+        # Batches are read two at a time. The first one of an epoch may want an image that the one before is reading.
+        one_batch = threading.Lock()
 
         def read(numbers):
             wanted = (numbers if places is None else places[numbers]).tolist()
@@ -155,7 +158,8 @@ class ArrayRecordSource(NamedSource):
                 return np.array(records.__getitems__(wanted), object)
             keys = [f"{split}/{place}" for place in wanted]
             place_of = dict(zip(keys, wanted, strict=True))
-            new = fetch(self.cache, keys, lambda keys: records.__getitems__([place_of[key] for key in keys]))
+            with one_batch:
+                new = fetch(self.cache, keys, lambda keys: records.__getitems__([place_of[key] for key in keys]))
             return np.array(new, object)
 
         def elements(numbers):

@@ -103,9 +103,8 @@ def _head(quantities: Sequence[str], columns: Sequence[str]) -> str:
     over = "".join(
         f"<th class='group' colspan='{span}' scope='colgroup'>{escape(group)}</th>" for group, span in groups
     )
-    labels = [
-        text.replace("-", "\u2011") for text in headings(quantities, columns)
-    ]  # headings wrap at spaces, not within "top-1"
+    # Headings wrap at spaces, not within "top-1".
+    labels = [text.replace("-", "\u2011") for text in headings(quantities, columns)]
     starts = set(itertools.accumulate(span for _, span in groups)) | {0}
     under = "".join(
         f"<th scope='col' class='{'start' if position in starts else ''}'>{escape(text)}</th>"

@@ -1,4 +1,4 @@
-"""Rows of an experiment: which are run, which are read, and that none is taken for one with other settings."""
+"""Which rows of an experiment are run and which are read, and that rows with other settings are refused."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ CONFIG = Config()
 
 
 class Runs:
-    """Runs a row: its number times 10, and the rows that were there. The first `failures` calls fail."""
+    """A `run_row` whose first `failures` calls are interrupted; the others return 10 times the number of the row."""
 
     def __init__(self, failures=0):
         self.rows, self._failures = [], failures

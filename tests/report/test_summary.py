@@ -1,4 +1,4 @@
-"""The table of models as text has the numbers of the page's."""
+"""The numbers of the models as text."""
 
 import dataclasses
 

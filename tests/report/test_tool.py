@@ -22,7 +22,10 @@ def page(archive, tmp_path_factory):
     (folder / "about.json").write_text(json.dumps({"title": "A <b>search</b>", "machine": "2 cores", "date": "then"}))
     done = report(f"--archive={archive}", "--output=report.html", "--metadata=about.json", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^report\.html: \d+ models, 5 generations\n\Z", done.stdout, flags=re.MULTILINE)
+    head, *numbers, last = done.stdout.splitlines()
+    assert head.split() == ["pick", "0", "pick", "1", "pick", "2"]
+    assert [line.split("  ")[0] for line in numbers] == ["One-shot accuracy", "MAdds", "Params"]
+    assert re.fullmatch(r"report\.html: \d+ models, 5 generations", last)
     return folder / "report.html"
 
 

@@ -44,7 +44,7 @@ LOST = "{}: start all workers again, or another number, to resume from what is s
 
 
 def _hear_ctrl_c() -> None:
-    """Undo that a shell ignores SIGINT for what it runs in the background, such as these tests."""
+    """Let a worker hear SIGINT, which a shell turns off for what it runs in the background, such as these tests."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
