@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from benchmarks.intervals import Estimate, bootstrap, verdict
-from benchmarks.rank_settings.rank_config import BASE, RankConfig
+from benchmarks.rank_settings.rank_config import BASE, RankConfig, Reference
 
 GOAL = 0.5  # the tau of H1
 NO_ORDER = "no order"
@@ -18,7 +18,7 @@ NO_ORDER = "no order"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a hypothesis comes to for a draw; `difference` is None where a ranking has no order."""
+    """What a hypothesis comes to by a reference; `difference` is None where a ranking has no order."""
 
     number: str
     claim: str
@@ -31,23 +31,23 @@ def one_shot(result: Mapping, label: str, draw: str, *, bn: str = "recalibrated"
     return np.array(result["rows"][f"supernet/{label}"]["one_shot"][draw][bn])
 
 
-def trainings(result: Mapping, draw: str) -> np.ndarray:
-    """Return the test accuracies of a draw's models on their own, (models, repeats)."""
-    return np.stack([row["test"] for row in _alone_rows(result, draw)], axis=1)
+def trainings(result: Mapping, reference: Reference) -> np.ndarray:
+    """Return the test accuracies of a reference's models, (models, repeats)."""
+    return np.stack([row["test"] for row in _alone_rows(result, reference)], axis=1)
 
 
-def alone(result: Mapping, draw: str) -> np.ndarray:
-    """Return the mean accuracy of the trainings of each model of a draw, (models,)."""
-    return trainings(result, draw).mean(axis=1)
+def alone(result: Mapping, reference: Reference) -> np.ndarray:
+    """Return the mean accuracy of the trainings of each model of a reference, (models,)."""
+    return trainings(result, reference).mean(axis=1)
 
 
-def madds(result: Mapping, draw: str) -> np.ndarray:
-    """Return the multiply-adds of a draw's models, (models,)."""
-    return np.array(_alone_rows(result, draw)[0]["madds"])
+def madds(result: Mapping, reference: Reference) -> np.ndarray:
+    """Return the multiply-adds of a reference's models, (models,)."""
+    return np.array(_alone_rows(result, reference)[0]["madds"])
 
 
-def _alone_rows(result: Mapping, draw: str) -> list[Mapping]:
-    return [row for name, row in result["rows"].items() if name.startswith(f"alone/{draw}/")]
+def _alone_rows(result: Mapping, reference: Reference) -> list[Mapping]:
+    return [row for name, row in result["rows"].items() if name.startswith(f"{reference.name}/")]
 
 
 def seeds_of_base(config: RankConfig) -> list[str]:
@@ -57,15 +57,16 @@ def seeds_of_base(config: RankConfig) -> list[str]:
     return [BASE, *(label for label in same if label != BASE)]
 
 
-def chance(result: Mapping, config: RankConfig, draw: str) -> float | None:
+def chance(result: Mapping, config: RankConfig, reference: Reference) -> float | None:
     """Return the largest difference of tau between two seeds of the base; None without two that have an order."""
-    taus = [_tau(one_shot(result, label, draw), alone(result, draw)) for label in seeds_of_base(config)]
+    actual = alone(result, reference)
+    taus = [_tau(one_shot(result, label, reference.draw), actual) for label in seeds_of_base(config)]
     return max((abs(a - b) for a, b in itertools.combinations(taus, 2) if np.isfinite(a - b)), default=None)
 
 
-def answers(result: Mapping, config: RankConfig, draw: str) -> Iterator[Answer]:
-    """Yield the answers for a draw, for the supernets that the config has."""
-    actual, seeds = alone(result, draw), seeds_of_base(config)
+def answers(result: Mapping, config: RankConfig, reference: Reference) -> Iterator[Answer]:
+    """Yield the answers by a reference, for the supernets that the config has."""
+    actual, seeds, draw = alone(result, reference), seeds_of_base(config), reference.draw
     base = [one_shot(result, label, draw) for label in seeds]
     moving = [one_shot(result, label, draw, bn="moving") for label in seeds]
     yield _answer("H1", f"{BASE}: tau is above {GOAL}", tau_less(base, actual, goal=GOAL))
@@ -73,9 +74,9 @@ def answers(result: Mapping, config: RankConfig, draw: str) -> Iterator[Answer]:
         if {better, worse} <= config.supernets.keys():
             first, second = ([one_shot(result, label, draw)] for label in (better, worse))
             answer = _answer(number, f"{better} ranks better than {worse}", tau_less(first, actual, second))
-            yield _beside_chance(answer, chance(result, config, draw))
+            yield _beside_chance(answer, chance(result, config, reference))
     yield _answer("H3", "recalibrated statistics rank better than moving ones", tau_less(base, actual, moving))
-    by_madds = tau_less(base, actual, [madds(result, draw)])
+    by_madds = tau_less(base, actual, [madds(result, reference)])
     yield _answer("H5", f"{BASE} ranks better than multiply-adds alone", by_madds)
 
 

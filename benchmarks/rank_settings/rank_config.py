@@ -80,15 +80,30 @@ class SupernetRow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AloneRow:
-    """One training of each model of a draw on its own; `name` is "alone/DRAW/SEED"."""
+class Reference:
+    """What rankings are compared with: a draw's models, each trained on its own for some epochs.
+
+    `name` is "alone/DRAW/EPOCHS_epochs".
+    """
 
     draw: str
+    epochs: float
+
+    @property
+    def name(self) -> str:
+        return f"alone/{self.draw}/{self.epochs:g}_epochs"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AloneRow:
+    """One training of each model of a reference; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
+
+    reference: Reference
     training: TrainConfig
 
     @property
     def name(self) -> str:
-        return f"alone/{self.draw}/{self.training.seed}"
+        return f"{self.reference.name}/{self.training.seed}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,10 +112,10 @@ class RankConfig:
 
     Attributes:
         supernets: by label, "base" among them.
-        draws: how models are drawn, see `draw_genomes`.
+        trainings: how models are drawn, see `draw_genomes`, and for how many epochs those of a draw are trained on
+            their own; more than one number: that many references.
         models: number of models of each draw.
-        repeats: trainings of each model on its own.
-        epochs: of each of these.
+        repeats: trainings of each model of a reference.
         blocks: choices of a layer besides the identity, 12 or 4.
         held_out: training images that nothing is trained on, for one-shot accuracy.
         seed: of the draws, and of the first training on its own.
@@ -110,10 +125,9 @@ class RankConfig:
     """
 
     supernets: Mapping[str, SupernetSettings]
-    draws: tuple[str, ...]
+    trainings: Mapping[str, tuple[float, ...]]
     models: int = 24
     repeats: int = 2
-    epochs: float = 2
     blocks: int = 4
     held_out: int = 5000
     seed: int = 0
@@ -121,14 +135,16 @@ class RankConfig:
     def __post_init__(self) -> None:
         if BASE not in self.supernets:
             raise ValueError(f"supernets must have {BASE!r}, got {', '.join(self.supernets) or 'none'}")
-        if not self.draws:
-            raise ValueError("a config needs draws")
-        for draw in self.draws:
+        for draw, epochs in self.trainings.items():
             check_known("draw", draw, DRAWS)
+            if not epochs or len(set(epochs)) < len(epochs):
+                raise ValueError(f"trainings of draw {draw!r} must be different numbers of epochs, got {list(epochs)}")
+        if not self.trainings:
+            raise ValueError("a config needs trainings")
         for name, least in {"models": 2, "repeats": 2, "held_out": 1, "seed": 0}.items():
             check_integer(name, getattr(self, name), least=least)
         check_blocks(self.blocks)
-        self.trainings()
+        list(self.rows())
 
     @property
     def space(self) -> SearchSpace:
@@ -136,9 +152,12 @@ class RankConfig:
         return pairs_space(self.blocks)
 
     def rows(self) -> Iterator[SupernetRow | AloneRow]:
-        """Return all rows: each supernet, then each training of the models of each draw."""
+        """Return all rows: each supernet, then each training of the models of each reference."""
         yield from (SupernetRow(label=label) for label in self.supernets)
-        yield from (AloneRow(draw=draw, training=training) for draw in self.draws for training in self.trainings())
+        for reference in self.references():
+            for seed in range(self.seed, self.seed + self.repeats):
+                training = train_config(RECIPE, epochs=reference.epochs, seed=seed)
+                yield AloneRow(reference=reference, training=training)
 
     def settings(self, row: SupernetRow | AloneRow) -> dict:
         """Return the settings that a row's result depends on, as JSON values."""
@@ -146,13 +165,12 @@ class RankConfig:
         shared = {name: settings[name] for name in ("blocks", "held_out", "models", "seed")}
         shared["garment_pairs"] = VERSION
         if isinstance(row, SupernetRow):
-            return shared | {"draws": settings["draws"]} | settings["supernets"][row.label]
-        return shared | {"draw": row.draw, "epochs": settings["epochs"], "training_seed": row.training.seed}
+            return shared | {"draws": list(self.trainings)} | settings["supernets"][row.label]
+        return shared | dataclasses.asdict(row.reference) | {"training_seed": row.training.seed}
 
-    def trainings(self) -> list[TrainConfig]:
-        """Return the settings of each training of a model on its own."""
-        seeds = range(self.seed, self.seed + self.repeats)
-        return [train_config(RECIPE, epochs=self.epochs, seed=seed) for seed in seeds]
+    def references(self) -> list[Reference]:
+        """Return what rankings are compared with, by draw and then by epochs."""
+        return [Reference(draw=draw, epochs=epochs) for draw, each in self.trainings.items() for epochs in each]
 
     def data(self, *, data_dir: str | None, augment: str = "none") -> DataConfig:
         """Return the settings of the images."""
@@ -168,7 +186,8 @@ class RankConfig:
     def from_dict(cls, fields: Mapping) -> RankConfig:
         """Return the config of `to_dict`'s values."""
         supernets = {label: SupernetSettings(**own) for label, own in fields["supernets"].items()}
-        return cls(**{**fields, "supernets": supernets, "draws": tuple(fields["draws"])})
+        trainings = {draw: tuple(epochs) for draw, epochs in fields["trainings"].items()}
+        return cls(**{**fields, "supernets": supernets, "trainings": trainings})
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> RankConfig:

@@ -26,7 +26,7 @@ from benchmarks.rank_settings.hypotheses import (
     seeds_of_base,
     trainings,
 )
-from benchmarks.rank_settings.rank_config import BASE, RECIPE, RankConfig
+from benchmarks.rank_settings.rank_config import BASE, RECIPE, RankConfig, Reference
 from benchmarks.result_files import remarks, write_result
 from benchmarks.rows import made_in_words
 from scarlet_tf.supernet.supernet_config import BN_MODES
@@ -54,16 +54,16 @@ def write_ranks(output: Path, config: RankConfig, results: Mapping[str, Mapping]
 
 
 def draw_ranks(result: Mapping) -> Figure:
-    """Draw the models' accuracy on their own by that with the base's weights, a panel for each draw."""
-    draws = result["config"]["draws"]
+    """Draw the models' accuracy on their own by that with the base's weights, a panel for each reference."""
+    references = RankConfig.from_dict(result["config"]).references()
+    axes = ("one-shot accuracy, held-out images", "accuracy alone, test images")
     figure, panels = new_chart(
-        "Models by the supernet's weights and on their own",
-        [(DRAW_NAMES[draw], "one-shot accuracy, held-out images", "accuracy alone, test images") for draw in draws],
+        "Models by the supernet's weights and on their own", [(_title(each), *axes) for each in references]
     )
-    for draw, panel in zip(draws, panels, strict=True):
+    for reference, panel in zip(references, panels, strict=True):
         for bn in BN_MODES:
-            accuracies = one_shot(result, BASE, draw, bn=bn)
-            draw_points(panel, accuracies, alone(result, draw), label=f"{bn} statistics")
+            accuracies = one_shot(result, BASE, reference.draw, bn=bn)
+            draw_points(panel, accuracies, alone(result, reference), label=f"{bn} statistics")
     add_legend(figure)
     return figure
 
@@ -71,7 +71,7 @@ def draw_ranks(result: Mapping) -> Figure:
 def make_ranks_page(result: Mapping, *, picture: str) -> str:
     """Return the page, from the content of result.json alone."""
     config = RankConfig.from_dict(result["config"])
-    sections = "\n".join(_section(result, config, draw) for draw in config.draws)
+    sections = "\n".join(_section(result, config, reference) for reference in config.references())
     base = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config.supernets[BASE]).items())
     return f"""# Which settings move a supernet's ranking?
 
@@ -80,8 +80,8 @@ def make_ranks_page(result: Mapping, *, picture: str) -> str:
 {made_in_words(result)}
 
 Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs. Each \
-model is trained on its own {config.repeats} times,
-for {config.epochs:g} epochs, by recipe "{RECIPE}". [The plan](../../benchmarks/rank_settings/plan.md) says what is \
+model is trained on its own by recipe "{RECIPE}",
+{config.repeats} times for each number of epochs. [The plan](../../benchmarks/rank_settings/plan.md) says what is \
 compared.
 The base: {base}.
 
@@ -99,42 +99,47 @@ H1, H3 and H5 take the mean tau of the base's seeds.
 {sections}"""
 
 
-def _section(result: Mapping, config: RankConfig, draw: str) -> str:
-    actual, each = alone(result, draw), trainings(result, draw)
+def _title(reference: Reference) -> str:
+    return f"{DRAW_NAMES[reference.draw]}, {reference.epochs:g} epochs"
+
+
+def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
+    actual, each = alone(result, reference), trainings(result, reference)
     noise = np.sqrt(each.var(axis=1, ddof=1).mean())
     lines = [
-        f"\n## {config.models} models, {DRAW_NAMES[draw]}\n",
+        f"\n## {config.models} models, {_title(reference)}\n",
         f"Accuracy alone: mean {actual.mean():.3f}, standard deviation over the models {actual.std(ddof=1):.4f}, over "
         f"trainings of a model {noise:.4f}.\n",
         f"| | {' | '.join(f'{bn} statistics' for bn in BN_MODES)} | mean one-shot accuracy, recalibrated |",
         "|---|---|---|---|",
-        *_rows(result, config, draw),
-        f"| multiply-adds alone | {_words(tau_between(madds(result, draw), actual))} | | |",
+        *_rows(result, config, reference),
+        f"| multiply-adds alone | {_words(tau_between(madds(result, reference), actual))} | | |",
         f"| ceiling: two trainings | {_words(tau_of_trainings(each))} | | |",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rows(result: Mapping, config: RankConfig, draw: str) -> Iterator[str]:
-    actual, base = alone(result, draw), dataclasses.asdict(config.supernets[BASE])
+def _rows(result: Mapping, config: RankConfig, reference: Reference) -> Iterator[str]:
+    actual, base = alone(result, reference), dataclasses.asdict(config.supernets[BASE])
     for label, settings in config.supernets.items():
         changes = [f"{name} {value}" for name, value in dataclasses.asdict(settings).items() if value != base[name]]
-        taus = [_words(tau_between(one_shot(result, label, draw, bn=bn), actual)) for bn in BN_MODES]
-        mean = one_shot(result, label, draw).mean()
+        taus = [_words(tau_between(one_shot(result, label, reference.draw, bn=bn), actual)) for bn in BN_MODES]
+        mean = one_shot(result, label, reference.draw).mean()
         cells = (f"{label}: {', '.join(changes)}" if changes else label, *taus, f"{mean:.3f}")
         yield f"| {' | '.join(cells)} |"
 
 
 def _differences(result: Mapping, config: RankConfig) -> str:
-    """Return the table of the hypotheses, with two columns for each draw."""
-    head = " | ".join(f"{DRAW_NAMES[draw]} | it is" for draw in config.draws)
-    lines = [f"| | hypothesis | {head} |", f"|---|---|{'---|---|' * len(config.draws)}"]
-    for of_draws in zip(*(answers(result, config, draw) for draw in config.draws), strict=True):
-        cells = [f"{answer.difference or NO_ORDER} | {answer.said}" for answer in of_draws]
-        lines.append(f"| {of_draws[0].number} | {of_draws[0].claim} | {' | '.join(cells)} |")
+    """Return the table of the hypotheses, with two columns for each reference."""
+    references = config.references()
+    head = " | ".join(f"{_title(reference)} | it is" for reference in references)
+    lines = [f"| | hypothesis | {head} |", f"|---|---|{'---|---|' * len(references)}"]
+    for by_reference in zip(*(answers(result, config, reference) for reference in references), strict=True):
+        cells = [f"{answer.difference or NO_ORDER} | {answer.said}" for answer in by_reference]
+        lines.append(f"| {by_reference[0].number} | {by_reference[0].claim} | {' | '.join(cells)} |")
     seeds = ", ".join(seeds_of_base(config))
-    of_draws = [chance(result, config, draw) for draw in config.draws]
-    largest = ["one seed" if value is None else f"{value:.3f}" for value in of_draws]
+    differences = [chance(result, config, reference) for reference in references]
+    largest = ["one seed" if value is None else f"{value:.3f}" for value in differences]
     lines.append(f"| | largest difference between {seeds} | {' | | '.join(largest)} | |")
     return "\n".join(lines)
 

@@ -47,17 +47,17 @@ def _run_supernet(config: RankConfig, row: SupernetRow, folder: Path, *, data_di
     settings = config.supernets[row.label].config(config.space, config.data(data_dir=data_dir))
     train_supernet(settings, folder / "run", strategy=make_strategy("one_device"), checkpoint_every=100)
     trained = load_supernet(folder / "run")
-    one_shot = {draw: {} for draw in config.draws}
+    one_shot = {draw: {} for draw in config.trainings}
     for bn in BN_MODES:
         evaluator = SupernetEvaluator(trained, bn=bn, data_dir=data_dir)
-        for draw in config.draws:
+        for draw in config.trainings:
             one_shot[draw][bn] = evaluator.evaluate(genomes_of(config, draw)).tolist()
     return {"one_shot": one_shot}
 
 
 def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str | None) -> dict:
     """Train the models of a draw on the supernets' training images, and measure them on test images."""
-    genomes = genomes_of(config, row.draw)
+    genomes = genomes_of(config, row.reference.draw)
     data = open_dataset(config.data(data_dir=data_dir, augment=row.training.augment))
     madds, _ = count_genomes(config.space, genomes)
     accuracies = train_alone(config.space, data, genomes, [row.training], folder)

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from benchmarks.garment_pairs import pairs_builder
 from benchmarks.rank_settings import rank_runs
 from benchmarks.rank_settings.hypotheses import answers, chance, seeds_of_base, tau_less
-from benchmarks.rank_settings.rank_config import RankConfig, SupernetSettings
+from benchmarks.rank_settings.rank_config import RankConfig, Reference, SupernetSettings
 from benchmarks.rank_settings.rank_page import make_ranks_page, write_ranks
 from benchmarks.rows import finished_rows, run_rows
 from scarlet_tf.arch import count
@@ -24,15 +24,14 @@ FOLDER = Path(rank_runs.__file__).parent
 def test_configs_are_valid(path):
     config = RankConfig.read(path)
     names = [row.name for row in config.rows()]
-    assert len(set(names)) == len(names) == len(config.supernets) + 2 * len(config.draws)
+    assert len(set(names)) == len(names) == len(config.supernets) + 2 * len(config.references())
     assert RankConfig.from_dict(config.to_dict()) == config
-    assert [training.seed for training in config.trainings()] == [0, 1]
 
 
 def test_supernets_hold_what_differs_from_the_base(tmp_path):
     path = tmp_path / "config.json"
     supernets = {"base": {"steps": 7, "seed": 2}, "plain": {"identity": "plain", "seed": 3}}
-    path.write_text(json.dumps({"supernets": supernets, "draws": ["uniform"]}))
+    path.write_text(json.dumps({"supernets": supernets, "trainings": {"uniform": [2]}}))
     config = RankConfig.read(path)
     assert config.supernets["plain"] == SupernetSettings(steps=7, identity="plain", seed=3)
     trained = config.supernets["plain"].config(config.space, config.data(data_dir=None))
@@ -50,11 +49,13 @@ def test_supernets_hold_what_differs_from_the_base(tmp_path):
         ({"supernets": {"base": {"steps": 1}}}, "steps must be an integer >= 2, got 1"),
         ({"supernets": {"base": {"learning_rate": 0}}}, "learning_rate must be > 0, got 0"),
         ({"supernets": {"base": {"stepps": 3}}}, "stepps"),
-        ({"draws": ["uniformly"]}, "unknown draw 'uniformly'.*nearest is 'uniform'"),
-        ({"draws": []}, "needs draws"),
+        ({"trainings": {"uniformly": [2]}}, "unknown draw 'uniformly'.*nearest is 'uniform'"),
+        ({"trainings": {}}, "needs trainings"),
+        ({"trainings": {"uniform": []}}, r"draw 'uniform' must be different numbers of epochs, got \[\]"),
+        ({"trainings": {"uniform": [2, 2]}}, r"must be different numbers of epochs, got \[2, 2\]"),
+        ({"trainings": {"uniform": [0]}}, "epochs"),
         ({"repeats": 1}, "repeats must be an integer >= 2, got 1"),
         ({"blocks": 5}, "blocks must be 12 or 4, got 5"),
-        ({"epochs": 0}, "epochs"),
     ],
 )
 def test_bad_configs_are_named(tmp_path, change, words):
@@ -73,22 +74,25 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     # Rows that were recorded were made with these settings.
     recorded = FOLDER.parents[1] / "zoo" / "results" / "rank_settings_rows.json"
     assert "supernet/base" in finished_rows([recorded], config)
-    alone = config.settings(rows["alone/madds/1"])
+    alone = config.settings(rows["alone/madds/2_epochs/1"])
     assert (alone["draw"], alone["epochs"], alone["training_seed"]) == ("madds", 2, 1) and "steps" not in alone
+    row = rows["alone/uniform/8_epochs/0"]
+    assert row.training.epochs == config.settings(row)["epochs"] == 8
 
 
+UNIFORM = Reference(draw="uniform", epochs=2)
 MADE = {"date": "2026-11-29", "machine": {"cores": 2}}
 
 
 def scripted(config, noise) -> dict:
     """A result in which one-shot accuracy is accuracy alone with noise of a scale for each supernet."""
     rng = np.random.default_rng(0)
-    rows, true = {}, {draw: rng.uniform(0.3, 0.5, 24) for draw in config.draws}
-    for draw, quality in true.items():
+    rows, true = {}, {draw: rng.uniform(0.3, 0.5, 24) for draw in config.trainings}
+    for reference in config.references():
         madds = rng.permutation(24).tolist()
         for seed in range(2):
-            test = (quality + rng.normal(0, 0.01, 24)).tolist()
-            rows[f"alone/{draw}/{seed}"] = {"made": MADE, "test": test, "madds": madds}
+            test = (true[reference.draw] + rng.normal(0, 0.01, 24)).tolist()
+            rows[f"{reference.name}/{seed}"] = {"made": MADE, "test": test, "madds": madds}
     for label, scale in noise.items():
         measured = {draw: (quality + rng.normal(0, scale, 24)).tolist() for draw, quality in true.items()}
         one_shot = {
@@ -106,7 +110,7 @@ def test_hypotheses_are_answered_with_the_sign_of_their_claim():
     config = RankConfig.read(FOLDER / "main.json")
     assert seeds_of_base(config) == ["base", "seed_1", "seed_2"]
     result = scripted(config, NOISE)
-    found = list(answers(result, config, "uniform"))
+    found = list(answers(result, config, UNIFORM))
     assert [(a.number, a.claim) for a in found[1:4]] == [
         ("H2", "long ranks better than base"),
         ("H2", "base ranks better than short"),
@@ -115,14 +119,14 @@ def test_hypotheses_are_answered_with_the_sign_of_their_claim():
     said = [answer.said for answer in found]
     assert said == ["shown", "undecided: seeds differ as much", "shown", "shown", "shown", "shown"]
     worse = scripted(config, NOISE | {"long": 0.3})
-    assert [a.said for a in answers(worse, config, "uniform")][1] == "refuted"
+    assert [a.said for a in answers(worse, config, UNIFORM)][1] == "refuted"
     # Where seeds differ by more, no supernet is shown to be better.
     chancy = scripted(config, NOISE | {"seed_1": 3.0, "short": 0.03, "plain": 0.03})
-    assert chance(chancy, config, "uniform") > 0.5
-    assert {a.said for a in list(answers(chancy, config, "uniform"))[1:4]} == {"undecided: seeds differ as much"}
+    assert chance(chancy, config, UNIFORM) > 0.5
+    assert {a.said for a in list(answers(chancy, config, UNIFORM))[1:4]} == {"undecided: seeds differ as much"}
     del chancy["config"]["supernets"]["seed_1"], chancy["config"]["supernets"]["seed_2"]
     one_seed = RankConfig.from_dict(chancy["config"])
-    assert {a.said for a in list(answers(chancy, one_seed, "uniform"))[1:4]} == {"undecided: one seed"}
+    assert {a.said for a in list(answers(chancy, one_seed, UNIFORM))[1:4]} == {"undecided: one seed"}
 
 
 def test_page_has_taus_differences_and_ceiling():
@@ -131,7 +135,7 @@ def test_page_has_taus_differences_and_ceiling():
     rows = result["rows"]
     rows["supernet/long"]["one_shot"]["madds"]["recalibrated"] = [0.01] * 24
     page = make_ranks_page(result, picture="result.svg")
-    trainings = [rows[f"alone/uniform/{seed}"]["test"] for seed in range(2)]
+    trainings = [rows[f"alone/uniform/2_epochs/{seed}"]["test"] for seed in range(2)]
     alone = np.mean(trainings, axis=0)
 
     def tau(values):
@@ -142,11 +146,12 @@ def test_page_has_taus_differences_and_ceiling():
     line = next(line for line in page.splitlines() if line.startswith("| short: steps 500 |"))
     moving, recalibrated = tau(by_short["moving"]), tau(by_short["recalibrated"])
     assert f"| {moving:.3f} [" in line and f"| {recalibrated:.3f} [" in line and line.endswith(f"| {mean:.3f} |")
-    assert f"| multiply-adds alone | {tau(rows['alone/uniform/0']['madds']):.3f} [" in page
+    assert f"| multiply-adds alone | {tau(rows['alone/uniform/2_epochs/0']['madds']):.3f} [" in page
     ceiling = kendalltau(*trainings).statistic
     assert f"| ceiling: two trainings | {ceiling:.3f} [" in page
     of_seeds = [rows[f"supernet/{label}"]["one_shot"]["uniform"] for label in ("base", "seed_1", "seed_2")]
-    by_madds = np.mean([tau(values["recalibrated"]) for values in of_seeds]) - tau(rows["alone/uniform/0"]["madds"])
+    madds = rows["alone/uniform/2_epochs/0"]["madds"]
+    by_madds = np.mean([tau(values["recalibrated"]) for values in of_seeds]) - tau(madds)
     by_moving = np.mean([tau(values["recalibrated"]) - tau(values["moving"]) for values in of_seeds])
     assert f"| H5 | base ranks better than multiply-adds alone | {by_madds:.3f} [" in page
     assert f"| H3 | recalibrated statistics rank better than moving ones | {by_moving:.3f} [" in page
@@ -176,18 +181,18 @@ def test_a_short_run_resumes_and_reports(tmp_path, monkeypatch):
     pairs_builder.prepare_garment_pairs(tmp_path)
     config, output = RankConfig.read(FOLDER / "short.json"), tmp_path / "runs"
     run = functools.partial(rank_runs.run_row, config, data_dir=str(tmp_path))
-    alone = run_rows(config, run, output, only="alone/uniform/1")
+    alone = run_rows(config, run, output, only="alone/uniform/0.01_epochs/1")
     results = run_rows(config, run, output)
-    assert results["alone/uniform/1"] == alone["alone/uniform/1"]
-    found = results["alone/uniform/0"]
+    assert results["alone/uniform/0.01_epochs/1"] == alone["alone/uniform/0.01_epochs/1"]
+    found = results["alone/uniform/0.01_epochs/0"]
     assert len(found["test"]) == 3
     assert found["madds"] == [count(config.space.spec(genome)).madds for genome in found["genomes"]]
     accuracies = results["supernet/plain"]["one_shot"]["uniform"]
     assert set(accuracies) == {"moving", "recalibrated"} and len(accuracies["moving"]) == 3
-    (output / "alone/uniform/0/row.json").unlink()  # the trainings are not run again
+    (output / "alone/uniform/0.01_epochs/0/row.json").unlink()  # the trainings are not run again
     assert run_rows(config, run, output) == results
-    other = RankConfig.from_dict(config.to_dict() | {"epochs": 3})
-    with pytest.raises(ValueError, match=r"rows with other settings \(epochs was 0.01, is 3\)"):
-        run_rows(other, run, output, only="alone/uniform/0")
+    other = RankConfig.from_dict(config.to_dict() | {"held_out": 40})
+    with pytest.raises(ValueError, match=r"rows with other settings \(held_out was 50, is 40\)"):
+        run_rows(other, run, output, only="alone/uniform/0.01_epochs/0")
     page = write_ranks(tmp_path / "result", config, results, command="c")
     assert "| plain: identity plain |" in page and (tmp_path / "result.svg").stat().st_size > 1000
