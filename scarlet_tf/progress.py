@@ -39,7 +39,7 @@ def progress(
     """Wrap an iterable to show its progress; without one, call `update` on the returned bar.
 
     Args:
-        items: the iterable.
+        items: the iterable; None: the rate does not count the time to the first update, in which steps are compiled.
         label: what is being done, such as "measure".
         unit: name of one item, such as "round".
         total: number of items, if `len` does not tell.
@@ -47,13 +47,36 @@ def progress(
         leave: whether the last state stays on the terminal, or is printed as a line if any was.
     """
     shared = {"total": total, "unit": unit, "initial": initial, "leave": leave}
+    bar = _Bar if items is None else tqdm
     if sys.stderr.isatty() and not _process:
-        return tqdm(items, **shared, desc=label, dynamic_ncols=True)
+        return bar(items, **shared, desc=label, dynamic_ncols=True)
     shared["unit"] = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
     shared["desc"] = f"{_process}: {label}" if _process else label
     line = _LINE if total is not None or hasattr(items, "__len__") else _LINE_WITHOUT_TOTAL
     paced = {"delay": SECONDS, "mininterval": SECONDS, "maxinterval": SECONDS, "miniters": 1}
-    return tqdm(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=line)
+    return bar(items, **shared, **paced, file=_Lines(sys.stderr), bar_format=line)
+
+
+class _Bar(tqdm):
+    """A bar whose rate and remaining time are unknown after the first update, and do not count the time to it."""
+
+    _updated = False
+
+    def update(self, n: float = 1) -> bool | None:
+        if self._updated or self.disable:
+            return super().update(n)
+        self._updated = True
+        self.n += n
+        self.last_print_n, self.last_print_t = self.n, self._time()
+        shown = self.last_print_t >= self.start_t + self.delay
+        return self.refresh() if shown else None
+
+    @property
+    def format_dict(self) -> dict:
+        shown = super().format_dict
+        if shown.get("rate") is None and not self.disable:  # a closed bar says the mean rate
+            shown["rate"] = 0  # which tqdm writes as "?"
+        return shown
 
 
 class _Lines:

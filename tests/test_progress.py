@@ -41,6 +41,23 @@ def test_short_work_is_silent_in_a_log(monkeypatch):
     assert log.getvalue() == ""
 
 
+def test_the_first_update_does_not_count_in_the_rate(monkeypatch):
+    """It compiles the step: here in 60 s, and two steps a second follow."""
+    now = 1000.0
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    with progress(label="train", unit="step", total=122, leave=True) as bar:
+        for step in range(41):
+            now += 0.5 if step else 60
+            bar.update(1)
+    assert log.getvalue().splitlines() == [
+        "train: 1 of 122 steps, ? steps/s, 01:00 so far, ? left",
+        "train: 21 of 122 steps, 2.00 steps/s, 01:10 so far, 00:50 left",
+        "train: 41 of 122 steps, 2.00 steps/s, 01:20 so far, 00:40 left",
+        "train: 41 of 122 steps, 0.51 steps/s, 01:20 so far, 02:38 left",
+    ]
+
+
 def test_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     list(progress(range(3), "profile", unit="round"))
