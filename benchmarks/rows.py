@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -36,6 +37,17 @@ class ExperimentConfig(Protocol[Row]):
     def settings(self, row: Row) -> dict:
         """Return all settings that a row's result depends on, as JSON values."""
         ...
+
+
+@contextlib.contextmanager
+def reading_config(path: str | os.PathLike) -> Iterator[None]:
+    """Raise a ValueError that names `path` where its content is not a config of the experiment."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{path} is not a config of this experiment: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a config of this experiment: {error}") from error
 
 
 RunRow = Callable[[Row, Path, Mapping[str, dict]], dict]
@@ -97,7 +109,7 @@ def finished_rows(paths: Sequence[str | os.PathLike], config: ExperimentConfig) 
         config: the experiment.
 
     Raises:
-        ValueError: if a row was made with other settings, or a file is not a result.
+        ValueError: if a row was made with other settings, or a file is not a result or has no row of the experiment.
     """
     settings = {row.name: config.settings(row) for row in config.rows()}
     found = {}
@@ -107,6 +119,10 @@ def finished_rows(paths: Sequence[str | os.PathLike], config: ExperimentConfig) 
             recorded = {name: rows[name]["settings"] for name in settings if name in rows}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a result of this experiment: {error}") from error
+        if not recorded:
+            raise ValueError(
+                f"{path} has none of this experiment's rows: it has {_examples(rows)}; expected {_examples(settings)}"
+            )
         for name, made_with in recorded.items():
             _check_settings(f"{path}: {name}", made_with, settings[name])
             found[name] = rows[name]
@@ -116,6 +132,11 @@ def finished_rows(paths: Sequence[str | os.PathLike], config: ExperimentConfig) 
 def made_in_words(result: Mapping) -> str:
     """Return a line for each of the days and machines on which the rows of a result were made."""
     return "\n".join(dict.fromkeys(f"{describe(row['made'])}." for row in result["rows"].values()))
+
+
+def _examples(names: Iterable[str]) -> str:
+    first, *others = [*names] or ["no rows"]
+    return f"{first}, ..." if others else first
 
 
 def _rows_in(output: Path, config: ExperimentConfig) -> dict[str, dict]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 
 
-def check_known(what: str, value: object, known: Collection[str], *, error: type[ValueError] = ValueError) -> None:
+def check_known(what: str, value: object, known: Collection[str], *, error: type[Exception] = ValueError) -> None:
     """Raise `error` for an unknown option, naming it, the valid ones and the nearest of these.
 
     Options that contain the whole value are nearest: "mixed_float16" to "float16", though "float32" looks more alike.

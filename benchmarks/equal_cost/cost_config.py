@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.garment_pairs.drawing import VERSION
 from benchmarks.garment_pairs.pairs_space import pairs_space
+from benchmarks.rows import reading_config
 from scarlet_tf.arch import SearchSpace, count_genomes
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.supernet.supernet_config import InitConfig
@@ -197,10 +198,5 @@ class CostConfig:
         Raises:
             ValueError: for a file that is not such a config, naming it.
         """
-        try:
-            with open(path, encoding="utf-8") as file:
-                return cls.from_dict(json.load(file))
-        except KeyError as error:
-            raise ValueError(f"{path} is not a config of this experiment: it lacks {error}") from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a config of this experiment: {error}") from error
+        with reading_config(path), open(path, encoding="utf-8") as file:
+            return cls.from_dict(json.load(file))

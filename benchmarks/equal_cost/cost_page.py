@@ -63,15 +63,18 @@ def make_cost_page(result: Mapping, *, picture: str) -> str:
     pairs = itertools.combinations(sorted(_methods(result), key=_ORDER.index), 2)
     differences = "\n".join(_difference(result, *pair) for pair in pairs)
     rows = "\n".join(_row(name, row) for name, row in result["rows"].items())
+    choices = ", ".join(f"{gene} {choice}" for gene, choice in enumerate(config.space.layer_choices[0]))
     seeds = f"{'Seed' if len(config.seeds) == 1 else 'Seeds'} {', '.join(map(str, config.seeds))}"
     return f"""# Does a supernet pay? Three ways to search at equal cost
 
+    python -m benchmarks.garment_pairs
     {result["command"]}
 
 {made_in_words(result)}
 
 Space "small" with {config.blocks + 1} choices a layer and {CLASSES} classes at {SIDE} pixels, garment pairs, models \
 of at most {config.max_madds / 1e6:g} M multiply-adds.
+A [genome](../../docs/search.md#genomes) has a number for each layer: {choices}.
 {seeds}; chance is {1 / CLASSES:.3f}. [The plan](../../benchmarks/equal_cost/plan.md) says how cost is counted, and \
 what would count as shown.
 

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 
 from benchmarks.machine import describe
 from benchmarks.result_files import remarks
+from scarlet_tf.arch import count, get_space
+from scarlet_tf.supernet.scale import FairStep
+from scarlet_tf.supernet.scale_stages import get_device, step_seconds
+from scarlet_tf.zoo import get_spec
 
-# Peak of dense bfloat16 (V100: float16) products, 10^12 operations a second: the makers' data sheets.
-PEAKS = {"V100": 125, "A100": 312, "H100 SXM": 989, "TPU v4 chip": 275}
-_USED = 0.2  # share of the peak that training such networks reaches: an assumption
+DEVICES = {"v100": "mixed_float16", "a100": "mixed_bfloat16", "h100": "mixed_bfloat16", "tpu_v4": "mixed_bfloat16"}
+_UTILISATION = 0.2  # share of the peak that training such networks reaches: an assumption
+_BATCH = 256
 _OPERATIONS = 6  # a multiply-add of training: two operations forward, four backward
 
 
-def images_needed(peak: float, madds: float) -> float:
-    """Return the images a second that a device trains on.
-
-    Args:
-        peak: 10^12 operations a second.
-        madds: multiply-adds of an image.
-    """
-    return _USED * 1e12 * peak / (_OPERATIONS * madds)
+def images_needed(device: str, precision: str) -> tuple[float, float]:
+    """Return the images a second that SCARLET-A and the supernet train on, as `scale_stages` estimates."""
+    step = FairStep(space=get_space("scarlet"), batch_size=_BATCH, precision=precision)
+    seconds = max(step_seconds(step, get_device(device), utilisation=_UTILISATION))
+    return step.flops / seconds / (_OPERATIONS * count(get_spec("scarlet_a")).madds), _BATCH / seconds
 
 
 def make_page(result: Mapping) -> str:
@@ -47,12 +48,12 @@ image on. One of four workers makes a quarter of every batch of {4 * rates["batc
 
 ## What accelerators need
 
-At {_USED:.0%} of the peak of their matrix units, an assumption, and {_OPERATIONS} operations a multiply-add. SCARLET-A
-has 365 million multiply-adds. A fair step of the supernet takes 13 paths of about 300 million on the same images.
-Cores: at {core:.0f} images a second a core, as above.
+[As estimated](../../docs/scale.md), not measured: steps of {_BATCH} images of 224 pixels, at {_UTILISATION:.0%} of the
+peak, an assumption, or at the memory's bandwidth. SCARLET-A is taken to reach as many operations a second as the
+supernet. Cores: at {core:.0f} images a second a core, as above.
 
-| device | SCARLET-A: images a second | cores | supernet: images a second | cores |
-|---|---|---|---|---|
+| device | precision | SCARLET-A: images a second | cores | supernet: images a second | cores |
+|---|---|---|---|---|---|
 {_needs(core)}
 
 ## Beginning at a late step
@@ -64,7 +65,8 @@ Step {late["step"]:,} in batches of {late["batch"]} of {late["records"]:,} tiny 
 
 def _needs(core: float) -> str:
     lines = []
-    for device, peak in PEAKS.items():
-        alone, supernet = images_needed(peak, 365e6), images_needed(peak, 13 * 300e6)
-        lines.append(f"| {device} | {alone:,.0f} | {alone / core:.0f} | {supernet:,.0f} | {supernet / core:.1f} |")
+    for device, precision in DEVICES.items():
+        alone, supernet = images_needed(device, precision)
+        cells = (f"{rate:,.0f} | {rate / core:.1f}" for rate in (alone, supernet))
+        lines.append(f"| {device} | {precision} | {' | '.join(cells)} |")
     return "\n".join(lines)

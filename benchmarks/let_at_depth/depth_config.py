@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.garment_pairs.drawing import SIDE, VERSION
 from benchmarks.garment_pairs.pairs_space import CLASSES
+from benchmarks.rows import reading_config
 from benchmarks.stand_in_spaces import check_blocks, with_blocks
 from scarlet_tf.arch import SearchSpace, get_space
 from scarlet_tf.choices import check_integer, check_known
@@ -209,7 +210,7 @@ class DepthConfig:
         Raises:
             ValueError: for a file that is not such a config, naming it.
         """
-        try:
+        with reading_config(path):
             with open(path, encoding="utf-8") as file:
                 fields = json.load(file)
             base = fields.pop("base", {})
@@ -219,5 +220,3 @@ class DepthConfig:
             arms = {label: tuple(names) for label, names in arms.items()}
             effects = tuple(fields.pop("effects", ()))
             return cls(conditions=conditions, arms=arms, seeds=seeds, effects=effects, **fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from benchmarks.garment_pairs.drawing import SIDE, VERSION
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.rank.random_models import DRAWS
+from benchmarks.rows import reading_config
 from benchmarks.stand_in_spaces import check_blocks
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.choices import check_integer, check_known
@@ -196,11 +197,9 @@ class RankConfig:
         Raises:
             ValueError: for a file that is not such a config, naming it.
         """
-        try:
+        with reading_config(path):
             with open(path, encoding="utf-8") as file:
                 fields = json.load(file)
             supernets = fields["supernets"]
             base = supernets.get(BASE, {})
             return cls.from_dict({**fields, "supernets": {label: base | own for label, own in supernets.items()}})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a config of this experiment: {error}") from error

@@ -75,6 +75,7 @@ def make_ranks_page(result: Mapping, *, picture: str) -> str:
     base = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config.supernets[BASE]).items())
     return f"""# Which settings move a supernet's ranking?
 
+    python -m benchmarks.garment_pairs
     {result["command"]}
 
 {made_in_words(result)}

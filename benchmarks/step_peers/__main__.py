@@ -35,7 +35,8 @@ def main() -> None:
     network = {"width": _WIDTH.value, "size": _SIZE.value, "batch": _BATCH.value, "steps": _STEPS.value}
     ways = WAYS if _COMPILED.value else WAYS[:-1]
     timed = time_rounds(_PYTHON.value, ways=ways, threads=_THREADS.value, rounds=_ROUNDS.value, network=network)
-    made = provenance(command_line(without=("output", "torch_python")), packages=("tensorflow", "numpy"))
+    command = f"{command_line(without=('output', 'torch_python'))} --torch_python=PYTHON_WITH_TORCH"
+    made = provenance(command, packages=("tensorflow", "numpy"))
     made["versions"]["torch"] = torch
     result = made | {"network": network, "rounds": timed}
     print(write_result(output, result, make_page(result)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.charts import check_finite, new_chart
 from benchmarks.machine import describe
+from benchmarks.result_files import remarks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ from 1 is noise. Utilisation: multiply-adds a second over those of a float32 mat
 {result["sgemm_gmadds"]:.1f} G a second). int8 is calibrated on {result["calibration_images"]} random images, which is \
 enough for timing: accuracy is
 not measured here. Partitions: pieces that XNNPACK runs.
-
+{remarks(result)}
 | network | format | file | M MAdds | MB | partitions | ms | p10 | p90 | / plain | / {_REFERENCE} plain | \
 / {_REFERENCE} rewritten | utilisation |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|

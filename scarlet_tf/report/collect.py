@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from scarlet_tf.arch import ArchSpec
+from scarlet_tf.files import check_contains
 from scarlet_tf.formats import format_in_name
 from scarlet_tf.paths import local_copy
 from scarlet_tf.report.payload import ReportError
@@ -30,8 +31,10 @@ def collect_results(folder: str | os.PathLike) -> dict:
         ReportError: if the folder holds no trained model, the model has no genome, or a file is damaged.
     """
     folder = local_copy(folder)
-    if not (folder / "training.json").exists():
-        raise ReportError(f"no trained model in {folder}: it has no training.json")
+    try:
+        check_contains(folder, "training.json", what="trained model")
+    except FileNotFoundError as error:
+        raise ReportError(str(error)) from error
     spec = ArchSpec.load(folder / "spec.json")
     if spec.genome is None:
         raise ReportError(f"{folder}/spec.json has no genome: expected a model of a search space")

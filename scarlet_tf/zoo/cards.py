@@ -100,7 +100,7 @@ def _latency(name: str, peers: Mapping) -> dict:
     source = (
         f"Relative to keras.applications' {PEER} in a plain file of the same format: medians of the ratios of "
         f"{peers['rounds']}\ninterleaved rounds by `{peers['command']}`, {peers['date']}, {machine['cpu']}, threads "
-        f"{peers['threads']}, seed {peers['seed']}."
+        f"{peers['threads']}, seed {peers['seed']},\nby that day's version of the rewriting."
     )
     return {"latency": tuple(rows), "latency_source": source} if rows else {}
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras as keras3
 
 from scarlet_tf.arch import ArchSpec, scale
+from scarlet_tf.choices import check_known
 from scarlet_tf.image_size import ImageSize
 from scarlet_tf.layers import BatchNorm
 from scarlet_tf.models import build, set_weights
@@ -129,6 +130,8 @@ def _named(model: str):
     spec = get_spec(model)
 
     def create(**options):
+        for name in options:
+            check_known(f"argument of {model}", name, create.__signature__.parameters, error=TypeError)
         return create_model(model, **options)
 
     create.__name__ = create.__qualname__ = model

@@ -49,6 +49,7 @@ def test_supernets_hold_what_differs_from_the_base(tmp_path):
         ({"supernets": {"base": {"steps": 1}}}, "steps must be an integer >= 2, got 1"),
         ({"supernets": {"base": {"learning_rate": 0}}}, "learning_rate must be > 0, got 0"),
         ({"supernets": {"base": {"stepps": 3}}}, "stepps"),
+        ({"conditions": {}}, "unexpected keyword argument 'conditions'"),
         ({"trainings": {"uniformly": [2]}}, "unknown draw 'uniformly'.*nearest is 'uniform'"),
         ({"trainings": {}}, "needs trainings"),
         ({"trainings": {"uniform": []}}, r"draw 'uniform' must be different numbers of epochs, got \[\]"),
@@ -62,6 +63,9 @@ def test_bad_configs_are_named(tmp_path, change, words):
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(json.loads((FOLDER / "short.json").read_text()) | change))
     with pytest.raises(ValueError, match=f"bad.json is not a config of this experiment: .*{words}"):
+        RankConfig.read(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"it lacks 'supernets'"):
         RankConfig.read(path)
 
 

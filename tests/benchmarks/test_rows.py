@@ -95,3 +95,7 @@ def test_rows_with_other_settings_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"result\.json is not a result of this experiment"):
             finished_rows([path], CONFIG)
+    for rows, had in (({"random/0": {}, "random/1": {}}, "random/0, ..."), ({}, "no rows")):
+        path.write_text(json.dumps({"rows": rows}))
+        with pytest.raises(ValueError, match=f"none of this experiment's rows: it has {had}; expected row/1, ..."):
+            finished_rows([path], CONFIG)

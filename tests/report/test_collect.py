@@ -87,8 +87,10 @@ def test_a_model_of_inherited_weights_and_lets_is_called_so(folder):
 
 
 def test_refuses_a_folder_without_a_model_or_with_a_damaged_one(tmp_path, folder):
-    with pytest.raises(ReportError, match=r"no trained model in .*absent: it has no training\.json"):
+    with pytest.raises(ReportError, match=r"no trained model in .*absent: there is no such folder"):
         collect_results(tmp_path / "absent")
+    with pytest.raises(ReportError, match=r"no trained model in .*: it has no training\.json"):
+        collect_results(tmp_path)
     (folder / "training.json").write_text("{}")
     with pytest.raises(ReportError, match=r"model_0: a results file lacks 'test'"):
         collect_results(folder)

@@ -92,6 +92,11 @@ def test_weights_of_another_model(trained):
         zoo.create_model(other, weights=trained[1] / "model.keras")
 
 
+def test_unknown_arguments_of_a_named_model_get_the_nearest():
+    with pytest.raises(TypeError, match=r"unknown argument of scarlet_a 'clases': .*nearest is 'classes'"):
+        zoo.scarlet_a(clases=10)
+
+
 def test_weights_of_unknown_kind_or_missing(tmp_path):
     with pytest.raises(zoo.ModelFileError, match=r"a \.weights\.h5 or a \.keras file.*model\.pt"):
         zoo.create_model(SPEC, weights=tmp_path / "model.pt")
