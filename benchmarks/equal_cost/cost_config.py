@@ -178,7 +178,7 @@ class CostConfig:
 
     def training(self, *, epochs: float, seed: int) -> TrainConfig:
         """Return the settings of a training of a model on its own."""
-        return train_config(RECIPE, epochs=epochs, seed=seed, zero_gamma=self.zero_gamma)
+        return train_config(RECIPE, epochs=epochs, seed=seed, zero_gamma=self.zero_gamma, measured_images=0)
 
     def to_dict(self) -> dict:
         """Return the settings as JSON values."""

@@ -75,6 +75,7 @@ def make_depth_page(result: Mapping, config: DepthConfig, *, picture: str) -> st
     seeds = f"{'Seed' if len(config.seeds) == 1 else 'Seeds'} {', '.join(map(str, config.seeds))}"
     return f"""# LET at depth: garment pairs, {conditions}
 
+    python -m benchmarks.garment_pairs
     {result["command"]}
 
 {made_in_words(result)}

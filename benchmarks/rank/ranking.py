@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from benchmarks.intervals import bootstrap
+from benchmarks.kendall import kendall_tau
 from benchmarks.machine import provenance
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking_page import draw_ranking, make_ranking_page
@@ -122,12 +122,17 @@ def train_alone(
     with RunLog(output, total_steps=accuracies.size, description="trainings") as log:
         for done, (repeat, i) in enumerate(np.ndindex(accuracies.T.shape), start=1):
             genome, config = genomes[i].tolist(), configs[repeat]
-            folder = output / "models" / "_".join(map(str, genome)) / f"seed_{config.seed}"
+            folder = model_folder(output, genome, seed=config.seed)
             result = train(space.spec(genome), data, config, output=folder)
             accuracies[i, repeat] = result["test"]["top1"]
             log.log(done, {"test_top1": accuracies[i, repeat], "seconds": result["seconds"]})
             log.advance(done, {"test_top1": accuracies[i, repeat]})
     return accuracies
+
+
+def model_folder(output: Path, genome: Sequence[int], *, seed: int) -> Path:
+    """Return the folder in `output` of a model that `train_alone` trains."""
+    return output / "models" / "_".join(map(str, genome)) / f"seed_{seed}"
 
 
 def tau_between(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
@@ -137,7 +142,7 @@ def tau_between(predicted: np.ndarray, actual: np.ndarray) -> dict | None:
         An `Estimate` as JSON values; None if all values of a ranking are equal.
     """
     pairs = np.stack([predicted, actual], axis=1)
-    return _over_models(lambda rows: kendalltau(rows[:, 0], rows[:, 1]).statistic, pairs)
+    return _over_models(lambda rows: kendall_tau(rows[:, 0], rows[:, 1]), pairs)
 
 
 def tau_of_trainings(trainings: np.ndarray) -> dict | None:
@@ -150,9 +155,7 @@ def tau_of_trainings(trainings: np.ndarray) -> dict | None:
         An `Estimate` as JSON values; None if all accuracies are equal.
     """
     pairs = list(itertools.combinations(range(trainings.shape[1]), 2))
-    return _over_models(
-        lambda rows: np.mean([kendalltau(rows[:, a], rows[:, b]).statistic for a, b in pairs]), trainings
-    )
+    return _over_models(lambda rows: np.mean([kendall_tau(rows[:, a], rows[:, b]) for a, b in pairs]), trainings)
 
 
 def _over_models(statistic: Callable[[np.ndarray], float], samples: np.ndarray) -> dict | None:

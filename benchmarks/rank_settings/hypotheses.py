@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from benchmarks.intervals import Estimate, bootstrap, verdict
+from benchmarks.kendall import kendall_tau
 from benchmarks.rank_settings.rank_config import BASE, RankConfig, Reference
 
 GOAL = 0.5  # the tau of H1
@@ -33,7 +33,8 @@ def one_shot(result: Mapping, label: str, draw: str, *, bn: str = "recalibrated"
 
 def trainings(result: Mapping, reference: Reference) -> np.ndarray:
     """Return the test accuracies of a reference's models, (models, repeats)."""
-    return np.stack([row["test"] for row in _alone_rows(result, reference)], axis=1)
+    accuracies = "test_measured" if reference.measured else "test"
+    return np.stack([row[accuracies] for row in _alone_rows(result, reference)], axis=1)
 
 
 def alone(result: Mapping, reference: Reference) -> np.ndarray:
@@ -47,7 +48,7 @@ def madds(result: Mapping, reference: Reference) -> np.ndarray:
 
 
 def _alone_rows(result: Mapping, reference: Reference) -> list[Mapping]:
-    return [row for name, row in result["rows"].items() if name.startswith(f"{reference.name}/")]
+    return [row for name, row in result["rows"].items() if name.startswith(f"{reference.rows}/")]
 
 
 def seeds_of_base(config: RankConfig) -> list[str]:
@@ -60,7 +61,7 @@ def seeds_of_base(config: RankConfig) -> list[str]:
 def chance(result: Mapping, config: RankConfig, reference: Reference) -> float | None:
     """Return the largest difference of tau between two seeds of the base; None without two that have an order."""
     actual = alone(result, reference)
-    taus = [_tau(one_shot(result, label, reference.draw), actual) for label in seeds_of_base(config)]
+    taus = [kendall_tau(one_shot(result, label, reference.draw), actual) for label in seeds_of_base(config)]
     return max((abs(a - b) for a, b in itertools.combinations(taus, 2) if np.isfinite(a - b)), default=None)
 
 
@@ -106,11 +107,7 @@ def tau_less(
 
 
 def _mean_tau(rankings: np.ndarray, actual: np.ndarray) -> float:
-    return float(np.mean([_tau(ranking, actual) for ranking in rankings.T]))
-
-
-def _tau(ranking: np.ndarray, actual: np.ndarray) -> float:
-    return float(kendalltau(ranking, actual).statistic)
+    return float(np.mean([kendall_tau(ranking, actual) for ranking in rankings.T]))
 
 
 def _answer(number: str, claim: str, difference: Estimate | None) -> Answer:

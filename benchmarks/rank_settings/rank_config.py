@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -82,16 +83,21 @@ class SupernetRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What rankings are compared with: a draw's models, each trained on its own for some epochs.
+    """What rankings are compared with: the accuracies of a draw's models, each trained on its own for some epochs.
 
-    `name` is "alone/DRAW/EPOCHS_epochs".
+    Attributes:
+        draw: how the models are drawn.
+        epochs: of each training.
+        measured: whether batch normalisation statistics are measured after training, or moving averages.
     """
 
     draw: str
     epochs: float
+    measured: bool = False
 
     @property
-    def name(self) -> str:
+    def rows(self) -> str:
+        """What the names of its rows begin with: "alone/DRAW/EPOCHS_epochs"."""
         return f"alone/{self.draw}/{self.epochs:g}_epochs"
 
 
@@ -99,12 +105,12 @@ class Reference:
 class AloneRow:
     """One training of each model of a reference; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
 
-    reference: Reference
+    draw: str
     training: TrainConfig
 
     @property
     def name(self) -> str:
-        return f"{self.reference.name}/{self.training.seed}"
+        return f"{Reference(draw=self.draw, epochs=self.training.epochs).rows}/{self.training.seed}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,10 +161,10 @@ class RankConfig:
     def rows(self) -> Iterator[SupernetRow | AloneRow]:
         """Return all rows: each supernet, then each training of the models of each reference."""
         yield from (SupernetRow(label=label) for label in self.supernets)
-        for reference in self.references():
-            for seed in range(self.seed, self.seed + self.repeats):
-                training = train_config(RECIPE, epochs=reference.epochs, seed=seed)
-                yield AloneRow(reference=reference, training=training)
+        for draw, each in self.trainings.items():
+            for epochs, seed in itertools.product(each, range(self.seed, self.seed + self.repeats)):
+                training = train_config(RECIPE, epochs=epochs, seed=seed, measured_images=0)
+                yield AloneRow(draw=draw, training=training)
 
     def settings(self, row: SupernetRow | AloneRow) -> dict:
         """Return the settings that a row's result depends on, as JSON values."""
@@ -167,11 +173,15 @@ class RankConfig:
         shared["garment_pairs"] = VERSION
         if isinstance(row, SupernetRow):
             return shared | {"draws": list(self.trainings)} | settings["supernets"][row.label]
-        return shared | dataclasses.asdict(row.reference) | {"training_seed": row.training.seed}
+        return shared | {"draw": row.draw, "epochs": row.training.epochs, "training_seed": row.training.seed}
 
     def references(self) -> list[Reference]:
-        """Return what rankings are compared with, by draw and then by epochs."""
-        return [Reference(draw=draw, epochs=epochs) for draw, each in self.trainings.items() for epochs in each]
+        """Return what rankings are compared with, by draw, epochs and statistics, moving ones first."""
+        return [
+            Reference(draw=draw, epochs=epochs, measured=measured)
+            for draw, each in self.trainings.items()
+            for epochs, measured in itertools.product(each, (False, True))
+        ]
 
     def data(self, *, data_dir: str | None, augment: str = "none") -> DataConfig:
         """Return the settings of the images."""

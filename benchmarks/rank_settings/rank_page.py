@@ -30,6 +30,7 @@ from benchmarks.rank_settings.rank_config import BASE, RECIPE, RankConfig, Refer
 from benchmarks.result_files import remarks, write_result
 from benchmarks.rows import made_in_words
 from scarlet_tf.supernet.supernet_config import BN_MODES
+from scarlet_tf.training.config import MEASURED_IMAGES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +55,12 @@ def write_ranks(output: Path, config: RankConfig, results: Mapping[str, Mapping]
 
 
 def draw_ranks(result: Mapping) -> Figure:
-    """Draw the models' accuracy on their own by that with the base's weights, a panel for each reference."""
-    references = RankConfig.from_dict(result["config"]).references()
+    """Draw the models' accuracy on their own, with measured statistics, by that with the base's weights."""
+    references = [each for each in RankConfig.from_dict(result["config"]).references() if each.measured]
     axes = ("one-shot accuracy, held-out images", "accuracy alone, test images")
     figure, panels = new_chart(
-        "Models by the supernet's weights and on their own", [(_title(each), *axes) for each in references]
+        "Models by the supernet's weights and on their own, there with measured statistics",
+        [(f"{DRAW_NAMES[each.draw]}, {each.epochs:g} epochs", *axes) for each in references],
     )
     for reference, panel in zip(references, panels, strict=True):
         for bn in BN_MODES:
@@ -92,16 +94,16 @@ and 95 % bootstrap intervals over the models. The ceiling is the tau of two trai
 
 ![Accuracy by the supernet's weights and alone]({picture})
 {remarks(result)}
-Differences of tau, with recalibrated statistics if nothing else is said, bootstrapped over the models. Of H1: tau \
-less {GOAL}.
-H1, H3 and H5 take the mean tau of the base's seeds.
-
-{_differences(result, config)}
+Differences of tau, with recalibrated statistics of the supernet if nothing else is said, are bootstrapped over the \
+models. Of H1: tau less {GOAL}.
+H1, H3 and H5 take the mean tau of the base's seeds. The statistics in a title are those of the models on their own: \
+moving averages, or measured on {MEASURED_IMAGES:,} training images after the training.
 {sections}"""
 
 
 def _title(reference: Reference) -> str:
-    return f"{DRAW_NAMES[reference.draw]}, {reference.epochs:g} epochs"
+    statistics = "measured" if reference.measured else "moving"
+    return f"{DRAW_NAMES[reference.draw]}, {reference.epochs:g} epochs, {statistics} statistics"
 
 
 def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
@@ -110,12 +112,14 @@ def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
     lines = [
         f"\n## {config.models} models, {_title(reference)}\n",
         f"Accuracy alone: mean {actual.mean():.3f}, standard deviation over the models {actual.std(ddof=1):.4f}, over "
-        f"trainings of a model {noise:.4f}.\n",
+        f"trainings of a model {noise:.4f}; of single trainings {each.min():.3f} to {each.max():.3f}.\n",
         f"| | {' | '.join(f'{bn} statistics' for bn in BN_MODES)} | mean one-shot accuracy, recalibrated |",
         "|---|---|---|---|",
         *_rows(result, config, reference),
         f"| multiply-adds alone | {_words(tau_between(madds(result, reference), actual))} | | |",
         f"| ceiling: two trainings | {_words(tau_of_trainings(each))} | | |",
+        "\n| | hypothesis | difference of tau | it is |\n|---|---|---|---|",
+        *_differences(result, config, reference),
     ]
     return "\n".join(lines) + "\n"
 
@@ -130,19 +134,13 @@ def _rows(result: Mapping, config: RankConfig, reference: Reference) -> Iterator
         yield f"| {' | '.join(cells)} |"
 
 
-def _differences(result: Mapping, config: RankConfig) -> str:
-    """Return the table of the hypotheses, with two columns for each reference."""
-    references = config.references()
-    head = " | ".join(f"{_title(reference)} | it is" for reference in references)
-    lines = [f"| | hypothesis | {head} |", f"|---|---|{'---|---|' * len(references)}"]
-    for by_reference in zip(*(answers(result, config, reference) for reference in references), strict=True):
-        cells = [f"{answer.difference or NO_ORDER} | {answer.said}" for answer in by_reference]
-        lines.append(f"| {by_reference[0].number} | {by_reference[0].claim} | {' | '.join(cells)} |")
-    seeds = ", ".join(seeds_of_base(config))
-    differences = [chance(result, config, reference) for reference in references]
-    largest = ["one seed" if value is None else f"{value:.3f}" for value in differences]
-    lines.append(f"| | largest difference between {seeds} | {' | | '.join(largest)} | |")
-    return "\n".join(lines)
+def _differences(result: Mapping, config: RankConfig, reference: Reference) -> Iterator[str]:
+    """Yield the rows of a section's table of hypotheses."""
+    for answer in answers(result, config, reference):
+        yield f"| {answer.number} | {answer.claim} | {answer.difference or NO_ORDER} | {answer.said} |"
+    largest = chance(result, config, reference)
+    said = "one seed" if largest is None else f"{largest:.3f}"
+    yield f"| | largest difference between {', '.join(seeds_of_base(config))} | {said} | |"
 
 
 def _words(tau: Mapping | None) -> str:

@@ -8,13 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rank.random_models import draw_genomes
-from benchmarks.rank.ranking import train_alone
+from benchmarks.rank.ranking import model_folder, train_alone
 from benchmarks.rank_settings.rank_config import AloneRow, RankConfig, SupernetRow
 from scarlet_tf.arch import count_genomes
-from scarlet_tf.data import open_dataset
+from scarlet_tf.data import ImageData, open_dataset
+from scarlet_tf.models.weights import measure_batch_norms
+from scarlet_tf.progress import progress
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES
+from scarlet_tf.training.config import MEASURED_IMAGES
+from scarlet_tf.training.evaluation import evaluate
+from scarlet_tf.zoo import open_model
+
+_BATCH = 128  # for measuring statistics
 
 
 def run_row(
@@ -36,7 +43,7 @@ def run_row(
 
     Returns:
         Of a supernet {"one_shot": {draw: {BN mode: accuracies of the models}}}, of models on their own {"genomes",
-        "madds", "test": accuracies}.
+        "madds", "test": accuracies with moving statistics, "test_measured": accuracies with measured ones}.
     """
     run = _run_supernet if isinstance(row, SupernetRow) else _run_alone
     return run(config, row, folder, data_dir=data_dir)
@@ -57,11 +64,24 @@ def _run_supernet(config: RankConfig, row: SupernetRow, folder: Path, *, data_di
 
 def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str | None) -> dict:
     """Train the models of a draw on the supernets' training images, and measure them on test images."""
-    genomes = genomes_of(config, row.reference.draw)
+    genomes = genomes_of(config, row.draw)
     data = open_dataset(config.data(data_dir=data_dir, augment=row.training.augment))
     madds, _ = count_genomes(config.space, genomes)
     accuracies = train_alone(config.space, data, genomes, [row.training], folder)
-    return {"genomes": genomes.tolist(), "madds": madds.tolist(), "test": accuracies[:, 0].tolist()}
+    folders = [model_folder(folder, genome, seed=row.training.seed) for genome in genomes]
+    return {
+        "genomes": genomes.tolist(),
+        "madds": madds.tolist(),
+        "test": accuracies[:, 0].tolist(),
+        "test_measured": [_accuracy_by_measured(data, model) for model in progress(folders, "measure", unit="model")],
+    }
+
+
+def _accuracy_by_measured(data: ImageData, folder: Path) -> float:
+    """Return the test accuracy of a trained model whose statistics are measured on training images."""
+    model = open_model(folder).model
+    measure_batch_norms(model, data.sample_batches(_BATCH, limit=MEASURED_IMAGES))
+    return evaluate(model, data, "test").top1
 
 
 def genomes_of(config: RankConfig, draw: str) -> np.ndarray:

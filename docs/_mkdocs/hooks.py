@@ -2,7 +2,8 @@
 
 README.md is the home page; BUILD.md, CHANGELOG.md, the pages and pictures of zoo/ and the plans of benchmarks/ keep
 their paths. Links are written so that they work in the repository: `docs/zoo.md` in README.md,
-`../zoo/results/rank.md` in docs/search.md. The site has no source files: a plan's links to them become plain words.
+`../zoo/results/rank.md` in docs/search.md, `../../docs/search.md` in zoo/results. The site has no source files: a plan's
+links to them become plain words.
 
 The notebook docs/walkthrough.ipynb becomes a page, with the outputs of its executed copy, runs/walkthrough.ipynb.
 """
@@ -71,6 +72,8 @@ def with_outputs(notebook):
 def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri in (HOME, "BUILD.md"):
         markdown = re.sub(r"(\]\(|src=\")docs/", r"\1", markdown).replace("](README.md", f"]({HOME}")
+    elif page.file.src_uri.startswith("zoo/"):
+        markdown = markdown.replace("](../../docs/", "](../../")
     elif page.file.src_uri.startswith("benchmarks/"):
         markdown = re.sub(r"\[([^\]]+)\]\([^)]+\.(py|json)\)", r"\1", markdown)
     elif "/" not in page.file.src_uri:

@@ -40,8 +40,10 @@ class TrainConfig:
         ema: share of the old average of the weights that a step keeps; 0: no averaging. Starts lower:
             min(ema, (1 + step) / (10 + step)).
         augment: augmentation of the images, see DataConfig.
-        measured_images: number of training images on which batch normalisation statistics are measured at the end; 0:
-            the moving statistics are kept, unless `too_few_for_moving_statistics`.
+        measured_images: number of training images on which batch normalisation statistics are measured at the end. 0:
+            the moving statistics are kept, unless `too_few_for_moving_statistics`. None: as 0, or MEASURED_IMAGES if
+            weights are averaged, because moving statistics are those of the weights before averaging
+            (Izmailov et al. 2018, stochastic weight averaging).
         seed: of the initial weights, the order of images, augmentation and dropout.
         keep: "last": weights of the last step; "best": weights with the highest accuracy on the validation images, or
             balanced accuracy if classes are weighted.
@@ -82,7 +84,7 @@ class TrainConfig:
     l2: float = 1e-5
     label_smoothing: float = 0.1
     ema: float = 0.9999
-    measured_images: int = 0
+    measured_images: int | None = None
     seed: int = 0
     keep: str = "last"
     patience: int = 0
@@ -110,7 +112,8 @@ class TrainConfig:
             self._check_field(name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number >= 0")
         self._check_field("frozen_epochs", self.frozen_epochs <= self.epochs, f"at most the {self.epochs} epochs")
         measured = self.measured_images
-        self._check_field("measured_images", isinstance(measured, int) and measured >= 0, "an integer >= 0")
+        is_number = type(measured) is int and measured >= 0
+        self._check_field("measured_images", measured is None or is_number, "an integer >= 0, or None")
         check_known("keep", self.keep, KEPT, error=TrainConfigError)
         check_known("class_weight", self.class_weight, CLASS_WEIGHTS, error=TrainConfigError)
         patience = self.patience

@@ -190,7 +190,8 @@ class _Outcome:
 
     def _due(self, step: int) -> int:
         """Return the number of images to measure statistics on; frozen steps do not move the statistics."""
-        moved = step - self._state.frozen_steps
-        few = moved > 0 and too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum)
-        images = self._state.config.measured_images or (MEASURED_IMAGES if few else 0)
+        config, moved = self._state.config, step - self._state.frozen_steps
+        averaged = config.ema > 0 and config.measured_images is None
+        wrong = moved > 0 and (averaged or too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum))
+        images = config.measured_images or (MEASURED_IMAGES if wrong else 0)
         return min(images, self._data.num_examples["train"])

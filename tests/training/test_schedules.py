@@ -64,7 +64,7 @@ def test_the_papers_recipe():
         ("paper", {"seed": -1}, "seed must be an integer in"),
         ("finetune", {"frozen_epochs": 11}, "frozen_epochs must be at most the 10 epochs, got 11$"),
         ("finetune", {"epochs": 2}, "the 2 epochs, got 3 of the recipe 'finetune': set frozen_epochs too"),
-        ("finetune", {"measured_images": -1}, "measured_images must be an integer >= 0, got -1"),
+        ("finetune", {"measured_images": -1}, "measured_images must be an integer >= 0, or None, got -1"),
     ],
 )
 def test_bad_settings_are_named(recipe, overrides, message):

@@ -34,10 +34,11 @@ def data(pictures):
 
 
 @pytest.mark.slow
-def test_a_short_run_is_measured_whatever_the_recipe(runs, pictures, data, tmp_path):
+@pytest.mark.parametrize(("epochs", "ema"), [(1, 0.0), (25, 0.99)])
+def test_short_runs_and_averaged_weights_are_measured(runs, pictures, data, tmp_path, epochs, ema):
     """All 48 training images are one batch, so inference after it is what training mode computes of them."""
-    result = runs.tiny_run(pictures, tmp_path, epochs=1, augment="none", dropout=0.0)
-    assert result["config"]["measured_images"] == 0 and result["measured_images"] == 48
+    result = runs.tiny_run(pictures, tmp_path, epochs=epochs, ema=ema, augment="none", dropout=0.0)
+    assert result["config"]["measured_images"] is None and result["measured_images"] == 48
     model = build(runs.tiny_spec(), input_shape=(16, 16, 3), classifier_activation=None)
     set_weights(model, runs.saved_weights(tmp_path))
     images, _ = data.arrays("train")
@@ -55,11 +56,14 @@ def test_enough_steps_and_frozen_ones_keep_moving_statistics(runs, pictures, dat
     (line,) = statistics_warning(data, train_config("small", batch_size=12, epochs=24.75))
     assert line.startswith("99 steps are too few for moving batch normalisation statistics, which are measured on 48")
     assert not list(statistics_warning(data, train_config("small", batch_size=12, epochs=2, frozen_epochs=2)))
+    for kept in ({"ema": 0.0}, {"measured_images": 0}):
+        result = runs.tiny_run(pictures, tmp_path / "_".join(kept), epochs=25, **kept)
+        assert result["measured_images"] == 0
     weights = {name: array + 0.01 for name, array in get_weights(build(runs.tiny_spec())).items()}
-    result = runs.tiny_run(pictures, tmp_path, epochs=0.5, frozen_epochs=0.5, weights=weights, ema=0.0)
+    result = runs.tiny_run(pictures, tmp_path / "frozen", epochs=0.5, frozen_epochs=0.5, weights=weights)
     assert result["measured_images"] == 0
     np.testing.assert_array_equal(
-        runs.saved_weights(tmp_path)["tail_bn/moving_variance"], weights["tail_bn/moving_variance"]
+        runs.saved_weights(tmp_path / "frozen")["tail_bn/moving_variance"], weights["tail_bn/moving_variance"]
     )
 
 
