@@ -2,8 +2,8 @@
 
 README.md is the home page; BUILD.md, CHANGELOG.md, the pages and pictures of zoo/ and the plans of benchmarks/ keep
 their paths. Links are written so that they work in the repository: `docs/zoo.md` in README.md,
-`../zoo/results/rank.md` in docs/search.md, `../../docs/search.md` in zoo/results. The site has no source files: a plan's
-links to them become plain words.
+`../zoo/results/rank.md` in docs/search.md, `../../docs/search.md` in zoo/results. The site has no source files: a
+plan's links to them become plain words.
 
 The notebook docs/walkthrough.ipynb becomes a page, with the outputs of its executed copy, runs/walkthrough.ipynb.
 """
