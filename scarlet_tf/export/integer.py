@@ -1,7 +1,7 @@
 """Full-integer quantization of a float .tflite file that was rewritten after its conversion.
 
-TFLiteConverter quantizes only what it converts itself. Its two halves, the calibrator and the quantizer, also accept a
-file. Both are part of TensorFlow, but not of its documented API.
+TFLiteConverter quantizes only what it converts itself. Its quantizer also accepts a file; it is part of TensorFlow, but
+not of its documented API.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tensorflow.lite.python import convert as converting
-from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from scarlet_tf.backend import silent_native_code
-from scarlet_tf.tflite.graph import Graph, Op
+from scarlet_tf.tflite.graph import Graph, Op, Type
 
 _PRODUCTS = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 _LARGEST_MULTIPLIER = 128  # XNNPACK takes less than 256
@@ -24,11 +24,31 @@ _LARGEST_MULTIPLIER = 128  # XNNPACK takes less than 256
 def calibrate(content: bytes, feed: Callable[[], Iterable[list[np.ndarray]]]) -> bytes:
     """Return a float32 file that stores the minimum and maximum of every tensor over the calibration images.
 
+    TensorFlow's own calibrator (2.21) widens the range of a tensor by that of an output that is computed in the same
+    memory: the gate of an h-swish, a number in 0..1, gets the range of what it multiplies.
+
     Args:
         content: of a file with one input of batch 1.
         feed: returns an iterator over inputs, each a list with one array (1, H, W, C).
     """
-    return Calibrator(content).calibrate(feed)
+    graph = Graph(content)
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    made = [*graph.subgraph.inputs, *(index for operator in graph.operators for index in operator.outputs)]
+    ranges = {index: (np.inf, -np.inf) for index in made if graph.is_type(index, Type.FLOAT32)}
+    for (images,) in feed():
+        interpreter.set_tensor(graph.subgraph.inputs[0], images)
+        interpreter.invoke()
+        for index, (low, high) in ranges.items():
+            values = interpreter.get_tensor(index)
+            ranges[index] = (min(low, values.min()), max(high, values.max()))
+    for index, (low, high) in ranges.items():
+        _set_range(graph, index, float(low), float(high))
+    return graph.to_bytes()
 
 
 def quantize_to_int8(
