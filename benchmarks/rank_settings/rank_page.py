@@ -113,7 +113,7 @@ def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
         f"\n## {config.models} models, {_title(reference)}\n",
         f"Accuracy alone: mean {actual.mean():.3f}, standard deviation over the models {actual.std(ddof=1):.4f}, over "
         f"trainings of a model {noise:.4f}; of single trainings {each.min():.3f} to {each.max():.3f}.\n",
-        f"| | {' | '.join(f'{bn} statistics' for bn in BN_MODES)} | mean one-shot accuracy, recalibrated |",
+        f"| | {' | '.join(f'{bn} statistics' for bn in BN_MODES)} | mean one-shot accuracy, {', '.join(BN_MODES)} |",
         "|---|---|---|---|",
         *_rows(result, config, reference),
         f"| multiply-adds alone | {_words(tau_between(madds(result, reference), actual))} | | |",
@@ -129,8 +129,8 @@ def _rows(result: Mapping, config: RankConfig, reference: Reference) -> Iterator
     for label, settings in config.supernets.items():
         changes = [f"{name} {value}" for name, value in dataclasses.asdict(settings).items() if value != base[name]]
         taus = [_words(tau_between(one_shot(result, label, reference.draw, bn=bn), actual)) for bn in BN_MODES]
-        mean = one_shot(result, label, reference.draw).mean()
-        cells = (f"{label}: {', '.join(changes)}" if changes else label, *taus, f"{mean:.3f}")
+        means = (f"{one_shot(result, label, reference.draw, bn=bn).mean():.3f}" for bn in BN_MODES)
+        cells = (f"{label}: {', '.join(changes)}" if changes else label, *taus, ", ".join(means))
         yield f"| {' | '.join(cells)} |"
 
 
