@@ -41,7 +41,7 @@ class ExperimentConfig(Protocol[Row]):
 
 @contextlib.contextmanager
 def reading_config(path: str | os.PathLike) -> Iterator[None]:
-    """Raise a ValueError that names `path` where its content is not a config of the experiment."""
+    """Turn the errors of the block, which reads a config from `path`, into a ValueError that names the file."""
     try:
         yield
     except KeyError as error:
@@ -151,7 +151,7 @@ def _rows_in(output: Path, config: ExperimentConfig) -> dict[str, dict]:
 
 
 def _claim(folder: Path, settings: dict) -> dict:
-    """Return what settings.json says of a row: its settings, the date and the machine; write it if it is not there."""
+    """Return the row's settings, date and machine from settings.json; write that file first if it is missing."""
     path = folder / "settings.json"
     if path.exists():
         made = json.loads(path.read_text(encoding="utf-8"))

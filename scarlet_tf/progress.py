@@ -58,7 +58,7 @@ def progress(
 
 
 class _Bar(tqdm):
-    """A bar whose rate and remaining time are unknown after the first update, and do not count the time to it."""
+    """A bar that does not count the time before the first update. Until the second, its rate is unknown."""
 
     _updated = False
 

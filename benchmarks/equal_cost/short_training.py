@@ -10,15 +10,14 @@ from benchmarks.equal_cost.costs import TRAINING
 from scarlet_tf.arch import ArchSpec, count
 from scarlet_tf.data import ImageData
 from scarlet_tf.files import write_atomically
-from scarlet_tf.models import build, measure_batch_norms, set_weights
+from scarlet_tf.models import build, set_weights
 from scarlet_tf.runs.distribution import distributed_batches
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.training.config import MEASURED_IMAGES, TrainConfig
 from scarlet_tf.training.evaluation import Evaluator
 from scarlet_tf.training.session import count_steps
 from scarlet_tf.training.step import TrainState
-
-_MEASURED_BATCH = 128  # for batch normalisation statistics
+from scarlet_tf.training.trainer import measure_statistics
 
 
 class ShortTraining:
@@ -106,6 +105,5 @@ class _Running:
 
     def accuracy(self) -> float:
         set_weights(self._model, self._state.final_weights())
-        limit = min(MEASURED_IMAGES, self._data.num_examples["train"])
-        measure_batch_norms(self._model, self._data.sample_batches(_MEASURED_BATCH, limit=limit))
+        measure_statistics(self._model, self._data)
         return self._evaluator.evaluate("search_validation", limit=self._images).top1

@@ -131,7 +131,7 @@ def train_alone(
 
 
 def model_folder(output: Path, genome: Sequence[int], *, seed: int) -> Path:
-    """Return the folder in `output` of a model that `train_alone` trains."""
+    """Return the folder in which `train_alone` keeps a model, a subfolder of its `output`."""
     return output / "models" / "_".join(map(str, genome)) / f"seed_{seed}"
 
 

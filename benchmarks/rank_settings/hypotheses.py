@@ -38,7 +38,7 @@ def trainings(result: Mapping, reference: Reference) -> np.ndarray:
 
 
 def alone(result: Mapping, reference: Reference) -> np.ndarray:
-    """Return the mean accuracy of the trainings of each model of a reference, (models,)."""
+    """Return the accuracy of each model of a reference, the mean of its trainings: (models,)."""
     return trainings(result, reference).mean(axis=1)
 
 

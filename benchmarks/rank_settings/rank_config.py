@@ -103,7 +103,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AloneRow:
-    """One training of each model of a reference; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
+    """One training of each model of a draw, from one seed; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
 
     draw: str
     training: TrainConfig
@@ -176,7 +176,7 @@ class RankConfig:
         return shared | {"draw": row.draw, "epochs": row.training.epochs, "training_seed": row.training.seed}
 
     def references(self) -> list[Reference]:
-        """Return what rankings are compared with, by draw, epochs and statistics, moving ones first."""
+        """Return all references. Those that share their trainings are neighbours: moving statistics, then measured."""
         return [
             Reference(draw=draw, epochs=epochs, measured=measured)
             for draw, each in self.trainings.items()

@@ -135,7 +135,7 @@ def _rows(result: Mapping, config: RankConfig, reference: Reference) -> Iterator
 
 
 def _differences(result: Mapping, config: RankConfig, reference: Reference) -> Iterator[str]:
-    """Yield the rows of a section's table of hypotheses."""
+    """Yield a line of the table for each hypothesis, then one for the difference between seeds."""
     for answer in answers(result, config, reference):
         yield f"| {answer.number} | {answer.claim} | {answer.difference or NO_ORDER} | {answer.said} |"
     largest = chance(result, config, reference)

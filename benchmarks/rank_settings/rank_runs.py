@@ -12,16 +12,13 @@ from benchmarks.rank.ranking import model_folder, train_alone
 from benchmarks.rank_settings.rank_config import AloneRow, RankConfig, SupernetRow
 from scarlet_tf.arch import count_genomes
 from scarlet_tf.data import ImageData, open_dataset
-from scarlet_tf.models.weights import measure_batch_norms
 from scarlet_tf.progress import progress
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES
-from scarlet_tf.training.config import MEASURED_IMAGES
 from scarlet_tf.training.evaluation import evaluate
+from scarlet_tf.training.trainer import measure_statistics
 from scarlet_tf.zoo import open_model
-
-_BATCH = 128  # for measuring statistics
 
 
 def run_row(
@@ -80,7 +77,7 @@ def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str
 def _accuracy_by_measured(data: ImageData, folder: Path) -> float:
     """Return the test accuracy of a trained model whose statistics are measured on training images."""
     model = open_model(folder).model
-    measure_batch_norms(model, data.sample_batches(_BATCH, limit=MEASURED_IMAGES))
+    measure_statistics(model, data)
     return evaluate(model, data, "test").top1
 
 

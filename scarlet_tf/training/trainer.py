@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -151,6 +152,11 @@ def train(
     return result
 
 
+def measure_statistics(model: keras.Model, data: ImageData, *, images: int = MEASURED_IMAGES) -> None:
+    """Set a network's batch normalisation statistics to those of training images, all of them if there are fewer."""
+    measure_batch_norms(model, data.sample_batches(_MEASURED_BATCH, limit=images))
+
+
 class _Outcome:
     """The network that a run would leave if it ended now, in inference form.
 
@@ -173,7 +179,7 @@ class _Outcome:
         set_weights(self.model, self._state.final_weights())
         self.measured_images = self._due(step)
         if self.measured_images:
-            measure_batch_norms(self.model, self._data.sample_batches(_MEASURED_BATCH, limit=self.measured_images))
+            measure_statistics(self.model, self._data, images=self.measured_images)
 
     def take(self, weights: Mapping[str, np.ndarray], *, step: int) -> None:
         """Take weights that `judge` returned after `step` steps."""

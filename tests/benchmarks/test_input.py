@@ -11,7 +11,7 @@ from benchmarks.machine import provenance
 
 
 def test_what_an_accelerator_needs():
-    """A V100 takes 0.67 s for 256 images of the supernet (docs/scale.md), each with 26.9 G operations."""
+    """docs/scale.md says that a V100 takes 0.67 s for 256 images, and that an image takes 26.9 G operations."""
     alone, supernet = images_needed("v100", "mixed_float16")
     assert supernet == pytest.approx(256 / 0.67, rel=0.01)
     assert alone == pytest.approx(supernet * 26.9e9 / (6 * 365.3e6), rel=0.01)

@@ -81,6 +81,9 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     assert supernet["garment_pairs"] == str(pairs_builder.GarmentPairs.VERSION)
     alone = config.settings(rows["alone/madds/2_epochs/1"])
     assert (alone["draw"], alone["epochs"], alone["training_seed"]) == ("madds", 2, 1) and "steps" not in alone
+    trained = [rows[f"alone/uniform/2_epochs/{seed}"].training for seed in range(2)]
+    # The recorded accuracies with moving statistics can only be made again without measured ones.
+    assert [(each.seed, each.epochs, each.measured_images) for each in trained] == [(0, 2, 0), (1, 2, 0)]
 
 
 UNIFORM = Reference(draw="uniform", epochs=2)

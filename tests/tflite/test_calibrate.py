@@ -1,4 +1,4 @@
-"""Calibrated ranges are those of the tensors, also where the interpreter computes an output in its input's memory."""
+"""Calibration finds the range of each tensor, also of one whose memory the interpreter uses again."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ INPUTS = [np.random.default_rng(seed).normal(0, 3, (1, 8, 8, 3)).astype(np.float
 
 
 def test_ranges_are_exact(float_file):
-    """Of a convolution, the gate of an h-swish and what it multiplies, and a sum."""
+    """The network has a convolution, an h-swish with its gate, and a sum. Keras and numpy say what the ranges are."""
     import keras
     from ai_edge_litert import schema_py_generated as schema
 

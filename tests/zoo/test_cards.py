@@ -38,6 +38,7 @@ def test_content_of_a_published_networks_card():
     assert "--model=scarlet_b --checkpoint=FILE" in text and "arXiv:1908.06022" in text
     checked = json.loads((RESULTS / "verify_scarlet_b.json").read_text())
     partitions = {row["path"]: row["partitions"] for row in checked["formats"]}
+    assert partitions["saved_model"] is None and partitions["model.onnx"] is None
     assert {name: count for name, count in partitions.items() if name.endswith(".tflite")} == dict.fromkeys(
         (f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8", "int8_pure")), 1
     )
