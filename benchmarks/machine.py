@@ -1,4 +1,4 @@
-"""The provenance of measurements: command, date and machine."""
+"""The provenance of measurements: command, date and machine; and the memory that a process took."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def provenance(command: str, *, packages: Sequence[str] = ()) -> dict:
     return {"command": command, "date": datetime.date.today().isoformat(), "machine": machine()} | (
         {"versions": versions} if versions else {}
     )
+
+
+def peak_resident_bytes() -> int:
+    """Return the peak resident bytes of this process since its program started (Linux).
+
+    `getrusage` does not tell them: its peak is also that of the process which started this one, if that was larger.
+    """
+    with open("/proc/self/status") as file:
+        (line,) = (line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def describe(measured: Mapping, *, cpu_flags: bool = False) -> str:

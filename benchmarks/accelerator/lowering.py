@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
-import resource
 import time
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from benchmarks.machine import peak_resident_bytes
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.files import write_atomically
 from scarlet_tf.kernels.device import device_kind
@@ -60,6 +60,6 @@ def write_program(
     return {
         "trace_s": round(traced - start, 1),
         "lower_s": round(lowered - traced, 1),
-        "peak_rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_rss_gb": round(peak_resident_bytes() / 2**30, 2),
         "program_mb": round(len(program) / 1e6, 1),
     }

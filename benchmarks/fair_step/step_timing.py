@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.machine import peak_resident_bytes
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import Supernet
@@ -59,7 +59,7 @@ def time_steps(space: SearchSpace, *, batch: int, steps: int, precision: str, **
     return {
         "step_s": round(statistics.median(seconds[1:]), 3),
         "first_step_s": round(first, 1),
-        "peak_rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_rss_gb": round(peak_resident_bytes() / 2**30, 2),
         "params_m": round(sum(int(np.prod(v.shape)) for v in supernet.trainable_variables) / 1e6, 3),
     }
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import time
 
@@ -96,6 +95,16 @@ class Supernet(nn.Module):
                 block.compile()
 
 
+def peak_resident_bytes() -> int:
+    """Return the peak resident bytes of this process since its program started (Linux).
+
+    `getrusage` does not tell them: its peak is also that of the process which started this one, if that was larger.
+    """
+    with open("/proc/self/status") as file:
+        (line,) = (line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
 def seconds_since_start() -> float:
     """Return the seconds since this process started (Linux)."""
     with open("/proc/self/stat") as file:
@@ -148,7 +157,7 @@ def main() -> None:
         take_step()
     seconds = statistics.median(take_step() for _ in range(flags.steps))
     on_gpu = device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = torch.cuda.max_memory_allocated() if on_gpu else peak_resident_bytes()
     result = {
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "step_s": round(seconds, 4),

@@ -49,3 +49,17 @@ def test_in_words():
     assert describe(now, cpu_flags=True) == (
         "2026-01-01; a CPU (x, avx, fma), 2 cores of which the run was given 1, OMP_NUM_THREADS=1; numpy 2, keras 3"
     )
+
+
+def test_peak_memory_is_the_process_own():
+    # The process that starts it has had 400 MiB more, which getrusage would tell.
+    code = """if True:
+        import subprocess, sys
+        grown = b"x" * (400 << 20)
+        code = "from benchmarks.machine import peak_resident_bytes as peak; own = peak(); grown = b'x' * (200 << 20);"
+        subprocess.run([sys.executable, "-c", code + "print(own, peak())"], check=True)
+    """
+    called = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    own, grown = map(int, called.stdout.split())
+    assert own < 300 << 20
+    assert (190 << 20) < grown - own < (210 << 20)
