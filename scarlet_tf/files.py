@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from scarlet_tf.paths import as_path, check_local, is_remote
+from scarlet_tf.paths import as_path, check_local, is_remote, nearest_path
 
 if TYPE_CHECKING:
     from scarlet_tf.remote import RemotePath
@@ -293,6 +293,5 @@ def check_contains(folder: str | os.PathLike, name: str, *, what: str) -> None:
     path = as_path(folder)
     if not (path / name).is_file():
         absent = isinstance(path, Path) and not path.is_dir()  # a remote folder is not there until it has a file
-        raise FileNotFoundError(
-            f"no {what} in {folder}: {'there is no such folder' if absent else f'it has no {name}'}"
-        )
+        why = f"there is no such folder{nearest_path(path)}" if absent else f"it has no {name}"
+        raise FileNotFoundError(f"no {what} in {folder}: {why}")

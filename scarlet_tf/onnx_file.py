@@ -16,6 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from scarlet_tf.choices import check_known
+from scarlet_tf.paths import no_such
 
 LAYOUTS = ("nhwc", "nchw")
 MIN_OPSET = 14  # the first with HardSwish
@@ -84,7 +85,7 @@ class OnnxModel:
         check_onnx()
         self._path = Path(path)
         if not self._path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
+            raise FileNotFoundError(no_such(path))
         self._session = _session(self._path, threads=threads)
         sources, results = self._session.get_inputs(), self._session.get_outputs()
         if len(sources) != 1 or len(results) != 1 or sources[0].type != "tensor(float)" or len(sources[0].shape) != 4:

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import functools
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +65,36 @@ def check_local(path: str | os.PathLike, *, why: str) -> None:
     """
     if is_remote(path):
         raise ValueError(f"{os.fspath(path)}: expected a local path, because {why}")
+
+
+def no_such(path: str | os.PathLike, *, what: str = "file") -> str:
+    """Return the message for a path at which nothing is: "no such file: runs/a/modle.keras, nearest is ...".
+
+    Args:
+        path: a path with nothing there; the nearest is sought for a local one only.
+        what: what was expected there.
+    """
+    return f"no such {what}: {os.fspath(path)}{nearest_path(path)}"
+
+
+def nearest_path(path: str | os.PathLike) -> str:
+    """Return ", nearest is ..." with the existing path whose names are most alike, or "" if there is none like it."""
+    if is_remote(path):
+        return ""
+    *_, first = [Path(path), *Path(path).parents]
+    found = _nearest(first, Path(path).relative_to(first).parts)
+    return f", nearest is {found}" if found not in (None, Path(path)) else ""
+
+
+def _nearest(folder: Path, parts: Sequence[str]) -> Path | None:
+    if not parts:
+        return folder
+    name, *others = parts
+    names = []
+    with contextlib.suppress(OSError):  # not a folder, or one that may not be read
+        exists = (folder / name).exists()
+        names = [name] if exists else difflib.get_close_matches(name, [path.name for path in folder.iterdir()])
+    return next((found for each in names if (found := _nearest(folder / each, others))), None)
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from scarlet_tf.files import (
     replaced_whole,
     write_atomically,
 )
-from scarlet_tf.paths import RemoteError, as_path, check_local, is_remote, local_copy
+from scarlet_tf.paths import RemoteError, as_path, check_local, is_remote, local_copy, nearest_path, no_such
 from scarlet_tf.remote import RemotePath
 
 RUN = "flaky://bucket/run"
@@ -29,6 +29,22 @@ RUN = "flaky://bucket/run"
 @pytest.mark.parametrize("text", ["runs/a", "/runs/a", "~/a", "a:b", "folder:flaky", "C:/a", "://a"])
 def test_paths_without_a_scheme_are_local(text):
     assert not is_remote(text) and as_path(text) == Path(text) and local_copy(text) == Path(text)
+
+
+def test_a_missing_path_is_told_with_the_nearest_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/small/model.keras", "runs/smell/other", "data/train/0/a.jpg"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_bytes(b"")
+    assert no_such("runs/small/modle.keras") == (
+        "no such file: runs/small/modle.keras, nearest is runs/small/model.keras"
+    )
+    # A name that is more alike is passed over if the rest of the path is not in it.
+    assert nearest_path("runs/smel/model.keras") == ", nearest is runs/small/model.keras"
+    assert nearest_path(tmp_path / "date") == f", nearest is {tmp_path}/data"
+    for path in ("absent", "runs/small/zebra.tflite", "runs", "runs/small/model.keras/a", "memory://bucket/runz", ""):
+        assert nearest_path(path) == ""
+    assert no_such("absent", what="file or folder") == "no such file or folder: absent"
 
 
 def test_a_remote_path_keeps_its_slashes_and_is_taken_apart_like_a_local_one():

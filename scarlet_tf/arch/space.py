@@ -17,7 +17,7 @@ from scarlet_tf.arch.choice import Choice
 from scarlet_tf.arch.spec import ArchSpec
 from scarlet_tf.choices import check_known
 from scarlet_tf.image_size import ImageSize, canonical_image_size
-from scarlet_tf.paths import as_path
+from scarlet_tf.paths import as_path, no_such
 
 Table = tuple[tuple[Choice, ...], ...]
 
@@ -256,7 +256,7 @@ class SearchSpace:
             SpecError: for a file that is not a search space, naming the path.
         """
         if not as_path(path).is_file():
-            raise FileNotFoundError(f"no such file: {path}")
+            raise FileNotFoundError(no_such(path))
         try:
             return cls.from_dict(json.loads(as_path(path).read_text(encoding="utf-8")))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

@@ -14,7 +14,7 @@ import os
 from scarlet_tf.arch.block import BlockSpec, SpecError, check_integers, check_that
 from scarlet_tf.files import write_atomically
 from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
-from scarlet_tf.paths import as_path
+from scarlet_tf.paths import as_path, no_such
 
 FORMAT = "scarlet_tf.arch"
 FORMAT_VERSION = 1
@@ -141,7 +141,7 @@ class ArchSpec:
             SpecError: for a damaged file or another version, naming the path.
         """
         if not as_path(path).exists():
-            raise FileNotFoundError(f"no such file: {path}")
+            raise FileNotFoundError(no_such(path))
         try:
             return cls.from_json(as_path(path).read_text(encoding="utf-8"))
         except (SpecError, UnicodeDecodeError) as error:

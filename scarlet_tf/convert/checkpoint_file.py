@@ -23,7 +23,7 @@ import numpy as np
 
 from scarlet_tf.convert.checkpoint_process import is_safetensors
 from scarlet_tf.files import replaced_whole
-from scarlet_tf.paths import local_copy
+from scarlet_tf.paths import local_copy, no_such
 
 _PROGRAM = Path(__file__).with_name("checkpoint_process.py")
 _PATIENCE = 300  # seconds
@@ -80,7 +80,7 @@ def read_checkpoint(path: str | os.PathLike, *, key: str | None = None) -> Check
     """
     path = local_copy(path)
     if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(no_such(path))
     if not path.is_file():
         raise CheckpointFileError(f"{path}: expected a file")
     check_reader(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scarlet_tf.choices import check_integer, check_known
 from scarlet_tf.files import expand_user, user_cache
 from scarlet_tf.image_size import ImageSize, canonical_image_size, height_and_width
-from scarlet_tf.paths import is_remote
+from scarlet_tf.paths import is_remote, nearest_path
 
 if TYPE_CHECKING:
     from scarlet_tf.remote import RemotePath
@@ -48,6 +48,7 @@ def check_image_folder(name: str) -> None:
     if folder is not None and not folder.is_dir():
         raise DataError(
             f"no image folder at {folder}: expected {folder}/train/CLASS/*.jpg (or .png, .bmp, .gif, .webp)"
+            f"{nearest_path(folder)}"
         )
 
 

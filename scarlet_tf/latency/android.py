@@ -31,6 +31,7 @@ from scarlet_tf.latency.benchmark_output import (
     parse_run,
     refused_delegate,
 )
+from scarlet_tf.paths import no_such
 from scarlet_tf.progress import progress
 
 
@@ -172,7 +173,7 @@ def _name(model: int) -> str:
 
 def _identify(path: Path) -> dict[str, str | int]:
     if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(no_such(path))
     content = path.read_bytes()
     return {"path": os.fspath(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scarlet_tf.latency.adb import Adb, AndroidError, ShellResult
+from scarlet_tf.paths import no_such
 
 NIGHTLY = "https://storage.googleapis.com/tensorflow-nightly-public/prod/tensorflow/release/lite/tools/nightly/latest/"
 GET_BINARY = (
@@ -97,7 +98,7 @@ def read_thermal(adb: Adb) -> Thermal:
 def binary_abi(path: Path) -> str:
     """Return the ABI of an executable from its ELF header. Raise AndroidError for any other file."""
     if not path.is_file():
-        raise AndroidError(f"no such file: {path}: {GET_BINARY}")
+        raise AndroidError(f"{no_such(path)}: {GET_BINARY}")
     with open(path, "rb") as file:
         head = file.read(20)
     if head[:4] != b"\x7fELF" or len(head) < 20:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from scarlet_tf.choices import check_known
 from scarlet_tf.files import expand_user, user_cache
+from scarlet_tf.paths import no_such
 from scarlet_tf.progress import progress
 
 SET_UP = "python tools/benchmark_arm64.py --set_up"
@@ -174,7 +175,7 @@ def count_instructions(
     labels = labels or [f"model {n}" if isinstance(file, bytes) else os.fspath(file) for n, file in enumerate(files)]
     for label, file in zip(labels, files, strict=True):
         if not isinstance(file, bytes) and not Path(file).is_file():
-            raise FileNotFoundError(f"no such file: {label}")
+            raise FileNotFoundError(no_such(label))
     check_emulator()
     if not files:
         return []

@@ -14,7 +14,7 @@ from scarlet_tf.latency.amx import AMX, time_without_amx
 from scarlet_tf.latency.android import measure_android
 from scarlet_tf.latency.android_settings import AndroidSettings
 from scarlet_tf.latency.emulator import CPUS, check_emulator, count_instructions
-from scarlet_tf.paths import as_path
+from scarlet_tf.paths import as_path, no_such
 from scarlet_tf.tflite.choose import find_candidates
 from scarlet_tf.tflite.cost_targets import SHIPPED
 from scarlet_tf.tflite.costs import (
@@ -111,7 +111,7 @@ def _operators_of(models: Sequence[str | os.PathLike]) -> list[Signature]:
     for model in models:
         path = Path(model)
         if not path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
+            raise FileNotFoundError(no_such(path))
         content = path.read_bytes()
         probe(content, label=str(path))
         signatures += [candidate.signature for candidate in find_candidates(Graph(content))]

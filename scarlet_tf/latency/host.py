@@ -13,6 +13,7 @@ import numpy as np
 
 from scarlet_tf.files import write_atomically
 from scarlet_tf.latency.matrix_product import MatrixProduct
+from scarlet_tf.paths import no_such
 from scarlet_tf.progress import progress
 from scarlet_tf.tflite.first_look import first_run
 from scarlet_tf.tflite.first_look_process import check_inputs, random_inputs
@@ -105,7 +106,7 @@ def find_failures(paths: Sequence[str | os.PathLike]) -> dict[str, str]:
     """
     for path in map(Path, paths):
         if not path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
+            raise FileNotFoundError(no_such(path))
     failures = {}
     for path in progress([*dict.fromkeys(map(os.fspath, paths))], "first run", unit="file"):
         try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from scarlet_tf.files import check_output_file, write_atomically
 from scarlet_tf.formats import SIZE, XNNPACK, check_max_growth
-from scarlet_tf.paths import check_local
+from scarlet_tf.paths import check_local, no_such
 from scarlet_tf.tflite.choose import Choice, find_candidates, rewrite_operators
 from scarlet_tf.tflite.cost_targets import tables_for
 from scarlet_tf.tflite.graph import Graph
@@ -163,7 +163,7 @@ def optimize_file(
     check_local(target, why="the file is run from there: copy it afterwards")
     source, target = Path(source), Path(target)
     if not source.is_file():
-        raise FileNotFoundError(f"no such file: {source}")
+        raise FileNotFoundError(no_such(source))
     check_output_file(target)
     content = source.read_bytes()
     result = optimize(content, label=str(source), optimize_for=optimize_for, max_growth=max_growth)

@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from scarlet_tf.paths import no_such
 from scarlet_tf.tflite.first_look_process import allocate
 
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -33,7 +34,7 @@ def open_interpreter(path: str | os.PathLike, *, threads: int = 1) -> Interprete
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(no_such(path))
     try:
         interpreter = Interpreter(os.fspath(path), num_threads=threads)
         allocate(interpreter)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarlet_tf.paths import local_copy
+from scarlet_tf.paths import local_copy, no_such
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,7 @@ def check_file(path: str | os.PathLike) -> Path:
     """Return the path of an existing file. Raise FileNotFoundError or ModelFileError otherwise."""
     path = local_copy(path)
     if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(no_such(path))
     if not path.is_file():
         raise ModelFileError(f"{path}: expected a file")
     return path
@@ -48,7 +48,7 @@ def check_weights_file(path: str | os.PathLike) -> Path:
         )
     path = local_copy(path)
     if not path.exists():
-        raise MissingWeightsError(f"no such file: {path}. `weights` should be None, 'imagenet', or a file's path")
+        raise MissingWeightsError(f"{no_such(path)}. `weights` should be None, 'imagenet', or a file's path")
     return check_file(path)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scarlet_tf.arch import ArchSpec, SpecError, count, get_space, scale
-from scarlet_tf.paths import local_copy
+from scarlet_tf.paths import local_copy, no_such
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ def _check_not_a_path(text: str) -> None:
         hint = f", such as {spec}" if spec.is_file() else ""
         raise ValueError(f"{text} is a {kind}: expected a model's name, a spec's .json file{hint}, or a genome")
     if {"/", os.sep} & set(text) or re.search(r"\.[A-Za-z]\w*$", text):
-        raise FileNotFoundError(f"no such file or folder: {text}")
+        raise FileNotFoundError(no_such(text, what="file or folder"))
 
 
 @functools.cache
