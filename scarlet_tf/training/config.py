@@ -248,6 +248,14 @@ FINETUNE = TrainConfig(
 _RECIPES = {config.recipe: config for config in (PAPER, SMALL, FINETUNE)}
 
 
+_OWNERS = {  # settings that only some optimizers or schedules read
+    "rho": ("optimizer", ("rmsprop",)),
+    "epsilon": ("optimizer", ("rmsprop", "adam")),
+    "decay_epochs": ("schedule", ("exponential",)),
+    "decay_rate": ("schedule", ("exponential",)),
+}
+
+
 def list_recipes() -> list[str]:
     return sorted(_RECIPES)
 
@@ -260,7 +268,8 @@ def train_config(recipe: str, **overrides) -> TrainConfig:
         **overrides: fields of `TrainConfig`.
 
     Raises:
-        TrainConfigError: for an unknown recipe or field, with the nearest one, and for an invalid value.
+        TrainConfigError: for an unknown recipe or field, with the nearest one, for an invalid value, and for a field
+            that the optimizer or the schedule does not read.
 
     Example:
         >>> train_config("finetune", batch_size=64).peak_learning_rate
@@ -271,9 +280,17 @@ def train_config(recipe: str, **overrides) -> TrainConfig:
     for name in overrides:
         check_known("training setting", name, fields, error=TrainConfigError)
     try:
-        return dataclasses.replace(_RECIPES[recipe], **overrides)
+        config = dataclasses.replace(_RECIPES[recipe], **overrides)
     except TrainConfigError as error:
         name = str(error).split()[0]
         if name in overrides or name not in fields:
             raise
         raise TrainConfigError(f"{error} of the recipe {recipe!r}: set {name} too") from error
+    for name in (name for name in overrides if name in _OWNERS):
+        kind, owners = _OWNERS[name]
+        if getattr(config, kind) not in owners:
+            owner = " or ".join(map(repr, owners))
+            raise TrainConfigError(
+                f"{name} belongs to the {kind} {owner}, got {overrides[name]!r} with {getattr(config, kind)!r}"
+            )
+    return config

@@ -89,6 +89,20 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return dict(vars(self))
 
 
+class Later(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule from its step number `steps` on."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, *, steps: int) -> None:
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step):
+        return self.schedule(tf.cast(step, tf.int64) + self.steps)
+
+    def get_config(self) -> dict:
+        return dict(vars(self))
+
+
 def make_schedule(config: TrainConfig, *, steps_per_epoch: int, total_steps: int):
     """Return the schedule of a config, which maps a step to a float32 learning rate."""
     warmup_steps = config.warmup_epochs * steps_per_epoch

@@ -17,7 +17,14 @@ from scarlet_tf.runs.loss_scale import LossScale, set_own
 from scarlet_tf.runs.steps_together import steps_together
 from scarlet_tf.training.config import TrainConfig
 from scarlet_tf.training.fused import fused
-from scarlet_tf.training.optimizers import decayed_variables, ema_decay, l2_penalty, make_optimizer, make_schedule
+from scarlet_tf.training.optimizers import (
+    Later,
+    decayed_variables,
+    ema_decay,
+    l2_penalty,
+    make_optimizer,
+    make_schedule,
+)
 
 check_tensorflow("scarlet_tf.training")
 
@@ -25,7 +32,7 @@ SCALARS = ("loss", "accuracy", "learning_rate")  # of a step
 
 
 class TrainState:
-    """Network, optimizer and averaged weights, with the training step that updates them.
+    """Network, optimizers and averaged weights, with the training step that updates them.
 
     Keras 3 optimizers sum gradients over replicas, so each replica's loss is divided by the global batch size. Dropout
     is drawn from (seed, step) for the global batch, so that neither a restart nor the number of replicas changes it.
@@ -80,8 +87,7 @@ class TrainState:
             self.frozen_steps = round(config.frozen_epochs * steps_per_epoch)
             self._frozen = keras.Model(plain.input, plain.get_layer("pool").output) if self.frozen_steps else None
             self._schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
-            self.optimizer = make_optimizer(config, self._schedule)
-            self.optimizer.build(self.model.trainable_variables)
+            self._optimizer, self._frozen_optimizer = self._make_optimizers()
             self._loss_scale = LossScale() if config.precision == "mixed_float16" else None
             self._averages = [
                 tf.Variable(variable.numpy(), trainable=False, name=f"average_{i}")
@@ -113,20 +119,40 @@ class TrainState:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays that a resumed run needs, by name."""
         named = {f"model/{name}": snapshot(variable) for name, variable in named_variables(self.model).items()}
-        named |= {f"optimizer/{i:04d}": snapshot(v) for i, v in enumerate(self.optimizer.variables)}
-        named |= {f"average/{i:04d}": snapshot(v) for i, v in enumerate(self._averages)}
+        for kind, variables in self._numbered().items():
+            named |= {f"{kind}/{i:04d}": snapshot(variable) for i, variable in enumerate(variables)}
         return named | (self._loss_scale.state() if self._loss_scale else {})
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `arrays` returned."""
         prefix = "model/"
         set_weights(self.model, {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-        for kind, variables in (("optimizer", self.optimizer.variables), ("average", self._averages)):
+        for kind, variables in self._numbered().items():
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{kind}/{i:04d}"])
         if self._loss_scale:
             self._loss_scale.load_state(arrays)
         self._freeze()
+
+    def _numbered(self) -> dict[str, Sequence]:
+        """Return the variables that have no names of their own."""
+        frozen = self._frozen_optimizer.variables if self._frozen_optimizer else []
+        return {"optimizer": self._optimizer.variables, "frozen_optimizer": frozen, "average": self._averages}
+
+    def _make_optimizers(self) -> tuple:
+        """Return the optimizer of all weights, and that of frozen steps for the classifier's, or None.
+
+        Each counts its own steps: Adam's correction of averages that start at 0 is that of as many steps as it has
+        taken.
+        """
+        if not self.frozen_steps:
+            optimizer, frozen = make_optimizer(self.config, self._schedule), None
+        else:
+            optimizer = make_optimizer(self.config, Later(self._schedule, steps=self.frozen_steps))
+            frozen = make_optimizer(self.config, self._schedule)
+            frozen.build(self.model.get_layer("classifier").trainable_variables)
+        optimizer.build(self.model.trainable_variables)
+        return optimizer, frozen
 
     def _freeze(self) -> None:
         """Copy the trained network's weights, except the classifier's, to the network that frozen steps use."""
@@ -163,15 +189,16 @@ class TrainState:
         def features(part):
             return self._features(part, training=True)
 
-        return self._learn(features, self.model.trainable_variables, number, images, labels)
+        return self._learn(features, self._optimizer, self.model.trainable_variables, number, images, labels)
 
     def _replica_frozen_step(self, number, images, labels):
         def features(part):
             return self._frozen(part, training=False)
 
-        return self._learn(features, self.model.get_layer("classifier").trainable_variables, number, images, labels)
+        variables = self.model.get_layer("classifier").trainable_variables
+        return self._learn(features, self._frozen_optimizer, variables, number, images, labels)
 
-    def _learn(self, features, variables, number, images, labels):
+    def _learn(self, features, optimizer, variables, number, images, labels):
         """Update the variables; return this replica's share of the loss and of the accuracy."""
         of_parts = []
         for first in range(0, self._part * self.config.accumulate, self._part):
@@ -182,21 +209,21 @@ class TrainState:
             of_parts.append((loss, right, *tape.gradient(scaled, [variable.value for variable in variables])))
         loss, right, *gradients = (tf.add_n(values) for values in zip(*of_parts, strict=True))
         if self._loss_scale:
-            self._update_if_finite(gradients, variables)
+            self._update_if_finite(optimizer, gradients, variables)
         else:
-            self.optimizer.apply(self._clipped(gradients), variables)
+            optimizer.apply(self._clipped(gradients), variables)
         return loss, right
 
-    def _update_if_finite(self, gradients, variables):
+    def _update_if_finite(self, optimizer, gradients, variables):
         """Update the variables by gradients of the scaled loss; after an overflow, restore them instead.
 
         Not by tf.cond: Keras's update cannot be in a branch where the replicas are those of a mirrored strategy.
         """
         gradients, finite = self._loss_scale.unscale(self._summed(gradients))
-        state = [variable for variable in self.optimizer.variables if variable is not self.optimizer.iterations]
+        state = [variable for variable in optimizer.variables if variable is not optimizer.iterations]
         changing = [variable.value for variable in (*variables, *state)]
         before = [tf.identity(variable) for variable in changing]
-        self.optimizer.apply(self._clipped([gradient / self.replicas for gradient in gradients]), variables)
+        optimizer.apply(self._clipped([gradient / self.replicas for gradient in gradients]), variables)
         for variable, old in zip(changing, before, strict=True):
             set_own(variable, tf.where(finite, variable, old))
         self._loss_scale.adjust(finite)

@@ -91,6 +91,8 @@ def train(
         "weights": folder.weights_digest(weights),
         "replicas": 1,  # any number resumes; the entry keeps the fingerprints of runs that were made before it did
     }
+    if config.frozen_epochs:
+        settings["frozen_optimizer"] = "separate"  # before, frozen steps used the optimizer of all weights
     mark = fingerprint(settings | {"data": data.fingerprint})
     if finished := folder.finished_result(output, mark, settings=settings):
         return finished
@@ -197,7 +199,9 @@ class _Outcome:
     def _due(self, step: int) -> int:
         """Return the number of images to measure statistics on; frozen steps do not move the statistics."""
         config, moved = self._state.config, step - self._state.frozen_steps
+        if moved <= 0:
+            return 0
         averaged = config.ema > 0 and config.measured_images is None
-        wrong = moved > 0 and (averaged or too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum))
+        wrong = averaged or too_few_for_moving_statistics(moved, momentum=BatchNorm().momentum)
         images = config.measured_images or (MEASURED_IMAGES if wrong else 0)
         return min(images, self._data.num_examples["train"])

@@ -1,5 +1,6 @@
 """Going on from trained weights: the classifier first, then everything; other images, other classes."""
 
+import dataclasses
 import importlib.metadata
 import json
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rounding import rounding_limit
 
 from scarlet_tf.arch import get_space
 from scarlet_tf.data import DataConfig, DataError, open_dataset
 from scarlet_tf.models import build, get_weights
+from scarlet_tf.runs.strategy import make_strategy
+from scarlet_tf.training.config import train_config
+from scarlet_tf.training.step import TrainState
 from scarlet_tf.zoo import create_model, load_keras_file, starting_point
 
 SHIPPED = Path(__file__).parents[2] / "zoo" / "weights" / "scarlet_fashion"
@@ -39,6 +44,33 @@ def test_frozen_epochs_change_the_classifier_alone(frozen, runs, pictures, train
     saved = runs.saved_weights(tmp_path / "run")
     changed = {name for name, array in saved.items() if name in CLASSIFIER or not np.array_equal(array, trained[name])}
     assert changed == (CLASSIFIER if frozen == 3 else set(saved))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_steps_after_frozen_ones_are_those_of_a_new_optimizer(optimizer, runs):
+    """Adam corrects its averages by the number of its steps: those of the classifier alone must not count."""
+    constant = {"schedule": "exponential", "decay_rate": 1.0, "warmup_epochs": 0.0, "dropout": 0.0}
+    config = train_config("finetune", optimizer=optimizer, batch_size=4, epochs=2, frozen_epochs=1, **constant)
+    strategy, counts = make_strategy("one_device"), {"steps_per_epoch": 20, "total_steps": 40}
+    tuned = TrainState(runs.tiny_spec(), config, strategy=strategy, image_shape=(16, 16), **counts)
+    images = tf.random.stateless_normal((4, 16, 16, 3), [1, 2])
+    batch = (images, tf.constant([0, 2, 2, 1], tf.int32))
+    for number in range(20):
+        tuned.take_steps(number, [batch])
+    new = TrainState(
+        *(runs.tiny_spec(), dataclasses.replace(config, frozen_epochs=0.0)),
+        strategy=strategy,
+        image_shape=(16, 16),
+        weights=get_weights(tuned.model),
+        **counts,
+    )
+    for number in range(3):
+        tuned.take_steps(20 + number, [batch])
+        new.take_steps(number, [batch])
+    found, expected = get_weights(tuned.model), get_weights(new.model)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 @pytest.mark.slow

@@ -65,6 +65,8 @@ def test_the_papers_recipe():
         ("finetune", {"frozen_epochs": 11}, "frozen_epochs must be at most the 10 epochs, got 11$"),
         ("finetune", {"epochs": 2}, "the 2 epochs, got 3 of the recipe 'finetune': set frozen_epochs too"),
         ("finetune", {"measured_images": -1}, "measured_images must be an integer >= 0, or None, got -1"),
+        ("small", {"decay_rate": 0.5}, "decay_rate belongs to the schedule 'exponential', got 0.5 with 'cosine'"),
+        ("small", {"epsilon": 1.0}, "epsilon belongs to the optimizer 'rmsprop' or 'adam', got 1.0 with 'sgd'"),
     ],
 )
 def test_bad_settings_are_named(recipe, overrides, message):

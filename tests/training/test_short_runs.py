@@ -60,11 +60,12 @@ def test_enough_steps_and_frozen_ones_keep_moving_statistics(runs, pictures, dat
         result = runs.tiny_run(pictures, tmp_path / "_".join(kept), epochs=25, **kept)
         assert result["measured_images"] == 0
     weights = {name: array + 0.01 for name, array in get_weights(build(runs.tiny_spec())).items()}
-    result = runs.tiny_run(pictures, tmp_path / "frozen", epochs=0.5, frozen_epochs=0.5, weights=weights)
-    assert result["measured_images"] == 0
-    np.testing.assert_array_equal(
-        runs.saved_weights(tmp_path / "frozen")["tail_bn/moving_variance"], weights["tail_bn/moving_variance"]
-    )
+    for asked in (None, 20):
+        output = tmp_path / f"frozen_{asked}"
+        how = {"epochs": 0.5, "frozen_epochs": 0.5, "measured_images": asked}
+        assert runs.tiny_run(pictures, output, weights=weights, **how)["measured_images"] == 0
+        saved = runs.saved_weights(output)["tail_bn/moving_variance"]
+        np.testing.assert_array_equal(saved, weights["tail_bn/moving_variance"])
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import time
 
@@ -70,6 +71,7 @@ def test_a_checkpoint_of_other_settings_is_refused(runs, pictures, stopped):
 
 
 def test_sigterm_saves_and_exits(runs, pictures, tmp_path, stopped):
+    stopped = shutil.copytree(stopped, tmp_path / "stopped")
     (checkpoint,) = (stopped / "checkpoints").iterdir()
     assert 9 <= int(checkpoint.stem.split("-")[1]) < 40
     runs.tiny_run(pictures, stopped, **STOPPED)
