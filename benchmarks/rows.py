@@ -35,7 +35,7 @@ class ExperimentConfig(Protocol[Row]):
         ...
 
     def settings(self, row: Row) -> dict:
-        """Return all settings that a row's result depends on, as JSON values."""
+        """Return the settings that a row's result depends on, as JSON values: the config's, and those of recipes."""
         ...
 
 
@@ -92,9 +92,13 @@ def select_rows(rows: Iterable[Row], only: str | None) -> dict[str, Row]:
     """Return the row named `only`, or all rows for None, by name.
 
     Raises:
-        ValueError: if there is no such row.
+        ValueError: if there is no such row, or if two have the same name, which would count as two runs.
     """
-    named = {row.name: row for row in rows}
+    named = {}
+    for row in rows:
+        if row.name in named:
+            raise ValueError(f"the config has the row {row.name} twice: expected different seeds and labels")
+        named[row.name] = row
     if only is None:
         return named
     check_known("row", only, named)
@@ -116,7 +120,7 @@ def finished_rows(paths: Sequence[str | os.PathLike], config: ExperimentConfig) 
     for path in paths:
         try:
             rows = json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
-            recorded = {name: rows[name]["settings"] for name in settings if name in rows}
+            recorded = {name: _checked(rows[name])["settings"] for name in settings if name in rows}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a result of this experiment: {error}") from error
         if not recorded:
@@ -145,7 +149,7 @@ def _rows_in(output: Path, config: ExperimentConfig) -> dict[str, dict]:
     for row in config.rows():
         path = output / row.name / "row.json"
         if path.exists():
-            rows[row.name] = json.loads(path.read_text(encoding="utf-8"))
+            rows[row.name] = _read(path)
             _check_settings(path.parent, rows[row.name]["settings"], config.settings(row))
     return rows
 
@@ -154,13 +158,27 @@ def _claim(folder: Path, settings: dict) -> dict:
     """Return the row's settings, date and machine from settings.json; write that file first if it is missing."""
     path = folder / "settings.json"
     if path.exists():
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = _read(path)
         _check_settings(folder, made["settings"], settings)
         return made
     made = {"settings": settings, "made": {name: it for name, it in provenance("").items() if name != "command"}}
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, made)
     return made
+
+
+def _read(path: Path) -> dict:
+    try:
+        return _checked(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it to make the row again") from error
+
+
+def _checked(row: dict) -> dict:
+    """Return the content of a row.json or settings.json; raise ValueError if it lacks what both have."""
+    if missing := {"settings", "made"} - row.keys():
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    return row
 
 
 def _write(path: Path, values: Mapping) -> None:

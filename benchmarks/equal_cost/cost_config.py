@@ -174,6 +174,8 @@ class CostConfig:
     def settings(self, row: Row) -> dict:
         """Return the settings that a row's result depends on, as JSON values."""
         shared = {name: value for name, value in self.to_dict().items() if name not in ("seeds", "methods")}
+        recipe = self.training(epochs=self.final_epochs, seed=0).to_dict()
+        shared["training"] = {name: value for name, value in recipe.items() if name not in ("epochs", "seed")}
         return shared | {"garment_pairs": VERSION} | dataclasses.asdict(row)
 
     def training(self, *, epochs: float, seed: int) -> TrainConfig:

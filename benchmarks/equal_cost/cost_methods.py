@@ -99,6 +99,9 @@ def search_supernet(config: CostConfig, folder: Path, *, seed: int, data_dir: st
     )
 
 
+_PATIENCE = 10_000  # draws in a row of models that may not be trained, after which a search ends
+
+
 class _Trainings:
     """The short trainings of a row, one model after another, within the budget.
 
@@ -125,18 +128,26 @@ class _Trainings:
         self._space, self._rungs = config.space, rungs
         self.budget = Budget(total=budget)
         self._found: dict[tuple[int, ...], dict[int, float]] = {}  # accuracies by number of steps
+        self._refused = 0  # draws since the last training
 
-    def may_train(self, genome: tuple[int, ...]) -> bool:
-        """Return whether the model is within the limit and was not trained yet."""
-        madds, _ = count_genomes(self._space, np.array([genome]))
-        return madds[0] <= self._config.max_madds and genome not in self._found
-
-    def train(self, genome: tuple[int, ...], goes_on: Callable[[int, float], bool]) -> bool:
-        """Train a model until `goes_on` returns False at a rung; return False if the budget runs out first.
+    def offer(self, genome: tuple[int, ...], goes_on: Callable[[int, float], bool]) -> bool:
+        """Train a model that is within the limit and new, until `goes_on` returns False at a rung.
 
         Args:
             goes_on: called with the number of steps and the accuracy at every rung but the last.
+
+        Returns:
+            Whether to draw on: False if the budget has run out, or if it seems that no model is left to train.
         """
+        madds, _ = count_genomes(self._space, np.array([genome]))
+        if madds[0] <= self._config.max_madds and genome not in self._found:
+            self._refused = 0
+            return self._train(genome, goes_on)
+        self._refused += 1
+        return self._refused < _PATIENCE
+
+    def _train(self, genome: tuple[int, ...], goes_on: Callable[[int, float], bool]) -> bool:
+        """Return False if the budget runs out."""
         training = ShortTraining(
             self._space.spec(genome),
             self._data,
@@ -160,8 +171,10 @@ class _Trainings:
         """Pick the most accurate of the models that were trained longest.
 
         Raises:
-            ValueError: if the budget did not suffice for a single model.
+            ValueError: if no model was found within the limit, or the budget did not suffice for one.
         """
+        if self._refused == _PATIENCE and not self._found:
+            raise ValueError(f"none of {_PATIENCE} models drawn has at most max_madds={self._config.max_madds}")
         if not self._found:
             raise ValueError(
                 f"a budget of {self.budget.total} multiply-adds does not suffice for the first training: expected "
@@ -187,11 +200,10 @@ def search_at_random(config: CostConfig, folder: Path, *, seed: int, budget: int
     _, steps = count_steps(data, training)
     trainings = _Trainings(config, data, training, rungs=(steps,), budget=budget, folder=folder)
     space, rng = config.space, np.random.default_rng(seed)
-    suffices = True
-    while suffices:
+    draws_on = True
+    while draws_on:
         genome = tuple(space.random(rng, 1)[0].tolist())
-        if trainings.may_train(genome):
-            suffices = trainings.train(genome, lambda steps, accuracy: True)
+        draws_on = trainings.offer(genome, lambda steps, accuracy: True)
     return trainings.pick()
 
 
@@ -213,8 +225,8 @@ def search_by_halving(config: CostConfig, folder: Path, *, seed: int, budget: in
         sampler=optuna.samplers.RandomSampler(seed=seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=config.halving.factor),
     )
-    space, suffices = config.space, True
-    while suffices:
+    space, draws_on = config.space, True
+    while draws_on:
         trial = study.ask()
         genes = enumerate(space.num_choices)
         genome = tuple(trial.suggest_int(f"layer {layer}", 0, choices - 1) for layer, choices in genes)
@@ -223,7 +235,6 @@ def search_by_halving(config: CostConfig, folder: Path, *, seed: int, budget: in
             trial.report(accuracy, steps)
             return not trial.should_prune()
 
-        if trainings.may_train(genome):
-            suffices = trainings.train(genome, goes_on)
+        draws_on = trainings.offer(genome, goes_on)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)  # the picking compares models at the last rung
     return trainings.pick()

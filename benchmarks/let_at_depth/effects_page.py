@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.charts import add_legend, draw_band, new_chart
-from benchmarks.intervals import t_interval
+from benchmarks.intervals import Estimate, t_interval
 from benchmarks.let_at_depth.depth_config import LABELS, PARTS, DepthConfig, changes_channels, keeps_shape
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def effects_section(result: Mapping, config: DepthConfig, label: str) -> str:
         "comparison, copies in which other blocks take the place of the same blocks. Means over paths and seeds.",
         *_accuracy_table(result, config, label),
         *_gradient_table(result, config, label),
+        *_turn_table(result, config, label),
         *_feature_table(result, config, label),
     ]
     return "\n".join(lines) + "\n"
@@ -80,6 +81,33 @@ def _gradient_table(result: Mapping, config: DepthConfig, label: str) -> Iterato
 
 def _angle_and_norm(values: list[Mapping[str, float]]) -> str:
     return f"{np.mean([v['angle'] for v in values]):.0f}, {np.mean([v['norm'] for v in values]):.2f}"
+
+
+def _turn_table(result: Mapping, config: DepthConfig, label: str) -> Iterator[str]:
+    """Yield, for the arms with identities, how far the most of them turn the stem's gradient."""
+    effects = {arm: _of(result, config, label, arm) for arm in config.arms[label]}
+    arms = [arm for arm in effects if _counts(effects[arm][0])]
+    if not arms:
+        return
+    most = max(_counts(effects[arms[0]][0]))
+    by_identities, by_blocks = (
+        {arm: np.array([r["gradients"][f"{kind} {most}"]["stem"]["angle"] for r in effects[arm]]) for arm in arms}
+        for kind in ("identity", "exchanged")
+    )
+    blocks = _words(f"exchanged {most}")
+    yield f"\nThe stem's angle with {_words(f'identity {most}')}, in degrees, with intervals; by how much it exceeds"
+    yield f"the arm's angle with {blocks}, and the first arm's with identities."
+    yield f"\n| arm | angle | less {blocks} | less {LABELS[arms[0]]} |"
+    yield "|---|---|---|---|"
+    for arm in arms:
+        turned = by_identities[arm]
+        estimates = [turned, turned - by_blocks[arm], *([turned - by_identities[arms[0]]] if arm != arms[0] else [])]
+        cells = [*map(_degrees, map(t_interval, estimates)), ""][:3]
+        yield f"| {LABELS[arm]} | {' | '.join(cells)} |"
+
+
+def _degrees(angle: Estimate) -> str:
+    return f"{angle.value:.0f} " + ("(one seed)" if angle.low is None else f"[{angle.low:.0f}, {angle.high:.0f}]")
 
 
 def _feature_table(result: Mapping, config: DepthConfig, label: str) -> Iterator[str]:

@@ -81,6 +81,31 @@ def answers(result: Mapping, config: RankConfig, reference: Reference) -> Iterat
     yield _answer("H5", f"{BASE} ranks better than multiply-adds alone", by_madds)
 
 
+def beside_one_training(result: Mapping, config: RankConfig, reference: Reference) -> tuple[Estimate, Estimate] | None:
+    """Return the tau of the base with single trainings, and how much more that is than the ceiling.
+
+    The other taus are with the mean of a model's trainings, which is less noisy than the single ones that the ceiling
+    compares.
+
+    Returns:
+        Means over the base's seeds and the trainings, bootstrapped over the models; None if all values of a ranking are
+        equal.
+    """
+    base = np.stack([one_shot(result, label, reference.draw) for label in seeds_of_base(config)], axis=1)
+    columns, seeds = np.concatenate([base, trainings(result, reference)], axis=1), base.shape[1]
+    if (columns == columns[0]).all(axis=0).any():
+        return None
+
+    def tau(rows: np.ndarray) -> float:
+        return float(np.mean([_mean_tau(rows[:, :seeds], training) for training in rows[:, seeds:].T]))
+
+    def less_ceiling(rows: np.ndarray) -> float:
+        pairs = itertools.combinations(rows[:, seeds:].T, 2)
+        return tau(rows) - float(np.mean([kendall_tau(*pair) for pair in pairs]))
+
+    return bootstrap(tau, columns), bootstrap(less_ceiling, columns)
+
+
 def tau_less(
     first: list[np.ndarray], actual: np.ndarray, second: list[np.ndarray] | None = None, *, goal: float = 0.0
 ) -> Estimate | None:

@@ -142,6 +142,9 @@ class RankConfig:
     def __post_init__(self) -> None:
         if BASE not in self.supernets:
             raise ValueError(f"supernets must have {BASE!r}, got {', '.join(self.supernets) or 'none'}")
+        for first, second in itertools.combinations(self.supernets, 2):
+            if self.supernets[first] == self.supernets[second]:
+                raise ValueError(f"supernets must differ, got the same settings for {first!r} and {second!r}")
         for draw, epochs in self.trainings.items():
             check_known("draw", draw, DRAWS)
             if not epochs or len(set(epochs)) < len(epochs):
@@ -173,7 +176,7 @@ class RankConfig:
         shared["garment_pairs"] = VERSION
         if isinstance(row, SupernetRow):
             return shared | {"draws": list(self.trainings)} | settings["supernets"][row.label]
-        return shared | {"draw": row.draw, "epochs": row.training.epochs, "training_seed": row.training.seed}
+        return shared | {"draw": row.draw, "training": row.training.to_dict()}
 
     def references(self) -> list[Reference]:
         """Return all references. Those that share their trainings are neighbours: moving statistics, then measured."""

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.charts import add_legend, draw_points, new_chart
 from benchmarks.garment_pairs.drawing import SIDE
 from benchmarks.garment_pairs.pairs_space import CLASSES
-from benchmarks.intervals import Estimate
+from benchmarks.intervals import Estimate, verdict
 from benchmarks.machine import provenance
 from benchmarks.rank.ranking import tau_between, tau_of_trainings
 from benchmarks.rank_settings.hypotheses import (
@@ -20,6 +20,7 @@ from benchmarks.rank_settings.hypotheses import (
     NO_ORDER,
     alone,
     answers,
+    beside_one_training,
     chance,
     madds,
     one_shot,
@@ -96,8 +97,9 @@ and 95 % bootstrap intervals over the models. The ceiling is the tau of two trai
 {remarks(result)}
 Differences of tau, with recalibrated statistics of the supernet if nothing else is said, are bootstrapped over the \
 models. Of H1: tau less {GOAL}.
-H1, H3 and H5 take the mean tau of the base's seeds. The statistics in a title are those of the models on their own: \
-moving averages, or measured on {MEASURED_IMAGES:,} training images after the training.
+H1, H3, H5 and the comparison with the ceiling take the mean tau of the base's seeds. The statistics in a title are \
+those of the models on their own: moving averages, or measured on {MEASURED_IMAGES:,} training images after the \
+training.
 {sections}"""
 
 
@@ -108,6 +110,7 @@ def _title(reference: Reference) -> str:
 
 def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
     actual, each = alone(result, reference), trainings(result, reference)
+    single, less_ceiling = beside_one_training(result, config, reference) or (NO_ORDER, None)
     noise = np.sqrt(each.var(axis=1, ddof=1).mean())
     lines = [
         f"\n## {config.models} models, {_title(reference)}\n",
@@ -118,8 +121,11 @@ def _section(result: Mapping, config: RankConfig, reference: Reference) -> str:
         *_rows(result, config, reference),
         f"| multiply-adds alone | {_words(tau_between(madds(result, reference), actual))} | | |",
         f"| ceiling: two trainings | {_words(tau_of_trainings(each))} | | |",
+        f"| {BASE} with one training, as the ceiling is | | {single} | |",
         "\n| | hypothesis | difference of tau | it is |\n|---|---|---|---|",
         *_differences(result, config, reference),
+        f"| | {BASE} with one training, less the ceiling | {less_ceiling or NO_ORDER} | "
+        f"{verdict(less_ceiling) if less_ceiling else NO_ORDER} |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured_accuracy import accuracy_by_measured
 from benchmarks.rank.random_models import draw_genomes
 from benchmarks.rank.ranking import model_folder, train_alone
 from benchmarks.rank_settings.rank_config import AloneRow, RankConfig, SupernetRow
 from scarlet_tf.arch import count_genomes
-from scarlet_tf.data import ImageData, open_dataset
+from scarlet_tf.data import open_dataset
 from scarlet_tf.progress import progress
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import SupernetEvaluator, load_supernet, train_supernet
 from scarlet_tf.supernet.supernet_config import BN_MODES
-from scarlet_tf.training.evaluation import evaluate
-from scarlet_tf.training.trainer import measure_statistics
-from scarlet_tf.zoo import open_model
 
 
 def run_row(
@@ -70,15 +68,8 @@ def _run_alone(config: RankConfig, row: AloneRow, folder: Path, *, data_dir: str
         "genomes": genomes.tolist(),
         "madds": madds.tolist(),
         "test": accuracies[:, 0].tolist(),
-        "test_measured": [_accuracy_by_measured(data, model) for model in progress(folders, "measure", unit="model")],
+        "test_measured": [accuracy_by_measured(data, model) for model in progress(folders, "measure", unit="model")],
     }
-
-
-def _accuracy_by_measured(data: ImageData, folder: Path) -> float:
-    """Return the test accuracy of a trained model whose statistics are measured on training images."""
-    model = open_model(folder).model
-    measure_statistics(model, data)
-    return evaluate(model, data, "test").top1
 
 
 def genomes_of(config: RankConfig, draw: str) -> np.ndarray:

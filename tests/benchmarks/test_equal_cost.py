@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from benchmarks.rows import finished_rows, run_rows
 from scarlet_tf.arch import count, count_genomes
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
+from scarlet_tf.training.config import TrainConfig
 
 FOLDER = Path(cost_methods.__file__).parent
 RESULTS = Path(__file__).parents[2] / "zoo" / "results"
@@ -166,6 +168,24 @@ def test_a_budget_for_no_model_is_refused(tmp_path, scripted):
         cost_methods.search_at_random(short(), tmp_path, seed=1, budget=1000, data_dir=None)
 
 
+@pytest.mark.parametrize("search", [cost_methods.search_at_random, cost_methods.search_by_halving])
+def test_a_search_ends_when_hardly_a_model_is_left(search, tmp_path, scripted, monkeypatch):
+    pytest.importorskip("optuna")
+    everything = np.array(list(itertools.product(range(5), repeat=6)))
+    madds, _ = count_genomes(pairs_space(4), everything)
+    config = short(random_epochs=1, blocks=4, max_madds=int(np.sort(madds)[99]))
+    total = (madds <= config.max_madds).sum()
+    # While 99 of 100 are left, 300 draws in a row miss these with a probability of (1 - 99 / 5^6)^300 = 0.15.
+    monkeypatch.setattr(cost_methods, "_PATIENCE", 300)
+    pick = search(config, tmp_path, seed=1, budget=10**18, data_dir=None)
+    assert len({training.genome for training in scripted}) == len(scripted) == pick.models
+    assert 1 < pick.models <= total
+    assert max(training.madds for training in scripted) <= config.max_madds
+    monkeypatch.setattr(cost_methods, "_PATIENCE", 1)
+    with pytest.raises(ValueError, match=f"none of 1 models drawn has at most max_madds={config.max_madds}"):
+        search(config, tmp_path, seed=1, budget=10**18, data_dir=None)
+
+
 def test_the_cost_of_a_supernet_is_the_budget_of_the_others(tmp_path, scripted):
     config = short(seeds=(0, 1))
     run = functools.partial(cost_runs.run_row, config, data_dir=None)
@@ -183,6 +203,8 @@ def test_settings_of_a_row_are_those_that_it_depends_on():
     one = short(seeds=(1,), methods=("supernet",))
     assert settings["supernet/1"] == next(one.settings(row) for row in one.rows())
     assert settings["random/1"] == settings["supernet/1"] | {"method": "random"}
+    recipe = settings["supernet/0"]["training"]
+    assert TrainConfig(**recipe, epochs=3, seed=4) == config.training(epochs=3, seed=4)
     assert settings["supernet/0"]["garment_pairs"] == drawing.VERSION and settings["supernet/0"]["final_epochs"] == 0.01
 
 
@@ -198,6 +220,7 @@ def row(method, seed, test):
         "spread": [0.1, 0.3],
         "madds": 2_000_000,
         "test": test,
+        "test_measured": test + 0.001,
         "cpu_seconds": {"search": 100.0 + seed, "final": 50.0},
     }
 
@@ -216,7 +239,7 @@ def test_page_has_means_intervals_and_verdicts():
     assert f"| supernet and NSGA-II less successive halving | {paired} | undecided |" in page
     paired = t_interval(np.array([0.13, 0.098, 0.1]))
     assert f"| successive halving less random search | {paired} | shown |" in page
-    assert "| random/1 | 1,1,1,1,1,1 | 2.000 | 0.312 | 0.100 to 0.300 | 0.5120 | 7 |" in page
+    assert "| random/1 | 1,1,1,1,1,1 | 2.000 | 0.312 | 0.100 to 0.300 | 0.5120 | 0.5130 | 7 |" in page
 
 
 def test_recorded_page_is_that_of_the_recorded_rows():

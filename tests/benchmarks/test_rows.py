@@ -95,7 +95,29 @@ def test_rows_with_other_settings_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"result\.json is not a result of this experiment"):
             finished_rows([path], CONFIG)
+    path.write_text(json.dumps({"rows": {"row/1": {"settings": CONFIG.settings(Row(1))}}}))
+    with pytest.raises(ValueError, match=r"result\.json is not a result of this experiment: it lacks made"):
+        finished_rows([path], CONFIG)
     for rows, had in (({"random/0": {}, "random/1": {}}, "random/0, ..."), ({}, "no rows")):
         path.write_text(json.dumps({"rows": rows}))
         with pytest.raises(ValueError, match=f"none of this experiment's rows: it has {had}; expected row/1, ..."):
             finished_rows([path], CONFIG)
+
+
+def test_a_config_with_a_row_twice_is_refused(tmp_path):
+    # One run would count as two, with an interval of width 0.
+    with pytest.raises(ValueError, match="the config has the row row/2 twice"):
+        run_rows(Config(numbers=(1, 2, 2)), Runs(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["row.json", "settings.json"])
+@pytest.mark.parametrize(
+    ("text", "why"), [("", "Expecting value"), ("{}", "it lacks made, settings"), ("[]", "'list' object")]
+)
+def test_a_damaged_row_is_named(tmp_path, name, text, why):
+    run_rows(CONFIG, Runs(), tmp_path, only="row/2")
+    (tmp_path / "row/2/row.json").unlink()
+    (tmp_path / "row/2" / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"row/2/{name} is damaged \({why}.*\): delete it to make the row again"):
+        run_rows(CONFIG, Runs(), tmp_path)
