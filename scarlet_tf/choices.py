@@ -21,6 +21,17 @@ def check_known(what: str, value: object, known: Collection[str], *, error: type
         raise error(f"unknown {what} {value!r}: expected one of {tuple(known)}, nearest is {nearest!r}")
 
 
+def check_seed(what: str, value: object, *, error: type[ValueError] = ValueError) -> None:
+    """Raise `error` unless the value is an integer in 0..2**63-1, which SQLite and TensorFlow can hold.
+
+    Args:
+        what: what the value is, for the message.
+    """
+    check_integer(what, value, least=0, error=error)
+    if value >= 2**63:
+        raise error(f"{what} must be below 2**63, got {value!r}")
+
+
 def check_integer(what: str, value: object, *, least: int, error: type[ValueError] = ValueError) -> None:
     """Raise `error` unless the value is an integer, not a bool, of at least `least`.
 

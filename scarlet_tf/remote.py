@@ -38,9 +38,11 @@ class RemotePath(PurePosixPath):
         """Return the path of a text such as "gs://bucket/run".
 
         Raises:
-            ValueError: for an unknown scheme, one whose Python package is missing (names what to install), or a path
-                without a bucket or host.
+            ValueError: for an unknown scheme, one whose Python package is missing (names what to install), a path
+                without a bucket or host, or one with "::", by which fsspec chains file systems.
         """
+        if "::" in text:
+            raise ValueError(f"{text}: expected a path without '::'")
         scheme, _, place = text.partition("://")
         if not place or place.startswith("/"):
             raise ValueError(f"{text}: expected a bucket or host after {scheme}://, or a local path without a scheme")
@@ -127,8 +129,15 @@ class RemotePath(PurePosixPath):
 
     def rmtree(self) -> None:
         """Delete a folder and its content; do nothing if it does not exist."""
+        # Not `rm` of fsspec, for which "run[1]" is a pattern that "run1" matches.
         with contextlib.suppress(FileNotFoundError):  # also at a second try
-            self._call("rm", recursive=True)
+            files = [self / name for name in self.find()]
+            for file in files:
+                file.unlink(missing_ok=True)
+            folders = {self} | {above for file in files for above in file.parents if self in above.parents}
+            for folder in sorted(folders, key=lambda path: -len(path.parts)):
+                with contextlib.suppress(FileNotFoundError):  # object stores have no folders
+                    folder._call("rmdir")
 
     def fetch(self, target: Path) -> None:
         """Copy a file, or all files of a folder, to a local path."""

@@ -78,6 +78,21 @@ def test_files_and_folders(flaky_store):
     assert not folder.exists()
 
 
+def test_a_folders_name_is_no_pattern():
+    """For fsspec's `rm`, "run[1]" is "run1", and "*" everything."""
+    bucket = as_path("memory://names")
+    for name in ("run1", "run[1]", "run*", "runs"):
+        (bucket / name / "checkpoints" / "x").write_bytes(b"x")
+    for name in ("run[1]", "run*"):
+        (bucket / name).rmtree()
+    (bucket / "absent").rmtree()
+    assert {path.name for path in bucket.iterdir()} == {"run1", "runs"}
+    assert bucket.find() == {"run1/checkpoints/x": 1, "runs/checkpoints/x": 1}
+    bucket.rmtree()
+    with pytest.raises(ValueError, match="memory://a::b: expected a path without '::'"):
+        as_path("memory://a::b")
+
+
 def test_a_file_system_with_folders_gets_those_below_the_first(tmp_path, flaky_store):
     flaky_store.folders = True
     path = as_path(f"{RUN}/a/b/c.txt")

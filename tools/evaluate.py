@@ -82,6 +82,14 @@ def main() -> None:
         check_known("augment", _AUGMENT.value, AUGMENTATIONS)
     check_model(_MODEL.value, weights=_WEIGHTS.value)
     config = _trained_on(_MODEL.value, read_training(_MODEL.value))
+    by_share = _SPLIT.value == "search_validation" or (
+        _SPLIT.value == "validation" and not isinstance(config.get("validation"), str)
+    )
+    if _SKIP_DAMAGED.value and config and not config["skip_damaged"] and by_share:
+        raise ValueError(
+            f"--skip_damaged holds out other images than the training of {_MODEL.value} did, which saw some of them: "
+            f"evaluate --split={_SPLIT.value} without it"
+        )
     flagged = {
         "name": _DATASET.value,
         "augment": _AUGMENT.value,

@@ -14,6 +14,7 @@ The run directory holds archive.sqlite (every evaluated model), evaluator.json, 
 """
 
 import contextlib
+import sys
 
 from absl import flags
 
@@ -98,6 +99,8 @@ def main() -> None:
     )
     check_strategy(_STRATEGY.value, tpu=_TPU.value)
     check_known("BN mode", _BN.value, BN_MODES)
+    if _BN.value == "moving" and flags.FLAGS["calibration_images"].present:
+        raise ValueError("--calibration_images belongs to --bn=recalibrated, got --bn=moving")
     check_cache(_CACHE.value)
     check_contains(_SUPERNET.value, "config.json", what="supernet")
     check_run_folder(_OUTPUT.value)
@@ -107,7 +110,7 @@ def main() -> None:
     join_workers(_STRATEGY.value)
     load_tensorflow()
     from scarlet_tf.runs.distribution import is_chief
-    from scarlet_tf.runs.interrupt import StopRequest
+    from scarlet_tf.runs.interrupt import SIGTERM_EXIT_CODE, StopRequest
     from scarlet_tf.search.run import describe_picks, search_into
     from scarlet_tf.supernet import SupernetEvaluator, load_supernet
 
@@ -127,8 +130,10 @@ def main() -> None:
         portion=_PORTION.value,
     )
     if not is_chief(strategy):
-        with StopRequest():  # after SIGTERM to all, the chief finishes its generation
+        with StopRequest() as stop:  # after SIGTERM to all, the chief finishes its generation
             evaluator.serve()
+        if stop.requested:
+            sys.exit(SIGTERM_EXIT_CODE)
         return
     with contextlib.closing(evaluator):
         history = search_into(_OUTPUT.value, trained.space, config, evaluator, cheap=cheap)

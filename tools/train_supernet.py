@@ -87,6 +87,8 @@ def main() -> None:
     from scarlet_tf.supernet.supernet_config import InitConfig, SupernetConfig, share_out_threads
 
     check_strategy(_STRATEGY.value, tpu=_TPU.value, batch_size=_BATCH.value)
+    if _PATHS.value and not _HELD_OUT.value:
+        raise ValueError(f"--paths={_PATHS.value} needs held-out images, got --search_validation=0: set --paths=0 too")
     space = get_space(_SPACE.value)
     data = DataConfig(
         name=_DATASET.value,
@@ -128,6 +130,7 @@ def main() -> None:
 
     strategy = make_strategy(_STRATEGY.value, tpu=_TPU.value)  # before anything else touches TensorFlow's devices
     images = open_dataset(data)
+    images.check_batch_size(_BATCH.value)
     config = settings(
         space=dataclasses.replace(space, classes=images.num_classes),
         steps=_STEPS.value or _EPOCHS.value * (images.num_examples["train"] // _BATCH.value),

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from scarlet_tf.data import augment
 from scarlet_tf.data.batches import parallel_calls, with_workers
+from scarlet_tf.data.bmp import decode_palette_bmp, is_palette_bmp
 from scarlet_tf.data.data_config import DataConfig, DataError
 from scarlet_tf.data.folder_source import FolderSource
 from scarlet_tf.data.named_source import ArrayRecordSource, NamedSource, prepared_builder
@@ -24,10 +25,18 @@ from scarlet_tf.image_size import canonical_image_size, describe_image_size
 from scarlet_tf.progress import progress
 
 
-@tf.function(autograph=False)  # traced once for all datasets, not once for each that maps it
-def decode(encoded, *, channels: int):
+def decode_eagerly(encoded, *, channels: int):
     """Decode JPEG, PNG, GIF, BMP or WebP bytes to (H, W, channels) uint8."""
-    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    has_palette = is_palette_bmp(encoded)
+
+    def by_tensorflow():
+        return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+
+    return tf.cond(has_palette, lambda: decode_palette_bmp(encoded, channels=channels), by_tensorflow)
+
+
+# Traced once for all datasets, not once for each that maps it.
+decode = tf.function(decode_eagerly, autograph=False)
 
 
 Source = FolderSource | NamedSource
@@ -40,9 +49,7 @@ def open_source(config: DataConfig) -> tuple[Source, list[str]]:
     if not config.skip_damaged:
         return source, []
     workers = config.input_workers
-    damaged = {
-        split: _damaged(source, split, workers=workers) for split in ("train", "test") if source.num_examples(split)
-    }
+    damaged = {split: _damaged(source, split, workers=workers) for split in source.splits if source.num_examples(split)}
     names = [name for found in damaged.values() for name in found.values()]
     if not names:
         return source, []
@@ -67,7 +74,7 @@ def first_damaged(source: Source, split: str, elements: tf.data.Dataset) -> Data
         raise source.unreadable
     for element in elements:
         try:
-            decode(source.read(*element)[0], channels=source.channels)
+            decode_eagerly(source.read(*element)[0], channels=source.channels)
         except tf.errors.OpError as error:
             if source.unreadable:
                 raise source.unreadable from error

@@ -68,6 +68,10 @@ class FolderSource:
         """The names "train" and "test", and that of a further split used for validation."""
         return list(self._splits)
 
+    def stored_split(self, split: str) -> str | None:
+        """Return the folder that holds a split; None if there is none."""
+        return self._splits[split]
+
     @property
     def fingerprint(self) -> str:
         return self._folder.fingerprint

@@ -59,6 +59,19 @@ class ImageData:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raise DataError unless there are as many training images as a batch has."""
+        if not 1 <= batch_size <= self.num_examples["train"]:
+            raise DataError(
+                f"batch_size must be in 1..{self.num_examples['train']} (training images), got {batch_size}"
+            )
+
+    @property
+    def validates_on_test(self) -> bool:
+        """Whether "validation" is the test images, by whatever name."""
+        home = self._places["validation"][0] if "validation" in self._places else "train"
+        return home != "train" and self._source.stored_split(home) == self._source.stored_split("test")
+
     def _count(self, home: str, members: np.ndarray | None) -> int:
         return self._source.num_examples(home) if members is None else int(members.sum())
 
@@ -81,16 +94,21 @@ class ImageData:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        config = self.config
+        return self.fingerprint_with(self.config)
+
+    def fingerprint_with(self, config: DataConfig) -> str:
+        """Return the fingerprint of the same images and splits with the preprocessing of another config."""
         counts = {split: count for split, count in self.num_examples.items() if split != "validation"}
         described = [
-            *(self._source.fingerprint, self.class_names, counts, self.mean, self.std),
+            *(self._source.fingerprint, self.class_names, counts),
+            *(config.mean or self._source.mean, config.std or self._source.std),
             *(config.image_size, config.augment, config.search_validation, config.seed),
         ]
         if config.validation is not None:  # otherwise omitted, to match fingerprints from before this setting existed
             described.append(config.validation)
-        if self.crop_share != config.default_crop_share:
-            described.append(self.crop_share)
+        crop_share = config.crop_share or config.default_crop_share
+        if crop_share != config.default_crop_share:
+            described.append(crop_share)
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     @tf.autograph.experimental.do_not_convert
@@ -119,10 +137,7 @@ class ImageData:
             DataError: if batch_size is not in 1..number of training images, start_step is negative, or no rows are
                 wanted.
         """
-        if not 1 <= batch_size <= self.num_examples["train"]:
-            raise DataError(
-                f"batch_size must be in 1..{self.num_examples['train']} (training images), got {batch_size}"
-            )
+        self.check_batch_size(batch_size)
         if start_step < 0:
             raise DataError(f"start_step must be >= 0, got {start_step}")
         wanted = range(batch_size)[rows]

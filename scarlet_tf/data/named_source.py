@@ -62,6 +62,10 @@ class NamedSource:
         """The names "train" and "test", and that of a further split used for validation."""
         return list(self._splits)
 
+    def stored_split(self, split: str) -> str | None:
+        """Return the dataset's name of a split; None if it has none."""
+        return self._splits[split]
+
     def num_examples(self, split: str) -> int:
         if self._splits[split] is None:
             return 0

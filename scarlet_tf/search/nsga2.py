@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import check_integer
+from scarlet_tf.choices import check_integer, check_seed
 from scarlet_tf.search.archive import Archive, ArchiveError, open_archive
 from scarlet_tf.search.constrained import Evaluated, Patience, collect
 from scarlet_tf.search.controller import ReinforcedMutation
@@ -84,8 +84,9 @@ class SearchConfig:
     patience: Patience = dataclasses.field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        for name, least in {"population": 2, "generations": 1, "seed": 0, "picks": 1}.items():
+        for name, least in {"population": 2, "generations": 1, "picks": 1}.items():
             check_integer(f"search: {name}", getattr(self, name), least=least)
+        check_seed("search: seed", self.seed)
         if self.picks > self.population:
             raise ValueError(f"search: picks must be at most the population, {self.population}, got {self.picks}")
 

@@ -115,7 +115,12 @@ def read_table(path: str | os.PathLike) -> QuantityTable | CostQuantity:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer above the largest float
+        return False
 
 
 def _describe(choices: Sequence[int]) -> str:

@@ -43,13 +43,15 @@ class SupernetEvaluator:
         images: number of held-out images to use; None: all.
         calibration_images: number of training images for recalibration, used without augmentation.
         data_dir: folder of the dataset; None: the default.
-        skip_damaged: leave out images that do not decode; always so if the training did.
+        skip_damaged: leave out images that do not decode; always so if the training did. Refused if it did not and
+            there are any, because others would be held out.
         input_workers, cache: how images are read, see `DataConfig`.
         strategy: None: one device.
         portion: number of genomes in a portion, for each replica, see `portions`.
 
     Raises:
-        ValueError: if calibration_images, images or portion is below 1, or `bn` is unknown.
+        ValueError: if calibration_images, images or portion is below 1, `bn` is unknown, no images are held out, or
+            the images are not those of the training.
 
     Attributes:
         settings: the settings that determine the accuracies, by name.
@@ -84,7 +86,16 @@ class SupernetEvaluator:
         where = {"data_dir": data_dir, "input_workers": input_workers, "cache": cache}
         config = dataclasses.replace(config, **pixels, **where, skip_damaged=skip_damaged)
         data = open_dataset(config, splits=["search_validation"])  # and a few calibration images
+        if trained.images not in (None, data.fingerprint_with(trained.config.data)):
+            raise ValueError(
+                f"the images of {config.name!r} are not those that the supernet was trained on, so that held-out ones "
+                "may be among its training images: restore them, or train it again"
+            )
         held_out = data.num_examples["search_validation"]
+        if not held_out:
+            raise ValueError(
+                "the supernet has no held-out images to measure accuracy on: train it with --search_validation above 0"
+            )
         self.num_images = held_out if images is None else min(images, held_out)
         self.calibration, _ = data.arrays("train", limit=calibration_images)
         self.settings = {

@@ -60,7 +60,9 @@ class BatchNormVariables:
         return [{f"{name}/gamma": gamma, f"{name}/beta": beta} for gamma, beta in pairs]
 
     def follow(self, moments: Sequence[tf.Tensor]) -> None:
-        """Update the moving statistics with the moments of batches, (2, C) each.
+        """Update the moving statistics with the moments of batches, (2, C) each; ignore those that are not finite.
+
+        In float16 a step may overflow. The optimizer skips it, but no average would recover from it.
 
         If there are several batches for each slot, those of a slot are consecutive, and their mean is used.
         """
@@ -69,7 +71,8 @@ class BatchNormVariables:
         if slots != len(moments):
             batches = tf.reduce_mean(tf.reshape(batches, (2, slots, -1, batches.shape[-1])), axis=2)
         for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(batches), strict=True):
-            moving.assign(moving * BN_MOMENTUM + batch * (1.0 - BN_MOMENTUM))
+            updated = moving * BN_MOMENTUM + batch * (1.0 - BN_MOMENTUM)
+            moving.assign(tf.where(tf.math.is_finite(updated), updated, moving))
 
 
 class StackedWeight:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from scarlet_tf.arch import SearchSpace
-from scarlet_tf.choices import check_integer, check_known
+from scarlet_tf.choices import check_integer, check_known, check_seed
 from scarlet_tf.data import DataConfig
 from scarlet_tf.files import check_contains
 from scarlet_tf.paths import as_path
@@ -88,8 +88,9 @@ class SupernetConfig:
                 f"the space and the data config must have the same image size, got {self.space.resolution} and "
                 f"{self.data.image_size} px"
             )
-        for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
+        for field, least in (("steps", 1), ("batch_size", 1), ("warmup_steps", 0)):
             check_integer(field, getattr(self, field), least=least)
+        check_seed("seed", self.seed)
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be fewer than the {self.steps} steps, got {self.warmup_steps}")
         for field in ("learning_rate", "momentum", "weight_decay"):

@@ -122,7 +122,6 @@ def _train_supernet(
         keep=keep_checkpoints,
     )
     resumed = store.restore()
-    _claim_folder(output, settings)
     start = resumed.step if resumed else 0
     check_same_start(strategy, start)
     with strategy.scope():
@@ -151,6 +150,7 @@ def _train_supernet(
         functools.partial(data.train_pixels, config.batch_size, seed=config.seed, start_step=start),
         batch_size=config.batch_size,
     )
+    _claim_folder(output, settings)
 
     together = steps_together(fair_step, strategy, most=steps_per_call, scalars=("loss", "accuracy"))
     fair_steps = without_graph_rewrites(together)
@@ -190,24 +190,16 @@ def _train_supernet(
 def _check_same(output: Path | RemotePath, settings: dict) -> None:
     """Raise CheckpointError if the run directory has a config.json with other settings.
 
-    Before the first checkpoint, `skip_damaged` may differ, so that a run that met a damaged image can be restarted.
+    Before the first checkpoint they may differ, so that a run that met a damaged image or diverged can be restarted.
     """
     path = output / "config.json"
-    if not is_committed(path):
+    if not is_committed(path) or not CheckpointStore(output, kind=KIND, fingerprint=None).paths():
         return
     before = _read_settings(path)
-    started = CheckpointStore(output, kind=KIND, fingerprint=None).paths()
-    if not started and _without_skipping(before) == _without_skipping(settings):
-        return
     if difference := name_differences(before, settings):
         raise CheckpointError(
             f"{output} has a supernet with other settings ({difference}): use the same flags, or another run directory"
         )
-
-
-def _without_skipping(settings: dict) -> dict:
-    data = {name: value for name, value in settings.get("data", {}).items() if name != "skip_damaged"}
-    return settings | {"data": data}
 
 
 def _claim_folder(output: Path | RemotePath, settings: dict) -> None:
@@ -233,12 +225,14 @@ class TrainedSupernet:
         config: settings of the training.
         step: number of fair steps trained; `config.steps` if the run is complete.
         fingerprint: of the weights, by which results refer to the supernet.
+        images: fingerprint of the images that it was trained on, see `ImageData`; None if the checkpoint has none.
     """
 
     supernet: Supernet
     config: SupernetConfig
     step: int
     fingerprint: str
+    images: str | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -284,4 +278,10 @@ def load_supernet(directory: str | Path) -> TrainedSupernet:
     digest = hashlib.sha256()
     for name, value in sorted(supernet.state().items()):
         digest.update(name.encode() + value.tobytes())
-    return TrainedSupernet(supernet=supernet, config=config, step=checkpoint.step, fingerprint=digest.hexdigest()[:16])
+    return TrainedSupernet(
+        supernet=supernet,
+        config=config,
+        step=checkpoint.step,
+        fingerprint=digest.hexdigest()[:16],
+        images=(checkpoint.settings or {}).get("images"),
+    )

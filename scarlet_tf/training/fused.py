@@ -36,7 +36,9 @@ class FusedBatchNorm(keras.layers.Layer):
     def call(self, x, mask=None):  # clone_model repeats the original layer's call, which passes a mask
         y, statistics = batch_norm(x, self.gamma, self.beta, activation=self.activation, epsilon=self.epsilon)
         for moving, batch in zip((self.moving_mean, self.moving_variance), tf.unstack(statistics), strict=True):
-            moving.assign(self.momentum * moving + (1.0 - self.momentum) * batch)
+            updated = self.momentum * moving + (1.0 - self.momentum) * batch
+            # In float16 a step may overflow. It is skipped, and no average would recover from it.
+            moving.assign(tf.where(tf.math.is_finite(updated), updated, moving))
         return y
 
 

@@ -47,8 +47,9 @@ def warnings_before(data: ImageData, config: TrainConfig) -> Iterator[str]:
         )
     if "validation" not in data.num_examples:
         return
-    if data.config.validation == "test" and (config.keep == "best" or config.patience):
-        yield "the weights are chosen on the test images (--validation=test): the test accuracy will be too high"
+    if data.validates_on_test and (config.keep == "best" or config.patience):
+        flag = f"--validation={data.config.validation}"
+        yield f"the weights are chosen on the test images ({flag}): the test accuracy will be too high"
     for name, images in zip(data.class_names, data.class_counts("validation"), strict=True):
         if not images:
             yield f"class {name!r} has no validation images"

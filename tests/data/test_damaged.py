@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.data import DataConfig, DataError, DataWarning, dataset, open_dataset
+from scarlet_tf.data import DataConfig, DataError, DataWarning, dataset, decoding, open_dataset
 from scarlet_tf.data.folder import ImageFolder
 
 JPEG = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).numpy()
@@ -53,6 +53,14 @@ def test_a_damaged_image_is_named_however_it_is_met(folder, way, split):
         DataError, match=rf"^image {path} in split '{split}' of 'folder:.*' cannot be decoded: .*Invalid JPEG"
     ):
         use(opened(folder, **way), split)
+
+
+def test_the_reason_is_one_line_without_a_stack(folder):
+    (folder / "train/red/1.png").write_bytes(b"no picture")
+    with pytest.raises(DataError) as caught:
+        use(opened(folder))
+    reason = str(caught.value).partition("cannot be decoded: ")[2]
+    assert reason.startswith("Unknown image file format") and "File" not in reason and len(reason) < 200
 
 
 @pytest.mark.parametrize(
@@ -177,6 +185,28 @@ def bmp():
     return header + b"".join(number.to_bytes(size, "little") for number, size in info) + pixels
 
 
+def palette_bmp(*colours, pixel, compression=0):
+    """An 8x8 BMP with a palette of (red, green, blue), all of whose pixels have the same number."""
+    palette = b"".join(bytes([blue, green, red, 0]) for red, green, blue in colours)
+    pixels = bytes([pixel]) * 64
+    start = 54 + len(palette)
+    header = b"BM" + (start + 64).to_bytes(4, "little") + bytes(4) + start.to_bytes(4, "little")
+    info = [
+        (40, 4),
+        (8, 4),
+        (8, 4),
+        (1, 2),
+        (8, 2),
+        (compression, 4),
+        (64, 4),
+        (0, 4),
+        (0, 4),
+        (len(colours), 4),
+        (0, 4),
+    ]
+    return header + b"".join(number.to_bytes(size, "little") for number, size in info) + palette + pixels
+
+
 def rotated():
     """A wide JPEG, its left half red, whose EXIF says that it stands on its side."""
     pixels = np.zeros((8, 16, 3), np.uint8)
@@ -194,6 +224,8 @@ RED = (255, 0, 0)
     [
         ("bmp.png", bmp(), RED),
         ("plain.BMP", bmp(), RED),
+        ("palette.bmp", palette_bmp((0, 0, 255), (255, 0, 0), pixel=1), RED),
+        ("grey.bmp", palette_bmp(*[(grey,) * 3 for grey in range(256)], pixel=90), (90, 90, 90)),
         ("gif.jpg", base64.b64decode(ANIMATION), RED),  # its second frame is not red
         ("cmyk.jpg", base64.b64decode(CMYK), RED),
         ("palette.png", png(3, 1, b"\xff", palette=bytes([0, 0, 0, 255, 0, 0])), RED),
@@ -210,6 +242,37 @@ def test_pictures_of_any_kind_are_read_by_their_content(name, content, pixel, tm
     data = open_dataset(DataConfig(name=f"folder:{tmp_path}", image_size=8), splits=["train"])
     pixels = (data.arrays("train")[0] * np.array(data.std) + data.mean) * 255
     np.testing.assert_allclose(pixels, np.broadcast_to(pixel, pixels.shape), atol=2)  # JPEG's quantization
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (palette_bmp((0, 0, 255), pixel=1), "a colour that is not in the BMP's palette"),
+        (palette_bmp((0, 0, 255), pixel=0, compression=1), "a compressed BMP"),
+        (palette_bmp((0, 0, 255), pixel=0)[:100], ""),
+        (palette_bmp((0, 0, 255), pixel=0)[:56], ""),
+    ],
+)
+def test_damaged_bmps_with_a_palette_are_named(content, reason, folder):
+    (folder / "train/red/1.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"red/1.png in split 'train' .* cannot be decoded: .*{reason}"):
+        use(opened(folder))
+    with pytest.warns(DataWarning, match="1 damaged image"):
+        assert len(use(opened(folder, skip_damaged=True)))
+
+
+def test_grey_sets_get_the_luminance_of_a_palette():
+    content = palette_bmp((0, 0, 255), (255, 0, 0), pixel=1)
+    grey = decoding.decode(tf.constant(content), channels=1)
+    np.testing.assert_array_equal(grey, np.full((8, 8, 1), round(0.2989 * 255)))
+
+
+def test_images_of_a_split_for_validation_are_left_out_too(folder):
+    shutil.copytree(folder / "test", folder / "val")
+    (folder / "val/red/1.png").write_bytes(b"no picture")
+    with pytest.warns(DataWarning, match=r"1 damaged image: .*val/red/1.png"):
+        data = opened(folder, skip_damaged=True, validation="val")
+    assert data.num_examples["validation"] == data.num_examples["test"] - 1 and use(data, "validation")
 
 
 def test_pixels_are_as_stored_whatever_exif_says(tmp_path):

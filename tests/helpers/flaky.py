@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import io
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -134,9 +133,9 @@ class FlakyFileSystem(fsspec.AbstractFileSystem):
         else:
             place.unlink()
 
-    def rm(self, path, recursive=False, maxdepth=None):
+    def rmdir(self, path):
         self._operation("read")
-        shutil.rmtree(self._place(path))
+        self._place(path).rmdir()
 
     def _open(self, path, mode="rb", **_):
         assert mode == "rb", "files are written in one go"

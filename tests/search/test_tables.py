@@ -72,6 +72,7 @@ def test_a_search_bounds_and_minimises_it(table, synthetic):
         ({"table": [1.0]}, "got a table that is not a list of lists"),
         ({"table": [[1.0]], "constant": [1]}, r"its constant must hold finite numbers only, got \[1\]"),
         ({"table": [[1.0], []]}, "got a table that is not a list of lists"),
+        ({"table": [[10**400]]}, "its table must hold finite numbers"),
         ({"table": [["1.0"]]}, "its table must hold finite numbers"),
         ({"table": [[None]]}, "its table must hold finite numbers"),
         ({"table": [[True]]}, "its table must hold finite numbers"),

@@ -26,13 +26,15 @@ def paths(one_layer_space):
 
 @pytest.fixture(scope="module")
 def take_step(one_layer_space, randomised, paths):
-    """Function (how) -> loss, the optimizer's state, and the gradients, put where the weights are in a supernet."""
+    """Function (weights, how) -> loss, state of all, and the gradients, put where the weights are in a supernet."""
 
-    def take(**how):
+    def take(weights=None, **how):
         strategy = make_strategy("one_device")
         scale = LossScale() if how.get("precision") == "mixed_float16" else None
         with strategy.scope():
             supernet = randomised(Supernet(one_layer_space, seed=1))
+            if weights:
+                supernet.load_state(weights)
             optimizer = MomentumSgd(supernet.trainable_variables, momentum=0.9, weight_decay=0.0, loss_scale=scale)
         with pytest.MonkeyPatch.context() as patch:
             if not how.get("jit_compile"):  # one step is not worth a compilation
@@ -119,3 +121,17 @@ def test_loss_scale_skips_overflows_and_grows_again(monkeypatch):
     velocity = {"velocity/" + variable.name.split(":")[0]: np.zeros(1, np.float32)}
     again.load_state(optimizer.state() | velocity)
     assert float(again.loss_scale.scale) == first / 2 and float(again.loss_scale.steady) == 1
+
+
+def test_statistics_outlive_an_overflow(take_step, one_layer_space, randomised):
+    """Kernels of 3e4 make infinite feature maps in float16; the weights are kept, and so are the moving statistics."""
+    huge = randomised(Supernet(one_layer_space, seed=1))
+    for variable in huge.trainable_variables:
+        if "gamma" not in variable.name and "beta" not in variable.name and "bias" not in variable.name:
+            variable.assign(3e4 * tf.ones_like(variable))
+    loss, state, _ = take_step(precision="mixed_float16", weights=huge.state())
+    assert not np.isfinite(loss)
+    for name, value in huge.state().items():
+        assert np.isfinite(state[name]).all(), name
+        if "moving" not in name:
+            np.testing.assert_array_equal(state[name], value)

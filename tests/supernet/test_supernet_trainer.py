@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from clusters import worker_environments
 from forked import ForkedProcess
 
+from scarlet_tf.data import DataWarning
 from scarlet_tf.runs.checkpoints import CheckpointError, CheckpointStore
 from scarlet_tf.runs.cluster import TRY_AGAIN_EXIT_CODE
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.supernet import (
+    Supernet,
     SupernetConfig,
     SupernetEvaluator,
     load_supernet,
@@ -22,6 +25,7 @@ from scarlet_tf.supernet import (
     supernet_trainer,
     train_supernet,
 )
+from scarlet_tf.supernet.supernet_trainer import TrainedSupernet
 
 PROCESS = Path(__file__).with_name("training_process.py")
 STEPS = 12
@@ -98,6 +102,43 @@ def test_loads_and_evaluates(uninterrupted, tiny_data):
     assert own.items() <= recalibrated.settings.items() and moving.settings["calibration_images"] is None
 
 
+def test_held_out_images_are_those_of_the_training(uninterrupted, tiny_data, tmp_path):
+    """One image more or less, and others are held out: of these, the supernet was trained on some."""
+    trained = load_supernet(uninterrupted)
+    shutil.copytree(folder_of(tiny_data), tmp_path / "images")
+
+    def evaluator(**how):
+        data = dataclasses.replace(trained.config.data, name=f"folder:{tmp_path / 'images'}")
+        moved = dataclasses.replace(trained, config=dataclasses.replace(trained.config, data=data))
+        return SupernetEvaluator(moved, bn="moving", **how)
+
+    assert evaluator().num_images == evaluator(skip_damaged=True).num_images == 12
+    image = next((tmp_path / "images" / "train").glob("*/*.png"))
+    image.write_bytes(b"no picture")
+    with pytest.warns(DataWarning), pytest.raises(ValueError, match="not those that the supernet was trained on"):
+        evaluator(skip_damaged=True)
+    image.unlink()
+    with pytest.raises(ValueError, match="so that held-out ones may be among its training images: restore them"):
+        evaluator()
+
+
+def test_a_supernet_without_held_out_images_is_refused(tiny_data, tiny_space):
+    config = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, search_validation=0), steps=30)
+    untrained = TrainedSupernet(supernet=Supernet(tiny_space), config=config, step=0, fingerprint="0")
+    with pytest.raises(ValueError, match=r"no held-out images .*: train it with --search_validation above 0"):
+        SupernetEvaluator(untrained)
+
+
+def test_a_refused_batch_size_claims_no_folder(tiny_data, tiny_space, tmp_path):
+    def train(batch_size):
+        config = SupernetConfig(space=tiny_space, data=tiny_data, steps=30, batch_size=batch_size)
+        train_supernet(config, tmp_path, strategy=make_strategy("one_device"))
+
+    with pytest.raises(ValueError, match=r"batch_size must be in 1\.\.48 \(training images\), got 49"):
+        train(49)
+    assert not (tmp_path / "config.json").exists()
+
+
 def test_summary_of_random_paths_reports_both_bn_ways(uninterrupted):
     text = report_paths(uninterrupted, count=6, images=12, seed=1)
     record = json.loads((uninterrupted / "paths.json").read_text())
@@ -158,7 +199,7 @@ def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over(uninterrup
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
-def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tiny_space, tmp_path):
+def test_before_its_first_checkpoint_a_run_may_get_other_settings(tiny_data, tiny_space, tmp_path):
     def claim(**changes):
         settings = SupernetConfig(space=tiny_space, data=dataclasses.replace(tiny_data, **changes), steps=1).to_dict()
         supernet_trainer._check_same(tmp_path, settings)
@@ -167,8 +208,7 @@ def test_a_run_that_met_a_damaged_image_at_first_may_leave_it_out(tiny_data, tin
 
     assert "skip_damaged" not in claim()
     assert claim(skip_damaged=True)["skip_damaged"] is True and "skip_damaged" not in claim()
-    with pytest.raises(CheckpointError, match=r"other settings \(data\.seed was 0, is 1\)"):
-        claim(seed=1)
+    assert claim(seed=1)["seed"] == 1 and claim()["seed"] == 0
     (tmp_path / "checkpoint-0000000001.npz").touch()
     with pytest.raises(CheckpointError, match=r"data\.skip_damaged was absent, is True"):
         claim(skip_damaged=True)

@@ -1,6 +1,7 @@
 """Runs of few steps: statistics are measured, and the tool says why; class weights; names."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -128,10 +129,24 @@ def test_warnings_before_a_run(pictures):
         "48 training images in batches of 24 give 2 steps per epoch, --batch_size=8 gives 6",
         "the weights are chosen on the test images (--validation=test): the test accuracy will be too high",
     ]
+    named = open_dataset(DataConfig(name=f"folder:{pictures}", image_size=16, validation=0.25))
+    assert "test images" not in " ".join(warnings_before(named, few))
     (note,) = notes_before(on_test, few)
     assert note == "validation of the averaged weights after every epoch: 12 images of the split 'test'"
     (note,) = notes_before(on_test, train_config("small", ema=0.0))
     assert note == "validation of the weights after every epoch: 12 images of the split 'test'"
+
+
+def test_the_test_images_by_another_name_are_noticed(pictures, tmp_path):
+    """The images of val/ are the test images where there is no test/, and are not where there is one."""
+    for split, stored in (("train", "train"), ("test", "val")):
+        shutil.copytree(pictures / split, tmp_path / stored)
+    chosen = ["the weights are chosen on the test images (--validation=val): the test accuracy will be too high"]
+    config = DataConfig(name=f"folder:{tmp_path}", image_size=16, validation="val")
+    assert list(warnings_before(open_dataset(config), train_config("small", batch_size=4, keep="best"))) == chosen
+    assert not list(warnings_before(open_dataset(config), train_config("small", batch_size=4)))
+    shutil.copytree(pictures / "test", tmp_path / "test")
+    assert not list(warnings_before(open_dataset(config), train_config("small", batch_size=4, keep="best")))
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,24 @@ def test_a_float16_step_that_overflows_is_skipped(make, monkeypatch, optimizer):
 
 
 @needs_sixteen_bits
+def test_statistics_outlive_an_overflow(make):
+    """Kernels of 3e4 make infinite feature maps in float16; the weights are kept, and so are the moving statistics."""
+    state = make(precision="mixed_float16", momentum=0.9)
+    huge = {
+        name: np.full_like(array, 3e4) if "kernel" in name and name.startswith("model/") else array
+        for name, array in state.arrays().items()
+    }
+    state.load_arrays(huge)
+    scalars = state.take_steps(0, [batch()])
+    assert not np.isfinite(float(scalars["loss"]))
+    after = state.arrays()
+    for name, array in huge.items():
+        assert np.isfinite(after[name]).all(), name
+        if name.startswith("model/") and "moving" not in name:
+            np.testing.assert_array_equal(after[name], array)
+
+
+@needs_sixteen_bits
 def test_the_scale_of_the_loss_does_not_change_the_update(make, monkeypatch):
     """Scales are powers of two: where nothing underflows, updates differ by roundings of subnormal numbers alone."""
     updates = []
