@@ -65,8 +65,17 @@ def format_in_name(path: str | os.PathLike) -> str | None:
     return None
 
 
-def check_max_growth(max_growth: float | None, *, optimize_for: str) -> None:
-    """Raise ValueError for a bound of growth below 1, or one beside a target that has its own; None is no bound."""
+def check_max_growth(max_growth: float | None, *, optimize_for: str, quantize: str | None = None) -> None:
+    """Raise ValueError for a bound of growth below 1, or one beside a target that has its own; None is no bound.
+
+    Args:
+        quantize: a current name; "int8_pure", whose rewriting has no bound, takes none.
+    """
+    if quantize == "int8_pure" and (max_growth is not None or optimize_for == SIZE):
+        given = f"optimize_for {optimize_for!r}" if max_growth is None else f"max_growth {max_growth!r}"
+        raise ValueError(
+            f"int8_pure files have one rewritten form only: expected optimize_for 'none' or 'xnnpack', got {given}"
+        )
     if max_growth is not None and not 1 <= max_growth < math.inf:
         raise ValueError(f"max_growth must be a multiple of the plain file's size, at least 1, got {max_growth!r}")
     if max_growth is not None and optimize_for in (NONE, SIZE):

@@ -68,7 +68,7 @@ def main() -> None:
     path = _OUTPUT.value
     export_onnx(source.model, path, **options, record=source.record)
     images = source.images[: len(source.images) // (_BATCH.value or 1) * (_BATCH.value or 1)]
-    (check,) = verify(source.model, images, onnx=[path]).formats
+    (check,) = verify(source.original, images, onnx=[path]).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
     print(
         f"{path}: {check.bytes:,} bytes, {check.ops} operations, opset {_OPSET.value}, {_LAYOUT.value}; against Keras "

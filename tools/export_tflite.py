@@ -96,8 +96,12 @@ def main() -> None:
     }
     calibrated = _DATASET.value is not None
     learnt = (local_copy(_MODEL.value) / "qat.npz").is_file() and quantize == "int8" and not calibrated
+    if not calibrated:
+        for flag in ("representative_examples", "skip_damaged", "data_dir"):
+            if flags.FLAGS[flag].present:
+                raise ValueError(f"--{flag} needs --representative_dataset")
     check_options(**options, has_representative=calibrated or learnt)
-    check_max_growth(_MAX_GROWTH.value, optimize_for=_OPTIMIZE_FOR.value)
+    check_max_growth(_MAX_GROWTH.value, optimize_for=_OPTIMIZE_FOR.value, quantize=quantize)
     growth = {"max_growth": _MAX_GROWTH.value}
     if learnt and _PREPROCESSING.value:
         raise ValueError("include_preprocessing cannot use ranges learnt in training: set --representative_dataset")
@@ -148,7 +152,7 @@ def main() -> None:
     for report in converted.reports:
         print(report)
     checked = images[: _CHECKED.value]
-    (check,) = verify(source.model, checked, tflite=(path,), preprocessing=source.preprocessing).formats
+    (check,) = verify(source.original, checked, tflite=(path,), preprocessing=source.preprocessing).formats
     print(", ".join(f"{name} {number}" for name, number in check.operations.items()))
     print(describe_ends(read_record(path)))
     # Noise exceeds the ranges that training learnt on photographs, and is clipped.

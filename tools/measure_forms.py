@@ -28,6 +28,10 @@ def main() -> None:
     from scarlet_tf.files import check_output_file
     from scarlet_tf.latency.form_costs import Device, measure_forms
 
+    if _TARGET.value != "android":
+        for flag in ("benchmark_binary", "serial", "adb"):
+            if flags.FLAGS[flag].present:
+                raise ValueError(f"--{flag} needs --target=android, got {_TARGET.value!r}")
     if _OUTPUT.value is not None:
         check_output_file(_OUTPUT.value)
     table, path = measure_forms(

@@ -91,7 +91,10 @@ def main() -> None:
         check_output_file(path)
     card = make_card(_MODEL.value) if _CARD.value else None
     training = read_training(_MODEL.value)
-    name = _DATASET.value or (training and training["data"]["name"])
+    try:
+        name = _DATASET.value or (training and training["data"]["name"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{_MODEL.value}/training.json is damaged: it has no data's name ({error})") from error
     if name is None:
         raise ValueError(f"{_MODEL.value} does not record its dataset: set --dataset")
     check_image_folder(name)
@@ -111,6 +114,8 @@ def main() -> None:
         examples=_EXAMPLES.value,
     )
     notes, others = [*source.notes], {}
+    if _CHECKPOINT.value and source.spec is None:
+        raise ValueError(f"--checkpoint needs the network's spec, which {_MODEL.value} does not record")
     if _CHECKPOINT.value:
         from scarlet_tf.convert import checkpoint_function
 

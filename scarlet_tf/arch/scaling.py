@@ -100,6 +100,7 @@ def _scaled_block(block: BlockSpec, in_channels: int, *, width: float, first: bo
     out_channels = round_filters(block.out_channels, width)
     if block.kind in LET_KINDS:
         return BlockSpec(kind=block.kind, in_channels=in_channels, out_channels=out_channels, stride=stride)
+    unchanged = (in_channels, out_channels, stride) == (block.in_channels, block.out_channels, block.stride)
     hidden = round(in_channels * block.hidden_channels / block.in_channels)
     return dataclasses.replace(
         block,
@@ -108,5 +109,5 @@ def _scaled_block(block: BlockSpec, in_channels: int, *, width: float, first: bo
         stride=stride,
         hidden_channels=hidden,
         se_channels=max(1, hidden * block.se_channels // block.hidden_channels) if block.has_se else 0,
-        shortcut=stride == 1 and in_channels == out_channels,
+        shortcut=block.shortcut if unchanged else stride == 1 and in_channels == out_channels,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -53,6 +54,8 @@ def match_classes(
 ) -> np.ndarray:
     """Map the labels of a dataset to the outputs of a model, by class name.
 
+    Datasets name ImageNet's classes by their WordNet ids. A model that has the words instead is matched by the ids too.
+
     Args:
         name: the dataset's name, for messages.
         classes: the dataset's class names, in label order.
@@ -63,13 +66,25 @@ def match_classes(
         (classes,) int32, the model's output for each label; -1 for unused classes that the model lacks.
 
     Raises:
-        DataError: if the model lacks a used class; the message names it.
+        DataError: if the model lacks a used class, or has it twice; the message names it.
     """
-    output_of = {known: output for output, known in enumerate(model_classes)}
     used = classes if used is None else used
+    model_classes = _like(classes, model_classes)
+    output_of = {known: output for output, known in enumerate(model_classes)}
+    counts = Counter(model_classes)
+    if twice := [one for one in classes if one in used and counts[one] > 1]:
+        raise DataError(f"{name!r} has classes that the model has twice: {_named(twice)}; use their WordNet ids")
     if unknown := [one for one in classes if one in used and one not in output_of]:
         raise DataError(f"{name!r} has classes that the model lacks: {_named(unknown, known=model_classes)}")
     return np.array([output_of.get(one, -1) for one in classes], np.int32)
+
+
+def _like(classes: Sequence[str], model_classes: Sequence[str]) -> Sequence[str]:
+    """Return ImageNet's WordNet ids for a model that has the words, if the dataset's classes are ids."""
+    from scarlet_tf.zoo.labels import imagenet_classes
+
+    ids, words = zip(*imagenet_classes(), strict=True)
+    return ids if tuple(model_classes) == words and set(classes) <= set(ids) else model_classes
 
 
 def _named(names: Sequence[str], *, known: Collection[str] = ()) -> str:

@@ -138,7 +138,8 @@ def fold_model(model, spec: ArchSpec) -> tuple[object, FoldResult]:
     """Fold the LETs of a built Keras model, and check the result with `verify_fold`.
 
     Args:
-        model: built by `build(spec, ...)`, with the top. Its epsilon and last activation carry over.
+        model: built by `build(spec, ...)`, with the top. Its epsilon, last activation and normalisation of pixels carry
+            over.
         spec: of the model.
 
     Returns:
@@ -156,11 +157,21 @@ def fold_model(model, spec: ArchSpec) -> tuple[object, FoldResult]:
         result.spec,
         input_shape=model.input_shape[1:],
         classifier_activation=model.get_layer("classifier").activation,
+        mean_and_std=_mean_and_std(model),
         bn=BatchNorm(epsilon=epsilon),
         name=model.name,
     )
     set_weights(folded, result.weights)
     return folded, result
+
+
+def _mean_and_std(model) -> tuple[list[float], list[float]] | None:
+    """Return those by which a model normalises pixels itself, see `layers.normalise`; None if it does not."""
+    if all(layer.name != "normalise" for layer in model.layers):
+        return None
+    scale, offset = (np.float64(getattr(model.get_layer("normalise"), name)) for name in ("scale", "offset"))
+    std = 1.0 / (255.0 * scale)
+    return (-offset * std).tolist(), std.tolist()
 
 
 def _logits(spec: ArchSpec, weights: Mapping[str, np.ndarray], images: np.ndarray, *, epsilon: float) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 
 import numpy as np
 
@@ -115,8 +116,8 @@ def prepare(
         slots = result.slots
     elif loaded.spec is None:
         kept = "kept: a .keras file alone does not record what can be folded; export its folder instead"
-        lets = [layer.name for layer in model.layers if layer.name.endswith("_let")]
-        slots = tuple(SlotReport(slot=int(name[5:7]), action="kept", reason=kept) for name in lets)  # "block07_let"
+        lets = (re.fullmatch(r"block(\d+)_let", layer.name) for layer in model.layers)
+        slots = tuple(SlotReport(slot=int(let[1]), action="kept", reason=kept) for let in lets if let)
     inside = preprocessing if include_preprocessing else None
     finish = functools.partial(_finished, preprocessing=inside, softmax=softmax)
     scored = output_name(model) == PROBABILITIES
@@ -178,6 +179,10 @@ def _class_names(loaded: LoadedModel) -> list[str] | None:
 def _served(path: str | os.PathLike, **wanted) -> Exportable:
     """Prepare a SavedModel, with the preprocessing in its record, or else the dataset's normalisation."""
     served, said = ServedModel(path), read_saved_record(path)
+    if served.input_shape[0] not in (None, 1):
+        raise ValueError(
+            f"{path} takes batches of {served.input_shape[0]} images: export it again with another batch size, 1 or any"
+        )
     preprocessing, notes = None, []
     if said is not None:
         try:
@@ -204,6 +209,10 @@ def _images(
     input_shape, *, dataset, data_dir, skip_damaged: bool, examples: int, seed: int, preprocessing: Preprocessing | None
 ) -> np.ndarray:
     _, height, width, channels = input_shape
+    if None in (height, width):
+        raise ValueError(
+            f"the model takes images of any size, {height} x {width}: expected one with a fixed size, see input_shape"
+        )
     if dataset is None:
         images = np.random.default_rng(seed).standard_normal((examples, height, width, channels), np.float32)
         pixels = preprocessing is not None and preprocessing == preprocessing.of_pixels()

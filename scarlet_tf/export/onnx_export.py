@@ -45,7 +45,7 @@ def export_onnx(
         >>> nodes = export_onnx(source.model, "a.onnx", record=source.record)
     """
     check_onnx_options(opset=opset, layout=layout, batch_size=batch_size)
-    from onnx import checker, helper
+    from onnx import checker, helper, shape_inference
 
     from scarlet_tf.export.onnx_graph import onnx_graph
 
@@ -59,7 +59,7 @@ def export_onnx(
     helper.set_model_props(file, {RECORD: json.dumps(record, sort_keys=True)})
     try:
         checker.check_model(file, full_check=True)
-    except (checker.ValidationError, ValueError) as error:
+    except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         raise OnnxFileError(f"{path}: {error}") from error
     check_local(path, why="the file is run from there: copy it afterwards")
     write_atomically(path, file.SerializeToString(deterministic=True))

@@ -77,6 +77,14 @@ class _Map(NamedTuple):
     shape: tuple[int, ...]
 
 
+def _as_maps(value, *, axes: int) -> np.ndarray:
+    """Return a constant of (..., H, W, C) as it is aligned with NCHW maps; one beside vectors as it is."""
+    values = to_array(value)
+    if axes != 4 or not values.ndim:
+        return values
+    return np.transpose(values.reshape((1,) * (4 - values.ndim) + values.shape), _NCHW)
+
+
 class _Graph:
     """Nodes in execution order, each with one result of the same name, and float64 constants. Maps are NCHW."""
 
@@ -141,10 +149,23 @@ class _Graph:
         if getattr(layer, "data_format", None) == "channels_first":
             raise OnnxExportError(f"layer {layer.name!r} is channels_first, expected channels_last")
         shapes = [source.shape for source in inputs]
-        result = LAYERS[kind](self, layer, [source.name for source in inputs], shapes[0])
+        names = [self._beside(source, inputs, layer.name) for source in inputs]
+        result = LAYERS[kind](self, layer, names, shapes[0])
         if hasattr(layer, "activation"):
             result = self.activation(result, layer)
         return _Map(result, tuple(layer.compute_output_shape(shapes if len(shapes) > 1 else shapes[0])))
+
+    def _beside(self, source: _Map, others: list[_Map], name: str) -> str:
+        """Return a vector beside feature maps as (B, C, 1, 1), as Keras's layers do; others as they are."""
+        most = max(len(other.shape) for other in others)
+        if len(source.shape) == most:
+            return source.name
+        if (len(source.shape), most) != (2, 4):
+            raise OnnxExportError(
+                f"layer {name!r} has inputs of {len(source.shape)} and {most} axes, which cannot be exported to ONNX"
+            )
+        axes = self.constant(f"{name}_axes", np.int64([2, 3]))
+        return self.node("Unsqueeze", [source.name, axes], name=f"{name}_as_map")
 
     def _add_operation(self, node, inputs: list[_Map]) -> _Map:
         """Add a sum or product that a model has as `x + 3.0`, of results and numbers."""
@@ -152,10 +173,15 @@ class _Graph:
         kind = type(operation).__name__
         if kind not in _OPERATIONS:
             raise OnnxExportError(f"operation {operation.name!r} is a {kind}, which cannot be exported to ONNX")
+        if len({len(source.shape) for source in inputs}) > 1:
+            raise OnnxExportError(
+                f"operation {operation.name!r} has operands of shapes {' and '.join(str(i.shape) for i in inputs)}, "
+                "which cannot be exported to ONNX: expected as many axes"
+            )
         operands = [
             next(tensors).name
             if isinstance(value, keras.KerasTensor)
-            else self.constant(f"{operation.name}_number", value)
+            else self.constant(f"{operation.name}_number", _as_maps(value, axes=len(inputs[0].shape)))
             for value in node.arguments.args
         ]
         result = self.node(_OPERATIONS[kind], operands, name=operation.name)

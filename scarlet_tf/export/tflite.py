@@ -87,7 +87,7 @@ def export_tflite(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
-    check_max_growth(max_growth, optimize_for=optimize_for)
+    check_max_growth(max_growth, optimize_for=optimize_for, quantize=quantize)
     check_local(path, why="the file is run from there: copy it afterwards")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ def convert(
         has_representative=representative is not None,
         optimize_for=optimize_for,
     )
-    check_max_growth(max_growth, optimize_for=optimize_for)
+    check_max_growth(max_growth, optimize_for=optimize_for, quantize=quantize)
     started = start_conversion(saved_model, quantize=quantize, representative=representative, optimize_for=optimize_for)
     return finish_conversion(
         started,

@@ -75,6 +75,11 @@ class Candidate:
     signature: Signature
     variants: Mapping[str, Variant]
 
+    @property
+    def kind(self) -> tuple[Signature, tuple[str, ...]]:
+        """What it has in common with others of which the same form is best: signature and names of the variants."""
+        return self.signature, tuple(self.variants)
+
 
 def find_candidates(graph: Graph) -> list[Candidate]:
     """Return the operators of a graph that have other forms."""
@@ -108,18 +113,18 @@ def rewrite_operators(
     candidates = find_candidates(graph)
     options = _options(content, candidates, tables)
     room = None if max_growth is None else int((max_growth - 1) * len(content))
-    own = [options[candidate.signature] for candidate in candidates]
+    own = [options[candidate.kind] for candidate in candidates]
     chosen = _not_slower(_select(own, room=room), own)
     groups = collections.Counter()
     for candidate, option in zip(candidates, chosen, strict=True):
         if option.name != PLAIN:
             candidate.variants[option.name].apply(graph, candidate.operator)
-            groups[candidate.signature, option] += 1
+            groups[candidate.kind, option] += 1
     if not groups:
         return content, ()
     graph.prune()
     units = {target: table.unit for target, table in tables.items()}
-    variants = {candidate.signature: candidate.variants for candidate in candidates}
+    variants = {candidate.kind: candidate.variants for candidate in candidates}
     return graph.to_bytes(), tuple(
         Choice(
             signature=signature,
@@ -129,9 +134,9 @@ def rewrite_operators(
             costs=dict(option.costs),
             units=units,
             estimated=frozenset(target for target, table in tables.items() if str(signature) not in table.costs),
-            rounds_anew=variants[signature][option.name].rounds_anew,
+            rounds_anew=variants[signature, names][option.name].rounds_anew,
         )
-        for (signature, option), count in groups.items()
+        for ((signature, names), option), count in groups.items()
     )
 
 
@@ -147,17 +152,17 @@ class _Option:
 
 def _options(
     content: bytes, candidates: Sequence[Candidate], tables: Mapping[str, FormCosts]
-) -> dict[Signature, list[_Option]]:
-    """Return the forms of each signature, plain first, of which one is chosen."""
-    counts = collections.Counter(candidate.signature for candidate in candidates)
-    first = {candidate.signature: candidate for candidate in reversed(candidates)}
-    costs = {signature: _costs(tables, first[signature]) for signature in counts}
-    plain = {target: sum(n * costs[s].get(target, {}).get(PLAIN, 0.0) for s, n in counts.items()) for target in tables}
+) -> dict[tuple[Signature, tuple[str, ...]], list[_Option]]:
+    """Return the forms of each kind of operator, plain first, of which one is chosen."""
+    counts = collections.Counter(candidate.kind for candidate in candidates)
+    first = {candidate.kind: candidate for candidate in reversed(candidates)}
+    costs = {kind: _costs(tables, first[kind]) for kind in counts}
+    plain = {target: sum(n * costs[k].get(target, {}).get(PLAIN, 0.0) for k, n in counts.items()) for target in tables}
     options = {}
-    for signature, candidate in first.items():
-        options[signature] = _forms(costs[signature], plain)
-        if len(options[signature]) > 1:
-            options[signature] = _with_growth(cut_operator(content, candidate.position), options[signature])
+    for kind, candidate in first.items():
+        options[kind] = _forms(costs[kind], plain)
+        if len(options[kind]) > 1:
+            options[kind] = _with_growth(cut_operator(content, candidate.position), options[kind])
     return options
 
 

@@ -105,9 +105,14 @@ class Graph:
         return len(self.shape(index)) == 4
 
     def is_open(self, index: int) -> bool:
-        """Return whether a size of the tensor is open, such as the batch, and set by the user of the file."""
-        signature = self.tensor(index).shapeSignature
-        return signature is not None and any(int(size) < 0 for size in signature)
+        """Return whether a size of the tensor is open, such as the batch, and set by the user of the file.
+
+        Of results, files need not say so: they are open if an input of the file is.
+        """
+        if self.is_constant(index):
+            return False
+        signatures = (self.tensor(each).shapeSignature for each in (index, *self.subgraph.inputs))
+        return any(signature is not None and any(int(size) < 0 for size in signature) for signature in signatures)
 
     def is_type(self, index: int, kind: int) -> bool:
         return self.tensor(index).type == kind

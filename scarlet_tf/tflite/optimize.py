@@ -187,6 +187,8 @@ def _with_true_record(result: Optimized, *, label: str) -> bytes:
         raise TFLiteFileError(f"{label}: {error}") from error
     if record is None:
         return content
+    if not result.choices:  # the file is as before
+        return content
     true = record | {"optimize_for": result.optimize_for}
     if record.get("quantize") == "int8_pure" and Graph(content).float_operations():
         true["quantize"] = "int8"

@@ -75,6 +75,13 @@ def metrics_of(confusion: np.ndarray, *, class_names: Sequence[str], top5: float
     )
 
 
+def _ends_in_softmax(model: keras.Model) -> bool:
+    last = model
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
 class Evaluator:
     """Evaluator of one model, which is traced once although its weights may change between evaluations.
 
@@ -101,7 +108,7 @@ class Evaluator:
             )
         self._data = data
         self._class_names = class_names
-        softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+        softmax = _ends_in_softmax(model)
 
         @tf.function(reduce_retracing=True, autograph=False)
         def judge(images, labels):

@@ -42,7 +42,8 @@ def check_arguments(
         )
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(f"`pooling` should be None, 'avg' or 'max'. Received pooling={pooling!r}")
-    if weights is not None and include_top and classifier_activation not in (None, "softmax"):
+    allowed = [keras.activations.get(activation) for activation in (None, "softmax")]
+    if weights is not None and include_top and keras.activations.get(classifier_activation) not in allowed:
         raise ValueError(
             "Only None and 'softmax' are allowed for `classifier_activation` with pretrained weights and "
             f"`include_top=True`. Received classifier_activation={classifier_activation!r}"

@@ -5,6 +5,7 @@ import pytest
 
 from scarlet_tf.data import DataError, DataWarning
 from scarlet_tf.data.classes import check_classes, match_classes
+from scarlet_tf.zoo.labels import imagenet_classes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,15 @@ def test_classes_are_matched_by_name():
 def test_classes_without_images_need_no_output():
     outputs = match_classes("set", ["bird", "cat"], model_classes=["cat", "dog"], used=["cat"])
     np.testing.assert_array_equal(outputs, [-1, 0])
+
+
+def test_imagenets_words_are_matched_by_wordnet_ids():
+    ids, words = zip(*imagenet_classes(), strict=True)
+    np.testing.assert_array_equal(match_classes("imagenet2012", ids, model_classes=words), np.arange(1000))
+    np.testing.assert_array_equal(match_classes("set", ["n02012849", "n01440764"], model_classes=words), [134, 0])
+    np.testing.assert_array_equal(match_classes("set", ["tench"], model_classes=words), [0])
+    with pytest.raises(DataError, match="'set' has classes that the model has twice: 'crane'; use their WordNet ids"):
+        match_classes("set", ["crane", "tench"], model_classes=words)
+    np.testing.assert_array_equal(match_classes("set", ["crane", "tench"], model_classes=words, used=["tench"])[1], 0)
+    with pytest.raises(DataError, match="lacks: 'n01440764'"):
+        match_classes("set", ["n01440764"], model_classes=["tench"])

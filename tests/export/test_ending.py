@@ -13,6 +13,7 @@ from scarlet_tf.arch import get_space
 from scarlet_tf.export import export_saved_model, export_tflite, output_name, prepare, verify, with_softmax
 from scarlet_tf.models import build
 from scarlet_tf.tflite import read_files, read_record
+from scarlet_tf.zoo import create_model
 from scarlet_tf.zoo.labels import imagenet_classes
 
 SPEC = get_space("small").spec((3, 9, 1, 12, 11, 12))
@@ -93,11 +94,30 @@ def test_files_of_a_trained_model(scored, tmp_path):
 
 
 def test_int8_scores_have_the_scale_of_scores(scored, tmp_path):
-    """Multiples of 1/256 at most: an int8 softmax, or a float one after logits of int8."""
+    """A float softmax after logits of int8: if these are off by e at most, scores are by tanh(e / 2)."""
     images = scored.images
     export_tflite(scored.model, tmp_path / "a.tflite", quantize="int8", representative=[images], record=scored.record)
     (check,) = verify(scored.model, images, tflite=[tmp_path / "a.tflite"]).formats
-    assert check.max_error < 1 and "SOFTMAX" in check.operations
+    logits = prepare(SHIPPED, examples=8)
+    export_tflite(logits.model, tmp_path / "b.tflite", quantize="int8", representative=[images], record=logits.record)
+    (plain,) = verify(logits.model, images, tflite=[tmp_path / "b.tflite"]).formats
+    assert 0 < check.max_error <= np.tanh(plain.max_error / 2) + 1e-6 and "SOFTMAX" in check.operations
+
+
+def test_models_that_no_file_can_hold_are_refused_in_one_line(tmp_path):
+    create_model(SPEC, include_top=False, pooling="avg").save(tmp_path / "any_size.keras")
+    with pytest.raises(ValueError, match=r"takes images of any size, None x None: expected .* a fixed size"):
+        prepare(tmp_path / "any_size.keras")
+    export_saved_model(build(SPEC), tmp_path / "four", batch_size=4)
+    with pytest.raises(ValueError, match="four takes batches of 4 images: export it again"):
+        prepare(tmp_path / "four")
+
+
+def test_layers_that_are_named_like_a_let(tmp_path):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 1, name="outlet_let")(image)
+    keras.Model(image, dense(5)(pool()(x))).save(tmp_path / "m.keras")
+    assert not any("LET" in note for note in prepare(tmp_path / "m.keras", examples=2).notes)
 
 
 def test_imagenet_labels(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from rounding import rounding_limit
 
 from scarlet_tf import zoo
-from scarlet_tf.arch import ArchSpec, BlockSpec, count, get_space
-from scarlet_tf.export import FoldError, fold, fold_dense, verify_fold
+from scarlet_tf.arch import ArchSpec, BlockSpec, count, get_space, scale
+from scarlet_tf.export import FoldError, fold, fold_dense, fold_model, verify_fold
 from scarlet_tf.models import build, get_weights, measure_batch_norms, set_weights
 
 SMALL = get_space("small")
@@ -216,3 +216,30 @@ def test_fold_dense():
     np.testing.assert_allclose(x @ folded, expected, atol=2 * rounding_limit(16 * 80) * np.abs(expected).max())
     with pytest.raises(ValueError, match=r"got \(16, 80\) and \(16, 80\)"):
         fold_dense(first, first)
+
+
+def test_a_model_that_normalises_pixels_still_does(random_weights):
+    spec, _ = CASES["backward"]
+    mean, std = [0.1, 0.5, 0.9], [0.2, 0.3, 0.4]
+    model = build(spec, mean_and_std=(mean, std))
+    set_weights(model, random_weights(spec, 0))
+    folded, result = fold_model(model, spec)
+    assert any(slot.action != "kept" for slot in result.slots)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *spec.input_shape)).astype(np.float32)
+    expected = np.asarray(model(pixels))
+    assert np.abs(folded(pixels) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_a_folded_spec_is_the_same_network_again(random_weights):
+    """Folding may give a block as many inputs as outputs, which had no shortcut and gets none."""
+    space = dataclasses.replace(get_space("small"), out_channels=(24, 32, 24, 24, 24, 24), strides=(1,) * 6)
+    spec = space.spec((0, 12, 0, 0, 0, 0), let=True)
+    weights = random_weights(spec, 0)
+    result = fold(spec, weights)
+    assert any(b.in_channels == b.out_channels and b.stride == 1 and not b.shortcut for b in result.spec.blocks[1:])
+    assert scale(result.spec) == result.spec
+    image = np.random.default_rng(0).standard_normal((1, *spec.input_shape)).astype(np.float32)
+    again, own = zoo.create_model(result.spec), build(result.spec, classifier_activation="softmax")
+    for model in (again, own):
+        set_weights(model, result.weights)
+    np.testing.assert_array_equal(again(image), own(image))

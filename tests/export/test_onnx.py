@@ -158,6 +158,29 @@ def test_a_gate_as_in_other_networks(tmp_path):
     assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("channels", [6, 8])
+def test_vectors_beside_maps(channels, tmp_path):
+    """As wide as the map or not: Keras's layers make a vector a map of one pixel, constants are along the channels."""
+    keras.utils.set_random_seed(4)
+    layers = keras.layers
+    image = keras.Input((8, 8, channels))
+    gate = layers.Dense(channels, activation="sigmoid")(layers.GlobalAveragePooling2D()(image))
+    x = layers.Add()([gate, layers.Multiply()([image, gate])])
+    x = x * np.linspace(1, 2, channels, dtype=np.float32)
+    x = x + np.random.default_rng(5).standard_normal((8, 8, channels)).astype(np.float32)
+    model = keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+    for layout in ("nchw", "nhwc"):
+        export_onnx(model, tmp_path / "a.onnx", layout=layout, batch_size=3)
+        assert error(model, tmp_path / "a.onnx", images_of(model)) <= TOLERANCE
+
+
+def test_refuses_operands_of_other_ranks(tmp_path):
+    image = keras.Input((8, 8, 8))
+    vector = keras.layers.GlobalAveragePooling2D()(image)
+    with pytest.raises(ValueError, match=r"operation .* has operands of shapes .* expected as many axes"):
+        export_onnx(keras.Model(image, image * vector), tmp_path / "a.onnx", batch_size=1)
+
+
 def test_refuses_other_reshapes_and_operations(tmp_path):
     image = keras.Input((2, 2, 3))
     for result, message in (

@@ -63,6 +63,21 @@ def test_same_bits(signature):
 
 @pytest.mark.parametrize(
     "signature",
+    [
+        stem(65, pad=(1, 0, 1, 0), padding="valid"),
+        stem((8, 7), pad=(0, 0, 1, 0), padding="valid"),
+        stem(65, kernel=2, padding="valid"),
+        stem((9, 33), kernel=4, padding="valid"),
+    ],
+    ids=str,
+)
+def test_pairs_that_would_make_one_more_column_are_left_alone(signature):
+    graph = Graph(operator_file(signature))
+    assert FORM not in variants_of(graph, graph.operators[-1])
+
+
+@pytest.mark.parametrize(
+    "signature",
     [stem(64, stride=1), stem(64, channels=8), stem(64, kernel=1), stem(64, channels=1)],
     ids=["stride 1", "many channels", "1x1", "one channel"],
 )

@@ -1,15 +1,20 @@
 """Passes and forms that touch int8 graphs: how far they move results, and that XNNPACK takes the whole."""
 
 import collections
+import copy
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 from rounding import rounding_limit
 
 from scarlet_tf.tflite import Graph, add_record, optimize, optimize_file, probe, read_record, run_passes
+from scarlet_tf.tflite.choose import rewrite_operators
+from scarlet_tf.tflite.costs import FormCosts
 from scarlet_tf.tflite.costs.measure import form_files
-from scarlet_tf.tflite.forms import PLAIN
+from scarlet_tf.tflite.forms import PLAIN, variants_of
+from scarlet_tf.tflite.forms.signature import signature_of
 from scarlet_tf.tflite.graph import Op, Type
 from scarlet_tf.tflite.passes.final_softmax import float_final_softmax
 from scarlet_tf.tflite.passes.hard_swish import spell_hard_swish
@@ -175,6 +180,75 @@ def test_large_depthwise_in_an_island(padded, large_depthwise, run, kinds):
     assert np.ptp(before.astype(int)) > 100 and np.abs(before.astype(int) - after).max() <= 1
 
 
+def twice(content, *, change):
+    """A file with a second convolution of the same image, which `change`, called with graph and operator, makes."""
+    graph = Graph(content)
+    (first,) = graph.of_kind(Op.DEPTHWISE_CONV_2D)
+    result = first.outputs[0]
+    quantization = copy.deepcopy(graph.tensor(result).quantization)
+    second = copy.copy(first)
+    second.inputs, second.outputs = (
+        list(first.inputs),
+        [graph.add_tensor(Type.INT8, graph.shape(result), "second", quantization=quantization)],
+    )
+    change(graph, second)
+    graph.operators.append(second)
+    graph.subgraph.outputs = [result, *second.outputs]
+    return graph.to_bytes()
+
+
+def test_a_pad_that_two_large_convolutions_read(large_depthwise, run):
+    """It stays outside their islands, so that these cannot be in parts."""
+    content = twice(large_depthwise(True), change=lambda graph, operator: None)
+    graph = Graph(content)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 9, 9, 4), np.int8)
+    expected = run(content, x)
+    convolutions = graph.of_kind(Op.DEPTHWISE_CONV_2D)
+    for operator in convolutions:
+        variants = variants_of(graph, operator)
+        assert "float" in variants and "float, five parts" not in variants
+        variants["float"].apply(graph, operator)
+    for before, after in zip(expected, run(graph.to_bytes(), x), strict=True):
+        assert np.abs(before.astype(int) - after).max() <= 1
+
+
+def test_the_same_operator_with_one_scale_has_other_forms(large_depthwise):
+    """The signature does not tell them apart; each has its own forms."""
+
+    def with_one_scale(graph, operator):
+        for place, scale in ((1, 0.005), (2, 0.005 * 0.04)):
+            quantization = schema.QuantizationParametersT(scale=np.float32([scale]), zeroPoint=np.int64([0]))
+            values = graph.constant(operator.inputs[place])
+            operator.inputs[place] = graph.add_constant(values, f"own{place}", quantization=quantization)
+
+    content = twice(large_depthwise(False), change=with_one_scale)
+    graph = Graph(content)
+    first, second = (set(variants_of(graph, operator)) for operator in graph.of_kind(Op.DEPTHWISE_CONV_2D))
+    only = sorted(first - second)
+    assert only
+    signature = signature_of(graph, graph.operators[0])
+    for form in only:
+        costs = {str(signature): {name: 1.0 if name == form else 9.0 for name in (PLAIN, *first)}}
+        table = FormCosts(target="host", unit="ms", runtime="r", cpu="c", costs=costs)
+        _, choices = rewrite_operators(content, {"host": table})
+        assert (form, 1) in [(choice.form, choice.changes) for choice in choices]
+
+
+def test_an_open_batch_that_only_the_input_states(large_depthwise, run):
+    """Other converters leave the results' signatures out."""
+    graph = Graph(large_depthwise(False))
+    (source,) = graph.subgraph.inputs
+    graph.tensor(source).shapeSignature = np.int32([-1, 9, 9, 4])
+    assert all(graph.is_open(index) for index in (source, *graph.operators[0].outputs))
+    assert not graph.is_open(graph.operators[0].inputs[1])
+    result = optimize(graph.to_bytes(), label="a")
+    interpreter = Interpreter(model_content=result.content)
+    interpreter.resize_tensor_input(0, (2, 9, 9, 4))
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    assert interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).shape == (2, 9, 9, 4)
+
+
 def test_bias_without_scale_is_left(large_depthwise):
     """Its real values are not known."""
     graph = Graph(large_depthwise(False))
@@ -189,7 +263,8 @@ def test_the_record_of_a_pure_int8_file_that_was_rewritten(code, recorded, activ
     record = {"quantize": "int8_pure", "optimize_for": "none"}
     (tmp_path / "a.tflite").write_bytes(add_record(activation(code), record))
     optimize_file(tmp_path / "a.tflite", tmp_path / "b.tflite")
-    assert read_record(tmp_path / "b.tflite") == {"quantize": recorded, "optimize_for": "xnnpack"}
+    rewritten = "xnnpack" if code == Op.HARD_SWISH else "none"  # nothing else runs faster in another form
+    assert read_record(tmp_path / "b.tflite") == {"quantize": recorded, "optimize_for": rewritten}
 
 
 def test_small_int8_depthwise_is_left(large_depthwise):

@@ -55,6 +55,7 @@ TABLES = [
     (["--space=small", "--target=android"], "LiteRT's benchmark_model is needed: --benchmark_binary=PATH"),
     (["--space=small", "--target=android", "--cpu_mask=xyz", "--benchmark_binary=b"], "cpu_mask must be hexadecimal"),
 ]
+PURE = ["--quantize=int8_pure", "--representative_dataset=fashion_mnist"]
 CASES = [
     ("benchmark_android", ["--models=a.tflite", "--output=o.json", "--delegate=gppu"], "nearest is 'gpu'"),
     ("benchmark_arm64", ["--models=a.tflite", "--cpu=cortex-a77"], "nearest is 'cortex-a7"),
@@ -92,6 +93,9 @@ CASES = [
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=flaot16"], "nearest is 'float16'"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--quantize=int8"], "needs a representative dataset"),
     ("export_tflite", ["--model=scarlet_a", TFLITE, "--weights=absent.keras"], "no such file: absent.keras"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, "--representative_examples=9"], "needs --representative_dataset"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, *PURE, "--max_growth=1.5"], "got max_growth 1.5"),
+    ("export_tflite", ["--model=scarlet_a", TFLITE, *PURE, "--optimize_for=size"], "got optimize_for 'size'"),
     ("export_torch", ["--model=scarlet_d", PTH], "nearest is 'scarlet_"),
     ("export_torch", ["--model=scarlet_a", PTH], "only initial weights"),
     ("make_cards", ["--models=scarlet_a,scarlet_d", OUTPUT], "nearest is 'scarlet_"),
@@ -99,6 +103,7 @@ CASES = [
     ("measure_forms", ["--target=host", "--models=absent.tflite"], "no such file: absent.tflite"),
     ("optimize_tflite", ["absent.tflite", "o.tflite"], "no such file: absent.tflite"),
     ("measure_forms", ["--target=host", "--models=absent.tflite"], "no such file: absent.tflite"),
+    ("measure_forms", ["--target=host", "--serial=a"], "--serial needs --target=android, got 'host'"),
     ("measure_forms", ["--target=cortex-a75"], "unknown target 'cortex-a75'"),
     ("rank", ["--supernet=absent", OUTPUT], "no supernet in absent: there is no such folder"),
     ("rank", ["--supernet=absent", OUTPUT, "--draw=dept"], "nearest is 'depth'"),

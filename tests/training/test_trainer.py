@@ -105,6 +105,10 @@ def test_evaluation_by_hand(pictures):
         assert metrics.recall == {"blue": 0.0, "green": 0.0, "red": 1.0}
         expected = np.log(np.exp([0.0, 1.0, 3.0]).sum()) - 4 / 3
         assert metrics.loss == pytest.approx(expected, rel=1e-5)
+        if activation is None:
+            for ending in (keras.layers.Softmax(), keras.Sequential([keras.layers.Softmax()])):
+                scored = keras.Model(inputs, ending(model.outputs[0]))
+                assert evaluate(scored, data, "test", batch_size=5).loss == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=r"expects input shape \(16, 16, 3\), but the images have shape \(20, 20, 3\)"):
         evaluate(model, open_dataset(DataConfig(name=f"folder:{pictures}", image_size=20)), "test")
 

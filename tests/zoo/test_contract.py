@@ -110,6 +110,16 @@ def test_errors_of_keras_applications(options, message, tmp_path, monkeypatch):
         zoo.scarlet_c(**options)
 
 
+@pytest.mark.parametrize("activation", ["linear", keras.activations.linear, keras.activations.softmax])
+def test_activations_by_other_names_go_with_weights(activation, tmp_path):
+    """As in keras.applications, which compares what they are."""
+    made = zoo.create_model(SMALL, classifier_activation=activation)
+    made.save_weights(tmp_path / "m.weights.h5")
+    loaded = zoo.create_model(SMALL, weights=tmp_path / "m.weights.h5", classifier_activation=activation)
+    image = np.ones((1, *made.input_shape[1:]), np.float32)
+    np.testing.assert_array_equal(loaded(image), made(image))
+
+
 @pytest.mark.parametrize("kind", [list, np.array, tf.TensorShape])
 def test_shapes_as_data_have_them(kind):
     model = zoo.create_model(SMALL, input_shape=kind([48, 40, 3]))

@@ -39,6 +39,8 @@ def _readable_window(graph: Graph, operator: schema.OperatorT) -> Window | None:
         return None
     if window.columns.stride != _STRIDE or window.columns.taps == 1 or graph.is_open(window.image):
         return None
+    if blocks_of(window.columns, block=_STRIDE, tile=1).tiles != window.columns.out:  # one column too many
+        return None
     return window if _int8_known(graph, operator, window) else None
 
 

@@ -21,7 +21,9 @@ class FloatConvolution:
     def variants(self, graph: Graph, operator: schema.OperatorT) -> Iterator[Variant]:
         if not _is_candidate(graph, operator):
             return
-        if graph.code(operator) == Op.DEPTHWISE_CONV_2D and can_split(graph, operator, FIVE_PARTS):
+        pad = _pad_before(graph, operator)
+        splits = graph.code(operator) == Op.DEPTHWISE_CONV_2D and can_split(graph, operator, FIVE_PARTS)
+        if splits and (pad is None or _is_alone(graph, pad)):
             yield Variant(name="float, five parts", apply=_into_island_in_parts, rounds_anew=True)
         else:
             yield Variant(name="float", apply=_into_island, rounds_anew=True)
@@ -56,11 +58,15 @@ def _into_island_in_parts(graph: Graph, operator: schema.OperatorT) -> None:
 
 def _into_island(graph: Graph, operator: schema.OperatorT) -> schema.OperatorT:
     """Replace the operator by an island, with a PAD that only it reads. Return the operator in float."""
-    source = graph.producer(operator.inputs[0])
-    padded = source is not None and graph.code(source) == Op.PAD and _is_alone(graph, source)
-    made = _island(graph, source, operator) if padded else _island(graph, operator)
+    pad = _pad_before(graph, operator)
+    made = _island(graph, pad, operator) if pad is not None and _is_alone(graph, pad) else _island(graph, operator)
     graph.replace(operator, made)
     return made[-2]
+
+
+def _pad_before(graph: Graph, operator: schema.OperatorT) -> schema.OperatorT | None:
+    source = graph.producer(operator.inputs[0])
+    return source if source is not None and graph.code(source) == Op.PAD else None
 
 
 def _is_alone(graph: Graph, pad: schema.OperatorT) -> bool:
