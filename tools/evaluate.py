@@ -85,7 +85,8 @@ def main() -> None:
     by_share = _SPLIT.value == "search_validation" or (
         _SPLIT.value == "validation" and not isinstance(config.get("validation"), str)
     )
-    if _SKIP_DAMAGED.value and config and not config["skip_damaged"] and by_share:
+    same_set = config and _DATASET.value in (None, config["name"])
+    if _SKIP_DAMAGED.value and by_share and same_set and not config["skip_damaged"]:
         raise ValueError(
             f"--skip_damaged holds out other images than the training of {_MODEL.value} did, which saw some of them: "
             f"evaluate --split={_SPLIT.value} without it"

@@ -62,7 +62,7 @@ def test_a_run_beside_another_is_refused(flags, tmp_path, call_tool):
         code = TRY_AGAIN_EXIT_CODE  # the other run may end
         assert one_line(refused, code=code).startswith(f"run is in use by process {os.getpid()} on ")
         images = [flags[1], "--search_validation=0"]
-        supernet = ["--space=small", "--steps=1", "--batch_size=8", "--output=run", *images]
+        supernet = ["--space=small", "--steps=1", "--batch_size=8", "--paths=0", "--output=run", *images]
         assert "run is in use" in one_line(
             call_tool("train_supernet", *supernet, cwd=tmp_path), "train_supernet", code=code
         )
