@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.equal_cost.short_training import ShortTraining
 from benchmarks.garment_pairs.drawing import SIDE
 from scarlet_tf.arch import count_genomes
 from scarlet_tf.data import DataConfig, ImageData, open_dataset
+from scarlet_tf.progress import progress
 from scarlet_tf.runs.strategy import make_strategy
 from scarlet_tf.search import Constraint, Objective, SearchConfig, evaluated_models
 from scarlet_tf.search.run import ARCHIVE, search_into
@@ -127,6 +129,7 @@ class _Trainings:
         self._config, self._data, self._training, self._folder = config, data, training, folder
         self._space, self._rungs = config.space, rungs
         self.budget = Budget(total=budget)
+        self._bar = progress(None, "search by multiply-adds", unit="billion", total=budget // 10**9)
         self._found: dict[tuple[int, ...], dict[int, float]] = {}  # accuracies by number of steps
         self._refused = 0  # draws since the last training
 
@@ -161,11 +164,16 @@ class _Trainings:
             if not self.budget.spend(training.cost(before, steps)):
                 return False
             accuracy = training.accuracy_after(steps)
+            self._bar.update(self.budget.spent // 10**9 - self._bar.n)
             self._found.setdefault(genome, {})[steps] = accuracy
             if steps == self._rungs[-1] or not goes_on(steps, accuracy):
                 return True
             before = steps
         return True
+
+    def close(self) -> None:
+        """End the progress bar."""
+        self._bar.close()
 
     def pick(self) -> Pick:
         """Pick the most accurate of the models that were trained longest.
@@ -198,13 +206,12 @@ def search_at_random(config: CostConfig, folder: Path, *, seed: int, budget: int
     data = open_dataset(data_config(config, data_dir=data_dir))
     training = config.training(epochs=config.random_epochs, seed=seed)
     _, steps = count_steps(data, training)
-    trainings = _Trainings(config, data, training, rungs=(steps,), budget=budget, folder=folder)
-    space, rng = config.space, np.random.default_rng(seed)
-    draws_on = True
-    while draws_on:
-        genome = tuple(space.random(rng, 1)[0].tolist())
-        draws_on = trainings.offer(genome, lambda steps, accuracy: True)
-    return trainings.pick()
+    space, rng, draws_on = config.space, np.random.default_rng(seed), True
+    with contextlib.closing(_Trainings(config, data, training, rungs=(steps,), budget=budget, folder=folder)) as made:
+        while draws_on:
+            genome = tuple(space.random(rng, 1)[0].tolist())
+            draws_on = made.offer(genome, lambda steps, accuracy: True)
+        return made.pick()
 
 
 def search_by_halving(config: CostConfig, folder: Path, *, seed: int, budget: int, data_dir: str | None) -> Pick:
@@ -219,22 +226,22 @@ def search_by_halving(config: CostConfig, folder: Path, *, seed: int, budget: in
     training = config.training(epochs=config.halving.epochs, seed=seed)
     steps_per_epoch, _ = count_steps(data, training)
     rungs = config.halving.steps(steps_per_epoch)
-    trainings = _Trainings(config, data, training, rungs=rungs, budget=budget, folder=folder)
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.RandomSampler(seed=seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=config.halving.factor),
     )
     space, draws_on = config.space, True
-    while draws_on:
-        trial = study.ask()
-        genes = enumerate(space.num_choices)
-        genome = tuple(trial.suggest_int(f"layer {layer}", 0, choices - 1) for layer, choices in genes)
+    with contextlib.closing(_Trainings(config, data, training, rungs=rungs, budget=budget, folder=folder)) as made:
+        while draws_on:
+            trial = study.ask()
+            genes = enumerate(space.num_choices)
+            genome = tuple(trial.suggest_int(f"layer {layer}", 0, choices - 1) for layer, choices in genes)
 
-        def goes_on(steps: int, accuracy: float, trial=trial) -> bool:
-            trial.report(accuracy, steps)
-            return not trial.should_prune()
+            def goes_on(steps: int, accuracy: float, trial=trial) -> bool:
+                trial.report(accuracy, steps)
+                return not trial.should_prune()
 
-        draws_on = trainings.offer(genome, goes_on)
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)  # the picking compares models at the last rung
-    return trainings.pick()
+            draws_on = made.offer(genome, goes_on)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)  # the picking compares models at the last rung
+        return made.pick()

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from benchmarks.garment_pairs import drawing, pairs_builder
 from benchmarks.garment_pairs.pairs_space import pairs_space
 from benchmarks.intervals import t_interval
 from benchmarks.rows import finished_rows, run_rows
+from scarlet_tf import progress
 from scarlet_tf.arch import count, count_genomes
 from scarlet_tf.data.data_config import default_data_dir
 from scarlet_tf.supernet.sampler import fair_paths
@@ -138,6 +140,13 @@ def test_random_search_spends_its_budget_and_picks_the_best(tmp_path, scripted):
     assert len({training.record for training in trained}) == len(trained)
     assert cost_methods.search_at_random(config, tmp_path, seed=1, budget=BUDGET, data_dir=None) == pick
     assert cost_methods.search_at_random(config, tmp_path, seed=2, budget=BUDGET, data_dir=None) != pick
+
+
+def test_a_search_shows_the_share_of_its_budget(tmp_path, scripted, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    cost_methods.search_at_random(short(random_epochs=1), tmp_path, seed=1, budget=BUDGET, data_dir=None)
+    *_, last = re.findall(r"search by multiply-adds: (\d+) of (\d+) billions, .* left", capsys.readouterr().err)
+    assert int(last[1]) == BUDGET // 10**9 and 0.9 * int(last[1]) < int(last[0]) <= int(last[1])
 
 
 def test_halving_promotes_the_best_and_spends_its_budget(tmp_path, scripted):
