@@ -110,8 +110,15 @@ def command_line(*, without: Collection[str] = ()) -> str:
         without: names of flags to omit: those that set where files are and do not affect the result.
     """
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
-    given = [flag.serialize() for flag in own if flag.present and flag.name not in without]
-    return _as_called(shlex.join([*_call(), *given]))
+    given = [flag for flag in own if flag.present and flag.name not in without]
+    return _as_called(shlex.join([*_call(), *(argument for flag in given for argument in _arguments(flag))]))
+
+
+def _arguments(flag: flags.Flag) -> list[str]:
+    """Return the arguments that give a flag its value; absl joins those of a repeated flag by line breaks."""
+    if isinstance(flag, flags.MultiFlag):
+        return [f"--{flag.name}={value}" for value in flag.value]
+    return [flag.serialize()]
 
 
 def _call() -> list[str]:

@@ -15,6 +15,7 @@ from scarlet_tf.cli import command_line, run
 flags.DEFINE_string("output", None, "")
 flags.DEFINE_string("constraints", "", "")
 flags.DEFINE_list("names", [], "")
+flags.DEFINE_multi_string("quantity", [], "")
 flags.DEFINE_bool("quick", True, "")
 flags.DEFINE_integer("seed", 0, "")
 run(lambda: print(command_line(), command_line(without=["output"]), sep="\\n"))
@@ -26,10 +27,13 @@ def test_command_line_is_what_was_given(tmp_path):
     script.parent.mkdir()
     script.write_text(SCRIPT)
     given = ["--noquick", "--names=a,b", "--constraints", "madds<5, accuracy>0.4", "--output=/some/where"]
+    given += ["--quantity=ms:a b.json", "--quantity=mj:c.json"]
     done = subprocess.run([sys.executable, "search.py", *given], cwd=script.parent, capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        "python tools/search.py --output=/some/where '--constraints=madds<5, accuracy>0.4' --names=a,b --noquick",
-        "python tools/search.py '--constraints=madds<5, accuracy>0.4' --names=a,b --noquick",
+        "python tools/search.py --output=/some/where '--constraints=madds<5, accuracy>0.4' --names=a,b "
+        "'--quantity=ms:a b.json' --quantity=mj:c.json --noquick",
+        "python tools/search.py '--constraints=madds<5, accuracy>0.4' --names=a,b "
+        "'--quantity=ms:a b.json' --quantity=mj:c.json --noquick",
     ]
 
 

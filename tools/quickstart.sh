@@ -30,4 +30,4 @@ done
 
 python tools/report.py --archive="$run/search/archive.sqlite" --output="$run/report.html" \
     --models="$(IFS=,; echo "${models[*]}")"
-echo "$PWD/$run/report.html"
+realpath "$run/report.html"

@@ -1,9 +1,9 @@
 # Sourced by the other scripts: goes to the project's folder and makes .venv there, once for every change of the
-# requirements. PYTHON chooses another interpreter (3.11 or newer).
+# requirements or of the folder's place, which .venv holds. PYTHON chooses another interpreter (3.11 or newer).
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 stamp=.venv/requirements.sha256
-wanted=$(cat setup.cfg pyproject.toml constraints.txt | sha256sum)
+wanted=$({ pwd; cat setup.cfg pyproject.toml constraints.txt; } | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install --quiet uv

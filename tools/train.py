@@ -186,7 +186,12 @@ def main() -> None:
         "log_every": _LOG_EVERY.value,
     }
     compressed = _QAT.value or _PRUNE.value is not None or _CLUSTER.value is not None
-    for flag, given in (("jit_compile", _JIT.value), ("steps_per_call", _STEPS_PER_CALL.value > 1)):
+    not_for_them = {
+        "jit_compile": _JIT.value,
+        "steps_per_call": _STEPS_PER_CALL.value > 1,
+        "image_size": _IMAGE_SIZE.value is not None,
+    }
+    for flag, given in not_for_them.items():
         if compressed and given:
             raise ValueError(f"--{flag} is not for --qat, --prune and --cluster")
     config = _compression(overrides) if compressed else train_config(_RECIPE.value, **overrides)

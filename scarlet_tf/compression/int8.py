@@ -91,7 +91,7 @@ def _write(quantized: QuantizedModel, file: Path) -> None:
 def compare_int8(
     quantized: QuantizedModel, models: Mapping[str, object], data: ImageData, images: CalibrationImages
 ) -> dict:
-    """Run the int8 file of a quantised model, and post-training int8 files, on test images.
+    """Run the int8 file of a quantised model, and post-training ones, on validation images, or else on test images.
 
     Args:
         models: the Keras models to quantise after training, POST_TRAINING (the quantised model's own float weights) and
@@ -99,11 +99,12 @@ def compare_int8(
         images: their `measured` images are the calibration set.
 
     Returns:
-        JSON values: the number of "images"; by file, "top1" and the errors of its logits relative to its own weights in
-        float32, the root of the mean square and the largest; and "better", the file with the best top-1, or of those
-        that differ from it by no more than chance, the one with the least error.
+        JSON values: the number of "images" and their "split"; by file, "top1" and the errors of its logits relative to
+        its own weights in float32, the root of the mean square and the largest; and "better", the file with the best
+        top-1, or of those that differ from it by no more than chance, the one with the least error.
     """
-    held_out, labels = _spread(data, "test")
+    split = "validation" if data.num_examples.get("validation") else "test"
+    held_out, labels = _spread(data, split)
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.tflite" for name in (QAT, *models)}
         _write(quantized, files[QAT])
@@ -117,7 +118,7 @@ def compare_int8(
         name: {"top1": check.accuracy, "rms_error": check.rms_error, "max_error": check.max_error}
         for name, check in checks.items()
     }
-    return {"images": len(labels), **found, "better": _better(checks, images=len(labels))}
+    return {"images": len(labels), "split": split, **found, "better": _better(checks, images=len(labels))}
 
 
 def describe_int8(record: Mapping) -> str:
@@ -127,14 +128,16 @@ def describe_int8(record: Mapping) -> str:
     shown = "; ".join(
         f"{words[name]} {record[name]['top1']:.4f} (logit error {record[name]['rms_error']:.3g})" for name in words
     )
-    line = f"int8 files, top-1 on {record['images']} test images: {shown}"
+    split = record.get("split", "test")
+    line = f"int8 files, top-1 on {record['images']} {split} images: {shown}"
     if record["better"] == QAT:
         return line
     remedy = {
         POST_TRAINING: "export with --representative_dataset to get it",
         OF_SOURCE: "train longer, or export the initial model",
     }
-    return f"{line}. The best is {words[record['better']]}: {remedy[record['better']]}"
+    line = f"{line}. The best is {words[record['better']]}: {remedy[record['better']]}"
+    return f"{line}; its test accuracy will be too high, as it was chosen on test images" if split == "test" else line
 
 
 def _better(checks: Mapping[str, FormatCheck], *, images: int) -> str:

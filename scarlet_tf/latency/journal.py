@@ -22,7 +22,7 @@ class Journal:
         header: JSON values that say what is measured, and how.
 
     Raises:
-        JournalError: if the file has another header.
+        JournalError: if the file has another header, or is damaged.
 
     Example:
         >>> journal = Journal("journal.jsonl", {"target": "host"})
@@ -33,7 +33,12 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike, header: Mapping) -> None:
         self._path, self.samples = Path(path), {}
-        lines = _complete_lines(self._path)
+        try:
+            lines = _complete_lines(self._path)
+            for line in lines[1:]:
+                self._count(line)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise JournalError(f"{path} is damaged ({error}); delete its folder to begin anew") from error
         if not lines:
             self._append(header)
             return
@@ -42,8 +47,6 @@ class Journal:
                 f"{path} is of another measurement: its {difference}; delete its folder to begin anew, or choose "
                 "another output"
             )
-        for line in lines[1:]:
-            self._count(line)
 
     def add(self, samples: Mapping[str, Sequence[float]]) -> None:
         """Add samples by name; they are on disk when this returns."""

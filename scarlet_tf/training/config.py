@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 
 from scarlet_tf.choices import check_known
@@ -192,7 +193,7 @@ def suggest_batch_size(images: int, batch_size: int) -> int | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # Paper: "Training Strategy". MnasNet decays by 0.97; the paper's "decays 0.01" can also be read as decay_rate=0.99.

@@ -166,9 +166,10 @@ def test_the_better_file_is_said():
         and "The best is" not in line
     )
     line = describe_int8({"images": 500, "better": "post_training"} | found)
-    assert line.endswith(
-        "The best is post-training quantisation of the same weights: export with --representative_dataset to get it"
-    )
+    best = "The best is post-training quantisation of the same weights: export with --representative_dataset to get it"
+    assert line.endswith(f"{best}; its test accuracy will be too high, as it was chosen on test images")
+    line = describe_int8({"images": 500, "split": "validation", "better": "post_training"} | found)
+    assert line.endswith(best) and "top-1 on 500 validation images: " in line
 
 
 @pytest.mark.slow

@@ -37,3 +37,10 @@ def test_another_measurement_is_refused(tmp_path):
     Journal(tmp_path / "j", HEADER)
     with pytest.raises(JournalError, match=r"of another measurement: its settings\.threads was 1, is 2; delete"):
         Journal(tmp_path / "j", {"target": "host", "settings": {"threads": 2}})
+
+
+@pytest.mark.parametrize("line", ["\0" * 20, "[3]", '{"a": 3}'])
+def test_a_damaged_journal_is_named(tmp_path, line):
+    (tmp_path / "j").write_text(f"{json.dumps(HEADER)}\n{line}\n")
+    with pytest.raises(JournalError, match=r"/j is damaged \(.*\); delete its folder to begin anew"):
+        Journal(tmp_path / "j", HEADER)

@@ -76,8 +76,8 @@ def test_how_images_are_read_and_steps_are_called_changes_nothing(here, call_too
         assert line | {"time": 0} == expected | {"time": 0}
 
 
-@pytest.mark.parametrize("flag", ["--jit_compile", "--steps_per_call=2"])
-def test_compression_takes_single_plain_steps(call_tool, flag, tmp_path):
+@pytest.mark.parametrize("flag", ["--jit_compile", "--steps_per_call=2", "--image_size=64"])
+def test_flags_that_compression_does_not_take(call_tool, flag, tmp_path):
     refused = call_tool("train", "--model=scarlet_a", "--qat", flag, "--output=run", cwd=tmp_path)
     name = flag.partition("=")[0]
     assert (refused.returncode, refused.stderr) == (2, f"train.py: {name} is not for --qat, --prune and --cluster\n")

@@ -57,6 +57,8 @@ def test_the_papers_recipe():
         ("paper", {"optimizer": "rmsprob"}, "unknown optimizer 'rmsprob'.*nearest is 'rmsprop'"),
         ("paper", {"epochs": 0}, "epochs must be a number > 0, got 0"),
         ("paper", {"epochs": float("nan")}, "epochs must be a number > 0, got nan"),
+        ("paper", {"epochs": float("inf")}, "epochs must be a number > 0, got inf"),
+        ("paper", {"clip_norm": float("inf")}, "clip_norm must be a number >= 0, got inf"),
         ("paper", {"batch_size": 1.5}, r"batch_size must be an integer >= 1, got 1\.5"),
         ("paper", {"label_smoothing": 1}, r"label_smoothing must be in \[0, 1\), got 1"),
         ("paper", {"dropout": -0.1}, r"dropout must be in \[0, 1\), or None, got -0\.1"),
