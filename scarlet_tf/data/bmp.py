@@ -13,12 +13,8 @@ _HEADERS = 54  # bytes: the file's header, and the shortest one of the image tha
 def is_palette_bmp(encoded):
     """Return whether bytes are such a file, a bool tensor."""
     long_enough = tf.strings.length(encoded) > _HEADERS
-
-    def has_8_bits():
-        return tf.strings.substr(encoded, 28, 2) == b"\x08\x00"
-
     is_bmp = tf.logical_and(long_enough, tf.strings.substr(encoded, 0, 2) == b"BM")
-    return tf.cond(is_bmp, has_8_bits, lambda: tf.constant(False))
+    return tf.cond(is_bmp, lambda: tf.strings.substr(encoded, 28, 2) == b"\x08\x00", lambda: tf.constant(False))
 
 
 def decode_palette_bmp(encoded, *, channels: int):

@@ -31,6 +31,7 @@ class FolderSource:
             damaged image.
         empty_classes: names of class folders without images.
         strays: paths of images beside the class folders.
+        has_bmps: whether any file's name ends in .bmp.
         cache: keeps the encoded images that were read; None: they are read again.
     """
 
@@ -58,6 +59,11 @@ class FolderSource:
         used = [folder.classes(split) for split in set(filter(None, self._splits.values()))]
         counts = sum((Counter({name: len(paths) for name, paths in classes.items()}) for classes in used), Counter())
         self.class_names = sorted(counts)
+        self.has_bmps = any(
+            path.lower().endswith(".bmp")
+            for split in set(filter(None, self._splits.values()))
+            for path, _ in folder.examples(split)
+        )
         self.empty_classes = sorted({name for classes in used for name in classes} - set(counts))
         self.strays = [
             str(folder.root / split / name) for split in self._splits.values() if split for name in folder.strays(split)

@@ -33,6 +33,7 @@ class NamedSource:
 
     empty_classes = strays = ()
     unreadable = None
+    has_bmps = False
     at = None  # elements are read in their order only
 
     def __init__(self, config: DataConfig, builder, *, leave_out: Mapping[str, Collection[int]] | None = None) -> None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from scarlet_tf.data import augment
 from scarlet_tf.data.batches import FindDamaged, parallel_calls
-from scarlet_tf.data.decoding import decode, first_damaged
+from scarlet_tf.data.decoding import decoder, first_damaged
 from scarlet_tf.data.image_data import ImageData
 from scarlet_tf.data.order import batches_of_numbers
 
@@ -19,13 +19,13 @@ class StreamedImages(ImageData):
     """A large dataset, or one that needs its original images: read, decoded and augmented on the fly."""
 
     def _training(self, *, batch_size: int, seed: int, first_step: int, rows: slice):
-        size = self.config.image_shape
+        size, decode = self.config.image_shape, decoder(self._source)
         choose = self._chosen if self._source.at else self._filtered
         examples = choose(batch_size=batch_size, seed=seed, first_step=first_step, rows=rows)
 
         def example(number, element):
             encoded, label = self._source.read(*element)
-            image = decode(encoded, channels=self._source.channels)
+            image = decode(encoded)
             if self.config.augment == "inception":
                 image = augment.inception_crop(image, tf.stack([seed, number]), size=size)
             else:
@@ -87,11 +87,11 @@ class StreamedImages(ImageData):
     @tf.autograph.experimental.do_not_convert
     def _fitted(self, home: str, members: np.ndarray | None, *, limit: int | None = None):
         elements = self._elements(home, members).take(-1 if limit is None else limit)
-        size, share = self.config.image_shape, self.crop_share
+        size, share, decode = self.config.image_shape, self.crop_share, decoder(self._source)
 
         def example(*element):
             encoded, label = self._source.read(*element)
-            image = decode(encoded, channels=self._source.channels)
+            image = decode(encoded)
             return augment.fit(image, size) if share == 1 else augment.centre_crop(image, size, share=share), label
 
         fitted = elements.map(example, num_parallel_calls=parallel_calls(self.config.input_workers))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.data import DataConfig, DataError, DataWarning, dataset, decoding, open_dataset
+from scarlet_tf.data import DataConfig, DataError, DataWarning, dataset, open_dataset
+from scarlet_tf.data.bmp import decode_palette_bmp
 from scarlet_tf.data.folder import ImageFolder
 
 JPEG = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).numpy()
@@ -254,8 +255,8 @@ def test_pictures_of_any_kind_are_read_by_their_content(name, content, pixel, tm
     ],
 )
 def test_damaged_bmps_with_a_palette_are_named(content, reason, folder):
-    (folder / "train/red/1.png").write_bytes(content)
-    with pytest.raises(DataError, match=rf"red/1.png in split 'train' .* cannot be decoded: .*{reason}"):
+    (folder / "train/red/1.bmp").write_bytes(content)
+    with pytest.raises(DataError, match=rf"red/1.bmp in split 'train' .* cannot be decoded: .*{reason}"):
         use(opened(folder))
     with pytest.warns(DataWarning, match="1 damaged image"):
         assert len(use(opened(folder, skip_damaged=True)))
@@ -263,7 +264,7 @@ def test_damaged_bmps_with_a_palette_are_named(content, reason, folder):
 
 def test_grey_sets_get_the_luminance_of_a_palette():
     content = palette_bmp((0, 0, 255), (255, 0, 0), pixel=1)
-    grey = decoding.decode(tf.constant(content), channels=1)
+    grey = decode_palette_bmp(tf.constant(content), channels=1)
     np.testing.assert_array_equal(grey, np.full((8, 8, 1), round(0.2989 * 255)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.data import DataConfig, DataError, dataset, decoding, encoded_cache, open_dataset, streamed
+from scarlet_tf.data import DataConfig, DataError, dataset, decoding, encoded_cache, open_dataset
 
 PICTURES = 24
 
@@ -50,7 +50,7 @@ def test_normalised_pixels_are_the_batches(folder, fashion_mnist, monkeypatch, n
 @pytest.fixture
 def busy(monkeypatch):
     """A list of how many images were being decoded each time that one more began."""
-    decode, lock, running, seen = streamed.decode, threading.Lock(), [], []
+    decode, lock, running, seen = decoding._decode, threading.Lock(), [], []
 
     def wait(image):
         with lock:
@@ -65,8 +65,7 @@ def busy(monkeypatch):
         image = decode(encoded, channels=channels)
         return tf.ensure_shape(tf.numpy_function(wait, [image], tf.uint8), (None, None, channels))
 
-    for module in (streamed, decoding):
-        monkeypatch.setattr(module, "decode", slow)
+    monkeypatch.setattr(decoding, "_decode", slow)
     return seen
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scarlet_tf.data import DataConfig, DataError, dataset, named_source, open_dataset, streamed
+from scarlet_tf.data import DataConfig, DataError, dataset, decoding, named_source, open_dataset, streamed
 from scarlet_tf.data.order import batches_of_numbers
 
 FORMATS = ("tfrecord", "array_record")
@@ -44,14 +44,14 @@ def test_workers_together_make_the_global_batch(pictures, monkeypatch, form, aug
 
 def count_decoded(monkeypatch) -> list[int]:
     """Return a list that gets the number of each image that is decoded."""
-    decoded, decode = [], streamed.decode
+    decoded, decode = [], decoding._decode
 
     def counted(encoded, *, channels):
         image = decode(encoded, channels=channels)
         with tf.control_dependencies([tf.py_function(lambda x: decoded.append(int(x)), [image[0, 0, 0]], [])]):
             return tf.identity(image)
 
-    monkeypatch.setattr(streamed, "decode", counted)
+    monkeypatch.setattr(decoding, "_decode", counted)
     return decoded
 
 
