@@ -7,7 +7,7 @@ seed=${SEED:-0}
 run=${RUN:-runs/quickstart}
 
 python tools/train_supernet.py --space=small --dataset=fashion_mnist --steps=1200 --batch_size=32 \
-    --learning_rate=0.2 --warmup_steps=100 --seed="$seed" --output="$run/supernet"
+    --learning_rate=0.2 --warmup_steps=100 --checkpoint_every=100 --seed="$seed" --output="$run/supernet"
 
 python tools/search.py --supernet="$run/supernet" --output="$run/search" --population=24 --generations=8 \
     --images=1000 --constraints="madds<1.2e6,accuracy>0.75" --picks=3 --seed="$seed"

@@ -254,6 +254,8 @@ def _train(config, images: dict, intervals: dict, *, strategy) -> str:
         if start.new_classifier:
             print(f"a new classifier for {data.num_classes} classes")
     _say_beforehand(data, config)
+    if config.frozen_epochs and start.weights is None:
+        _warn(["the frozen epochs train a classifier of random features: set --weights, or --frozen_epochs=0"])
     _warn(statistics_warning(data, config))
     # A supernet's path is already named after its genome.
     name = _name(start.spec, inherits=start.weights is not None and not _INHERIT_FROM.value)

@@ -25,7 +25,7 @@ import numpy as np
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
-from scarlet_tf.paths import check_local, local_copy
+from scarlet_tf.paths import check_local, local_copy, nearest_path
 from scarlet_tf.search.constrained import Evaluated
 from scarlet_tf.search.operators import genome_key
 from scarlet_tf.search.records import Lineage, Members, Models, Summary
@@ -270,7 +270,7 @@ def read_archive(path: str | os.PathLike) -> Archive:
     """
     path = local_copy(path)
     if not path.is_file():
-        raise ArchiveError(f"{path}: no such archive file")
+        raise ArchiveError(f"{path}: no such archive file{nearest_path(path)}")
     with contextlib.ExitStack() as stack, _explained(path):
         # "rw" does not create a file, and opens a read-only one for reading.
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)

@@ -136,6 +136,8 @@ def _difference(output: Path | RemotePath, result: dict, settings: Mapping[str, 
         ended["compression"] = own | {"training": result.get("config")}
     else:
         ended |= {"config": result.get("config")}
+    if "frozen_optimizer" in settings:
+        ended["frozen_optimizer"] = result.get("frozen_optimizer")
     recorded = {name: value for name, value in settings.items() if name not in ("weights", "replicas")}
     return name_differences(ended, recorded) or "the initial weights"
 

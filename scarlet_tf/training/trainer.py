@@ -144,6 +144,7 @@ def train(
             "steps": steps,
             "seconds": round(seconds, 1),
             "averaged_weights": config.ema > 0,
+            **{name: settings[name] for name in ("frozen_optimizer",) if name in settings},
             "measured_images": outcome.measured_images,
             "selection": selection and selection.describe(),
             "validation": selection and outcome.evaluate("validation").to_dict(),

@@ -44,6 +44,11 @@ def test_frozen_epochs_change_the_classifier_alone(frozen, runs, pictures, train
     saved = runs.saved_weights(tmp_path / "run")
     changed = {name for name, array in saved.items() if name in CLASSIFIER or not np.array_equal(array, trained[name])}
     assert changed == (CLASSIFIER if frozen == 3 else set(saved))
+    with pytest.raises(ValueError, match=r"other settings \(config.learning_rate was 0.1, is 0.2\)"):
+        runs.tiny_run(pictures, tmp_path / "run", weights=trained, **settings, learning_rate=0.2)
+    others = {name: 2 * array for name, array in trained.items()}
+    with pytest.raises(ValueError, match=r"other settings \(the initial weights\)"):
+        runs.tiny_run(pictures, tmp_path / "run", weights=others, **settings)
 
 
 @pytest.mark.slow
