@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def check_image_folder(name: str) -> None:
     """
     folder = _folder(name)
     looks_like_path = is_remote(name) or name.startswith(("/", "./", "../", "~")) or (Path(name) / "train").is_dir()
+    if folder is None and (meant := re.match("(?i)folder[:=](.*)", name)):
+        raise DataError(f"unknown dataset {name!r}: for an image folder, use 'folder:{meant[1]}'")
     if folder is None and looks_like_path:
         raise DataError(f"unknown dataset {name!r}: for an image folder, use 'folder:{name}'")
     if folder is not None and not folder.is_dir():

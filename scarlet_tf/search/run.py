@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from scarlet_tf.arch import SearchSpace
 from scarlet_tf.differences import name_differences
-from scarlet_tf.files import locked_folder, write_atomically
+from scarlet_tf.files import locked_folder, remove_folder, write_atomically
 from scarlet_tf.paths import as_path
 from scarlet_tf.search.archive import GO_ON, ArchiveError, read_archive
+from scarlet_tf.search.constrained import SearchStalledError
 from scarlet_tf.search.evaluator import Evaluator
 from scarlet_tf.search.history import SearchHistory, search_history
 from scarlet_tf.search.nsga2 import Search, SearchConfig
@@ -56,6 +57,8 @@ def search_into(
 
     Raises:
         ArchiveError: if the archive is damaged, or belongs to another supernet, dataset or settings.
+        SearchStalledError: if no more feasible models are found; before the first generation is complete, what was
+            written is deleted.
         RunStopped: a SystemExit with code 143, after the generation in which SIGTERM arrived.
         KeyboardInterrupt: on Ctrl-C, with the text of `describe_saved`.
         FolderInUseError: if another run writes to `output`.
@@ -103,8 +106,13 @@ def _search_into(
             raise RunStopped(what_is_saved())
 
     with saying_what_is_saved(what_is_saved):
-        with run_log, StopRequest() as stop:
-            history = search.run(evaluator, progress=show)
+        try:
+            with run_log, StopRequest() as stop:
+                history = search.run(evaluator, progress=show)
+        except SearchStalledError:
+            if not finished:
+                _remove_all(output, archive)
+            raise
         picks = [output / f"pick_{index}.json" for index in range(len(history.picked))]
         for path, genome in zip(picks, history.picked.genomes, strict=True):
             space.spec(genome).save(path)
@@ -112,6 +120,14 @@ def _search_into(
             if re.fullmatch(r"pick_\d+\.json", path.name):
                 path.unlink()
     return history
+
+
+def _remove_all(output: Path | RemotePath, archive: Path) -> None:
+    """Delete what a search has written, so that one with other constraints can have the folder."""
+    for path in (*archive.parent.glob(f"{archive.name}*"), output / EVALUATOR, output / "log.jsonl"):
+        path.unlink(missing_ok=True)
+    if (output / "tensorboard").is_dir():
+        remove_folder(output / "tensorboard")
 
 
 def _unfinished(archive: Path) -> int:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from scarlet_tf.arch import ArchSpec, get_space
-from scarlet_tf.search import ArchiveError, Search, SearchConfig, parse_constraints, search_history
+from scarlet_tf.search import (
+    ArchiveError,
+    Search,
+    SearchConfig,
+    SearchStalledError,
+    parse_constraints,
+    search_history,
+)
 from scarlet_tf.search.run import describe_picks, search_into
 
 SPACE = get_space("small")
@@ -50,6 +57,16 @@ def test_goes_on_with_more_generations_and_logs_only_these(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
     assert len(search_history(tmp_path / "parts" / "archive.sqlite").generations) == 5
+
+
+@pytest.mark.parametrize("impossible", ["madds<1", "accuracy>0.99"])
+def test_a_search_that_stalls_at_first_leaves_nothing(tmp_path, impossible):
+    (tmp_path / "own.txt").write_text("")
+    wrong = dataclasses.replace(config(2), constraints=parse_constraints(impossible))
+    with pytest.raises(SearchStalledError):
+        search_into(tmp_path, SPACE, wrong, ByGenes())
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"own.txt"}
+    assert len(search_into(tmp_path, SPACE, config(1), ByGenes()).generations) == 2
 
 
 def test_picks_of_an_earlier_end_do_not_stay(tmp_path):

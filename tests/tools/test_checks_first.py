@@ -150,6 +150,7 @@ CASES = [
     ("train", ["--model=scarlet_a", OUTPUT, "--prune=2.0"], "sparsity must be in (0, 1), got 2.0"),
     ("train", ["--model=scarlet_a", OUTPUT, "--strategy=mirored"], "nearest is 'mirrored'"),
     ("train", ["--model=scarlet_a", OUTPUT, "--dataset=folder:absent"], "no image folder at absent"),
+    ("train", ["--model=scarlet_a", OUTPUT, "--dataset=Folder=a"], "for an image folder, use 'folder:a'"),
     *[("train", ["--model=scarlet_a", OUTPUT, *flags], message) for flags, message in SELECTING],
     ("train", ["--model=scarlet_a", "--output=there/file.keras"], "file.keras is a file: expected a folder"),
     ("train", ["--inherit_from=absent", "--genome=1,2", OUTPUT], "no supernet in absent"),
