@@ -1,4 +1,4 @@
-"""The accuracy of a trained network with measured batch normalisation statistics, where moving ones are kept."""
+"""Test accuracy of a trained network after its batch normalisation statistics were measured on training images."""
 
 from __future__ import annotations
 

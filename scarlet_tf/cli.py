@@ -115,7 +115,7 @@ def command_line(*, without: Collection[str] = ()) -> str:
 
 
 def _arguments(flag: flags.Flag) -> list[str]:
-    """Return the arguments that give a flag its value; absl joins those of a repeated flag by line breaks."""
+    """Return a flag as it was given: one argument, or for a repeated flag one for each of its values."""
     if isinstance(flag, flags.MultiFlag):
         return [f"--{flag.name}={value}" for value in flag.value]
     return [flag.serialize()]

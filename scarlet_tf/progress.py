@@ -58,7 +58,7 @@ def progress(
 
 
 class _Bar(tqdm):
-    """A bar that does not count the time before the first update. Until the second, its rate is unknown."""
+    """A progress bar whose rate leaves out the time before the first update; after a single one it is unknown."""
 
     _updated = False
 

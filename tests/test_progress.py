@@ -42,7 +42,7 @@ def test_short_work_is_silent_in_a_log(monkeypatch):
 
 
 def test_the_first_update_does_not_count_in_the_rate(monkeypatch):
-    """The first step is compiled, which takes 60 s here; then there are two steps a second."""
+    """The first step takes 60 s, because it is compiled; each later one takes half a second."""
     now = 1000.0
     monkeypatch.setattr("tqdm.std.time", lambda: now)
     monkeypatch.setattr("sys.stderr", log := io.StringIO())

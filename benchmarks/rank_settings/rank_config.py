@@ -103,7 +103,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AloneRow:
-    """One training of each model of a draw, from one seed; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
+    """Every model of a draw, trained once with the same seed; `name` is "alone/DRAW/EPOCHS_epochs/SEED"."""
 
     draw: str
     training: TrainConfig

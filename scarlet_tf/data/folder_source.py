@@ -75,7 +75,7 @@ class FolderSource:
         return list(self._splits)
 
     def stored_split(self, split: str) -> str | None:
-        """Return the folder that holds a split; None if there is none."""
+        """Return the name of the folder that holds a split; None if there is no such folder."""
         return self._splits[split]
 
     @property

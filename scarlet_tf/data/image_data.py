@@ -68,7 +68,7 @@ class ImageData:
 
     @property
     def validates_on_test(self) -> bool:
-        """Whether "validation" is the test images, by whatever name."""
+        """Whether the validation images are the test images, whatever their split is called."""
         home = self._places["validation"][0] if "validation" in self._places else "train"
         return home != "train" and self._source.stored_split(home) == self._source.stored_split("test")
 

@@ -64,7 +64,7 @@ class NamedSource:
         return list(self._splits)
 
     def stored_split(self, split: str) -> str | None:
-        """Return the dataset's name of a split; None if it has none."""
+        """Return what the dataset calls a split; None if the dataset does not have it."""
         return self._splits[split]
 
     def num_examples(self, split: str) -> int:

@@ -135,7 +135,7 @@ class TrainState:
         self._freeze()
 
     def _numbered(self) -> dict[str, Sequence]:
-        """Return the variables that have no names of their own."""
+        """Return the variables that checkpoints number within each group, because their names are not unique."""
         frozen = self._frozen_optimizer.variables if self._frozen_optimizer else []
         return {"optimizer": self._optimizer.variables, "frozen_optimizer": frozen, "average": self._averages}
 

@@ -187,7 +187,7 @@ def bmp():
 
 
 def palette_bmp(*colours, pixel, compression=0):
-    """An 8x8 BMP with a palette of (red, green, blue), all of whose pixels have the same number."""
+    """An 8x8 BMP whose pixels all have the colour `colours[pixel]`, (red, green, blue)."""
     palette = b"".join(bytes([blue, green, red, 0]) for red, green, blue in colours)
     pixels = bytes([pixel]) * 64
     start = 54 + len(palette)

@@ -213,7 +213,7 @@ def test_a_pad_that_two_large_convolutions_read(large_depthwise, run):
 
 
 def test_the_same_operator_with_one_scale_has_other_forms(large_depthwise):
-    """The signature does not tell them apart; each has its own forms."""
+    """Both operators have the same signature, but not the same forms."""
 
     def with_one_scale(graph, operator):
         for place, scale in ((1, 0.005), (2, 0.005 * 0.04)):

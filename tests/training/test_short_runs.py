@@ -138,7 +138,7 @@ def test_warnings_before_a_run(pictures):
 
 
 def test_the_test_images_by_another_name_are_noticed(pictures, tmp_path):
-    """The images of val/ are the test images where there is no test/, and are not where there is one."""
+    """Without a folder test/, the images of val/ are the test images."""
     for split, stored in (("train", "train"), ("test", "val")):
         shutil.copytree(pictures / split, tmp_path / stored)
     chosen = ["the weights are chosen on the test images (--validation=val): the test accuracy will be too high"]
